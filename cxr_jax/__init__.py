@@ -1,0 +1,1 @@
+"""COVID-19 detection and pneumonia severity from chest X-rays, in JAX."""

@@ -1,0 +1,1 @@
+"""TFDS builders for chest X-ray releases. Imports no jax; usable alone."""
