@@ -1,0 +1,113 @@
+"""Losses, one number per example: [B], averaged over zones but never over B.
+
+Common shapes: logits [B, ..., K] and labels [B, ...] of whole numbers 0..K-1; the
+axes between, such as the 6 zones, are averaged. One sigmoid unit is a softmax over
+two logits (0, z): see `two_logits`. Everything is computed in float32.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def cross_entropy(logits, labels, *, smoothing: float = 0.0, class_weights=None):
+    """Cross-entropy in nats, with label smoothing and class weights.
+
+    smoothing: share of the target spread evenly over all K classes (Szegedy et al.
+      2016, arXiv 1512.00567).
+    class_weights: [K]; the term of class k is multiplied by the k-th, and nothing is
+      divided by their sum. Weights of mean 1 over the training examples keep the
+      scale of the loss.
+    """
+    logits = _float32(logits)
+    classes = logits.shape[-1]
+    target = jax.nn.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
+    terms = -target * _weights(class_weights, logits) * jax.nn.log_softmax(logits)
+    return _per_example(terms.sum(axis=-1))
+
+
+def focal(logits, labels, *, gamma: float = 2.0, class_weights=None):
+    """Focal loss (1 - p)^gamma * -log p, p that of the true class.
+
+    Lin et al. 2017, arXiv 1708.02002; gamma = 0 is cross-entropy, class_weights [K]
+    are its alpha.
+    """
+    logits = _float32(logits)
+    target = jax.nn.one_hot(labels, logits.shape[-1])
+    log_p = jnp.sum(target * jax.nn.log_softmax(logits), axis=-1)
+    # log(1 - p) from the other classes, not from p: finite, with finite gradients,
+    # also where p rounds to 1.
+    others = jax.nn.logsumexp(logits, axis=-1, where=target == 0)
+    log_rest = others - jax.nn.logsumexp(logits, axis=-1)
+    weight = jnp.sum(target * _weights(class_weights, logits), axis=-1)
+    return _per_example(-weight * jnp.exp(gamma * log_rest) * log_p)
+
+
+def ranked_probability(logits, labels):
+    """Ranked probability score: squared distance of the cumulative distributions.
+
+    Sum over the K levels of (P(level <= k) - [label <= k])^2, so that a miss by two
+    levels costs more than a miss by one (Epstein 1969, J. Appl. Meteorol. 8:985);
+    the squared earth mover's distance of Hou et al. 2016, arXiv 1611.05916.
+    """
+    probabilities = jax.nn.softmax(_float32(logits))
+    target = jax.nn.one_hot(labels, logits.shape[-1])
+    distance = jnp.cumsum(probabilities - target, axis=-1)
+    return _per_example(jnp.sum(distance**2, axis=-1))
+
+
+def absolute_error(logits, labels):
+    """Absolute error of the expected score: differentiable, in score points."""
+    error = expected_score(logits) - labels.astype(jnp.float32)
+    return _per_example(jnp.abs(error))
+
+
+def ce_mae(logits, labels, *, alpha: float = 0.3, smoothing=0.0, class_weights=None):
+    """(1 - alpha) * cross-entropy + alpha * absolute error of the expected score.
+
+    Signoroni et al. 2021, doi 10.1016/j.media.2021.102046 (BS-Net).
+    """
+    ce = cross_entropy(logits, labels, smoothing=smoothing, class_weights=class_weights)
+    return (1 - alpha) * ce + alpha * absolute_error(logits, labels)
+
+
+def expected_score(logits):
+    """Mean of the levels 0..K-1 under the softmax: [B, ..., K] -> [B, ...]."""
+    probabilities = jax.nn.softmax(_float32(logits))
+    levels = jnp.arange(logits.shape[-1], dtype=jnp.float32)
+    # A sum, not a matrix product: accelerators round those to fewer bits.
+    return jnp.sum(probabilities * _along_last(levels, logits), axis=-1)
+
+
+def two_logits(logits):
+    """One sigmoid unit as two softmax logits: [..., 1] -> [..., 2]."""
+    return jnp.concatenate([jnp.zeros_like(logits), logits], axis=-1)
+
+
+def _float32(logits):
+    if logits.shape[-1] < 2:
+        raise ValueError(
+            f"logits of shape {logits.shape} have one output: the softmax of it is "
+            "always 1; pass two_logits(logits)"
+        )
+    return logits.astype(jnp.float32)
+
+
+def _weights(class_weights, logits):
+    classes = logits.shape[-1]
+    if class_weights is None:
+        return _along_last(jnp.ones(classes, jnp.float32), logits)
+    weights = jnp.asarray(class_weights, jnp.float32)
+    if weights.shape != (classes,):
+        raise ValueError(
+            f"class_weights have shape {weights.shape}; {classes} classes need "
+            f"({classes},)"
+        )
+    return _along_last(weights, logits)
+
+
+def _along_last(vector, like):
+    return vector.reshape((1,) * (like.ndim - 1) + (-1,))
+
+
+def _per_example(values):
+    return values.reshape(values.shape[0], -1).mean(axis=1)

@@ -1,0 +1,58 @@
+"""A small plain CNN: for small images, small data and small machines."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from cxr_jax.models.layers import Conv, Output, batch_norm, head, max_pool
+
+
+class CNN(nn.Module):
+    """Stages of 3 x 3 convolution, batch norm, relu; max-pool 2 between the stages.
+
+    widths: channels of each stage; the last map is 2 ** (len(widths) - 1) times
+      smaller than the image.
+    convs: convolutions per stage.
+    stem_stride: stride of the first convolution; 2 makes it four times cheaper.
+    pool: 'global', or 'grid' (3 x 2 parts) for scores per zone.
+    dropout: rate before the dense layer.
+    """
+
+    num_outputs: int
+    dtype: Any = jnp.float32
+    widths: Sequence[int] = (16, 32, 64, 128)
+    convs: int = 1
+    stem_stride: int = 1
+    pool: str = "global"
+    dropout: float = 0.0
+    scheme: str = "he_fan_in"
+
+    @nn.compact
+    def __call__(self, images, *, train: bool = False) -> Output:
+        x, features = images, {}
+        for i, width in enumerate(self.widths, 1):
+            if i > 1:
+                x = max_pool(x, size=2, stride=2)
+            for j in range(1, self.convs + 1):
+                x = Conv(
+                    width,
+                    stride=self.stem_stride if i == j == 1 else 1,
+                    padding=1,
+                    use_bias=False,
+                    dtype=self.dtype,
+                    name=f"stage{i}_conv{j}",
+                )(x)
+                x = batch_norm(x, train=train, name=f"stage{i}_bn{j}", dtype=self.dtype)
+                x = nn.relu(x)
+            features[f"stage{i}"] = x
+        logits = head(
+            x,
+            self.num_outputs,
+            pool=self.pool,
+            rate=self.dropout,
+            train=train,
+            name="fc",
+        )
+        return Output(logits, features)

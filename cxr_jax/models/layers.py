@@ -1,0 +1,162 @@
+"""The layers every model is made of: convolution, batch norm, pooling, the head.
+
+Parameters and running statistics are float32 whatever the compute dtype.
+Images and feature maps are [B, H, W, C]; convolution kernels are HWIO.
+"""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+POOLS = ("global", "grid")
+
+
+class Output(NamedTuple):
+    """What every model returns.
+
+    logits: [B, num_outputs] float32.
+    features: {'stage1': [B, h, w, c], ...}, finest first, in the compute dtype.
+    """
+
+    logits: jax.Array
+    features: dict[str, jax.Array]
+
+
+class Conv(nn.Module):
+    """k x k convolution; 1 x 1 is written as a matrix product.
+
+    XLA:CPU computes the weight gradient of a 1 x 1 convolution some 15 times slower
+    than that of the same matrix product; elsewhere the two forms are equivalent.
+
+    padding: 'SAME', 'VALID', or the number of pixels on every side. 'SAME' with a
+      stride pads more after than before, unlike PyTorch: use a number there.
+    """
+
+    features: int
+    size: int = 3
+    stride: int = 1
+    padding: str | int = "SAME"
+    use_bias: bool = True
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = self.param(
+            "kernel",
+            nn.initializers.lecun_normal(),
+            (self.size, self.size, x.shape[-1], self.features),
+            jnp.float32,
+        )
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        if self.size == 1 and self.padding in ("SAME", "VALID", 0):
+            x = x[:, :: self.stride, :: self.stride]
+            y = lax.dot_general(x, kernel[0, 0], (((3,), (0,)), ((), ())))
+        else:
+            padding = self.padding
+            if not isinstance(padding, str):
+                padding = ((padding, padding), (padding, padding))
+            y = lax.conv_general_dilated(
+                x,
+                kernel,
+                window_strides=(self.stride, self.stride),
+                padding=padding,
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            )
+        if self.use_bias:
+            bias = self.param(
+                "bias", nn.initializers.zeros, (self.features,), jnp.float32
+            )
+            y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
+        return y
+
+
+def batch_norm(x, *, train: bool, name: str, dtype, momentum=0.9, epsilon=1e-5):
+    """Batch norm over all axes but the last; float32 statistics.
+
+    Called inside a compact module. momentum is the share that the old running value
+    keeps: 0.9 is PyTorch's 0.1, Keras's default is 0.99. The running variance is the
+    biased one, as in Keras (PyTorch stores the unbiased one).
+    """
+    return nn.BatchNorm(
+        use_running_average=not train,
+        momentum=momentum,
+        epsilon=epsilon,
+        dtype=dtype,
+        param_dtype=jnp.float32,
+        name=name,
+    )(x)
+
+
+def dropout(x, rate: float, *, train: bool, name: str):
+    """Dropout from the 'dropout' stream; none at all, and no key needed, at rate 0."""
+    if rate == 0.0:
+        return x
+    return nn.Dropout(rate=rate, deterministic=not train, name=name)(x)
+
+
+def max_pool(x, *, size: int, stride: int, padding: int = 0):
+    """Max pooling. Padding is with zeros: exact for x >= 0 (after a relu) only.
+
+    Padded by hand because ONNX export knows linen's pools only with SAME or VALID.
+    """
+    if padding:
+        x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    return nn.max_pool(
+        x, window_shape=(size, size), strides=(stride, stride), padding="VALID"
+    )
+
+
+def avg_pool(x, *, size: int):
+    """Average over size x size tiles; rows and columns left over are dropped."""
+    return nn.avg_pool(
+        x, window_shape=(size, size), strides=(size, size), padding="VALID"
+    )
+
+
+def area_weights(length: int, bins: int) -> np.ndarray:
+    """[bins, length] weights that average `length` pixels in `bins` equal parts.
+
+    A pixel cut by a border counts with the part of it that lies inside, so the bins
+    are equal in area for any length, also one below the number of bins.
+    """
+    edges = np.arange(bins + 1) * (length / bins)
+    pixels = np.arange(length)
+    left = np.maximum(edges[:-1, None], pixels)
+    right = np.minimum(edges[1:, None], pixels + 1)
+    return np.clip(right - left, 0, None) * (bins / length)
+
+
+def grid_pool(x, *, rows: int = 3, columns: int = 2):
+    """Average over a grid of equal parts: [B, H, W, C] -> [B, rows * columns, C].
+
+    Parts run down the first column, then down the next: with 3 x 2 that is the zone
+    order A, B, C, D, E, F. Computed in float32.
+    """
+    down = jnp.asarray(area_weights(x.shape[1], rows), jnp.float32)
+    across = jnp.asarray(area_weights(x.shape[2], columns), jnp.float32)
+    x = x.astype(jnp.float32)
+    # HIGHEST: accelerators else round the factors of a product to fewer bits.
+    x = jnp.einsum("rh,bhwc->brwc", down, x, precision=lax.Precision.HIGHEST)
+    x = jnp.einsum("sw,brwc->bsrc", across, x, precision=lax.Precision.HIGHEST)
+    return x.reshape(x.shape[0], rows * columns, x.shape[-1])
+
+
+def head(x, num_outputs: int, *, pool: str, rate: float, train: bool, name: str):
+    """Pool a feature map, drop out, and one dense layer: [B, num_outputs] float32.
+
+    pool: 'global' averages the whole map; 'grid' averages each of 3 x 2 parts and
+      flattens them, so that the head knows in which zone something was seen.
+    """
+    if pool == "global":
+        x = x.astype(jnp.float32).mean(axis=(1, 2))
+    elif pool == "grid":
+        x = grid_pool(x)
+        x = x.reshape(x.shape[0], -1)
+    else:
+        raise ValueError(f"pool is {pool!r}; it must be one of {', '.join(POOLS)}")
+    x = dropout(x, rate, train=train, name="dropout")
+    return nn.Dense(num_outputs, dtype=jnp.float32, name=name)(x)

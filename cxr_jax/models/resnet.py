@@ -1,0 +1,114 @@
+"""ResNet-18/34/50 (He et al. 2016, arXiv 1512.03385), names as in torchvision.
+
+ResNet-50 is the v1.5 form: the stride sits in the 3 x 3 convolution of a bottleneck.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from cxr_jax.models.layers import Conv, Output, batch_norm, head, max_pool
+
+
+class Block(nn.Module):
+    """A residual block: two 3 x 3 convolutions, or a 1-3-1 bottleneck (x 4 wider)."""
+
+    width: int
+    stride: int
+    bottleneck: bool
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        def conv_norm(x, width, size, stride, conv, bn):
+            x = Conv(
+                width,
+                size=size,
+                stride=stride,
+                padding=size // 2,
+                use_bias=False,
+                dtype=self.dtype,
+                name=conv,
+            )(x)
+            return batch_norm(x, train=train, name=bn, dtype=self.dtype)
+
+        if self.bottleneck:
+            layers = ((self.width, 1, 1), (self.width, 3, self.stride))
+            layers += ((4 * self.width, 1, 1),)
+        else:
+            layers = ((self.width, 3, self.stride), (self.width, 3, 1))
+        y = x
+        for i, (width, size, stride) in enumerate(layers, 1):
+            y = conv_norm(y, width, size, stride, f"conv{i}", f"bn{i}")
+            if i < len(layers):
+                y = nn.relu(y)
+        if x.shape[-1] != y.shape[-1] or self.stride != 1:
+            names = "downsample_conv", "downsample_bn"
+            x = conv_norm(x, y.shape[-1], 1, self.stride, *names)
+        return nn.relu(x + y)
+
+
+class ResNet(nn.Module):
+    """Stem, four stages of residual blocks ('layer1'..'layer4'), dense layer 'fc'.
+
+    pool, dropout: of the head, see layers.head.
+    """
+
+    num_outputs: int
+    dtype: Any = jnp.float32
+    depths: Sequence[int] = (2, 2, 2, 2)
+    bottleneck: bool = False
+    pool: str = "global"
+    dropout: float = 0.0
+    scheme: str = "he_fan_out"
+
+    @nn.compact
+    def __call__(self, images, *, train: bool = False) -> Output:
+        x = Conv(
+            64,
+            size=7,
+            stride=2,
+            padding=3,
+            use_bias=False,
+            dtype=self.dtype,
+            name="conv1",
+        )(images)
+        x = nn.relu(batch_norm(x, train=train, name="bn1", dtype=self.dtype))
+        x = max_pool(x, size=3, stride=2, padding=1)
+        features = {}
+        for i, depth in enumerate(self.depths, 1):
+            for j in range(depth):
+                x = Block(
+                    width=64 * 2 ** (i - 1),
+                    stride=2 if i > 1 and j == 0 else 1,
+                    bottleneck=self.bottleneck,
+                    dtype=self.dtype,
+                    name=f"layer{i}_{j}",
+                )(x, train=train)
+            features[f"stage{i}"] = x
+        logits = head(
+            x,
+            self.num_outputs,
+            pool=self.pool,
+            rate=self.dropout,
+            train=train,
+            name="fc",
+        )
+        return Output(logits, features)
+
+
+def resnet18(num_outputs: int, dtype=jnp.float32, **kwargs) -> ResNet:
+    """11,689,512 parameters with 3 channels and 1000 outputs."""
+    return ResNet(num_outputs, dtype, depths=(2, 2, 2, 2), **kwargs)
+
+
+def resnet34(num_outputs: int, dtype=jnp.float32, **kwargs) -> ResNet:
+    """21,797,672 parameters with 3 channels and 1000 outputs."""
+    return ResNet(num_outputs, dtype, depths=(3, 4, 6, 3), **kwargs)
+
+
+def resnet50(num_outputs: int, dtype=jnp.float32, **kwargs) -> ResNet:
+    """25,557,032 parameters with 3 channels and 1000 outputs."""
+    return ResNet(num_outputs, dtype, depths=(3, 4, 6, 3), bottleneck=True, **kwargs)
