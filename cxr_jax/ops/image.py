@@ -1,0 +1,120 @@
+"""Deterministic image ops: each `make` checks its arguments and returns fn(batch).
+
+`batch['image']` is [B,H,W,C]; everything else in the batch passes untouched.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from cxr_jax.ops.arguments import numbers, whole
+from tfds_builders.common.errors import InputError
+
+LARGEST_SIDE = 4096  # a resize beyond it is a slip of the pen, not a wish
+
+# Below this spread (of a picture in [0, 1]) there is nothing but rounding to
+# enlarge: 6 of 65,535 grey levels.
+LEAST_SPREAD = 1e-4
+
+
+def to_float():
+    """Unsigned integers to float32 in [0, 1], by the largest value of their type."""
+
+    def apply(batch):
+        image = batch["image"]
+        if not jnp.issubdtype(image.dtype, jnp.unsignedinteger):
+            raise InputError(
+                "to_float",
+                f"images of type {image.dtype}",
+                "give it stored pixels, uint8 or uint16 over their full range",
+            )
+        # Divide rather than multiply by the reciprocal: the maximum is then exactly 1.
+        top = jnp.iinfo(image.dtype).max
+        return batch | {"image": image.astype(jnp.float32) / jnp.float32(top)}
+
+    return apply
+
+
+def resize_weights(size, target):
+    """Weights [target, size] of linear resampling, rows summing to 1; float32.
+
+    Bilinear when enlarging; when shrinking the triangle widens with the scale, so
+    that nothing aliases. Pixel centres sit at half-integers and the border is
+    renormalised: the rule of PIL's BILINEAR and of `jax.image.resize`.
+    """
+    scale = size / target
+    centre = (np.arange(target) + 0.5) * scale - 0.5
+    distance = np.abs(centre[:, None] - np.arange(size)[None, :]) / max(scale, 1.0)
+    weights = np.maximum(0.0, 1.0 - distance)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def resize(height, width=None):
+    """To height x width (square if one number); antialiased, aspect not kept."""
+    height = whole("height", height, 1, LARGEST_SIDE)
+    width = height if width is None else whole("width", width, 1, LARGEST_SIDE)
+
+    def apply(batch):
+        image = batch["image"]
+        # HIGHEST: the default on a GPU rounds to TF32, 10 bits of a 16-bit film.
+        exact = {"precision": lax.Precision.HIGHEST}
+        if image.shape[2] != width:
+            weights = resize_weights(image.shape[2], width)
+            image = jnp.einsum("pw,bhwc->bhpc", weights, image, **exact)
+        if image.shape[1] != height:
+            weights = resize_weights(image.shape[1], height)
+            image = jnp.einsum("oh,bhpc->bopc", weights, image, **exact)
+        return batch | {"image": image}
+
+    return apply
+
+
+def standardise():
+    """Zero mean and unit variance, image by image; a constant image becomes zeros."""
+
+    def apply(batch):
+        image = batch["image"]
+        centred = image - image.mean(axis=(1, 2, 3), keepdims=True)
+        spread = jnp.sqrt((centred**2).mean(axis=(1, 2, 3), keepdims=True))
+        return batch | {"image": centred / jnp.maximum(spread, LEAST_SPREAD)}
+
+    return apply
+
+
+def normalise(mean, std):
+    """(image - mean) / std with fixed numbers, one or one per channel, in [0, 1]."""
+    mean, std = numbers("mean", mean, 0, 1), numbers("std", std, 1e-3, 1)
+    if len(mean) != len(std) and 1 not in (len(mean), len(std)):
+        raise ValueError(f"mean holds {len(mean)} numbers and std {len(std)}")
+
+    def apply(batch):
+        image = batch["image"]
+        channels = image.shape[3]
+        for name, values in (("mean", mean), ("std", std)):
+            if len(values) not in (1, channels):
+                raise InputError(
+                    f"normalise({name}={values})",
+                    f"{len(values)} numbers for images of {channels} channel(s)",
+                    "give one number, or put to_rgb before normalise",
+                )
+        shift = jnp.array(mean, image.dtype).reshape(1, 1, 1, -1)
+        scale = jnp.array(std, image.dtype).reshape(1, 1, 1, -1)
+        return batch | {"image": (image - shift) / scale}
+
+    return apply
+
+
+def to_rgb():
+    """One channel to three equal ones, for networks trained on colour pictures."""
+
+    def apply(batch):
+        image = batch["image"]
+        if image.shape[3] != 1:
+            raise InputError(
+                "to_rgb",
+                f"images of {image.shape[3]} channels",
+                "use it once, on images of one channel",
+            )
+        return batch | {"image": jnp.broadcast_to(image, (*image.shape[:3], 3))}
+
+    return apply

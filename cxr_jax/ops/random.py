@@ -1,0 +1,150 @@
+"""Random image ops: each `make` checks its arguments and returns fn(batch, key).
+
+Every example of the batch gets its own draw. Images are float32 [B,H,W,C] in
+[0, 1]; the flips take any type.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from cxr_jax.ops.arguments import choice, factors, number
+from cxr_jax.ops.geometry import FILLS, affine_matrix, warp
+from tfds_builders.common.zones import MIRRORED
+
+# The labels in zone order. They follow the lungs when the picture is turned over.
+ZONE_LABELS = ("scores", "consensus_mean", "consensus_mode")
+
+# What each zone becomes when the picture is turned upside down.
+UPSIDE_DOWN = (2, 1, 0, 5, 4, 3)
+
+
+def affine(rotate=0, shift=0, zoom=0, shear=0, fill="edge"):
+    """Rotate, shift, zoom and shear in one resampling; each uniform in +- its limit.
+
+    `rotate` and `shear` in degrees, `shift` as a fraction of each side, `zoom` as a
+    change of scale drawn for each axis alone: the draws and the conventions of
+    Keras's `ImageDataGenerator`, whose `fill_mode='nearest'` is fill='edge'.
+    """
+    limits = {"rotate": (rotate, 180), "shift": (shift, 1)}
+    limits |= {"zoom": (zoom, 0.9), "shear": (shear, 80)}
+    rotate, shift, zoom, shear = (
+        number(name, value, 0, most) for name, (value, most) in limits.items()
+    )
+    choice("fill", fill, FILLS)
+
+    def apply(batch, key):
+        image = batch["image"]
+        count, height, width, _ = image.shape
+        draws = jax.random.uniform(key, (count, 6), minval=-1, maxval=1)
+        side = jnp.array([[height, width]], draws.dtype)
+        matrix = affine_matrix(
+            (height, width),
+            rotate=math.radians(rotate) * draws[:, 0],
+            shift=shift * side * draws[:, 1:3],
+            zoom=1 + zoom * draws[:, 3:5],
+            shear=math.radians(shear) * draws[:, 5],
+        )
+        return batch | {"image": warp(image, matrix, fill)}
+
+    return apply
+
+
+def make_flip(axis, zones, p):
+    """Turn the picture over along `axis` with probability p, and its labels with it."""
+    p = number("p", p, 0, 1)
+
+    def apply(batch, key):
+        image = batch["image"]
+        chosen = jax.random.bernoulli(key, p, image.shape[:1])
+        turned = {"image": jnp.flip(image, axis)}
+        for name in ZONE_LABELS:
+            if name in batch:
+                turned[name] = batch[name][:, jnp.array(zones)]
+        for name, value in turned.items():
+            mask = chosen.reshape((-1,) + (1,) * (value.ndim - 1))
+            turned[name] = jnp.where(mask, value, batch[name])
+        return batch | turned
+
+    return apply
+
+
+def flip_lr(p=0.5):
+    """Mirror left to right with probability p; zones A-B-C change with D-E-F."""
+    return make_flip(2, MIRRORED, p)
+
+
+def flip_ud(p=0.5):
+    """Turn upside down with probability p; upper zones change with lower ones.
+
+    Anatomically wrong for a chest. It is here to reproduce published baselines.
+    """
+    return make_flip(1, UPSIDE_DOWN, p)
+
+
+def uniform_factor(key, image, lo, hi):
+    """One factor in [lo, hi] per image, [B,1,1,1]."""
+    return jax.random.uniform(key, (image.shape[0], 1, 1, 1), image.dtype, lo, hi)
+
+
+def brightness(amount=None, lo=None, hi=None):
+    """Multiply by a factor in 1 +- amount, or in [lo, hi]; clipped to [0, 1]."""
+    lo, hi = factors(amount, lo, hi)
+
+    def apply(batch, key):
+        image = batch["image"]
+        factor = uniform_factor(key, image, lo, hi)
+        return batch | {"image": jnp.clip(image * factor, 0, 1)}
+
+    return apply
+
+
+def contrast(amount=None, lo=None, hi=None):
+    """Stretch about the image's mean by 1 +- amount, or by [lo, hi]; clipped to [0, 1].
+
+    The mean is that of each channel.
+    """
+    lo, hi = factors(amount, lo, hi)
+
+    def apply(batch, key):
+        image = batch["image"]
+        mean = image.mean(axis=(1, 2), keepdims=True)
+        factor = uniform_factor(key, image, lo, hi)
+        return batch | {"image": jnp.clip(mean + factor * (image - mean), 0, 1)}
+
+    return apply
+
+
+def erase(fraction, p=0.5):
+    """With probability p, paint a random rectangle with the mean of its channel.
+
+    Its area is uniform from 2 % of the picture to `fraction`, its aspect ratio
+    log-uniform from 0.3 to 1 / 0.3, and it lies inside the picture; a side longer
+    than the picture is cut to it. Random erasing: Zhong et al. 2020,
+    doi 10.1609/aaai.v34i07.7000.
+    """
+    least = 0.02
+    fraction, p = number("fraction", fraction, least, 1), number("p", p, 0, 1)
+
+    def apply(batch, key):
+        image = batch["image"]
+        count, height, width, _ = image.shape
+        draws = jax.random.uniform(key, (count, 5))
+        area = (least + (fraction - least) * draws[:, 0]) * height * width
+        aspect = jnp.exp(math.log(0.3) * (2 * draws[:, 1] - 1))
+        inside = draws[:, 4, None, None] < p
+        sides = (jnp.sqrt(area * aspect), jnp.sqrt(area / aspect))
+        for axis, (side, most) in enumerate(zip(sides, (height, width), strict=True)):
+            side = jnp.minimum(side, most)
+            start = draws[:, 2 + axis] * (most - side)
+            centre = 0.5 + lax.broadcasted_iota(
+                draws.dtype, (1, height, width), 1 + axis
+            )
+            start, end = start[:, None, None], (start + side)[:, None, None]
+            inside &= (centre >= start) & (centre < end)
+        mean = image.mean(axis=(1, 2), keepdims=True)
+        return batch | {"image": jnp.where(inside[..., None], mean, image)}
+
+    return apply

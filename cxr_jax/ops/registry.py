@@ -1,0 +1,179 @@
+"""The preprocessing string: from 'to_float|resize(256)|flip_lr' to one function."""
+
+import ast
+import difflib
+import inspect
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+from cxr_jax import rng
+from cxr_jax.ops import image, random
+from tfds_builders.common.errors import InputError
+
+# What the pixels are on the way through, each a special case of the one before.
+STORED, FLOAT, UNIT = "stored integers", "floats", "floats in [0, 1]"
+
+
+class Op(NamedTuple):
+    """`make(*arguments)` returns fn(batch), or fn(batch, key) of a random op.
+
+    `needs` is the least the pixels must be before it, and `gives` what they are
+    after it where it changes that: UNIT, or FLOAT once they leave [0, 1].
+    """
+
+    make: Callable
+    random: bool
+    needs: str = STORED
+    gives: str | None = None
+
+
+OPS = {
+    "to_float": Op(image.to_float, random=False, gives=UNIT),
+    "resize": Op(image.resize, random=False, needs=FLOAT),
+    "to_rgb": Op(image.to_rgb, random=False),
+    "standardise": Op(image.standardise, random=False, needs=FLOAT, gives=FLOAT),
+    "normalise": Op(image.normalise, random=False, needs=UNIT, gives=FLOAT),
+    "affine": Op(random.affine, random=True, needs=FLOAT),
+    "flip_lr": Op(random.flip_lr, random=True),
+    "flip_ud": Op(random.flip_ud, random=True),
+    "brightness": Op(random.brightness, random=True, needs=UNIT),
+    "contrast": Op(random.contrast, random=True, needs=UNIT),
+    "erase": Op(random.erase, random=True, needs=FLOAT),
+}
+
+
+class Call(NamedTuple):
+    """One op as written: `name(*args, **kwargs)`."""
+
+    name: str
+    args: tuple
+    kwargs: dict
+
+
+def parse(text):
+    """The calls of a preprocessing string, in order.
+
+    An op is a name, with arguments in brackets where it takes any; arguments are
+    Python literals. Raises InputError on anything else, an unknown name included.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise InputError(
+            "the preprocessing string",
+            f"nothing in it: {text!r}",
+            "write at least one op; most start with 'to_float|resize(256)'",
+        )
+    return [parse_call(piece.strip(), text) for piece in text.split("|")]
+
+
+def parse_call(piece, text):
+    """One `name(arguments)` of the preprocessing string `text`."""
+    try:
+        node = ast.parse(piece, mode="eval").body
+        name, args, keywords = node, [], []
+        if isinstance(node, ast.Call):
+            name, args, keywords = node.func, node.args, node.keywords
+        if not isinstance(name, ast.Name):
+            raise TypeError("not a name with arguments in brackets")
+        names = [keyword.arg for keyword in keywords]
+        if None in names or len(set(names)) < len(names):
+            raise ValueError("each argument must be given once, by value or name=value")
+        args = tuple(ast.literal_eval(each) for each in args)
+        values = [ast.literal_eval(keyword.value) for keyword in keywords]
+    # What Python's own parser raises on hostile text: too deep, too long, NUL.
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
+        raise InputError(
+            f"preprocessing string {text!r}",
+            f"{piece!r} is not an op: {str(error) or 'too deeply nested'}",
+            "write ops as name or name(0.1, other=2), with | between them",
+        ) from None
+    if name.id not in OPS:
+        close = difflib.get_close_matches(name.id, OPS, n=1)
+        raise InputError(
+            f"preprocessing string {text!r}",
+            f"unknown op {name.id!r}",
+            (f"did you mean {close[0]!r}? " if close else "")
+            + f"The ops are {', '.join(sorted(OPS))}",
+        )
+    return Call(name.id, args, dict(zip(names, values, strict=True)))
+
+
+def make_preprocess(text, *, train):
+    """The function a preprocessing string describes.
+
+    Args:
+      text: ops with | between them, for example
+        'to_float|resize(256)|affine(rotate=10)|flip_lr|standardise'.
+      train: whether random ops are allowed.
+
+    Returns:
+      fn(batch, key=None) -> batch, pure and of fixed shapes: it runs under jit, vmap
+      and scan. batch is a dict with 'image' [B,H,W,C], uint8 or uint16; flips change
+      the labels in zone order too. Every random op draws from a stream of its own,
+      named after the op and counted among its namesakes, so that adding another op
+      leaves its draws as they were. The key is not needed without random ops.
+
+    Raises:
+      InputError: on any fault in the text; on images that do not suit it, when traced.
+    """
+    where = f"preprocessing string {text!r}"
+    steps, seen, pixels = [], Counter(), STORED
+    for call in parse(text):
+        op = OPS[call.name]
+        if op.random and not train:
+            raise InputError(
+                where,
+                f"{call.name} is random, and this string is for evaluation",
+                f"take {call.name} out of it; it belongs in the training string",
+            )
+        check_order(call.name, op, pixels, where)
+        pixels = op.gives or pixels
+        stream = f"{call.name}/{seen[call.name]}" if op.random else None
+        seen[call.name] += 1
+        steps.append((build(call, op, where), stream))
+    if pixels == STORED:
+        raise InputError(
+            where,
+            "the pixels stay the integers that are stored",
+            "add to_float, as the first op",
+        )
+
+    def preprocess(batch, key=None):
+        for apply, stream in steps:
+            if stream is None:
+                batch = apply(batch)
+            else:
+                batch = apply(batch, rng.stream(key, stream))
+        return batch
+
+    return preprocess
+
+
+def check_order(name, op, pixels, where):
+    """Raise InputError where `name` cannot work on `pixels`."""
+    if name == "to_float" and pixels != STORED:
+        raise InputError(where, "to_float a second time", "keep the first one only")
+    if op.needs != STORED and pixels == STORED:
+        raise InputError(
+            where,
+            f"{name} needs floats, and the pixels are {pixels} there",
+            f"put to_float before {name}",
+        )
+    if op.needs == UNIT and pixels != UNIT:
+        raise InputError(
+            where,
+            f"{name} needs {UNIT}, and the pixels have left that range there",
+            f"move {name} before standardise or normalise",
+        )
+
+
+def build(call, op, where):
+    """The function of one call; InputError if its arguments do not suit."""
+    signature = inspect.signature(op.make)
+    try:
+        signature.bind(*call.args, **call.kwargs)
+        return op.make(*call.args, **call.kwargs)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            where, f"{call.name}: {error}", f"write {call.name}{signature}"
+        ) from None
