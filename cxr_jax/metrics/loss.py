@@ -1,0 +1,17 @@
+"""The mean loss of a split."""
+
+import numpy as np
+
+from cxr_jax import bootstrap
+from cxr_jax.bootstrap import Estimate
+from cxr_jax.metrics import weighted
+
+
+def mean_loss(losses, patient_ids, resamples: int = 1000, seed: int = 0) -> Estimate:
+    """Mean of per-image losses [N] with its patient-clustered interval."""
+    losses = np.asarray(losses, np.float64)
+    return bootstrap.estimate(
+        lambda weights: weighted.mean(losses, weights),
+        bootstrap.weights(patient_ids, resamples, seed),
+        undefined="a loss is not finite",
+    )

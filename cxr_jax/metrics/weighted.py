@@ -1,0 +1,147 @@
+"""Statistics as functions of weights: arrays [n], weights [R, n] -> [R].
+
+Row r of the weights says how often each image counts. Where a statistic is not
+defined for a row it is NaN. Values may also be [n, Z]: the Z zones of an image are
+then pooled, each with the weight of its image.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+# A weighted variance below this share of the squared range is rounding error.
+TINY = 1e-12
+
+
+def mean(values, weights):
+    """Weighted mean."""
+    return weights @ _mean_of_zones(values) / weights.sum(axis=1)
+
+
+def ratio(numerator, denominator, weights):
+    """Weighted sum over weighted sum, such as hits over cases."""
+    below = weights @ denominator.astype(np.float64)
+    above = weights @ numerator.astype(np.float64)
+    return np.where(below > 0, above / below, np.nan)
+
+
+def standard_deviation(values, weights):
+    """Weighted standard deviation, of the population (divided by n)."""
+    values = values - values.mean()
+    variance = mean(values**2, weights) - mean(values, weights) ** 2
+    return np.sqrt(np.maximum(variance, 0))
+
+
+def pearson(x, y, weights):
+    """Weighted correlation of Pearson; NaN where either is constant."""
+    (x, range_x), (y, range_y) = _centred(x), _centred(y)
+    mean_x, mean_y = mean(x, weights), mean(y, weights)
+    var_x = mean(x * x, weights) - mean_x**2
+    var_y = mean(y * y, weights) - mean_y**2
+    covariance = mean(x * y, weights) - mean_x * mean_y
+    defined = (var_x > TINY * range_x**2) & (var_y > TINY * range_y**2)
+    return np.where(defined, covariance / np.sqrt(var_x * var_y), np.nan)
+
+
+def quadratic_kappa(x, y, weights):
+    """Cohen's kappa with quadratic weights, for whole-number scores.
+
+    Cohen 1968, doi 10.1037/h0026256. With the weights (i - j)^2 the observed
+    disagreement is E[(x - y)^2] and that of chance E[x^2] + E[y^2] - 2 E[x] E[y], so
+    that no table is needed. NaN where both are the same constant.
+    """
+    centre = np.rint(x.mean())
+    x, y = x - centre, y - centre
+    observed = mean((x - y) ** 2, weights)
+    squares = mean(x * x + y * y, weights)
+    chance = squares - 2 * mean(x, weights) * mean(y, weights)
+    defined = chance > TINY * max((x * x).max(), (y * y).max())
+    return np.where(defined, 1 - observed / chance, np.nan)
+
+
+def auroc(positive, scores, weights):
+    """Area under the ROC curve: P(score of a positive > of a negative), ties half.
+
+    positive: bool [n]. NaN where only one class has weight.
+    """
+    positives, negatives = _falling(positive, scores)
+    own = np.take(weights, positives.images, axis=1)
+    above, _ = _cumulative(negatives, weights)
+    # Of the negatives, those scored higher, and those scored as high or higher.
+    higher = np.searchsorted(negatives.keys, positives.keys, "left")
+    reached = np.searchsorted(negatives.keys, positives.keys, "right")
+    lost = np.take(above, higher, axis=1) + np.take(above, reached, axis=1)
+    lost = np.einsum("rp,rp->r", own, lost) / 2
+    pairs = own.sum(axis=1) * above[:, -1]
+    return np.where(pairs > 0, 1 - lost / pairs, np.nan)
+
+
+def average_precision(positive, scores, weights):
+    """Area under the precision-recall curve as the step-wise sum (no interpolation).
+
+    Sum over falling thresholds of (rise in recall) * precision, as in scikit-learn.
+    NaN where only one class has weight.
+    """
+    positives, negatives = _falling(positive, scores)
+    hits, own = _cumulative(positives, weights)
+    alarms, _ = _cumulative(negatives, weights)
+    defined = (hits[:, -1] > 0) & (alarms[:, -1] > 0)
+    total = hits[:, -1]
+    # At the threshold of each positive: what is scored as high or higher.
+    reached = [
+        np.searchsorted(ranked.keys, positives.keys, "right")
+        for ranked in (positives, negatives)
+    ]
+    hits = np.take(hits, reached[0], axis=1)
+    alarms = np.take(alarms, reached[1], axis=1)
+    called = hits + alarms
+    precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
+    area = np.einsum("rp,rp->r", own, precision) / total
+    return np.where(defined, area, np.nan)
+
+
+def macro_f1(target, predicted, classes: int, weights):
+    """Mean F1 over the classes that occur, as a target or as a prediction."""
+    truly = (target[:, None] == np.arange(classes)).astype(np.float64)
+    called = (predicted[:, None] == np.arange(classes)).astype(np.float64)
+    hits, either = weights @ (truly * called), weights @ (truly + called)
+    occurs = either > 0
+    scores = np.divide(2 * hits, either, out=np.zeros_like(hits), where=occurs)
+    return scores.sum(axis=1) / occurs.sum(axis=1)
+
+
+def _mean_of_zones(values):
+    values = np.asarray(values, np.float64)
+    return values.reshape(len(values), -1).mean(axis=1)
+
+
+def _centred(values):
+    """Values less their mean, and their range: infinite where that is rounding."""
+    values = np.asarray(values, np.float64)
+    spread = np.ptp(values)
+    constant = spread <= TINY * np.abs(values).max()
+    return values - values.mean(), np.inf if constant else spread
+
+
+class _Ranked(NamedTuple):
+    """Images of one class by falling score; keys are the scores with the sign turned."""
+
+    images: np.ndarray
+    keys: np.ndarray
+
+
+def _falling(positive, scores) -> tuple[_Ranked, _Ranked]:
+    """Positives and negatives, each ranked by falling score."""
+    ranked = []
+    for images in (np.flatnonzero(positive), np.flatnonzero(~positive)):
+        images = images[np.argsort(-scores[images], kind="stable")]
+        ranked.append(_Ranked(images, -scores[images]))
+    return tuple(ranked)
+
+
+def _cumulative(ranked: _Ranked, weights):
+    """Weight of the first 0, 1, .. m images, [R, m + 1], and of each, [R, m]."""
+    own = np.take(weights, ranked.images, axis=1)
+    sums = np.zeros((len(own), own.shape[1] + 1))
+    np.cumsum(own, axis=1, out=sums[:, 1:])
+    return sums, own
