@@ -1,0 +1,29 @@
+"""Which loss scores zones best: cross-entropy, ordinal, or cross-entropy with MAE?
+
+Three losses by three seeds on the phantom, everything else as in the quickstart. The
+losses are judged by zone MAE and by quadratic kappa, which reward different things.
+
+    python -m launch.sweep configs/ablations/loss.py --workdir=runs/loss
+    python -m launch.collect runs/loss
+    python -m launch.sweep configs/ablations/loss.py:brixia --workdir=runs/loss_brixia
+
+Argument: `brixia` runs it on the prepared release with the settings of
+`configs/brixia.py`. Time: about 20 minutes on 2 cores for the phantom.
+"""
+
+from configs import brixia, quickstart
+from cxr_jax.config import parse_arg
+
+LOSSES = ("cross_entropy", "ordinal", "ce_mae")
+SEEDS = (0, 1, 2)
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, brixia=False)
+    return brixia.get_config() if arg.brixia else quickstart.get_config()
+
+
+def sweep(add):
+    for loss in LOSSES:
+        for seed in SEEDS:
+            add({"task.loss": loss, "seed": seed})

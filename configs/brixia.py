@@ -1,0 +1,27 @@
+"""BrixIA COVID-19: severity 0..3 of six lung zones, ResNet-18 at 256 px.
+
+Arguments: `phantom` (600 synthetic pictures instead of the release, needs no data),
+`overlap` (the split with test subjects in train, to see what leakage is worth),
+`fold=K` (cross-validation by patient).
+
+    python -m tfds_builders.build brixia --manual_dir=BrixIA
+    python -m cxr_jax.main --config=configs/brixia.py --workdir=runs/brixia
+
+Expected on the release: not measured here; the release is gated. The reference is
+zone MAE 0.47 (BS-Net, Signoroni et al. 2021, on their own test set). Time: about
+1 s per image and 60 epochs on 2 cores, so use a GPU for the 4,695 images.
+"""
+
+from configs import common
+from cxr_jax.config import parse_arg
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, phantom=False, overlap=False, fold=-1)
+    config = common.get_config()
+    config.data.fold = arg.fold
+    if arg.overlap:
+        config.data.dataset = "brixia/512_test_subjects_in_train"
+    if arg.phantom:
+        config.data.phantom = 600
+    return config

@@ -1,0 +1,75 @@
+"""The settings every config begins with; each file in this folder changes some."""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """Severity of six zones from a ResNet-18; see `configs/brixia.py`.
+
+    Durations are '<number> <unit>' with the unit steps, epochs, examples or percent
+    (of the whole training).
+    """
+    config = ConfigDict()
+    config.seed = 0
+    config.batch_size = 32
+    config.total = "60 epochs"
+
+    config.data = ConfigDict()
+    config.data.dataset = "brixia/512"
+    config.data.data_dir = ""  # empty: TFDS's own, ~/tensorflow_datasets
+    config.data.train = "train"
+    config.data.val = "val"
+    config.data.test = "test"
+    config.data.fold = -1  # 0..4: cross-validation by patient, that fold as test
+    config.data.size = 512  # side of the square that goes to the device
+    config.data.square = "stretch"  # or 'pad'
+    config.data.phantom = 0  # write and use so many synthetic pictures instead
+
+    config.task = ConfigDict()
+    config.task.name = "brixia"
+    config.task.loss = "ce_mae"
+    config.task.mae_share = 0.3
+    config.task.label_smoothing = 0.0
+    # For classify:
+    config.task.classes = ()
+    config.task.merge = ConfigDict()
+    config.task.sigmoid = False
+    config.task.balanced = False
+    config.task.focal_gamma = 2.0
+
+    config.model = ConfigDict()
+    config.model.name = "resnet18"
+    config.model.dtype = "float32"
+
+    config.preprocess = ConfigDict()
+    config.preprocess.train = (
+        "to_float|resize(256)|affine(rotate=10, shift=0.05, zoom=0.1)"
+        "|brightness(0.2)|contrast(0.2)|flip_lr|standardise"
+    )
+    config.preprocess.eval = "to_float|resize(256)|standardise"
+
+    config.optim = ConfigDict()
+    config.optim.name = "adam"  # with weight_decay: AdamW
+    config.optim.settings = ConfigDict()
+    config.optim.lr = 1e-3
+    config.optim.schedule = "cosine"
+    config.optim.warmup = "5 percent"
+    config.optim.weight_decay = 1e-2
+    config.optim.no_decay = "(bias|scale)$"
+    config.optim.clip_norm = 1.0
+    config.optim.ema_decay = 0.0
+
+    config.plateau = ConfigDict()  # in evaluations; 0 is off
+    config.plateau.patience = 0
+    config.plateau.factor = 0.5
+    config.plateau.floor = 1e-5
+    config.stop_patience = 0
+
+    config.every = ConfigDict()
+    config.every.log = "2 percent"
+    config.every.eval = "1 epochs"
+    config.every.checkpoint = "1 epochs"
+
+    config.select = ""  # metric on val that picks the checkpoint; empty: the task's
+    config.resamples = 1000
+    return config

@@ -1,0 +1,28 @@
+"""COVIDGR-1.0: COVID-19 (P) against not (N), ResNet-18 at 256 px.
+
+Sensitivity is also given by severity level, as Tabik et al. 2020 report it
+(doi 10.1109/JBHI.2020.3037127). Arguments: `fold=K` (of 5, by patient; the default
+split is fold 0), `phantom`.
+
+    python -m tfds_builders.build covidgr --manual_dir=COVIDGR_1.0
+    python -m cxr_jax.main --config=configs/covidgr.py --workdir=runs/covidgr
+
+Expected on the release: not measured here. The reference is COVID-SDNet, accuracy
+76.18 +- 2.70 in 5 x 5-fold cross-validation.
+"""
+
+from configs import common
+from cxr_jax.config import parse_arg
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, phantom=False, fold=-1)
+    config = common.get_config()
+    config.data.dataset = "covidgr/512"
+    config.data.fold = arg.fold
+    config.data.phantom = 400 if arg.phantom else 0
+    config.task.name = "classify"
+    config.task.loss = "cross_entropy"
+    config.task.classes = ("N", "P")
+    config.task.label_smoothing = 0.05
+    return config

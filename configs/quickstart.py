@@ -1,0 +1,25 @@
+"""Zone scores of synthetic chest films, from nothing, in under 4 minutes on 2 cores.
+
+Writes a phantom BrixIA release, builds the dataset, trains a small CNN and tests it.
+Expected: zone MAE at least 40 % below the constant-median predictor.
+
+    python -m cxr_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
+"""
+
+from configs import common
+
+
+def get_config():
+    config = common.get_config()
+    config.data.dataset = "brixia/256"
+    config.data.size = 256
+    config.data.phantom = 600
+    config.total = "20 epochs"
+    config.model.name = "cnn"
+    config.model.pool = "grid"
+    config.preprocess.train = (
+        "to_float|resize(96)|affine(rotate=5, shift=0.03, zoom=0.05)"
+        "|brightness(0.1)|contrast(0.1)|flip_lr|standardise"
+    )
+    config.preprocess.eval = "to_float|resize(96)|standardise"
+    return config

@@ -1,0 +1,151 @@
+"""Checkpoints: the newest two and the best one. The only importer of orbax."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pathlib
+from typing import Any, NamedTuple
+
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy
+
+from cxr_jax import files
+from cxr_jax.state import TrainState
+from tfds_builders.common.errors import InputError
+
+
+class _KeepBest:
+    """Orbax keeps a policy object: the step that our own record calls the best.
+
+    `max_to_keep` with `best_fn` deletes the newest checkpoint when it is not among the
+    best, and `BestN` breaks ties by recency, where we keep the first.
+    """
+
+    def __init__(self):
+        self.step: int | None = None
+
+    def should_preserve(self, checkpoints, *, context):
+        del context
+        return [checkpoint.step == self.step for checkpoint in checkpoints]
+
+
+class Store(NamedTuple):
+    """An open folder of checkpoints."""
+
+    folder: pathlib.Path
+    manager: ocp.CheckpointManager
+    keep_best: _KeepBest
+
+
+def open_store(folder: pathlib.Path) -> Store:
+    """Opens or creates the folder; half-written checkpoints are ignored."""
+    # Orbax warns of every file of ours it finds beside its own.
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    folder = folder.absolute()
+    keep_best = _KeepBest()
+    with files.explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        manager = ocp.CheckpointManager(
+            folder,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=preservation_policy.AnyPreservationPolicy(
+                    [preservation_policy.LatestN(2), keep_best]
+                ),
+                enable_async_checkpointing=False,
+                cleanup_tmp_directories=True,
+            ),
+        )
+    return Store(folder, manager, keep_best)
+
+
+def save(store: Store, state: TrainState, meta: dict[str, Any]) -> None:
+    """Saves the state and what the host must remember.
+
+    Args:
+      store: of `open_store`.
+      state: at step `state.step`; saving a step twice does nothing.
+      meta: JSON; `meta['best']` is the record of the best evaluation so far
+        ({'step', ...}) or None, and is also written to `best.json`.
+
+    Raises:
+      InputError: the disk is full or not writable; older checkpoints stay.
+    """
+    step = int(state.step)
+    if step in store.manager.all_steps():
+        return
+    best = meta["best"]
+    store.keep_best.step = best["step"] if best else None
+    try:
+        store.manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)
+            ),
+        )
+        store.manager.wait_until_finished()
+    # Orbax passes on whatever its storage layer raises: OSError, ValueError and
+    # RuntimeError have all been seen for a full disk.
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(
+            store.folder / str(step),
+            f"the checkpoint cannot be saved: {str(error).splitlines()[0]}",
+            f"{files.free_space(store.folder)}; the last good checkpoint is step "
+            f"{store.manager.latest_step()}. Make room and run the same command again: "
+            "it goes on from there",
+        ) from error
+    write_best(store.folder, best)
+
+
+def restore(
+    store: Store, abstract_state: TrainState, step: int | None = None
+) -> tuple[TrainState, dict[str, Any]] | None:
+    """The newest checkpoint, or that of `step`, as (state, meta); None if there is none.
+
+    Raises:
+      InputError: it is there but cannot be read.
+    """
+    step = store.manager.latest_step() if step is None else step
+    if step is None:
+        return None
+    try:
+        restored = store.manager.restore(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardRestore(abstract_state),
+                meta=ocp.args.JsonRestore(),
+            ),
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        others = [s for s in store.manager.all_steps() if s != step]
+        raise InputError(
+            store.folder / str(step),
+            f"the checkpoint cannot be read: {str(error).splitlines()[0]}",
+            f"remove that folder to go on from another (there are: {others or 'none'})",
+        ) from error
+    best = restored.meta["best"]
+    store.keep_best.step = best["step"] if best else None
+    return TrainState(*restored.state), restored.meta
+
+
+def write_best(folder: pathlib.Path, best: dict[str, Any] | None) -> None:
+    """Notes which checkpoint is the best, for people and for `read_best`."""
+    if best:
+        files.write_text(folder / "best.json", json.dumps(best, indent=2) + "\n")
+
+
+def read_best(folder: pathlib.Path) -> dict[str, Any]:
+    """The record of the best evaluation: step, metric, value, decision.
+
+    Raises:
+      InputError: nothing was evaluated yet.
+    """
+    path = folder / "best.json"
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(
+            path,
+            "there is no such file, so no checkpoint was evaluated on val yet",
+            "train first: python -m cxr_jax.main --config=... --workdir=...",
+        ) from None

@@ -1,0 +1,166 @@
+"""What a config may say: durations with units, `:arguments`, dict and JSON forms."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import pathlib
+import re
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from tfds_builders.common.errors import InputError
+
+_UNITS = ("steps", "epochs", "examples", "percent")
+
+
+def steps(
+    duration: str,
+    *,
+    key: str,
+    train_examples: int,
+    batch_size: int,
+    total_steps: int | None = None,
+) -> int:
+    """Turns a duration such as '20 epochs' into a number of steps.
+
+    Args:
+      duration: '<number> <unit>', unit one of steps, epochs, examples, percent (of
+        the whole training); the space may be left out.
+      key: the config key it came from, for the error.
+      train_examples: images in the training split.
+      batch_size: images per step.
+      total_steps: the length of the training, for 'percent'.
+
+    Returns:
+      The nearest whole number of steps, at least 1 unless the number is 0.
+
+    Raises:
+      InputError: for anything else, and for 'percent' of the total itself.
+    """
+    match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([a-z]+)\s*", str(duration))
+    try:
+        number = float(match[1]) if match else math.nan
+    except ValueError:
+        number = math.nan
+    unit = match[2] if match else ""
+    unit = unit if unit.endswith("s") or unit == "percent" else unit + "s"
+    if not math.isfinite(number) or unit not in _UNITS:
+        raise InputError(
+            f"config.{key}",
+            f"{duration!r} is no duration",
+            "give a number and a unit: '500 steps', '20 epochs', '1e5 examples' or "
+            "'5 percent'",
+        )
+    if unit == "percent" and total_steps is None:
+        raise InputError(
+            f"config.{key}",
+            f"{duration!r} has nothing to be a percentage of",
+            "give steps, epochs or examples",
+        )
+    scale = {
+        "steps": 1.0,
+        "epochs": train_examples / batch_size,
+        "examples": 1.0 / batch_size,
+        "percent": (total_steps or 0) / 100.0,
+    }[unit]
+    return max(round(number * scale), 1 if number > 0 else 0)
+
+
+def parse_arg(arg: str | None, **defaults: Any) -> ConfigDict:
+    """Reads the part after the colon of `--config=configs/brixia.py:phantom,fold=2`.
+
+    Args:
+      arg: comma-separated `name=value` or bare `name` (meaning True), or None.
+      **defaults: every argument the config knows, with its default; a value is read
+        as the type of its default.
+
+    Raises:
+      InputError: an unknown name or a value of another type.
+    """
+    result = ConfigDict(defaults)
+    for item in filter(None, (arg or "").split(",")):
+        name, equals, text = item.partition("=")
+        if name not in defaults:
+            raise InputError(
+                "--config",
+                f"the config has no argument {name!r}",
+                f"it knows: {', '.join(defaults) or 'none'}",
+            )
+        try:
+            value = ast.literal_eval(text) if equals else True
+        except (ValueError, SyntaxError):
+            value = text
+        wanted = type(defaults[name])
+        if wanted is float and isinstance(value, int):
+            value = float(value)
+        if type(value) is not wanted:
+            raise InputError(
+                "--config",
+                f"argument {name} is {text or 'True'!r}",
+                f"give a value of type {wanted.__name__}, like {defaults[name]!r}",
+            )
+        result[name] = value
+    return result
+
+
+def to_dict(config: ConfigDict) -> dict[str, Any]:
+    """The config as plain JSON values: tuples become lists."""
+    return json.loads(json.dumps(config.to_dict()))
+
+
+def to_json(config: ConfigDict) -> str:
+    """The config as indented JSON in the order in which it is written."""
+    return json.dumps(to_dict(config), indent=2) + "\n"
+
+
+def from_json(path: pathlib.Path) -> ConfigDict:
+    """Reads `config.json` of a workdir; lists become tuples again."""
+    try:
+        loaded = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(
+            path, "there is no such file", "give the --workdir of a run, or --config"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise InputError(path, f"is no JSON ({error})", "restore it") from None
+    return ConfigDict(_tuples(loaded)).lock()
+
+
+def diff(one: ConfigDict, other: ConfigDict, *, ignore: tuple[str, ...] = ()) -> str:
+    """Lines '- key = value' / '+ key = value' of all leaves that differ."""
+    left, right = (
+        {
+            key: value
+            for key, value in _leaves(to_dict(config)).items()
+            if not key.startswith(ignore)
+        }
+        for config in (one, other)
+    )
+    lines = []
+    for key in sorted(left.keys() | right.keys()):
+        if key in left and left.get(key) != right.get(key, ...):
+            lines.append(f"- {key} = {left[key]!r}")
+        if key in right and right.get(key) != left.get(key, ...):
+            lines.append(f"+ {key} = {right[key]!r}")
+    return "\n".join(lines)
+
+
+def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            leaves.update(_leaves(value, f"{prefix}{key}."))
+        else:
+            leaves[prefix + key] = value
+    return leaves
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,1 @@
+"""From prepared TFDS datasets to batches of arrays on the host."""

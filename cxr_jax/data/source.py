@@ -1,0 +1,279 @@
+"""A split of a prepared dataset: its pictures by index, its other columns as arrays."""
+
+from __future__ import annotations
+
+import functools
+import json
+import pathlib
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+from ml_collections import ConfigDict
+
+from tfds_builders.common import splits
+from tfds_builders.common.errors import InputError
+
+SQUARES = ("stretch", "pad")
+
+
+class Split(NamedTuple):
+    """Examples of one role.
+
+    Attributes:
+      dataset: 'brixia', the name without its config.
+      split: 'test', as asked for.
+      read: position -> {'image': PNG bytes, ...} of one example.
+      rows: int64 [N], the positions that belong to this split.
+      table: every column but the image, each with N rows: numbers as arrays, texts as
+        lists of str.
+      label_names: {column: names} of the columns that are class labels.
+      synthetic: the pictures are phantoms.
+    """
+
+    dataset: str
+    split: str
+    read: Any
+    rows: np.ndarray
+    table: dict[str, Any]
+    label_names: dict[str, tuple[str, ...]]
+    synthetic: bool
+
+    @property
+    def size(self) -> int:
+        return len(self.rows)
+
+
+def open_builder(name: str, data_dir: str = ""):
+    """The prepared dataset `name[/config]`, newest version, read from its folder.
+
+    Raises:
+      InputError: it is not there; says how to prepare it, or to try the phantom.
+    """
+    where = pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+    folder = _newest_version(where / name) or _newest_version(
+        where / name / _default_config(where / name)
+    )
+    if folder is None:
+        short = name.split("/")[0]
+        flag = f" --data_dir={data_dir}" if data_dir else ""
+        raise InputError(
+            where,
+            f"holds no prepared dataset {name!r}",
+            f"prepare it: python -m tfds_builders.build {name} --manual_dir=DIR{flag}\n"
+            f"     without the data: python -m tfds_builders.common.phantom {short} "
+            "DIR --n=200 writes a synthetic release to build from, and "
+            "--config=configs/brixia.py:phantom does all of it",
+        )
+    return tfds.builder_from_directory(folder)
+
+
+def _newest_version(folder: pathlib.Path) -> pathlib.Path | None:
+    """The subfolder '1.2.0' with the highest number that holds a whole dataset."""
+    versions = [
+        path.parent
+        for path in folder.glob("*/features.json")
+        if tfds.core.Version.is_valid(path.parent.name)
+    ]
+    return max(versions, key=lambda v: tfds.core.Version(v.name), default=None)
+
+
+def _default_config(folder: pathlib.Path) -> str:
+    # TFDS notes the default config beside the prepared ones.
+    path = folder / ".config" / "metadata.json"
+    return json.loads(path.read_text())["default_config_name"] if path.exists() else ""
+
+
+def describe(builder) -> dict[str, Any]:
+    """What identifies the data of a run: full name, version and split sizes."""
+    return {
+        "name": builder.info.full_name,
+        "version": str(builder.info.version),
+        "splits": {
+            name: {"examples": info.num_examples, "bytes": info.num_bytes}
+            for name, info in sorted(builder.info.splits.items())
+        },
+        "synthetic": is_synthetic(builder),
+    }
+
+
+def is_synthetic(builder) -> bool:
+    """The release it was built from is a phantom."""
+    return bool((builder.info.metadata or {}).get("synthetic", False))
+
+
+def load(builder, split: str, *, fold: int = -1) -> Split:
+    """Opens one split.
+
+    Args:
+      builder: of `open_builder`.
+      split: 'train', 'test', 'train+val', 'train[:50%]', 'all': as TFDS reads it.
+      fold: -1 for the splits as built; k in 0..4 assigns train, val and test anew by
+        the hash of the patient, with fold k as test (cross-validation).
+
+    Raises:
+      InputError: no such split, nothing in it, or a fold without folds.
+    """
+    if fold >= 0:
+        return _load_fold(builder, split, fold)
+    return _load(builder, split)
+
+
+def _load(builder, split: str) -> Split:
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    known = ", ".join(
+        f"{name} ({info.num_examples})" for name, info in builder.info.splits.items()
+    )
+    try:
+        source = builder.as_data_source(split=split, decoders=decoders)
+        size = len(source)
+    except (ValueError, KeyError, AssertionError) as error:
+        raise InputError(
+            builder.info.full_name,
+            f"has no split {split!r} ({str(error).splitlines()[0]})",
+            f"it has: {known}; set config.data.train, .val or .test, or draw them by "
+            "patient with config.data.fold=0",
+        ) from None
+    if not size:
+        raise InputError(
+            builder.info.full_name, f"split {split!r} is empty", f"it has: {known}"
+        )
+    features = builder.info.features
+    return Split(
+        dataset=builder.name,
+        split=split,
+        read=source.__getitem__,
+        rows=np.arange(size),
+        table=_read_table(source),
+        label_names={
+            name: tuple(feature.names)
+            for name, feature in features.items()
+            if isinstance(feature, tfds.features.ClassLabel)
+        },
+        synthetic=is_synthetic(builder),
+    )
+
+
+def _load_fold(builder, split: str, fold: int) -> Split:
+    if split not in ("train", "val", "test") or fold >= splits.FOLDS:
+        raise InputError(
+            "config.data",
+            f"fold={fold} with split {split!r}",
+            f"folds are 0..{splits.FOLDS - 1}, and with a fold the splits are exactly "
+            "train, val and test",
+        )
+    whole = _load(builder, "+".join(sorted(builder.info.splits)))
+    roles = np.array(
+        [splits.split_of(patient, fold) for patient in whole.table["patient_id"]]
+    )
+    return take(whole, np.flatnonzero(roles == split), split)
+
+
+def take(split: Split, rows: np.ndarray, name: str) -> Split:
+    """The part of a split given by positions within it."""
+    if not len(rows):
+        raise InputError(
+            split.dataset,
+            f"no example falls into {name!r} (of {split.size})",
+            "use more data or another fold",
+        )
+    table = {
+        key: column[rows]
+        if isinstance(column, np.ndarray)
+        else [column[row] for row in rows]
+        for key, column in split.table.items()
+    }
+    return split._replace(split=name, rows=split.rows[rows], table=table)
+
+
+def shared_patients(one: Split, other: Split) -> int:
+    """Number of patients with images in both splits; 0 is what it should be."""
+    return len(set(one.table["patient_id"]) & set(other.table["patient_id"]))
+
+
+def _read_table(source) -> dict[str, Any]:
+    # One pass over the records; the PNG bytes are read but not decoded.
+    columns: dict[str, list[Any]] = {}
+    for i in range(len(source)):
+        for name, value in source[i].items():
+            if name != "image":
+                columns.setdefault(name, []).append(value)
+    return {
+        name: [value.decode() for value in values]
+        if isinstance(values[0], bytes)
+        else np.asarray(values)
+        for name, values in columns.items()
+    }
+
+
+def decode(png: bytes, size: int, square: str) -> np.ndarray:
+    """PNG bytes -> [size, size, 1] of the stored type.
+
+    Args:
+      png: as stored, [H, W] of uint8 or uint16.
+      size: side of the square that goes to the device.
+      square: 'stretch' ignores the aspect (as the published systems do, and it hides
+        the detector's shape, which is a shortcut); 'pad' keeps it and adds black.
+    """
+    image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    height, width = image.shape[:2]
+    if square == "pad" and height != width:
+        side = max(height, width)
+        top, left = (side - height) // 2, (side - width) // 2
+        image = cv2.copyMakeBorder(
+            image,
+            top,
+            side - height - top,
+            left,
+            side - width - left,
+            cv2.BORDER_CONSTANT,
+            value=0,
+        )
+    if image.shape[:2] != (size, size):
+        shrinks = image.shape[0] >= size and image.shape[1] >= size
+        image = cv2.resize(
+            image,
+            (size, size),
+            interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+        )
+    return image.reshape(size, size, 1)
+
+
+class Examples:
+    """A split as grain wants it: `source[i]` -> {'image', 'index', targets...}."""
+
+    def __init__(
+        self, split: Split, targets: dict[str, np.ndarray], *, size: int, square: str
+    ):
+        self._split, self._targets = split, targets
+        self._decode = functools.partial(decode, size=size, square=square)
+
+    def __len__(self) -> int:
+        return self._split.size
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        record = self._split.read(int(self._split.rows[index]))
+        return {
+            "image": self._decode(record["image"]),
+            "index": np.int32(index),
+            **{name: column[index] for name, column in self._targets.items()},
+        }
+
+
+def check_data_config(config: ConfigDict) -> None:
+    """Refuses a `config.data` that cannot mean anything."""
+    if config.square not in SQUARES:
+        raise InputError(
+            "config.data.square",
+            f"{config.square!r} is unknown",
+            f"choose one of: {', '.join(SQUARES)}",
+        )
+    if config.size < 1:
+        raise InputError("config.data.size", str(config.size), "give a side in pixels")
+    if config.data_dir and not pathlib.Path(config.data_dir).expanduser().is_dir():
+        raise InputError(
+            "config.data.data_dir",
+            f"{config.data_dir} is no folder",
+            "give the --data_dir that tfds_builders.build wrote to",
+        )

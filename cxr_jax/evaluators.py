@@ -1,0 +1,136 @@
+"""Runs the eval step over a split, each example exactly once, and keeps the result."""
+
+from __future__ import annotations
+
+import csv
+import io
+import pathlib
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cxr_jax import files, sharding
+from cxr_jax.data import pipeline
+from cxr_jax.data.source import Examples, Split
+from cxr_jax.metrics import Estimate
+from cxr_jax.tasks import Task
+
+
+class Evaluation(NamedTuple):
+    """A split, what the model says of it, and how good that is.
+
+    Attributes:
+      split: with N examples.
+      targets: {name: [N, ...]}.
+      predictions: {name: [N, ...]}, `loss` [N] among them.
+      metrics: {name: Estimate}.
+    """
+
+    split: Split
+    targets: dict[str, np.ndarray]
+    predictions: dict[str, np.ndarray]
+    metrics: dict[str, Estimate]
+
+
+def predict(
+    eval_step,
+    variables,
+    split: Split,
+    task: Task,
+    *,
+    config,
+    mesh,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """-> (targets, predictions) of the whole split, in its order.
+
+    Args:
+      eval_step: jitted, (variables, batch) -> {name: [B, ...]}.
+      variables: of the model.
+      split: what to run over.
+      task: names the targets.
+      config: of the run: `data.size`, `data.square`, `batch_size`.
+      mesh: of the devices.
+    """
+    targets = task.targets(split)
+    examples = Examples(
+        split, targets, size=config.data.size, square=config.data.square
+    )
+    indices, outputs = [], []
+    for batch in pipeline.eval_batches(examples, batch_size=config.batch_size):
+        index = batch.pop("index")
+        output = eval_step(variables, sharding.put(batch, mesh))
+        indices.append(index)
+        outputs.append(output)
+    index = np.concatenate(indices)
+    real = index >= 0
+    if not np.array_equal(index[real], np.arange(split.size)):
+        raise AssertionError(
+            f"{split.dataset}:{split.split}: examples were not counted exactly once"
+        )
+    predictions = {
+        name: np.concatenate([np.asarray(output[name]) for output in outputs])[real]
+        for name in outputs[0]
+    }
+    return targets, predictions
+
+
+def evaluate(
+    eval_step,
+    variables,
+    split: Split,
+    task: Task,
+    decision: dict[str, Any] | None,
+    *,
+    config,
+    mesh,
+    resamples: int,
+) -> Evaluation:
+    """Predictions and metrics of a split.
+
+    Args:
+      decision: what was settled on the training data, such as thresholds; None to
+        settle it here, which only the split used for selection may do.
+      resamples: of the bootstrap; 0 for point estimates only.
+    """
+    targets, predictions = predict(
+        eval_step, variables, split, task, config=config, mesh=mesh
+    )
+    if decision is None:
+        decision = task.decide(targets, predictions)
+    metrics = task.metrics(
+        split, targets, predictions, decision, resamples=resamples, seed=config.seed
+    )
+    return Evaluation(split, targets, predictions, metrics)
+
+
+def save_predictions(
+    folder: pathlib.Path, evaluation: Evaluation, task: Task
+) -> pathlib.Path:
+    """Writes `<dataset>-<split>.csv`, one row per example; returns its path."""
+    split = evaluation.split
+    columns = {
+        "example_id": split.table["example_id"],
+        "patient_id": split.table["patient_id"],
+        **task.columns(evaluation.targets, evaluation.predictions),
+    }
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*map(_cells, columns.values()), strict=True))
+    path = folder / f"{split.dataset}-{file_name(split.split)}.csv"
+    files.write_text(path, text.getvalue())
+    return path
+
+
+def file_name(split: str) -> str:
+    """'train[:50%]' -> 'train_50', fit for a file name."""
+    kept = "".join(c if c.isalnum() or c in "+-_" else "_" for c in split)
+    return kept.strip("_")
+
+
+def _cells(column) -> list[str]:
+    # repr of a float32 is the shortest text that reads back as the same number.
+    return [
+        str(value.item()) if isinstance(value, np.integer) else str(value)
+        for value in column
+    ]

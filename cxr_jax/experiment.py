@@ -1,0 +1,210 @@
+"""The one place where an experiment is put together from its config."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from cxr_jax import config as config_lib
+from cxr_jax import optim, sharding, state, steps
+from cxr_jax.data import source
+from cxr_jax.models import MODELS, init
+from cxr_jax.ops.registry import make_preprocess
+from cxr_jax.tasks import Task, make_task
+from tfds_builders.common.errors import InputError
+
+
+class Experiment(NamedTuple):
+    """Everything that follows from the config and the size of the training split.
+
+    Attributes:
+      config: as given, locked.
+      model: flax module.
+      task: targets, loss, predictions, metrics.
+      tx: optax chain; `schedule`: step -> learning rate before plateau scaling.
+      train_step, eval_step: pure, not jitted; see `steps`.
+      mesh: of the devices.
+      image_shape: (H, W, C) that the model sees.
+      total_steps, eval_steps, checkpoint_steps, log_steps: the whole training, and
+        how often within it.
+      abstract_state: TrainState of shapes, with shardings.
+    """
+
+    config: ConfigDict
+    model: Any
+    task: Task
+    tx: optax.GradientTransformation
+    schedule: Callable[[Any], Any]
+    train_step: Callable[..., Any]
+    eval_step: Callable[..., Any]
+    mesh: jax.sharding.Mesh
+    image_shape: tuple[int, int, int]
+    total_steps: int
+    eval_steps: int
+    checkpoint_steps: int
+    log_steps: int
+    abstract_state: state.TrainState
+
+    def init(self) -> state.TrainState:
+        """A fresh state on the host."""
+        return state.create(
+            self.model,
+            self.image_shape,
+            self.tx,
+            ema=bool(self.config.optim.ema_decay),
+            seed=self.config.seed,
+        )
+
+
+def build(
+    config: ConfigDict,
+    *,
+    train_examples: int,
+    class_counts: np.ndarray | None = None,
+    image_dtype: Any = np.uint16,
+) -> Experiment:
+    """Builds without arrays and without touching files.
+
+    Args:
+      config: see `configs/common.py`.
+      train_examples: images in the training split, which give an epoch its length.
+      class_counts: [K] images per class in train, for `task.balanced`.
+      image_dtype: of the stored pictures.
+
+    Raises:
+      InputError: anything in the config that cannot work, by its key.
+    """
+    source.check_data_config(config.data)
+    mesh = sharding.make_mesh(config.batch_size)
+    task = make_task(config.task, class_counts)
+    model = make_model(config.model, task.num_outputs)
+    train_ops = make_preprocess(config.preprocess.train, train=True)
+    eval_ops = make_preprocess(config.preprocess.eval, train=False)
+    batch = _abstract_batch(config, task, image_dtype)
+    image_shape = _image_shape(train_ops, eval_ops, batch)
+    lengths = _lengths(config, train_examples)
+    schedule = optim.make_schedule(
+        config.optim,
+        warmup_steps=lengths.pop("warmup_steps"),
+        total_steps=lengths["total_steps"],
+    )
+    tx = optim.make_optimiser(config.optim, schedule)
+    return Experiment(
+        config=config,
+        model=model,
+        task=task,
+        tx=tx,
+        schedule=schedule,
+        train_step=steps.make_train_step(
+            model, task, train_ops, tx, ema_decay=config.optim.ema_decay
+        ),
+        eval_step=steps.make_eval_step(model, task, eval_ops),
+        mesh=mesh,
+        image_shape=image_shape,
+        abstract_state=_abstract_state(
+            model, image_shape, tx, bool(config.optim.ema_decay), mesh
+        ),
+        **lengths,
+    )
+
+
+def make_model(config: ConfigDict, num_outputs: int):
+    """The flax module of `config.model`: `name`, `dtype`, and its own arguments."""
+    if config.name not in MODELS:
+        raise InputError(
+            "config.model.name",
+            f"{config.name!r} is unknown",
+            f"choose one of: {', '.join(MODELS)}",
+        )
+    settings = {key: config[key] for key in config if key not in ("name", "dtype")}
+    constructor = MODELS[config.name]
+    known = [
+        name
+        for name in inspect.signature(constructor).parameters
+        if name not in ("num_outputs", "dtype", "parent", "name", "kwargs")
+    ]
+    unknown = sorted(set(settings) - set(known))
+    if unknown and "kwargs" not in inspect.signature(constructor).parameters:
+        raise InputError(
+            f"config.model.{unknown[0]}",
+            f"{config.name} has no such setting",
+            f"it has: {', '.join(known) or 'none'}",
+        )
+    return constructor(
+        num_outputs=num_outputs, dtype=jnp.dtype(config.dtype), **settings
+    )
+
+
+def _lengths(config: ConfigDict, train_examples: int) -> dict[str, int]:
+    shared = {"train_examples": train_examples, "batch_size": config.batch_size}
+    total = config_lib.steps(config.total, key="total", **shared)
+    if total < 1:
+        raise InputError("config.total", config.total, "train for at least one step")
+    lengths = {"total_steps": total}
+    for name, section in (
+        ("eval", config.every),
+        ("checkpoint", config.every),
+        ("log", config.every),
+        ("warmup", config.optim),
+    ):
+        prefix = "every" if section is config.every else "optim"
+        lengths[f"{name}_steps"] = config_lib.steps(
+            section[name], key=f"{prefix}.{name}", total_steps=total, **shared
+        )
+    for name in ("eval", "checkpoint", "log"):
+        lengths[f"{name}_steps"] = max(lengths[f"{name}_steps"], 1)
+    return lengths
+
+
+def _abstract_batch(config: ConfigDict, task: Task, image_dtype):
+    size = config.data.size
+    leading = (config.batch_size,)
+    return {
+        "image": jax.ShapeDtypeStruct((*leading, size, size, 1), image_dtype),
+        **{
+            name: jax.ShapeDtypeStruct((*leading, *shape), dtype)
+            for name, (shape, dtype) in task.example_targets.items()
+        },
+    }
+
+
+def _image_shape(train_ops, eval_ops, batch) -> tuple[int, int, int]:
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    found = jax.eval_shape(train_ops, batch, key)["image"]
+    at_eval = jax.eval_shape(lambda b: eval_ops(b, None), batch)["image"]
+    if found.shape != at_eval.shape or found.dtype != at_eval.dtype:
+        raise InputError(
+            "config.preprocess",
+            f"train gives images {found.shape[1:]} {found.dtype}, eval "
+            f"{at_eval.shape[1:]} {at_eval.dtype}",
+            "make both strings end in the same size, channels and type",
+        )
+    if not jnp.issubdtype(found.dtype, jnp.floating):
+        raise InputError(
+            "config.preprocess", f"gives {found.dtype} images", "begin with to_float"
+        )
+    return tuple(found.shape[1:])
+
+
+def _abstract_state(model, image_shape, tx, ema: bool, mesh) -> state.TrainState:
+    variables = init.abstract_variables(model, image_shape)
+    params = variables.pop("params")
+    abstract = state.TrainState(
+        step=jax.ShapeDtypeStruct((), np.int32),
+        params=params,
+        model_state=variables,
+        opt_state=jax.eval_shape(tx.init, params),
+        ema_params=params if ema else None,
+        lr_scale=jax.ShapeDtypeStruct((), np.float32),
+    )
+    everywhere = sharding.replicated(mesh)
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), abstract
+    )

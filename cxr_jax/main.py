@@ -1,0 +1,79 @@
+"""Command line: python -m cxr_jax.main --config=configs/brixia.py --workdir=runs/a."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from tfds_builders.common.errors import InputError
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "File of configs/, with arguments after a colon (configs/brixia.py:phantom); "
+    "--config.optim.lr=1e-3 changes a value.",
+)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+_MODE = flags.DEFINE_enum(
+    "mode",
+    "train",
+    ["train", "eval"],
+    "train: trains or goes on, then tests. eval: tests the best checkpoint.",
+)
+_EVAL_ON = flags.DEFINE_string(
+    "eval_on", ":test", "With --mode=eval: dataset[/config][:split], as covidgr:test."
+)
+
+
+def main(argv: list[str]) -> int:
+    try:
+        if len(argv) > 1:
+            raise InputError(
+                "command line", f"{argv[1:]} is no flag", "see --help for the flags"
+            )
+        return _run()
+    except InputError as error:
+        print(f"\nerror: {error}", file=sys.stderr, flush=True)
+        return 1
+
+
+def _run() -> int:
+    import jax  # here, so that --help and a mistyped flag answer at once
+
+    from cxr_jax import evaluate, train
+
+    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR") or os.path.expanduser(
+        "~/.cache/cxr_jax/compiled"
+    )
+    jax.config.update("jax_compilation_cache_dir", cache)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    workdir = pathlib.Path(_WORKDIR.value).expanduser()
+    if _MODE.value == "eval":
+        return evaluate.evaluate(_CONFIG.value, workdir, _EVAL_ON.value)
+    if _CONFIG.value is None:
+        raise InputError(
+            "--config", "is not given", "give one of configs/, as configs/quickstart.py"
+        )
+    return train.train(_CONFIG.value, workdir)
+
+
+def run() -> None:
+    """Console entry: a mistyped flag or config key is one line, not a traceback."""
+    app.run(main, flags_parser=_parse)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        return flags.FLAGS(argv)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as e:
+        print(f"\nerror: {e}\n  -> see --help, and the config file", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run()

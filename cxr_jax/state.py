@@ -1,0 +1,68 @@
+"""What training carries from step to step."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from cxr_jax.models import init
+
+PyTree = Any
+
+
+class TrainState(NamedTuple):
+    """One pytree of arrays: no functions, keys or settings in it.
+
+    Attributes:
+      step: int32 [], updates done so far.
+      params: float32 leaves by explicit names.
+      model_state: running statistics of the batch norms.
+      opt_state: of the optax chain.
+      ema_params: exponential moving average of `params`, or None when it is off.
+      lr_scale: float32 [], factor on the learning rate; reduce-on-plateau lowers it.
+    """
+
+    step: jax.Array
+    params: PyTree
+    model_state: PyTree
+    opt_state: PyTree
+    ema_params: PyTree
+    lr_scale: jax.Array
+
+
+def create(
+    model, image_shape, tx: optax.GradientTransformation, *, ema: bool, seed: int
+) -> TrainState:
+    """A fresh state with parameters drawn on the host (no compilation).
+
+    Args:
+      model: a flax module of `cxr_jax.models`.
+      image_shape: (height, width, channels) after preprocessing.
+      tx: the optimiser.
+      ema: keep a moving average of the parameters.
+      seed: of the whole run.
+    """
+    params, model_state = init.initialise(model, image_shape, seed)
+    return TrainState(
+        step=np.zeros((), np.int32),
+        params=params,
+        model_state=model_state,
+        opt_state=jax.tree.map(np.asarray, tx.init(params)),
+        ema_params=jax.tree.map(np.array, params) if ema else None,
+        lr_scale=np.ones((), np.float32),
+    )
+
+
+def evaluation_variables(state: TrainState) -> dict[str, PyTree]:
+    """The variables to evaluate with: averaged parameters where they are kept."""
+    params = state.params if state.ema_params is None else state.ema_params
+    return {"params": params, **state.model_state}
+
+
+def all_finite(tree: PyTree) -> jax.Array:
+    """bool []: every leaf is finite."""
+    return jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]))
