@@ -1,0 +1,1 @@
+"""Sweeps over configs, and tables of what came out."""
