@@ -1,0 +1,107 @@
+"""Deterministic ops against PIL, OpenCV, jax.image and closed forms."""
+
+import cv2
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxr_jax.ops import make_preprocess
+from cxr_jax.ops.image import resize_weights
+
+
+@pytest.fixture(autouse=True)
+def strict():
+    with jax.numpy_rank_promotion("raise"):
+        yield
+
+
+def run(text, image):
+    preprocess = jax.jit(make_preprocess(text, train=False))
+    return np.asarray(preprocess({"image": image})["image"])
+
+
+def noise(shape, dtype=np.uint16, seed=0):
+    top = np.iinfo(dtype).max
+    draw = np.random.default_rng(seed)
+    return draw.integers(0, top, shape, dtype=dtype, endpoint=True)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_to_float_spans_zero_to_one(dtype):
+    top = np.iinfo(dtype).max
+    image = np.array([0, 1, top // 2, top], dtype).reshape(1, 2, 2, 1)
+    out = run("to_float", image)
+    assert out.dtype == np.float32
+    expected = np.array([0, 1 / top, (top // 2) / top, 1]).reshape(1, 2, 2, 1)
+    np.testing.assert_allclose(out, expected, rtol=1e-6)
+    assert out.max() == 1  # exactly: a clip to [0, 1] has nothing to do
+
+
+jax_resize = jax.jit(jax.image.resize, static_argnames=("shape", "method", "antialias"))
+
+SIZES = [
+    ((37, 53), (16, 16)),
+    ((16, 20), (40, 33)),
+    ((30, 21), (12, 40)),
+    ((5, 7), (1, 1)),
+    ((1, 1), (3, 4)),
+]
+
+
+@pytest.mark.parametrize(("size", "target"), SIZES)
+def test_resize_is_that_of_pil_and_jax(size, target):
+    image = noise((2, *size, 1))
+    out = run(f"to_float|resize{target}", image)
+    exact = (image / 65535).astype(np.float32)
+    assert out.shape == (2, *target, 1)
+    for one, mine in zip(exact, out, strict=True):
+        pil = Image.fromarray(one[..., 0]).resize(target[::-1], Image.BILINEAR)
+        np.testing.assert_allclose(mine[..., 0], np.asarray(pil), atol=2e-6)
+    theirs = jax_resize(exact, out.shape, method="linear", antialias=True)
+    np.testing.assert_allclose(out, theirs, atol=2e-6)
+
+
+def test_enlarging_is_that_of_opencv():
+    image = noise((1, 13, 17, 1), np.uint8)
+    out = run("to_float|resize(29, 40)", image)
+    cv = cv2.resize((image[0] / 255).astype(np.float32), (40, 29))
+    np.testing.assert_allclose(out[0, ..., 0], cv, atol=1e-6)
+
+
+def test_resize_treats_channels_alike_and_one_number_is_a_square():
+    image = noise((2, 12, 10, 3), np.uint8)
+    out = run("to_float|resize(7)", image)
+    assert out.shape == (2, 7, 7, 3)
+    for channel in range(3):
+        alone = run("to_float|resize(7)", image[..., channel : channel + 1])
+        np.testing.assert_allclose(out[..., channel : channel + 1], alone, atol=1e-6)
+
+
+def test_resize_weights_keep_a_constant():
+    for size, target in ((299, 128), (128, 299), (2, 1), (512, 511)):
+        total = resize_weights(size, target).sum(axis=1)
+        np.testing.assert_allclose(total, 1, atol=1e-5)
+
+
+def test_standardise_is_per_image_and_safe_where_nothing_varies():
+    image = noise((3, 16, 12, 1))
+    image[1] = 40_000
+    image[2] = image[2] // 64 + 100  # faint, and still a picture
+    out = run("to_float|standardise", image)
+    for i in (0, 2):
+        whole = image[i].astype(np.float64)
+        expected = (whole - whole.mean()) / whole.std()
+        np.testing.assert_allclose(out[i], expected, atol=2e-3)
+    np.testing.assert_allclose(out[1], 0, atol=2e-2)
+
+
+def test_normalise_with_one_number_or_one_per_channel():
+    image = noise((2, 6, 5, 1), np.uint8)
+    unit = image / 255
+    out = run("to_float|normalise(0.45, std=0.25)", image)
+    np.testing.assert_allclose(out, (unit - 0.45) / 0.25, atol=1e-5)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    out = run(f"to_float|to_rgb|normalise({mean}, {std})", image)
+    expected = (np.repeat(unit, 3, axis=3) - np.array(mean)) / np.array(std)
+    np.testing.assert_allclose(out, expected, atol=1e-5)
