@@ -20,6 +20,7 @@ def get_config(arg=None):
     arg = parse_arg(arg, phantom=False, overlap=False, fold=-1)
     config = common.get_config()
     config.data.fold = arg.fold
+    config.model.pool = "grid"
     if arg.overlap:
         config.data.dataset = "brixia/512_test_subjects_in_train"
     if arg.phantom:

@@ -40,6 +40,8 @@ def get_config() -> ConfigDict:
     config.model = ConfigDict()
     config.model.name = "resnet18"
     config.model.dtype = "float32"
+    config.model.pool = "global"  # or 'grid': 3 x 2 parts, as the zones lie
+    config.model.dropout = 0.0
 
     config.preprocess = ConfigDict()
     config.preprocess.train = (

@@ -7,15 +7,19 @@ Expected: zone MAE at least 40 % below the constant-median predictor.
 """
 
 from configs import common
+from cxr_jax.config import parse_arg
 
 
-def get_config():
+def get_config(arg=None):
+    parse_arg(arg)
     config = common.get_config()
     config.data.dataset = "brixia/256"
     config.data.size = 256
     config.data.phantom = 600
     config.total = "20 epochs"
     config.model.name = "cnn"
+    config.model.widths = (16, 32, 64, 128)
+    config.model.stem_stride = 1
     config.model.pool = "grid"
     config.preprocess.train = (
         "to_float|resize(96)|affine(rotate=5, shift=0.03, zoom=0.05)"

@@ -86,7 +86,7 @@ def summary(values: np.ndarray, n: int, *, undefined: str) -> Estimate:
     if not len(resampled):
         return Estimate(value, nan, nan, n, "no interval: no resamples asked for")
     defined = resampled[np.isfinite(resampled)]
-    lost = 1 - len(defined) / len(resampled)
+    lost = np.mean(~np.isfinite(resampled))
     if lost > 0.5:
         reason = f"no interval: undefined in {lost:.0%} of the resamples"
         return Estimate(value, nan, nan, n, reason)

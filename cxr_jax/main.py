@@ -7,7 +7,7 @@ import pathlib
 import sys
 
 from absl import app, flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from tfds_builders.common.errors import InputError
 
@@ -42,6 +42,7 @@ def main(argv: list[str]) -> int:
 
 
 def _run() -> int:
+    config = _config()
     import jax  # here, so that --help and a mistyped flag answer at once
 
     from cxr_jax import evaluate, train
@@ -54,12 +55,24 @@ def _run() -> int:
     jax.config.update("jax_numpy_rank_promotion", "raise")
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
     if _MODE.value == "eval":
-        return evaluate.evaluate(_CONFIG.value, workdir, _EVAL_ON.value)
-    if _CONFIG.value is None:
+        return evaluate.evaluate(config, workdir, _EVAL_ON.value)
+    if config is None:
         raise InputError(
             "--config", "is not given", "give one of configs/, as configs/quickstart.py"
         )
-    return train.train(_CONFIG.value, workdir)
+    return train.train(config, workdir)
+
+
+def _config() -> ConfigDict | None:
+    # ml_collections tells of a missing file only when the config is used.
+    try:
+        return None if _CONFIG.value is None else _CONFIG.value.lock()
+    except OSError as error:
+        raise InputError(
+            "--config",
+            str(error).strip().splitlines()[-1].strip(),
+            "give a file of configs/, from the folder that holds configs/",
+        ) from None
 
 
 def run() -> None:
@@ -70,9 +83,15 @@ def run() -> None:
 def _parse(argv: list[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as e:
-        print(f"\nerror: {e}\n  -> see --help, and the config file", file=sys.stderr)
-        sys.exit(1)
+    except InputError as error:
+        message = str(error)
+    except (AttributeError, KeyError) as error:
+        message = f"--config: it has no key {error}\n  -> see the config file, and "
+        message += "configs/common.py, for the keys there are"
+    except (flags.Error, TypeError, ValueError, OSError) as error:
+        message = f"{error}\n  -> see --help, and the config file"
+    print(f"\nerror: {message}", file=sys.stderr)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

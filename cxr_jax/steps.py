@@ -58,7 +58,7 @@ def make_train_step(model, task: Task, preprocess, tx, *, ema_decay: float):
             ema_params=ema,
             lr_scale=state.lr_scale,
         )
-        return state, {"loss": loss, "grad_norm": optax.global_norm(grads)}
+        return state, {"loss": loss, "grad_norm": optax.tree.norm(grads)}
 
     return train_step
 

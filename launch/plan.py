@@ -38,7 +38,7 @@ def load(config: str) -> list[Run]:
     runs: list[Run] = []
     module.sweep(lambda overrides: runs.append(Run(name(overrides), dict(overrides))))
     argument = config.partition(":")[2] or None
-    known = module.get_config(argument)
+    known = module.get_config(argument).lock()
     for run in runs:
         if sum(run.name == other.name for other in runs) > 1:
             raise InputError(path, f"adds the run {run.name} twice", "remove one")
@@ -58,12 +58,8 @@ def name(overrides: dict[str, Any]) -> str:
 
 def _check(path, config, key: str, value: Any) -> None:
     try:
-        with config.unlocked():
-            config.update_from_flattened_dict({key: value})
+        config.update_from_flattened_dict({key: value})
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError(
             path, f"sets {key}={value!r}: {error}", "use a key of the config"
         ) from None
-    section = config
-    for part in key.split("."):
-        section = section[part]

@@ -10,6 +10,8 @@ the honest split. Epochs, batch size and dropout rate were not published.
 Argument: `phantom`. Expected: not measured on the release.
 """
 
+from ml_collections import ConfigDict
+
 from configs import radiography
 from cxr_jax.config import parse_arg
 
@@ -18,7 +20,7 @@ def get_config(arg=None):
     arg = parse_arg(arg, phantom=False)
     config = radiography.get_config("binary,phantom" if arg.phantom else "binary")
     config.total = "30 epochs"
-    config.model.name = "s3_cnn"
+    config.model = ConfigDict({"name": "s3_cnn", "dtype": "float32"})
     config.task.sigmoid = True
     config.task.balanced = False
     config.optim.name = "adam"

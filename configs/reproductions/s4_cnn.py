@@ -10,6 +10,8 @@ on both sides. Ours leaves masks out and splits by near-duplicate group.
 Argument: `phantom`. Expected: not measured on the release.
 """
 
+from ml_collections import ConfigDict
+
 from configs import radiography
 from cxr_jax.config import parse_arg
 
@@ -19,7 +21,7 @@ def get_config(arg=None):
     config = radiography.get_config("phantom" if arg.phantom else None)
     config.batch_size = 16
     config.total = "300 epochs"
-    config.model.name = "s4_cnn"
+    config.model = ConfigDict({"name": "s4_cnn", "dtype": "float32"})
     config.task.balanced = False
     config.optim.name = "adam"
     config.optim.settings = {"eps": 1e-7}  # Keras's

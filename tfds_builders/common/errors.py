@@ -1,7 +1,7 @@
 """The one error that is the user's to mend."""
 
 
-class InputError(ValueError):
+class InputError(Exception):
     """Something in the user's files, flags or config is not usable.
 
     Entry points print the message without a traceback, so it has to stand alone.

@@ -1,0 +1,73 @@
+"""What all tests share: two CPU devices, a compilation cache, one small dataset."""
+
+import os
+import pathlib
+
+import jax
+import pytest
+from absl import flags
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+# Two devices, so that every test that trains also tests the sharding.
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_compilation_cache_dir", str(REPOSITORY / ".jax_cache"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+flags.FLAGS.mark_as_parsed()
+
+
+@pytest.fixture(scope="session")
+def brixia_data(tmp_path_factory) -> pathlib.Path:
+    """data_dir of a prepared phantom 'brixia/256' of 60 images, 96 px."""
+    from tfds_builders.build import build
+    from tfds_builders.common.phantom import write_release
+
+    folder = tmp_path_factory.mktemp("brixia")
+    write_release("brixia", folder / "release", 60, size=96)
+    build("brixia/256", folder / "release", folder / "data", quiet=True)
+    return folder / "data"
+
+
+@pytest.fixture(scope="session")
+def covidgr_data(tmp_path_factory) -> pathlib.Path:
+    """data_dir of a prepared phantom 'covidgr/256' of 60 images, 96 px."""
+    from tfds_builders.build import build
+    from tfds_builders.common.phantom import write_release
+
+    folder = tmp_path_factory.mktemp("covidgr")
+    write_release("covidgr", folder / "release", 60, size=96)
+    build("covidgr/256", folder / "release", folder / "data", quiet=True)
+    return folder / "data"
+
+
+@pytest.fixture
+def tiny_config(brixia_data):
+    """Six steps of a small CNN on the small dataset; locked, as from the flags."""
+    from configs import quickstart
+
+    config = quickstart.get_config()
+    config.data.phantom = 0
+    config.data.data_dir = str(brixia_data)
+    config.data.size = 48
+    config.batch_size = 8
+    config.total = "6 steps"
+    config.model.widths = (4, 8)
+    config.preprocess.train = "to_float|affine(rotate=5)|flip_lr|standardise"
+    config.preprocess.eval = "to_float|standardise"
+    config.every.eval = "3 steps"
+    config.every.checkpoint = "2 steps"
+    config.every.log = "1 steps"
+    config.resamples = 20
+    return config.lock()
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """For commands run as a user would, with this test run's compilation cache."""
+    return {
+        **os.environ,
+        "JAX_COMPILATION_CACHE_DIR": str(REPOSITORY / ".jax_cache"),
+        "PYTHONUNBUFFERED": "1",
+    }

@@ -1,0 +1,112 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cxr_jax.models import layers
+from cxr_jax.rng import generator
+
+
+def draw(*shape, name="x"):
+    return generator(0, name).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("size, stride", [(1, 1), (1, 2), (3, 1), (3, 2), (7, 2)])
+@pytest.mark.parametrize("padding", ["SAME", "VALID", "number"])
+def test_conv_equals_linens(size, stride, padding):
+    padding = size // 2 if padding == "number" else padding
+    x = draw(2, 9, 8, 5)
+    weights = {"kernel": draw(size, size, 5, 4, name="k"), "bias": draw(4, name="b")}
+    ours = layers.Conv(4, size=size, stride=stride, padding=padding)
+    theirs = nn.Conv(4, (size, size), (stride, stride), padding=padding)
+    np.testing.assert_allclose(
+        ours.apply({"params": weights}, x),
+        theirs.apply({"params": weights}, x),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("size, stride", [(1, 2), (3, 2)])
+def test_conv_gradient_equals_linens(size, stride):
+    x, target = draw(2, 6, 6, 3), draw(2, 3, 3, 4, name="target")
+    weights = {"kernel": draw(size, size, 3, 4, name="k")}
+    ours = layers.Conv(4, size=size, stride=stride, padding=size // 2, use_bias=False)
+    theirs = nn.Conv(
+        4, (size, size), (stride, stride), padding=size // 2, use_bias=False
+    )
+
+    def loss(weights, module):
+        return jnp.sum(module.apply({"params": weights}, x) * target)
+
+    np.testing.assert_allclose(
+        jax.grad(loss)(weights, ours)["kernel"],
+        jax.grad(loss)(weights, theirs)["kernel"],
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+def test_conv_of_one_pixel_is_a_matrix_product_in_the_program():
+    module = layers.Conv(4, size=1)
+    variables = {"params": {"kernel": draw(1, 1, 5, 4), "bias": draw(4)}}
+    program = str(jax.make_jaxpr(module.apply)(variables, draw(2, 8, 8, 5)))
+    assert "dot_general" in program
+    assert "conv_general_dilated" not in program
+
+
+def test_max_pool_with_padding_equals_a_loop():
+    x = np.abs(draw(1, 7, 6, 2))
+    expected = np.zeros((1, 4, 3, 2), np.float32)
+    for i in range(4):
+        for j in range(3):
+            rows = slice(max(2 * i - 1, 0), 2 * i + 2)
+            columns = slice(max(2 * j - 1, 0), 2 * j + 2)
+            expected[:, i, j] = x[:, rows, columns].max(axis=(1, 2))
+    result = layers.max_pool(x, size=3, stride=2, padding=1)
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_avg_pool_drops_what_is_left_over():
+    x = draw(1, 5, 4, 2)
+    expected = x[:, :4].reshape(1, 2, 2, 2, 2, 2).mean(axis=(2, 4))
+    np.testing.assert_allclose(layers.avg_pool(x, size=2), expected, rtol=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(length=st.integers(1, 40), bins=st.integers(1, 7))
+def test_area_weights_are_the_mean_of_equal_parts(length, bins):
+    # Each pixel cut into `bins` slices: the parts are then whole numbers of slices.
+    x = generator(0, "x").normal(size=length)
+    expected = np.repeat(x, bins).reshape(bins, length).mean(axis=1)
+    weights = layers.area_weights(length, bins)
+    np.testing.assert_allclose(weights @ x, expected, atol=1e-12)
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+
+
+def test_grid_pool_runs_in_zone_order():
+    zones = np.array([[0, 3], [1, 4], [2, 5]], np.float32)  # A B C | D E F
+    x = np.kron(zones, np.ones((4, 5)))[None, :, :, None]
+    np.testing.assert_allclose(layers.grid_pool(x)[0, :, 0], np.arange(6), rtol=1e-6)
+
+
+def test_batch_norm_momentum_is_the_share_that_stays():
+    class Norm(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return layers.batch_norm(
+                x, train=True, name="bn", dtype=jnp.bfloat16, momentum=0.75
+            )
+
+    x = 2 + 3 * draw(64, 3, 3, 2)
+    variables = Norm().init(jax.random.key(0), x)
+    y, updated = Norm().apply(variables, x, mutable=["batch_stats"])
+    stats = updated["batch_stats"]["bn"]
+    mean, var = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
+    np.testing.assert_allclose(stats["mean"], 0.25 * mean, rtol=1e-4)
+    np.testing.assert_allclose(stats["var"], 0.75 + 0.25 * var, rtol=1e-4)
+    assert y.dtype == jnp.bfloat16
+    assert stats["mean"].dtype == stats["var"].dtype == jnp.float32

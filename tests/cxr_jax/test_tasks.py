@@ -1,0 +1,165 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.metrics import mean_absolute_error, roc_auc_score
+
+from configs import common
+from cxr_jax import tasks
+from cxr_jax.data.source import Split
+from tfds_builders.common.errors import InputError
+
+
+def task_config(**changes):
+    config = common.get_config().task
+    with config.unlocked():
+        config.update(changes)
+    return config
+
+
+def split(**columns) -> Split:
+    names = columns.pop("names", {})
+    size = len(next(iter(columns.values())))
+    table = {
+        "example_id": [f"e{i}" for i in range(size)],
+        "patient_id": [f"p{i // 2}" for i in range(size)],
+        **columns,
+    }
+    return Split("set", "test", None, np.arange(size), table, names, False)
+
+
+def classify(**changes):
+    settings = {"name": "classify", "loss": "cross_entropy", "classes": ("no", "yes")}
+    return tasks.make_task(task_config(**settings | changes))
+
+
+def test_brixia_predicts_probabilities_and_their_expectation():
+    task = tasks.make_task(task_config())
+    logits = np.random.default_rng(0).normal(size=(5, 24)).astype(np.float32)
+    found = task.predict(jnp.asarray(logits))
+    by_zone = np.exp(logits.reshape(5, 6, 4))
+    by_zone /= by_zone.sum(-1, keepdims=True)
+    np.testing.assert_allclose(found["probs"], by_zone, rtol=1e-5)
+    np.testing.assert_allclose(found["expected"], by_zone @ np.arange(4), rtol=1e-5)
+
+
+def test_brixia_metrics_agree_with_scikit_learn():
+    task = tasks.make_task(task_config())
+    generator = np.random.default_rng(1)
+    scores = generator.integers(0, 4, (20, 6))
+    expected = generator.uniform(0, 3, (20, 6))
+    predictions = {
+        "expected": expected,
+        "probs": generator.dirichlet(np.ones(4), (20, 6)),
+        "loss": generator.uniform(size=20),
+    }
+    decision = {"median": [1, 1, 2, 1, 1, 2]}
+    found = task.metrics(
+        split(scores=scores), {"scores": scores}, predictions, decision,
+        resamples=0, seed=0,
+    )  # fmt: skip
+    assert found["mae_zone"].value == pytest.approx(
+        mean_absolute_error(scores, expected)
+    )
+    assert found["mae_zone_constant"].value == pytest.approx(
+        mean_absolute_error(scores, np.tile(decision["median"], (20, 1)))
+    )
+    assert found["loss"].value == pytest.approx(predictions["loss"].mean())
+
+
+def test_brixia_columns_are_the_documented_ones():
+    task = tasks.make_task(task_config())
+    columns = task.columns(
+        {"scores": np.zeros((1, 6), int)},
+        {"expected": np.zeros((1, 6)), "probs": np.zeros((1, 6, 4))},
+    )
+    assert list(columns) == (
+        [f"target_{z}" for z in "ABCDEF"]
+        + [f"expected_{z}" for z in "ABCDEF"]
+        + [f"prob_{z}{k}" for z in "ABCDEF" for k in range(4)]
+    )
+
+
+def test_labels_are_merged_into_classes_by_name():
+    task = classify(merge={"P": "yes", "N": "no"})
+    found = task.targets(
+        split(label=np.array([0, 1, 1]), names={"label": ("N", "P", "unused")})
+    )
+    assert found["label"].tolist() == [0, 1, 1]
+
+
+def test_a_label_without_a_class_is_refused():
+    with pytest.raises(InputError, match=r"labels \['P'\] that are none"):
+        classify(merge={"N": "no"}).targets(
+            split(label=np.array([0, 1]), names={"label": ("N", "P")})
+        )
+
+
+def test_each_task_refuses_the_other_ones_data():
+    with pytest.raises(InputError, match="no class labels"):
+        classify().targets(split(scores=np.zeros((2, 6), int)))
+    with pytest.raises(InputError, match="no zone scores"):
+        tasks.make_task(task_config()).targets(split(label=np.zeros(2, int)))
+
+
+@pytest.mark.parametrize("sigmoid", [False, True])
+def test_two_classes_are_read_from_one_logit_or_two(sigmoid):
+    task = classify(sigmoid=sigmoid)
+    positive = np.array([-2.0, 0.0, 3.0], np.float32)
+    logits = positive[:, None] if sigmoid else np.stack([0 * positive, positive], 1)
+    assert task.num_outputs == logits.shape[1]
+    probs = task.predict(jnp.asarray(logits))["probs"]
+    np.testing.assert_allclose(probs[:, 1], 1 / (1 + np.exp(-positive)), rtol=1e-5)
+    labels = np.array([0, 1, 1])
+    loss = task.loss(jnp.asarray(logits), {"label": labels})
+    expected = -np.log(np.where(labels, probs[:, 1], probs[:, 0]))
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
+
+
+def test_thresholds_come_from_val_and_the_figures_from_scikit_learn():
+    task = classify()
+    generator = np.random.default_rng(2)
+    label = generator.integers(0, 2, 40)
+    probability = np.clip(0.3 * label + generator.uniform(0, 0.7, 40), 0, 1)
+    predictions = {
+        "probs": np.stack([1 - probability, probability], 1),
+        "loss": np.zeros(40),
+    }
+    decision = task.decide({"label": label}, predictions)
+    found = task.metrics(
+        split(label=label, names={"label": ("no", "yes")}),
+        {"label": label}, predictions, decision, resamples=0, seed=0,
+    )  # fmt: skip
+    assert found["auroc"].value == pytest.approx(roc_auc_score(label, probability))
+    called = probability >= decision["thresholds"][1]
+    assert found["sensitivity"].value == pytest.approx(called[label == 1].mean())
+    assert found["specificity"].value == pytest.approx(1 - called[label == 0].mean())
+
+
+def test_balanced_weights_have_mean_one_over_the_training_images():
+    counts = np.array([30, 10])
+    config = task_config(
+        name="classify", loss="cross_entropy", classes=("a", "b"), balanced=True
+    )
+    weighted = tasks.make_task(config, counts).loss
+    plain = classify(classes=("a", "b")).loss
+    logits, labels = jnp.zeros((2, 2)), {"label": np.array([0, 1])}
+    ratio = np.asarray(weighted(logits, labels) / plain(logits, labels))
+    np.testing.assert_allclose(ratio @ counts / counts.sum(), 1.0, rtol=1e-6)
+    assert ratio[1] / ratio[0] == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"name": "brixai"}, "choose one of: brixia, classify"),
+        ({"loss": "mse"}, "choose one of: cross_entropy"),
+        ({"name": "classify", "classes": ("a",)}, "at least two"),
+        (
+            {"name": "classify", "classes": ("a", "b", "c"), "sigmoid": True},
+            "one logit tells two",
+        ),
+    ],
+)
+def test_wrong_settings_are_explained(changes, message):
+    with pytest.raises(InputError, match=message):
+        tasks.make_task(task_config(**changes))
