@@ -2,7 +2,7 @@
 
 Arguments: `phantom` (600 synthetic pictures instead of the release, needs no data),
 `overlap` (the split with test subjects in train, to see what leakage is worth),
-`fold=K` (cross-validation by patient).
+`fold=K` (cross-validation by patient), `size=256` (side of what the model sees).
 
     python -m tfds_builders.build brixia --manual_dir=BrixIA
     python -m cxr_jax.main --config=configs/brixia.py --workdir=runs/brixia
@@ -17,8 +17,8 @@ from cxr_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, phantom=False, overlap=False, fold=-1)
-    config = common.get_config()
+    arg = parse_arg(arg, phantom=False, overlap=False, fold=-1, size=256)
+    config = common.get_config(arg.size)
     config.data.fold = arg.fold
     config.model.pool = "grid"
     if arg.overlap:

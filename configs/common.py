@@ -3,10 +3,10 @@
 from ml_collections import ConfigDict
 
 
-def get_config() -> ConfigDict:
+def get_config(size: int = 256) -> ConfigDict:
     """Severity of six zones from a ResNet-18; see `configs/brixia.py`.
 
-    Durations are '<number> <unit>' with the unit steps, epochs, examples or percent
+    `size` is the side in pixels of what the model sees. Durations are '<number> <unit>' with the unit steps, epochs, examples or percent
     (of the whole training).
     """
     config = ConfigDict()
@@ -45,10 +45,10 @@ def get_config() -> ConfigDict:
 
     config.preprocess = ConfigDict()
     config.preprocess.train = (
-        "to_float|resize(256)|affine(rotate=10, shift=0.05, zoom=0.1)"
+        f"to_float|resize({size})|affine(rotate=10, shift=0.05, zoom=0.1)"
         "|brightness(0.2)|contrast(0.2)|flip_lr|standardise"
     )
-    config.preprocess.eval = "to_float|resize(256)|standardise"
+    config.preprocess.eval = f"to_float|resize({size})|standardise"
 
     config.optim = ConfigDict()
     config.optim.name = "adam"  # with weight_decay: AdamW

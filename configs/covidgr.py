@@ -2,7 +2,7 @@
 
 Sensitivity is also given by severity level, as Tabik et al. 2020 report it
 (doi 10.1109/JBHI.2020.3037127). Arguments: `fold=K` (of 5, by patient; the default
-split is fold 0), `phantom`.
+split is fold 0), `size=256` (side of what the model sees), `phantom`.
 
     python -m tfds_builders.build covidgr --manual_dir=COVIDGR_1.0
     python -m cxr_jax.main --config=configs/covidgr.py --workdir=runs/covidgr
@@ -16,8 +16,8 @@ from cxr_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, phantom=False, fold=-1)
-    config = common.get_config()
+    arg = parse_arg(arg, phantom=False, fold=-1, size=256)
+    config = common.get_config(arg.size)
     config.data.dataset = "covidgr/512"
     config.data.fold = arg.fold
     config.data.phantom = 400 if arg.phantom else 0

@@ -4,7 +4,7 @@ Class and source are confounded in this set (children against adults, one hospit
 against another): a high figure is no evidence of reading the lung. Near-duplicates
 stay on one side of the split. Arguments: `binary` (COVID against the rest, with the
 labels of COVIDGR mapped too, so that it serves as an external test), `fold=K`,
-`phantom`.
+`size=224` (side of what the model sees), `phantom`.
 
     python -m tfds_builders.build covid_radiography --manual_dir=COVID-19_Radiography_Dataset
     python -m cxr_jax.main --config=configs/radiography.py --workdir=runs/radiography
@@ -20,8 +20,8 @@ from cxr_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, phantom=False, binary=False, fold=-1)
-    config = common.get_config()
+    arg = parse_arg(arg, phantom=False, binary=False, fold=-1, size=224)
+    config = common.get_config(arg.size)
     config.data.dataset = "covid_radiography/299"
     config.data.size = 299
     config.data.fold = arg.fold
@@ -40,6 +40,4 @@ def get_config(arg=None):
             "N": "non_COVID",
             "P": "COVID",
         }
-    config.preprocess.train = config.preprocess.train.replace("256", "224")
-    config.preprocess.eval = config.preprocess.eval.replace("256", "224")
     return config
