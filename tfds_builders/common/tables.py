@@ -1,0 +1,155 @@
+"""Tables as they come with the releases: csv and xlsx, every cell a string.
+
+Nothing is ever read as a number here: a Brixia score is the six characters
+`000001`, and a BrixIA file name is a number too long for 64 bits.
+"""
+
+import csv
+import io
+import warnings
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import openpyxl
+from openpyxl.utils.exceptions import InvalidFileException
+
+from tfds_builders.common.errors import InputError
+
+Table = list[dict[str, str]]
+
+
+def read_csv(path: Path, required: Sequence[str], may_be_empty=False) -> Table:
+    """Rows of a csv file, in file order, cells stripped of spaces.
+
+    A byte order mark, `,` or `;` as separator, and LF or CRLF are all read. Blank
+    lines are skipped. Columns are found by name, so their order is free.
+
+    Errors: InputError where the file is missing, not UTF-8, lacks a required
+    column, has a row of another length than the header, or has no rows (unless
+    `may_be_empty`).
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(
+            path, "there is no such file", "Unpack the release again."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            path,
+            f"not UTF-8 text (byte {error.start})",
+            "Take the file from the release again, or save it as 'CSV UTF-8'.",
+        ) from None
+    header = text.lstrip().split("\n", 1)[0]
+    separator = ";" if header.count(";") > header.count(",") else ","
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    rows: Table = []
+    columns: list[str] = []
+    try:
+        for cells in reader:
+            cells = [cell.strip() for cell in cells]
+            if not any(cells):
+                continue
+            if not columns:
+                columns = _checked_columns(path, cells, required)
+            elif len(cells) != len(columns):
+                raise InputError(
+                    f"{path}, line {reader.line_num}",
+                    f"{len(cells)} cells under {len(columns)} columns",
+                    "Take the file from the release again; an editor or a "
+                    "spreadsheet may have changed its separators.",
+                )
+            else:
+                rows.append(dict(zip(columns, cells, strict=True)))
+    except csv.Error as error:
+        raise InputError(
+            f"{path}, line {reader.line_num}",
+            f"not readable as csv ({error})",
+            "Take the file from the release again.",
+        ) from None
+    if not rows and not (columns and may_be_empty):
+        raise InputError(
+            path, "the table has no rows", "Take the file from the release again."
+        )
+    return rows
+
+
+def read_xlsx(path: Path, required: Sequence[str]) -> Table:
+    """Rows of the first sheet of an xlsx file; see `read_csv`.
+
+    Cells past the header are dropped and missing cells are empty strings.
+    """
+    path = Path(path)
+    try:
+        with warnings.catch_warnings():
+            # openpyxl warns about styles, which nobody reads here.
+            warnings.simplefilter("ignore")
+            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+            cells = [
+                ["" if cell is None else str(cell).strip() for cell in row]
+                for row in book.worksheets[0].iter_rows(values_only=True)
+            ]
+            book.close()
+    except (
+        InvalidFileException,
+        zipfile.BadZipFile,
+        KeyError,
+        IndexError,
+        ValueError,
+        EOFError,
+    ) as error:
+        raise InputError(
+            path,
+            f"not readable as an xlsx workbook ({error})",
+            "Take the file from the release again.",
+        ) from None
+    cells = [row for row in cells if any(row)]
+    if not cells:
+        raise InputError(
+            path, "the first sheet is empty", "Take the file from the release again."
+        )
+    columns = _checked_columns(path, cells[0], required)
+    return [
+        {
+            column: cell
+            for column, cell in zip(columns, row + [""] * len(columns), strict=False)
+            if column
+        }
+        for row in cells[1:]
+    ]
+
+
+def refuse(where, wrong: Iterable[str], found: str, do: str) -> None:
+    """Raise one InputError that counts the wrong entries and shows the first."""
+    wrong = list(wrong)
+    if wrong:
+        raise InputError(where, f"{len(wrong)} {found}: {first(wrong)}", do)
+
+
+def first(names: Iterable[str], n: int = 5) -> str:
+    """The first n names, and how many more there are, for a message."""
+    names = list(names)
+    more = f" and {len(names) - n} more" if len(names) > n else ""
+    return ", ".join(names[:n]) + more
+
+
+def _checked_columns(path, columns, required) -> list[str]:
+    missing = [name for name in required if name not in columns]
+    if missing:
+        raise InputError(
+            path,
+            f"the columns are {', '.join(repr(c) for c in columns)}; "
+            f"missing: {', '.join(missing)}",
+            "Check that this is the release's own file, separated by ',' or ';'. "
+            f"It needs the columns {', '.join(required)}.",
+        )
+    twice = sorted({c for c in columns if c and columns.count(c) > 1})
+    if twice:
+        raise InputError(
+            path,
+            f"columns that appear more than once: {', '.join(twice)}",
+            "Take the file from the release again.",
+        )
+    return list(columns)
