@@ -1,0 +1,1 @@
+"""BrixIA COVID-19: chest X-rays with the Brixia severity score of six zones."""
