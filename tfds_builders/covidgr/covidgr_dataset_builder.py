@@ -1,0 +1,240 @@
+"""Builder of COVIDGR-1.0. What it holds is in README.md."""
+
+import collections
+import dataclasses
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from tfds_builders.common.errors import InputError
+from tfds_builders.common.images import (
+    SUFFIXES,
+    encode_png,
+    read_picture_8bit,
+    resize_longest,
+)
+from tfds_builders.common.parallel import in_order
+from tfds_builders.common.release import files, find_release, folders, is_synthetic
+from tfds_builders.common.shards import shards
+from tfds_builders.common.splits import SPLITS, by_split, fold_of, split_of
+from tfds_builders.common.tables import read_csv, refuse
+
+LABELS = ("N", "P")
+# NORMAL-PCR+ is a positive swab with a film that looks normal.
+SEVERITIES = ("NEGATIVE", "NORMAL-PCR+", "MILD", "MODERATE", "SEVERE")
+_TABLE = "severity.csv"
+
+
+@dataclasses.dataclass
+class Config(tfds.core.BuilderConfig):
+    """The longer side of the stored images."""
+
+    size: int = 512
+
+
+class Image(NamedTuple):
+    """One file; the owners give no patients, so each image is its own patient."""
+
+    name: str  # the file name without its ending
+    path: Path
+    label: str
+    severity: int  # index into SEVERITIES, -1 where the table has no row
+
+
+class Builder(tfds.core.ShardBasedBuilder):
+    """TFDS builder; reads `N/`, `P/` and severity.csv."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar = {"1.0.0": "First version."}
+    BUILDER_CONFIGS: ClassVar = [
+        Config(
+            name=str(size), description=f"longer side at most {size} pixels", size=size
+        )
+        for size in (512, 256)
+    ]
+    MANUAL_DOWNLOAD_INSTRUCTIONS = """
+    1. Open https://dasci.es/es/transferencia/open-data/covidgr/ and follow what it
+       says about COVIDGR-1.0.
+    2. Unpack what you download. There is now a folder COVIDGR_1.0:
+         COVIDGR_1.0/N/*.jpg          negative
+         COVIDGR_1.0/P/*.jpg          positive
+         COVIDGR_1.0/severity.csv     severity of the positive ones
+    3. python -m tfds_builders.build covidgr --manual_dir=COVIDGR_1.0
+    """
+
+    # build.py puts a progress bar here.
+    progress = staticmethod(lambda items, text: items)
+
+    def __init__(self, *, file_format="array_record", **kwargs):
+        # The only format of TFDS that is written and read without TensorFlow.
+        super().__init__(file_format=file_format, **kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(
+                        shape=(None, None, 1), dtype=np.uint8, encoding_format="png"
+                    ),
+                    "example_id": tfds.features.Text(),
+                    "patient_id": tfds.features.Text(),
+                    "fold": np.int32,
+                    "label": tfds.features.ClassLabel(names=LABELS),
+                    "severity": tfds.features.ClassLabel(names=SEVERITIES),
+                    "view": tfds.features.Text(),
+                }
+            ),
+            supervised_keys=("image", "label"),
+            homepage="https://dasci.es/es/transferencia/open-data/covidgr/",
+            metadata=tfds.core.MetadataDict(),
+        )
+
+    def find_release(self, manual_dir: Path) -> Path:
+        """The folder that holds `N` and `P`."""
+        return find_release(
+            manual_dir,
+            lambda folder: (
+                (folder / "P").is_dir()
+                and ((folder / "N").is_dir() or (folder / _TABLE).is_file())
+                or ((folder / "N").is_dir() and (folder / _TABLE).is_file())
+            ),
+            "COVIDGR release (a folder with N/ and P/)",
+            "See 'Getting the data' in tfds_builders/covidgr/README.md.",
+        )
+
+    def _shard_iterators_per_split(self, dl_manager):
+        release = self.find_release(dl_manager.manual_dir)
+        images, counts = _read_release(release)
+        parts = by_split(
+            images, split=lambda i: split_of(i.name), name=lambda i: i.name
+        )
+        self.info.metadata.update(
+            synthetic=is_synthetic(release),
+            release="1.0",
+            splits={split: _summary(parts[split]) for split in SPLITS},
+            counts=counts,
+        )
+        return {
+            split: shards(self._examples(split, part), len(part))
+            for split, part in parts.items()
+            if part  # TFDS cannot store an empty split
+        }
+
+    def _examples(self, split, images):
+        def example(image):
+            pixels = read_picture_8bit(image.path)
+            return image.name, {
+                "image": encode_png(resize_longest(pixels, self.builder_config.size)),
+                "example_id": image.name,
+                "patient_id": image.name,
+                "fold": fold_of(image.name),
+                "label": image.label,
+                "severity": image.severity,
+                "view": "PA",
+            }
+
+        yield from in_order(example, self.progress(images, split))
+
+
+def _read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
+    """Images sorted by name, and what did not fit together."""
+    found = {label: _pictures(release, label) for label in LABELS}
+    both = sorted(found["N"].keys() & found["P"].keys())
+    refuse(release, both, "file names are in both N and P", "Unpack the release again.")
+    table = next(
+        (p for p in (release / _TABLE, release.parent / _TABLE) if p.is_file()), None
+    )
+    if table is None:
+        raise InputError(
+            release,
+            f"no {_TABLE}",
+            f"Put {_TABLE} of the release beside the folders N and P.",
+        )
+    severity = _read_severity(table)
+    refuse(
+        table,
+        sorted(severity.keys() & found["N"].keys()),
+        "images of the folder N have a severity",
+        "Only positive images have one: check that N and P were not exchanged.",
+    )
+    images = [Image(n, path, "N", 0) for n, path in found["N"].items()]
+    images += [
+        Image(n, path, "P", severity.get(n, -1)) for n, path in found["P"].items()
+    ]
+    counts = {
+        "positive images without a row (severity -1)": len(
+            found["P"].keys() - severity.keys()
+        ),
+        f"rows of {_TABLE} without an image": len(severity.keys() - found["P"].keys()),
+    }
+    return sorted(images), counts
+
+
+def _pictures(release: Path, label: str) -> dict[str, Path]:
+    folder = release / label
+    if not folder.is_dir():
+        inside = ", ".join(f.name for f in folders(release))
+        raise InputError(
+            release,
+            f"no folder {label}; there are: {inside}",
+            "The release is only half unpacked: unpack it again.",
+        )
+    pictures: dict[str, Path] = {}
+    for path in files(folder, SUFFIXES):
+        if path.stem in pictures:
+            raise InputError(
+                path,
+                f"a second picture of this name, beside {pictures[path.stem].name}",
+                "Keep the one of the release.",
+            )
+        pictures[path.stem] = path
+    if not pictures:
+        raise InputError(
+            folder,
+            "the folder holds no .jpg",
+            "The release is only half unpacked: unpack it again.",
+        )
+    return pictures
+
+
+def _read_severity(table: Path) -> dict[str, int]:
+    rows = read_csv(table, ("Name", "Severity"))
+    names = [_stem(row["Name"]) for row in rows]
+    again = "Take the table from the release again."
+    twice = sorted(n for n, k in collections.Counter(names).items() if k > 1)
+    refuse(table, twice, "names appear more than once", again)
+    known = SEVERITIES[1:]
+    refuse(
+        table,
+        (
+            f"line {i}: {row['Severity']!r}"
+            for i, row in enumerate(rows, start=2)
+            if row["Severity"].upper() not in known
+        ),
+        f"values of Severity are none of {', '.join(known)}",
+        again,
+    )
+    return {
+        name: SEVERITIES.index(row["Severity"].upper())
+        for name, row in zip(names, rows, strict=True)
+    }
+
+
+def _stem(name: str) -> str:
+    path = Path(name)
+    return path.stem if path.suffix.lower() in SUFFIXES else name
+
+
+def _summary(images) -> dict[str, int]:
+    """What build.py prints about one split."""
+    labels = collections.Counter(image.label for image in images)
+    levels = collections.Counter(
+        SEVERITIES[image.severity] for image in images if image.severity > 0
+    )
+    return {
+        "images": len(images),
+        **{label: labels[label] for label in LABELS},
+        **{level: levels[level] for level in SEVERITIES[1:]},
+    }
