@@ -1,0 +1,1 @@
+"""COVID-19 Radiography Database: chest X-rays of four classes."""

@@ -1,0 +1,205 @@
+"""The covid_radiography builder, from a release to what a reader gets; no TensorFlow."""
+
+import collections
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import openpyxl
+import pytest
+
+from tfds_builders.build import build
+from tfds_builders.common.errors import InputError
+from tfds_builders.common.phantom import write_release
+from tfds_builders.common.splits import split_of
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "COVID-19_Radiography_Dataset"
+CLASSES = ["COVID", "Lung_Opacity", "Normal", "Viral Pneumonia"]
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("phantom") / "r"
+    return write_release("radiography", folder, n=120, seed=1, size=128)
+
+
+@pytest.fixture
+def copy(release, tmp_path):
+    return shutil.copytree(release, tmp_path / "release")
+
+
+@pytest.fixture(scope="module")
+def builder(release, tmp_path_factory):
+    data = tmp_path_factory.mktemp("data")
+    return build("covid_radiography", release, data, quiet=True)
+
+
+def examples(builder):
+    return {
+        example["example_id"].decode(): (split, example)
+        for split in builder.info.splits
+        for example in builder.as_data_source(split)
+    }
+
+
+def urls(release, label):
+    """Url by lower-case name, read by hand."""
+    sheet = openpyxl.load_workbook(release / f"{label}.metadata.xlsx").worksheets[0]
+    header, *rows = sheet.iter_rows(values_only=True)
+    name, url = header.index("FILE NAME"), header.index("URL")
+    return {row[name].lower(): row[url] for row in rows if row[name]}
+
+
+def check(builder, release, folder="images"):
+    """Every picture once, with its folder's class, its url and its pixels."""
+    stored = examples(builder)
+    label = builder.info.features["label"]
+    assert label.names == CLASSES
+    paths = [p for c in CLASSES for p in (release / c / folder).glob("*.png")]
+    assert sorted(stored) == sorted(path.stem for path in paths)
+    tables = {name: urls(release, name) for name in CLASSES}
+    for path in paths:
+        split, example = stored[path.stem]
+        name = path.relative_to(release).parts[0]
+        assert label.int2str(example["label"]) == name
+        url = tables[name].get(path.stem.lower(), "")
+        assert example["source"].decode() == url
+        assert split == split_of(example["patient_id"].decode())
+    for path in paths[::7]:
+        pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        image = stored[path.stem][1]["image"]
+        np.testing.assert_array_equal(image[..., 0], pixels)
+
+
+def test_v5(release, builder):
+    check(builder, release)
+    metadata = builder.info.metadata
+    assert metadata["release"] == "v5"
+    assert metadata["synthetic"]
+    stored = examples(builder)
+    for split, row in metadata["splits"].items():
+        mine = [e for s, e in stored.values() if s == split]
+        assert row["images"] == len(mine) == sum(row[c] for c in CLASSES)
+        assert row["groups"] == len({e["patient_id"] for e in mine})
+
+
+def test_v4(tmp_path):
+    release = write_release("radiography", tmp_path / "r", 12, 2, 64, "v4")
+    builder = build("covid_radiography/256", release, tmp_path / "data", quiet=True)
+    check(builder, release, folder="")
+    assert builder.info.metadata["release"] == "v4"
+
+
+def test_planted_copies_share_a_split(copy, tmp_path):
+    originals = sorted((copy / "Normal" / "images").glob("*.png"))[:9]
+    for i, path in enumerate(originals):
+        pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, 60]
+        small = cv2.resize(pixels, (100, 100), interpolation=cv2.INTER_AREA)
+        small = cv2.convertScaleAbs(small, alpha=0.9, beta=12)
+        # Also across classes: the one copied is then under two labels.
+        folder = copy / CLASSES[i % 4] / "images"
+        code = cv2.imencode(".jpg", small, quality)[1]
+        (folder / f"copy-{i}.jpg").write_bytes(code.tobytes())
+    builder = build("covid_radiography", copy, tmp_path / "data", quiet=True)
+    stored = examples(builder)
+    for i, path in enumerate(originals):
+        (split, original), (same, planted) = stored[path.stem], stored[f"copy-{i}"]
+        assert original["patient_id"] == planted["patient_id"]
+        assert split == same
+    groups = collections.defaultdict(set)
+    for _, example in stored.values():
+        groups[example["patient_id"]].add(example["label"])
+    counts = builder.info.metadata["counts"]
+    mixed = sum(len(labels) > 1 for labels in groups.values())
+    assert counts["groups of near-duplicates with more than one class"] == mixed
+    assert mixed >= 6
+
+
+def test_different_phantoms_are_no_copies(builder):
+    stored = [e for _, e in examples(builder).values()]
+    of_class = builder.info.features["label"].str2int
+    # The phantom plants copies among COVID only.
+    others = [e for e in stored if e["label"] != of_class("COVID")]
+    assert all(e["patient_id"] == e["example_id"] for e in others)
+    assert len(others) > 90
+
+
+def test_rows_and_tables_that_are_missing(copy, tmp_path):
+    path = copy / "Normal.metadata.xlsx"
+    book = openpyxl.load_workbook(path)
+    sheet = book.worksheets[0]
+    gone = str(sheet.cell(2, 1).value)
+    sheet.cell(2, 1).value = "Normal-999999"
+    book.save(path)
+    (copy / "COVID.metadata.xlsx").unlink()
+    builder = build("covid_radiography", copy, tmp_path / "data", quiet=True)
+    covid = len(list((copy / "COVID" / "images").iterdir()))
+    counts = builder.info.metadata["counts"]
+    assert counts["images without a row in the xlsx files (no source)"] == covid + 1
+    assert counts["rows of the xlsx files without an image"] == 1
+    assert counts["xlsx files that are missing"] == 1
+    stored = {name.lower(): e for name, (_, e) in examples(builder).items()}
+    assert stored[gone.lower()]["source"] == b""
+    assert sum(e["source"] == b"" for e in stored.values()) == covid + 1
+
+
+def fails(release, tmp_path, *words):
+    data = tmp_path / "data"
+    with pytest.raises(InputError) as error:
+        build("covid_radiography", release, data, quiet=True)
+    for word in words:
+        assert word in str(error.value)
+    left = [p for p in data.rglob("*") if p.is_file() and ".config" not in p.parts]
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    ("folders", "version"),
+    [
+        (["COVID-19", "NORMAL", "Viral Pneumonia"], "version 1 of"),
+        (["COVID", "NORMAL", "Viral Pneumonia"], "version 2 or 3 of"),
+    ],
+)
+def test_old_releases_are_named(tmp_path, folders, version):
+    for folder in folders:
+        (tmp_path / "release" / folder).mkdir(parents=True)
+    fails(tmp_path / "release", tmp_path, version, "NORMAL", "version 5")
+
+
+def test_half_unpacked(copy, tmp_path):
+    (copy / "Normal").rename(tmp_path / "Normal")
+    fails(copy, tmp_path, "no class folder Normal", "COVID, Lung_Opacity, Viral")
+    (copy / "Normal").mkdir()
+    fails(copy, tmp_path, "no pictures; the folder holds nothing")
+    shutil.move(tmp_path / "Normal" / "masks", copy / "Normal" / "masks")
+    fails(copy, tmp_path, "no pictures; the folder holds masks")
+
+
+def test_two_releases_in_one_folder(copy, tmp_path):
+    path = min((copy / "Normal" / "images").iterdir())
+    shutil.copy(path, copy / "Normal")
+    fails(copy, tmp_path, "beside the folder images", path.name)
+    (copy / "Normal" / path.name).unlink()
+    shutil.copy(path, copy / "COVID" / "images")
+    fails(copy, tmp_path, "the name of another", path.stem)
+
+
+def test_unusable_table(copy, tmp_path):
+    (copy / "Normal.metadata.xlsx").write_bytes(b"not a workbook")
+    fails(copy, tmp_path, "Normal.metadata.xlsx", "not readable")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"GIF89a"])
+def test_unusable_picture(copy, tmp_path, content):
+    path = min((copy / "Viral Pneumonia" / "images").iterdir())
+    path.write_bytes(content)
+    fails(copy, tmp_path, path.name)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real images are not on this disk")
+def test_real_images(tmp_path):
+    builder = build("covid_radiography", REAL.parent, tmp_path, quiet=True)
+    check(builder, REAL)
+    assert not builder.info.metadata["synthetic"]

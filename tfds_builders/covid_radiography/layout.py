@@ -1,0 +1,130 @@
+"""Where the files are in each release of the COVID-19 Radiography Database."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from tfds_builders.common.errors import InputError
+from tfds_builders.common.images import SUFFIXES
+from tfds_builders.common.release import files, folders
+from tfds_builders.common.tables import first, read_xlsx, refuse
+
+CLASSES = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
+_OLD = ("COVID-19", "NORMAL")  # class folders of v1 to v3
+_FETCH = (
+    "Fetch the current release (version 5, folder COVID-19_Radiography_Dataset): see "
+    "'Getting the data' in tfds_builders/covid_radiography/README.md."
+)
+
+
+class Image(NamedTuple):
+    """One picture and what the release says about it."""
+
+    name: str  # the file name without its ending
+    path: Path
+    label: str
+    source: str  # url, '' where the tables have no row
+
+
+def is_release(folder: Path) -> bool:
+    """Whether a folder holds class folders of any release."""
+    # From the listing: asking for 'Normal' finds 'NORMAL' on some file systems.
+    return not set(CLASSES + _OLD).isdisjoint(_names(folder))
+
+
+def read_release(release: Path) -> tuple[str, list[Image], dict[str, int]]:
+    """The release's version, its images sorted by name, and what was missing.
+
+    Errors: InputError for releases before v4, missing or empty class folders, and
+    names that appear twice.
+    """
+    there = _names(release)
+    if "COVID-19" in there and "COVID" not in there:
+        _refuse_old(release, "1", there)
+    if "NORMAL" in there and "Normal" not in there:
+        _refuse_old(release, "2 or 3", there)
+    missing = [name for name in CLASSES if name not in there]
+    if missing:
+        raise InputError(
+            release,
+            f"no class folder {', '.join(missing)}; there are: {', '.join(there)}",
+            "The release is only half unpacked: unpack it again. " + _FETCH,
+        )
+    versions, images = set(), []
+    counts = {
+        "images without a row in the xlsx files (no source)": 0,
+        "rows of the xlsx files without an image": 0,
+        "xlsx files that are missing": 0,
+    }
+    for label in CLASSES:
+        version, pictures = _pictures(release / label)
+        versions.add(version)
+        table = release / f"{label}.metadata.xlsx"
+        counts["xlsx files that are missing"] += not table.is_file()
+        sources = _sources(table) if table.is_file() else {}
+        stems = {path.stem.lower() for path in pictures}
+        counts["images without a row in the xlsx files (no source)"] += len(
+            stems - sources.keys()
+        )
+        counts["rows of the xlsx files without an image"] += len(sources.keys() - stems)
+        images += [
+            Image(path.stem, path, label, sources.get(path.stem.lower(), ""))
+            for path in pictures
+        ]
+    images.sort()
+    refuse(
+        release,
+        (
+            f"{a.name} ({a.path.relative_to(release)}, {b.path.relative_to(release)})"
+            for a, b in pairwise(images)
+            if a.name == b.name
+        ),
+        "pictures have the name of another",
+        "Two releases may be unpacked into one folder: unpack one into a new folder.",
+    )
+    return " and ".join(sorted(versions)), images, counts
+
+
+def _pictures(folder: Path) -> tuple[str, list[Path]]:
+    """v4 has the pictures in the class folder; v5 in images/, beside masks/."""
+    version, inside = "v4", folder
+    if "images" in _names(folder):
+        loose = files(folder, SUFFIXES)
+        refuse(
+            folder,
+            [path.name for path in loose],
+            "pictures lie beside the folder images",
+            "Two releases are unpacked into one folder: unpack one into a new folder.",
+        )
+        version, inside = "v5", folder / "images"
+    pictures = files(inside, SUFFIXES)
+    if not pictures:
+        held = sorted(path.name for path in inside.iterdir())
+        raise InputError(
+            inside,
+            f"no pictures; the folder holds {first(held) or 'nothing'}",
+            "The release is only half unpacked: unpack it again.",
+        )
+    return version, pictures
+
+
+def _sources(table: Path) -> dict[str, str]:
+    """Url by file name in lower case: NORMAL-1 in the table is Normal-1.png on disk."""
+    rows = read_xlsx(table, ("FILE NAME", "URL"))
+    return {
+        row["FILE NAME"].lower().removesuffix(".png"): row["URL"]
+        for row in rows
+        if row["FILE NAME"]
+    }
+
+
+def _refuse_old(release, version, there) -> None:
+    raise InputError(
+        release,
+        f"version {version} of the database (class folders {', '.join(there)})",
+        f"It has fewer classes and mixed sizes, and is not read. {_FETCH}",
+    )
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folders(folder)]
