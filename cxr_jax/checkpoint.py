@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import pathlib
 from typing import Any, NamedTuple
 
@@ -40,8 +39,6 @@ class Store(NamedTuple):
 
 def open_store(folder: pathlib.Path) -> Store:
     """Opens or creates the folder; half-written checkpoints are ignored."""
-    # Orbax warns of every file of ours it finds beside its own.
-    logging.getLogger("absl").setLevel(logging.ERROR)
     folder = folder.absolute()
     keep_best = _KeepBest()
     with files.explained(folder):

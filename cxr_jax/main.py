@@ -6,7 +6,7 @@ import os
 import pathlib
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from tfds_builders.common.errors import InputError
@@ -43,6 +43,8 @@ def main(argv: list[str]) -> int:
 
 def _run() -> int:
     config = _config()
+    # The libraries' own reports are for their developers; ours go to the terminal.
+    logging.set_verbosity(logging.WARNING)
     import jax  # here, so that --help and a mistyped flag answer at once
 
     from cxr_jax import evaluate, train

@@ -122,6 +122,14 @@ def _brixia_metrics(split, targets, predictions, decision, *, resamples, seed):
         patients,
         **bootstrap,
     )
+    if "consensus_mean" in split.table:
+        found |= metrics.consensus_metrics(
+            predictions["expected"],
+            targets["scores"],
+            split.table["consensus_mean"],
+            patients,
+            **bootstrap,
+        )
     if "median" in decision:
         constant = metrics.constant_median_metrics(
             targets["scores"], np.array(decision["median"]), patients, **bootstrap

@@ -7,7 +7,7 @@ import shutil
 
 from ml_collections import ConfigDict
 
-from tfds_builders.build import build
+from tfds_builders.build import build, is_prepared, make_builder
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.phantom import write_release
 
@@ -40,10 +40,11 @@ def ensure(config: ConfigDict, workdir: pathlib.Path) -> str:
             "a phantom is built in the workdir: give no data_dir, or data.phantom=0",
         )
     release, data_dir = workdir / "phantom", workdir / "data"
-    if not (data_dir / config.dataset).is_dir():
-        # A release that a killed run left half-written is not renamed to this name.
+    if not is_prepared(make_builder(config.dataset, data_dir)):
+        # A release has this name only once it is whole, so one that is there is used.
         if not release.exists():
             write_release(KINDS[name], release, config.phantom)
         build(config.dataset, release, data_dir)
+    if release.exists():
         shutil.rmtree(release)
     return str(data_dir)

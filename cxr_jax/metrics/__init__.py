@@ -9,6 +9,7 @@ from cxr_jax.metrics.classification import (
     decide,
     majority_metrics,
 )
+from cxr_jax.metrics.consensus import consensus_metrics
 from cxr_jax.metrics.loss import mean_loss
 from cxr_jax.metrics.severity import (
     brixia_metrics,
@@ -24,6 +25,7 @@ __all__ = [
     "class_frequencies",
     "classify_metrics",
     "confusion_matrix",
+    "consensus_metrics",
     "constant_median",
     "constant_median_metrics",
     "decide",
