@@ -1,0 +1,32 @@
+"""Write a synthetic release: phantom brixia|covidgr|radiography OUT --n=600."""
+
+import sys
+
+from absl import app, flags
+
+from tfds_builders.common.errors import InputError
+from tfds_builders.common.phantom import KINDS, write_release
+
+_N = flags.DEFINE_integer("n", 600, "number of images")
+_SEED = flags.DEFINE_integer("seed", 0, "another seed gives other patients")
+_SIZE = flags.DEFINE_integer("size", None, "longest side in pixels")
+_LAYOUT = flags.DEFINE_string(
+    "layout", None, "edition: v2 or v1 of brixia, v5 or v4 of radiography"
+)
+_USAGE = f"python -m tfds_builders.common.phantom {'|'.join(KINDS)} OUT --n=N"
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) != 3:
+        raise app.UsageError(f"expected two arguments: {_USAGE}")
+    try:
+        folder = write_release(
+            argv[1], argv[2], _N.value, _SEED.value, _SIZE.value, _LAYOUT.value
+        )
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    print(f"{_N.value} synthetic images (not patients) in {folder}")
+
+
+if __name__ == "__main__":
+    app.run(main)
