@@ -7,10 +7,10 @@ import pathlib
 import jax
 from ml_collections import ConfigDict
 
-from cxr_jax import checkpoint, evaluators, provenance, results, sharding, train
+from cxr_jax import checkpoint, evaluators, experiment, provenance, results, sharding
 from cxr_jax import config as config_lib
 from cxr_jax import state as state_lib
-from cxr_jax.data import phantom, source
+from cxr_jax.data import roles, source
 from cxr_jax.writer import say
 from tfds_builders.common.errors import InputError
 
@@ -41,9 +41,9 @@ def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> 
         )
     best = checkpoint.read_best(workdir / "checkpoints")
     builder, split = _open(config, workdir, eval_on)
-    # Only shapes follow from the length of the training here, and none depends on it.
-    exp = train.build_experiment(
-        config, train.Splits(split, split, split, source.describe(builder))
+    # No shape depends on the length of the training, and eval needs no class weights.
+    exp = experiment.build(
+        config, train_examples=split.size, image_dtype=roles.image_dtype(split)
     )
     store = checkpoint.open_store(workdir / "checkpoints")
     state, _ = checkpoint.restore(store, exp.abstract_state, best["step"])
@@ -88,9 +88,7 @@ def _open(config: ConfigDict, workdir: pathlib.Path, eval_on: str):
     data = config.data
     name, _, split = eval_on.partition(":")
     own = name in ("", data.dataset, data.dataset.split("/")[0])
-    data_dir = data.data_dir
-    if own and data.phantom:
-        data_dir = phantom.ensure(data, workdir)
+    data_dir = roles.data_dir(data, workdir) if own else data.data_dir
     builder = source.open_builder(data.dataset if own else name, data_dir)
     fold = data.fold if own else -1
     return builder, source.load(builder, split or "test", fold=fold)

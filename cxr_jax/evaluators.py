@@ -23,12 +23,14 @@ class Evaluation(NamedTuple):
       split: with N examples.
       targets: {name: [N, ...]}.
       predictions: {name: [N, ...]}, `loss` [N] among them.
+      decision: what was settled on val, as thresholds.
       metrics: {name: Estimate}.
     """
 
     split: Split
     targets: dict[str, np.ndarray]
     predictions: dict[str, np.ndarray]
+    decision: dict[str, Any]
     metrics: dict[str, Estimate]
 
 
@@ -100,7 +102,7 @@ def evaluate(
     metrics = task.metrics(
         split, targets, predictions, decision, resamples=resamples, seed=config.seed
     )
-    return Evaluation(split, targets, predictions, metrics)
+    return Evaluation(split, targets, predictions, decision, metrics)
 
 
 def save_predictions(

@@ -115,6 +115,14 @@ def build(
     )
 
 
+def count_classes(config: ConfigDict, train: source.Split) -> np.ndarray | None:
+    """[K] images per class in train, where `config.task.balanced` weighs by them."""
+    if config.name != "classify" or not config.balanced:
+        return None
+    labels = make_task(config).targets(train)["label"]
+    return np.bincount(labels, minlength=len(config.classes))
+
+
 def make_model(config: ConfigDict, num_outputs: int):
     """The flax module of `config.model`: `name`, `dtype`, and its own arguments."""
     if config.name not in MODELS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import pathlib
 import platform
 import subprocess
@@ -10,6 +11,8 @@ import sys
 from typing import Any
 
 import jax
+
+from cxr_jax import files
 
 PACKAGES = (
     "jax",
@@ -26,6 +29,19 @@ PACKAGES = (
     "opencv-python-headless",
     "pydicom",
 )
+
+
+def save(path: pathlib.Path, datasets: list[dict[str, Any]]) -> None:
+    """Writes `provenance.json`; what changed before a later start is added to it."""
+    now = collect(datasets)
+    if not path.exists():
+        files.write_text(path, json.dumps(now, indent=2) + "\n")
+        return
+    first = json.loads(path.read_text())
+    later = first.pop("resumed", [])
+    if now != (later or [first])[-1]:
+        first["resumed"] = [*later, now]
+        files.write_text(path, json.dumps(first, indent=2) + "\n")
 
 
 def collect(datasets: list[dict[str, Any]]) -> dict[str, Any]:

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from cxr_jax.models import MODELS
+from cxr_jax.models.densenet import DenseNet
 from cxr_jax.models.init import abstract_variables, initialise
+from cxr_jax.models.resnet import ResNet
 from cxr_jax.rng import generator
 
 
@@ -106,21 +108,15 @@ def test_shapes_for_any_size_and_channels(name, shape, pool):
     )
 
 
-# Small enough to compile in seconds; resnet50 and densenet121 share their layers
-# with these and are checked by shape above.
+# Small enough to compile in seconds; the full residual and dense nets repeat these
+# blocks and are checked by shape above.
 SMALL = {
     "cnn": (MODELS["cnn"](3, widths=(4, 8), pool="grid", dropout=0.5), (32, 32, 1)),
     "s3_cnn": (MODELS["s3_cnn"](1), (64, 64, 3)),
     "s4_cnn": (MODELS["s4_cnn"](4), (16, 16, 1)),
-    "resnet18": (MODELS["resnet18"](2), (32, 32, 1)),
-    "bottleneck": (
-        type(MODELS["resnet50"](2))(2, depths=(1, 1), bottleneck=True),
-        (32, 32, 3),
-    ),
-    "densenet": (
-        type(MODELS["densenet121"](2))(2, depths=(2, 2), growth=4, stem=8),
-        (32, 32, 1),
-    ),
+    "basic": (ResNet(2, depths=(1, 1)), (32, 32, 1)),
+    "bottleneck": (ResNet(2, depths=(1, 1), bottleneck=True), (32, 32, 3)),
+    "densenet": (DenseNet(2, depths=(2, 2), growth=4, stem=8), (32, 32, 1)),
 }
 
 

@@ -1,0 +1,117 @@
+"""An evaluation on val, and what follows from it for the rest of the training."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from cxr_jax import evaluators, plateau, sharding, tasks
+from cxr_jax import state as state_lib
+from cxr_jax.data.source import Split
+from cxr_jax.experiment import Experiment
+from cxr_jax.metrics import Estimate
+from cxr_jax.state import TrainState
+from cxr_jax.writer import Writer
+from tfds_builders.common.errors import InputError
+
+Memory = dict[str, Any]
+
+
+def start(constant: dict[str, Any]) -> Memory:
+    """What the host remembers beside the state: JSON, saved in every checkpoint.
+
+    Args:
+      constant: the best constant predictor of the training split, of the task.
+    """
+    return {
+        "constant": constant,
+        "best": None,
+        "plateau": dict(plateau.START),
+        "stopping": dict(plateau.START),
+        "stopped": False,
+        "lr_scale": 1.0,
+    }
+
+
+def validate(
+    exp: Experiment,
+    eval_step,
+    state: TrainState,
+    memory: Memory,
+    val: Split,
+    writer: Writer,
+) -> tuple[TrainState, Memory, bool]:
+    """-> (state with its learning-rate factor, memory, is it the best so far?)."""
+    since = time.monotonic()
+    config = exp.config
+    evaluation = evaluators.evaluate(
+        eval_step,
+        state_lib.evaluation_variables(state),
+        val,
+        exp.task,
+        None,
+        config=config,
+        mesh=exp.mesh,
+        resamples=0,
+    )
+    metrics = evaluation.metrics
+    name = config.select or exp.task.select
+    value, loss = selected(metrics, name), metrics["loss"].value
+    best = memory["best"]
+    sign = 1 if tasks.lower_is_better(name) else -1
+    improved = best is None or sign * value < sign * best["value"]
+    if improved:
+        best = {
+            "step": int(state.step),
+            "metric": f"val/{name}",
+            "value": value,
+            "decision": {**evaluation.decision, **memory["constant"]},
+        }
+    reduced, lr_scale = plateau.reduce(
+        memory["plateau"], loss, memory["lr_scale"], config.plateau, config.optim.lr
+    )
+    stopping, stopped = plateau.stop(memory["stopping"], loss, config.stop_patience)
+    line = f"val loss {loss:.4f}  {name} {value:.4f}" + ("  best" if improved else "")
+    if stopped:
+        line += f"  no better for {config.stop_patience} evaluations: stopping"
+    writer.evaluated(
+        int(state.step), {f"val/{k}": m.value for k, m in metrics.items()}, line, since
+    )
+    state = state._replace(
+        lr_scale=jax.device_put(np.float32(lr_scale), sharding.replicated(exp.mesh))
+    )
+    memory = {
+        **memory,
+        "best": best,
+        "plateau": reduced,
+        "stopping": stopping,
+        "stopped": stopped,
+        "lr_scale": lr_scale,
+    }
+    return state, memory, improved
+
+
+def selected(metrics: dict[str, Estimate], name: str) -> float:
+    """The value of the metric that picks the checkpoint.
+
+    Raises:
+      InputError: there is no such metric, or it is undefined on this split.
+    """
+    if name not in metrics:
+        raise InputError(
+            "config.select",
+            f"val has no metric {name!r}",
+            f"choose one of: {', '.join(metrics)}",
+        )
+    estimate = metrics[name]
+    if not math.isfinite(estimate.value):
+        raise InputError(
+            "config.select",
+            f"val/{name} cannot be computed: {estimate.reason or estimate.value}",
+            "select by another metric (config.select=loss) or use a larger val split",
+        )
+    return estimate.value
