@@ -62,13 +62,18 @@ def validate(
     name = config.select or exp.task.select
     value, loss = selected(metrics, name), metrics["loss"].value
     best = memory["best"]
+    # A small val split saturates (AUROC 1 from the first epochs on): the loss decides.
     sign = 1 if tasks.lower_is_better(name) else -1
-    improved = best is None or sign * value < sign * best["value"]
+    improved = best is None or (sign * value, loss) < (
+        sign * best["value"],
+        best["loss"],
+    )
     if improved:
         best = {
             "step": int(state.step),
             "metric": f"val/{name}",
             "value": value,
+            "loss": loss,
             "decision": {**evaluation.decision, **memory["constant"]},
         }
     reduced, lr_scale = plateau.reduce(
