@@ -75,3 +75,14 @@ def get_config(size: int = 256) -> ConfigDict:
     config.select = ""  # metric on val that picks the checkpoint; empty: the task's
     config.resamples = 1000
     return config
+
+
+def use_keras_adam(config: ConfigDict, lr: float) -> None:
+    """Plain Adam with Keras's epsilon and a constant rate, as in the reproductions."""
+    config.optim.name = "adam"
+    config.optim.settings = {"eps": 1e-7}
+    config.optim.lr = lr
+    config.optim.schedule = "constant"
+    config.optim.warmup = "0 steps"
+    config.optim.weight_decay = 0.0
+    config.optim.clip_norm = 0.0

@@ -12,7 +12,7 @@ Argument: `phantom`. Expected: not measured on the release.
 
 from ml_collections import ConfigDict
 
-from configs import radiography
+from configs import common, radiography
 from cxr_jax.config import parse_arg
 
 
@@ -23,13 +23,7 @@ def get_config(arg=None):
     config.model = ConfigDict({"name": "s3_cnn", "dtype": "float32"})
     config.task.sigmoid = True
     config.task.balanced = False
-    config.optim.name = "adam"
-    config.optim.settings = {"eps": 1e-7}  # Keras's
-    config.optim.lr = 1e-3
-    config.optim.schedule = "constant"
-    config.optim.warmup = "0 steps"
-    config.optim.weight_decay = 0.0
-    config.optim.clip_norm = 0.0
+    common.use_keras_adam(config, lr=1e-3)
     config.preprocess.train = (
         "to_float|resize(256)|affine(rotate=40, shift=0.2, shear=0.2, zoom=0.2)"
         "|brightness(lo=0.2, hi=1.0)|flip_lr|to_rgb"

@@ -12,7 +12,7 @@ Argument: `phantom`. Expected: not measured on the release.
 
 from ml_collections import ConfigDict
 
-from configs import radiography
+from configs import common, radiography
 from cxr_jax.config import parse_arg
 
 
@@ -23,13 +23,7 @@ def get_config(arg=None):
     config.total = "300 epochs"
     config.model = ConfigDict({"name": "s4_cnn", "dtype": "float32"})
     config.task.balanced = False
-    config.optim.name = "adam"
-    config.optim.settings = {"eps": 1e-7}  # Keras's
-    config.optim.lr = 2e-3
-    config.optim.schedule = "constant"
-    config.optim.warmup = "0 steps"
-    config.optim.weight_decay = 0.0
-    config.optim.clip_norm = 0.0
+    common.use_keras_adam(config, lr=2e-3)
     config.plateau.patience = 10
     config.plateau.factor = 0.5
     config.plateau.floor = 1e-5

@@ -1,0 +1,128 @@
+"""The small files around a run: writer, results, provenance, workdir, files."""
+
+import json
+import math
+import os
+import pathlib
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from cxr_jax import files, provenance, results, workdir
+from cxr_jax.metrics import Estimate
+from cxr_jax.writer import Writer, duration
+from tfds_builders.common.errors import InputError
+
+SETTINGS = {"total_steps": 6, "log_steps": 2, "batch_size": 8, "steps_per_epoch": 5.0}
+
+
+def rows(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_writer_averages_over_the_interval_one_step_late(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    writer = Writer(path, start=0, **SETTINGS)
+    for step, loss in enumerate([1.0, 3.0, 5.0, 9.0], 1):
+        writer.later(step, {"loss": np.float32(loss), "grad_norm": 0.5}, lr=0.1)
+    assert [r["step"] for r in rows(path)] == [2]  # step 4 waits for the next call
+    writer.flush()
+    assert [(r["step"], r["train/loss"]) for r in rows(path)] == [(2, 2.0), (4, 7.0)]
+
+
+def test_writer_drops_what_a_resumed_run_writes_again(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 2}\n{"step": 4}\n{"step": 6}\n{"step": 7, "tr')
+    Writer(path, start=4, **SETTINGS)
+    assert rows(path) == [{"step": 2}, {"step": 4}]
+
+
+def test_writer_writes_null_where_there_is_no_number(tmp_path):
+    writer = Writer(tmp_path / "metrics.jsonl", start=0, **SETTINGS)
+    writer.write(1, {"val/auroc": math.nan})
+    assert rows(tmp_path / "metrics.jsonl") == [{"step": 1, "val/auroc": None}]
+
+
+@pytest.mark.parametrize("name", ["loss", "grad_norm"])
+def test_writer_stops_at_a_number_that_is_none(tmp_path, name):
+    writer = Writer(tmp_path / "metrics.jsonl", start=0, **SETTINGS)
+    writer.later(3, {"loss": 1.0, "grad_norm": 1.0} | {name: math.inf}, lr=0.1)
+    with pytest.raises(InputError, match=f"step 3: the {name} is inf"):
+        writer.flush()
+
+
+def test_durations_for_people():
+    assert [duration(x) for x in (5, 75, 3675, math.nan)] == [
+        "0:05",
+        "1:15",
+        "1:01:15",
+        "?",
+    ]
+
+
+def test_results_say_null_and_why():
+    evaluation = type("E", (), {"metrics": {}})()
+    evaluation.metrics = {
+        "auroc": Estimate(math.nan, math.nan, math.nan, 3, "one class"),
+        "accuracy": Estimate(np.float64(0.5), 0.25, 0.75, np.int64(4)),
+    }
+    found = json.loads(json.dumps(results.to_json({"test": evaluation})))
+    assert found == {
+        "test/auroc": {
+            "value": None,
+            "lo": None,
+            "hi": None,
+            "n": 3,
+            "reason": "one class",
+        },
+        "test/accuracy": {"value": 0.5, "lo": 0.25, "hi": 0.75, "n": 4},
+    }
+
+
+def test_provenance_keeps_the_first_start_and_notes_what_changed(tmp_path):
+    path = tmp_path / "provenance.json"
+    provenance.save(path, [{"name": "a", "version": "1.0.0"}])
+    first = json.loads(path.read_text())
+    assert first["packages"]["numpy"] == np.__version__
+    provenance.save(path, [{"name": "a", "version": "1.0.0"}])
+    assert json.loads(path.read_text()) == first
+    provenance.save(path, [{"name": "a", "version": "2.0.0"}])
+    changed = json.loads(path.read_text())
+    assert changed.pop("resumed")[0]["datasets"][0]["version"] == "2.0.0"
+    assert changed == first
+
+
+def test_git_revision_is_that_of_this_repository():
+    found = provenance.git_revision()
+    root = pathlib.Path(__file__).resolve().parent.parent.parent
+    if (root / ".git").exists():
+        assert len(found["revision"]) == 40
+    else:
+        assert found == {"revision": None, "changed": None}
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "results.json"
+    files.write_text(path, "old")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"No space left[\s\S]*GB are free"):
+        files.write_text(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["results.json"]
+
+
+def test_workdir_is_let_go_of_and_keeps_its_config(tmp_path):
+    config = ConfigDict({"seed": 1})
+    for _ in range(2):
+        with workdir.claimed(tmp_path, config):
+            pass
+    with (
+        pytest.raises(InputError, match=r"- seed = 1\n  \+ seed = 2"),
+        workdir.claimed(tmp_path, ConfigDict({"seed": 2})),
+    ):
+        pass
