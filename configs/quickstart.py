@@ -16,10 +16,10 @@ def get_config(arg=None):
     config.data.dataset = "brixia/256"
     config.data.size = 256
     config.data.phantom = 600
-    config.total = "20 epochs"
+    config.total = "30 epochs"
     config.model.name = "cnn"
     config.model.widths = (16, 32, 64, 128)
-    config.model.stem_stride = 1
+    config.model.stem_stride = 2
     config.model.pool = "grid"
     config.preprocess.train = (
         "to_float|resize(96)|affine(rotate=5, shift=0.03, zoom=0.05)"

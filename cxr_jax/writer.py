@@ -39,8 +39,7 @@ class Writer:
         self._batch_size, self._steps_per_epoch = batch_size, steps_per_epoch
         self._pending: tuple[int, dict[str, Any], float] | None = None
         self._interval: list[dict[str, float]] = []
-        self._begin = self._last = None
-        self._paused = 0.0
+        self._begin: float | None = None
         self._first = start
         kept = [line for line in _lines(path) if json.loads(line)["step"] <= start]
         files.write_text(path, "".join(line + "\n" for line in kept))
@@ -62,8 +61,7 @@ class Writer:
         self._pending = None
         values = {name: float(value) for name, value in metrics.items()}
         if self._begin is None:  # the first step compiles: not part of the speed
-            self._begin = self._last = time.monotonic()
-            self._first = step
+            self._begin, self._first = time.monotonic(), step
         for name, value in values.items():
             if not math.isfinite(value):
                 raise InputError(
@@ -78,28 +76,28 @@ class Writer:
             self._log(step, lr)
 
     def _log(self, step: int, lr: float) -> None:
-        now = time.monotonic()
-        seconds = now - self._last - self._paused
-        steps = len(self._interval) - (1 if self._last == self._begin else 0)
+        seconds = time.monotonic() - self._begin
         mean = {
             f"train/{name}": sum(v[name] for v in self._interval) / len(self._interval)
             for name in self._interval[0]
         }
-        speed = steps * self._batch_size / seconds if seconds > 0 and steps else 0.0
-        left = (self._total - step) * self._batch_size / speed if speed else math.nan
-        self._last, self._interval, self._paused = now, [], 0.0
+        done = step - self._first  # since the first step; evaluations left out
+        speed = done * self._batch_size / seconds if done else math.nan
+        left = (self._total - step) * self._batch_size / speed
+        self._interval = []
         self.write(step, {**mean, "lr": lr, "images_per_second": speed})
         say(
             f"step {step:>6}/{self._total}  epoch {step / self._steps_per_epoch:6.1f}  "
-            f"loss {mean['train/loss']:.4f}  lr {lr:.2e}  {speed:5.0f} images/s  "
-            f"left {duration(left)}"
+            f"loss {mean['train/loss']:.4f}  lr {lr:.2e}  "
+            + (f"{speed:5.0f} images/s  left {duration(left)}" if done else "")
         )
 
     def evaluated(self, step: int, values: dict[str, float], line: str, since) -> None:
         """Writes the metrics of an evaluation; its time is no training time."""
         self.write(step, values)
         say(f"step {step:>6}/{self._total}  {line}")
-        self._paused += time.monotonic() - since
+        if self._begin is not None:
+            self._begin += time.monotonic() - since
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Appends a line to `metrics.jsonl`; not-a-number becomes null."""
