@@ -4,6 +4,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(she
   $(p) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
   2>/dev/null && echo $(p))))
 VENV := .venv
+WORKDIR ?= runs/quickstart
 READY := $(VENV)/.ready
 
 .PHONY: setup quickstart test lint clean
@@ -21,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 
 quickstart: $(READY)
 	$(VENV)/bin/python -m cxr_jax.main --config=configs/quickstart.py \
-	  --workdir=runs/quickstart
+	  --workdir=$(WORKDIR)
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest -n 2
@@ -31,4 +32,4 @@ lint: $(READY)
 	$(VENV)/bin/ruff format --check .
 
 clean:
-	rm -rf $(VENV) runs build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis .jax_cache

@@ -32,7 +32,7 @@ def get_config(size: int = 256) -> ConfigDict:
     config.task.label_smoothing = 0.0
     # For classify:
     config.task.classes = ()
-    config.task.merge = ConfigDict()
+    config.task.merge = ""  # labels of other datasets: 'P=COVID,N=Normal'
     config.task.sigmoid = False
     config.task.balanced = False
     config.task.focal_gamma = 2.0

@@ -33,11 +33,8 @@ def get_config(arg=None):
     config.task.classes = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
     if arg.binary:
         config.task.classes = ("non_COVID", "COVID")
-        config.task.merge = {
-            "Lung_Opacity": "non_COVID",
-            "Normal": "non_COVID",
-            "Viral Pneumonia": "non_COVID",
-            "N": "non_COVID",
-            "P": "COVID",
-        }
+        config.task.merge = (
+            "Lung_Opacity=non_COVID,Normal=non_COVID,Viral Pneumonia=non_COVID,"
+            "N=non_COVID,P=COVID"
+        )
     return config

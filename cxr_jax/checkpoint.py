@@ -37,12 +37,18 @@ class Store(NamedTuple):
     keep_best: _KeepBest
 
 
-def open_store(folder: pathlib.Path) -> Store:
-    """Opens or creates the folder; half-written checkpoints are ignored."""
+def open_store(folder: pathlib.Path, *, read_only: bool = False) -> Store:
+    """Opens the folder; half-written checkpoints are ignored.
+
+    Args:
+      folder: created if it is not there, and cleared of half-written checkpoints,
+        unless `read_only`: a training may be writing one just now.
+    """
     folder = folder.absolute()
     keep_best = _KeepBest()
     with files.explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        if not read_only:
+            folder.mkdir(parents=True, exist_ok=True)
         manager = ocp.CheckpointManager(
             folder,
             options=ocp.CheckpointManagerOptions(
@@ -50,7 +56,8 @@ def open_store(folder: pathlib.Path) -> Store:
                     [preservation_policy.LatestN(2), keep_best]
                 ),
                 enable_async_checkpointing=False,
-                cleanup_tmp_directories=True,
+                cleanup_tmp_directories=not read_only,
+                read_only=read_only,
             ),
         )
     return Store(folder, manager, keep_best)
@@ -86,7 +93,7 @@ def save(store: Store, state: TrainState, meta: dict[str, Any]) -> None:
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(
             store.folder / str(step),
-            f"the checkpoint cannot be saved: {str(error).splitlines()[0]}",
+            f"the checkpoint cannot be saved: {_first_line(error)}",
             f"{files.free_space(store.folder)}; the last good checkpoint is step "
             f"{store.manager.latest_step()}. Make room and run the same command again: "
             "it goes on from there",
@@ -114,11 +121,14 @@ def restore(
             ),
         )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        newest = step == store.manager.latest_step()
         others = [s for s in store.manager.all_steps() if s != step]
         raise InputError(
             store.folder / str(step),
-            f"the checkpoint cannot be read: {str(error).splitlines()[0]}",
-            f"remove that folder to go on from another (there are: {others or 'none'})",
+            f"the checkpoint cannot be read: {_first_line(error)}",
+            f"remove that folder to go on from step {max(others)}"
+            if newest and others
+            else "restore it from a copy, or train again in a new --workdir",
         ) from error
     best = restored.meta["best"]
     store.keep_best.step = best["step"] if best else None
@@ -137,12 +147,13 @@ def read_best(folder: pathlib.Path) -> dict[str, Any]:
     Raises:
       InputError: nothing was evaluated yet.
     """
-    path = folder / "best.json"
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(
-            path,
-            "there is no such file, so no checkpoint was evaluated on val yet",
-            "train first: python -m cxr_jax.main --config=... --workdir=...",
-        ) from None
+    return files.read_json(
+        folder / "best.json",
+        missing="no checkpoint was evaluated on val yet; train first: "
+        "python -m cxr_jax.main --config=... --workdir=...",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    # The storage layer adds its whole specification in JSON.
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

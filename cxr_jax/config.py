@@ -11,6 +11,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from cxr_jax import files
 from tfds_builders.common.errors import InputError
 
 _UNITS = ("steps", "epochs", "examples", "percent")
@@ -118,14 +119,9 @@ def to_json(config: ConfigDict) -> str:
 
 def from_json(path: pathlib.Path) -> ConfigDict:
     """Reads `config.json` of a workdir; lists become tuples again."""
-    try:
-        loaded = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(
-            path, "there is no such file", "give the --workdir of a run, or --config"
-        ) from None
-    except json.JSONDecodeError as error:
-        raise InputError(path, f"is no JSON ({error})", "restore it") from None
+    loaded = files.read_json(
+        path, missing="give the --workdir of a run that was trained"
+    )
     return ConfigDict(_tuples(loaded)).lock()
 
 

@@ -105,10 +105,8 @@ def evaluate(
     return Evaluation(split, targets, predictions, decision, metrics)
 
 
-def save_predictions(
-    folder: pathlib.Path, evaluation: Evaluation, task: Task
-) -> pathlib.Path:
-    """Writes `<dataset>-<split>.csv`, one row per example; returns its path."""
+def save_predictions(path: pathlib.Path, evaluation: Evaluation, task: Task) -> None:
+    """Writes a csv with one row per example."""
     split = evaluation.split
     columns = {
         "example_id": split.table["example_id"],
@@ -119,15 +117,7 @@ def save_predictions(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*map(_cells, columns.values()), strict=True))
-    path = folder / f"{split.dataset}-{file_name(split.split)}.csv"
     files.write_text(path, text.getvalue())
-    return path
-
-
-def file_name(split: str) -> str:
-    """'train[:50%]' -> 'train_50', fit for a file name."""
-    kept = "".join(c if c.isalnum() or c in "+-_" else "_" for c in split)
-    return kept.strip("_")
 
 
 def _cells(column) -> list[str]:

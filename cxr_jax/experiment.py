@@ -13,7 +13,7 @@ import optax
 from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
-from cxr_jax import optim, sharding, state, steps
+from cxr_jax import optim, ranges, sharding, state, steps
 from cxr_jax.data import source
 from cxr_jax.models import MODELS, init
 from cxr_jax.ops.registry import make_preprocess
@@ -81,6 +81,7 @@ def build(
     Raises:
       InputError: anything in the config that cannot work, by its key.
     """
+    ranges.check(config)
     source.check_data_config(config.data)
     mesh = sharding.make_mesh(config.batch_size)
     task = make_task(config.task, class_counts)
@@ -167,7 +168,12 @@ def _lengths(config: ConfigDict, train_examples: int) -> dict[str, int]:
             section[name], key=f"{prefix}.{name}", total_steps=total, **shared
         )
     for name in ("eval", "checkpoint", "log"):
-        lengths[f"{name}_steps"] = max(lengths[f"{name}_steps"], 1)
+        if not lengths[f"{name}_steps"]:
+            raise InputError(
+                f"config.every.{name}",
+                f"is {config.every[name]!r}",
+                "give at least one step, or 'percent' of the training",
+            )
     return lengths
 
 
@@ -209,7 +215,7 @@ def _abstract_state(model, image_shape, tx, ema: bool, mesh) -> state.TrainState
         params=params,
         model_state=variables,
         opt_state=jax.eval_shape(tx.init, params),
-        ema_params=params if ema else None,
+        ema={"params": params, **variables} if ema else None,
         lr_scale=jax.ShapeDtypeStruct((), np.float32),
     )
     everywhere = sharding.replicated(mesh)

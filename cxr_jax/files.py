@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tfds_builders.common.errors import InputError
 
@@ -30,6 +32,31 @@ def write_text(path: pathlib.Path, text: str) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def read_json(path: pathlib.Path, *, missing: str) -> dict[str, Any]:
+    """A JSON object of ours.
+
+    Args:
+      path: of the file.
+      missing: what to do where it does not exist.
+
+    Raises:
+      InputError: it is not there, or no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(path, "there is no such file", missing) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(
+            path, f"is damaged: no JSON ({error})", "restore it, or start a new workdir"
+        ) from None
+    if not isinstance(content, dict):
+        raise InputError(
+            path, "is damaged: no JSON object", "restore it, or start a new workdir"
+        )
+    return content
+
+
 @contextmanager
 def explained(path: pathlib.Path) -> Iterator[None]:
     """Turns an OSError while writing `path` into a message a user can act on."""
@@ -39,8 +66,8 @@ def explained(path: pathlib.Path) -> Iterator[None]:
         raise InputError(
             path,
             f"cannot be written: {error.strerror or error}",
-            f"{free_space(path)}; make room or give another folder, then run the same "
-            "command again: it goes on from the last checkpoint",
+            f"{free_space(path)}; make room, get permission or give another folder. "
+            "What was saved before is untouched",
         ) from error
 
 

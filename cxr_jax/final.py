@@ -40,33 +40,26 @@ def finish(
             mesh=exp.mesh,
             resamples=exp.config.resamples,
         )
+        name = f"{evaluations[role].split.dataset}-{role}"
         evaluators.save_predictions(
-            workdir / "predictions", evaluations[role], exp.task
+            workdir / "predictions" / f"{name}.csv", evaluations[role], exp.task
         )
-    description = splits.description
-    results.save(
-        workdir / "results.json",
-        {
-            "metrics": results.to_json(evaluations),
-            "best_step": best["step"],
-            "best": best,
-            "sizes": {
-                "parameters": trees.size(state.params),
-                "train": splits.train.size,
-                **{role: results.size(e) for role, e in evaluations.items()},
-            },
-            "confusion": {
-                role: exp.task.confusion(e.targets, e.predictions, best["decision"])
-                for role, e in evaluations.items()
-            },
-            "shared_patients": roles.shared_patients(splits),
-            "dataset": description["name"],
-            "synthetic": description["synthetic"],
+    content = {
+        "metrics": results.to_json(evaluations),
+        "best_step": best["step"],
+        "best": best,
+        "sizes": {
+            "parameters": trees.size(state.params),
+            **{role: results.size(getattr(splits, role)) for role in roles.ROLES},
         },
-    )
-    results.show(
-        evaluations["test"],
-        f"{description['name']} {splits.test.split}, checkpoint of step "
-        f"{best['step']} ({best['metric']} {best['value']:.3f})",
-    )
+        "confusion": {
+            role: exp.task.confusion(e.targets, e.predictions, best["decision"])
+            for role, e in evaluations.items()
+        },
+        "shared_patients": roles.shared_patients(splits),
+        "dataset": splits.description["name"],
+        "synthetic": splits.description["synthetic"],
+    }
+    results.save(workdir / "results.json", content)
+    results.show("test", content)
     say(f"\nwritten: {workdir / 'results.json'}")

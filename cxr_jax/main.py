@@ -88,12 +88,21 @@ def _parse(argv: list[str]) -> list[str]:
     except InputError as error:
         message = str(error)
     except (AttributeError, KeyError) as error:
-        message = f"--config: it has no key {error}\n  -> see the config file, and "
-        message += "configs/common.py, for the keys there are"
+        message = (
+            f"--config: it has no key {_innermost(error)}\n  -> see the config file, "
+            "and configs/common.py, for the keys there are"
+        )
     except (flags.Error, TypeError, ValueError, OSError) as error:
         message = f"{error}\n  -> see --help, and the config file"
     print(f"\nerror: {message}", file=sys.stderr)
     sys.exit(1)
+
+
+def _innermost(error: BaseException) -> str:
+    # ml_collections wraps a KeyError with its suggestion into an AttributeError.
+    while error.args and isinstance(error.args[0], BaseException):
+        error = error.args[0]
+    return str(error.args[0]) if error.args else str(error)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,6 @@ OPTIMISERS = {
     "adam": optax.scale_by_adam,
     "rmsprop": optax.scale_by_rms,
     "lion": optax.scale_by_lion,
-    "lamb": lambda **settings: optax.chain(
-        optax.scale_by_adam(**settings), optax.scale_by_trust_ratio()
-    ),
 }
 
 SCHEDULES = ("constant", "cosine", "linear")

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 
 from cxr_jax import files
+from tfds_builders.common.errors import InputError
 
 PACKAGES = (
     "jax",
@@ -31,24 +32,44 @@ PACKAGES = (
 )
 
 
-def save(path: pathlib.Path, datasets: list[dict[str, Any]]) -> None:
-    """Writes `provenance.json`; what changed before a later start is added to it."""
-    now = collect(datasets)
-    if not path.exists():
+def save(path: pathlib.Path, dataset: dict[str, Any]) -> None:
+    """Writes `provenance.json`; what changed before a later start is added to it.
+
+    Raises:
+      InputError: the run has begun on other data.
+    """
+    now = collect(dataset)
+    begun = path.exists() and list(path.parent.glob("checkpoints/[0-9]*"))
+    if not begun:
         files.write_text(path, json.dumps(now, indent=2) + "\n")
         return
-    first = json.loads(path.read_text())
+    first = files.read_json(path, missing="start a new workdir")
+    if first["dataset"] != dataset:
+        raise InputError(
+            path.parent,
+            f"was begun on other data: {_summary(first['dataset'])}, and what is read "
+            f"now is {_summary(dataset)}",
+            "give back the data of the run, or start a new --workdir",
+        )
     later = first.pop("resumed", [])
     if now != (later or [first])[-1]:
         first["resumed"] = [*later, now]
         files.write_text(path, json.dumps(first, indent=2) + "\n")
 
 
-def collect(datasets: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(dataset: dict[str, Any]) -> str:
+    roles = ", ".join(
+        f"{role} {found['images']} images ({found['sha256'][:8]})"
+        for role, found in dataset["roles"].items()
+    )
+    return f"{dataset['name']} with {roles}"
+
+
+def collect(dataset: dict[str, Any]) -> dict[str, Any]:
     """JSON of everything that a result depends on beside the config.
 
     Args:
-      datasets: one `source.describe` each.
+      dataset: of `source.describe`, with the fingerprints of what was read.
     """
     return {
         "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -61,7 +82,7 @@ def collect(datasets: list[dict[str, Any]]) -> dict[str, Any]:
             "count": jax.device_count(),
             "processor": platform.machine(),
         },
-        "datasets": datasets,
+        "dataset": dataset,
     }
 
 

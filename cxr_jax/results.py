@@ -8,8 +8,8 @@ import pathlib
 from typing import Any
 
 from cxr_jax import files
+from cxr_jax.data.source import Split
 from cxr_jax.evaluators import Evaluation
-from cxr_jax.metrics import Estimate
 from cxr_jax.writer import say
 
 
@@ -33,30 +33,63 @@ def save(path: pathlib.Path, content: dict[str, Any]) -> None:
     files.write_text(path, json.dumps(content, indent=2) + "\n")
 
 
-def size(evaluation: Evaluation) -> dict[str, int]:
-    """How many images and patients a figure rests on."""
-    split = evaluation.split
-    return {"images": split.size, "patients": len(set(split.table["patient_id"]))}
+def size(split: Split) -> dict[str, Any]:
+    """How much a figure rests on: {'images': 90, 'patients': 40}."""
+    return {"images": split.size, split.unit: len(set(split.table["patient_id"]))}
 
 
-def show(evaluation: Evaluation, title: str) -> None:
-    """Prints the metrics of one split with their intervals."""
-    counts = size(evaluation)
-    say(f"\n{title}: {counts['images']} images of {counts['patients']} patients")
-    if evaluation.split.synthetic:
+def count(split: Split) -> str:
+    """'90 images of 40 patients', or what stands for patients in this dataset."""
+    return _count(size(split))
+
+
+def show(split: str, content: dict[str, Any]) -> None:
+    """Prints the metrics of one split with their intervals.
+
+    Args:
+      split: as in the keys of `content['metrics']`.
+      content: of `results.json`, or of an evaluation.
+    """
+    sizes, best = content["sizes"][split], content["best"]
+    unit = next((key for key in sizes if key != "images"), "images")
+    say(
+        f"\n{content['dataset']} {split}: {_count(sizes)}\n"
+        f"checkpoint of step {best['step']}, {best['metric']} {best['value']:.3f}"
+    )
+    if content["synthetic"]:
         say("SYNTHETIC phantoms: these figures say nothing about patients.")
-    width = max(len(name) for name in evaluation.metrics)
-    say(f"  {'':{width}}    value   95 % interval (bootstrap over patients)")
-    for name, estimate in evaluation.metrics.items():
-        say(f"  {name:{width}}  {row(estimate)}")
+    metrics = {
+        key.removeprefix(f"{split}/"): value
+        for key, value in content["metrics"].items()
+        if key.startswith(f"{split}/")
+    }
+    width = max(map(len, metrics))
+    say(f"  {'':{width}}    value   95 % interval (bootstrap over {unit})")
+    for name, estimate in metrics.items():
+        say(f"  {name:{width}}  {_row(estimate)}")
 
 
-def row(estimate: Estimate) -> str:
-    """'  0.412   0.371 to 0.455'."""
-    text = f"{estimate.value:7.3f}"
-    if math.isfinite(estimate.lo):
-        text += f"   {estimate.lo:.3f} to {estimate.hi:.3f}"
-    return text + (f"   ({estimate.reason})" if estimate.reason else "")
+def show_finished(path: pathlib.Path) -> None:
+    """Prints the result of a run that was finished before."""
+    content = files.read_json(path, missing="train first")
+    say(f"{path.parent} is finished.")
+    show("test", content)
+    say(f"\nwritten: {path}")
+
+
+def _count(sizes: dict[str, Any]) -> str:
+    images = f"{sizes['images']:,} images"
+    others = [f"{n:,} {unit}" for unit, n in sizes.items() if unit != "images"]
+    return " of ".join([images, *others])
+
+
+def _row(estimate: dict[str, Any]) -> str:
+    if estimate["value"] is None:
+        return f"    n/a   ({estimate['reason']})"
+    text = f"{estimate['value']:7.3f}"
+    if estimate["lo"] is not None:
+        text += f"   {estimate['lo']:.3f} to {estimate['hi']:.3f}"
+    return text + (f"   ({estimate['reason']})" if "reason" in estimate else "")
 
 
 def _number(value: float) -> float | None:

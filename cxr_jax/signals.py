@@ -8,7 +8,9 @@ from cxr_jax.writer import say
 
 
 class StopRequest:
-    """Remembers the first SIGTERM or SIGINT; a second one ends the process.
+    """Remembers the first SIGTERM or SIGINT; a second Ctrl-C ends the process.
+
+    A second SIGTERM does not: schedulers send it to a sweep and to its run alike.
 
     Attributes:
       signal: the one that came, or None.
@@ -21,9 +23,11 @@ class StopRequest:
 
     def _note(self, number, frame):
         del frame
+        if self.signal is not None:
+            return
         self.signal = signal.Signals(number)
-        signal.signal(number, signal.SIG_DFL)
-        say(f"{self.signal.name}: saving after this step")
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        say(f"{self.signal.name}: stopping as soon as the step is saved")
 
     @property
     def exit_code(self) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -22,7 +21,8 @@ class TrainState(NamedTuple):
       params: float32 leaves by explicit names.
       model_state: running statistics of the batch norms.
       opt_state: of the optax chain.
-      ema_params: exponential moving average of `params`, or None when it is off.
+      ema: exponential moving average of the variables to evaluate with
+        ({'params', 'batch_stats'}), or None when it is off.
       lr_scale: float32 [], factor on the learning rate; reduce-on-plateau lowers it.
     """
 
@@ -30,7 +30,7 @@ class TrainState(NamedTuple):
     params: PyTree
     model_state: PyTree
     opt_state: PyTree
-    ema_params: PyTree
+    ema: PyTree
     lr_scale: jax.Array
 
 
@@ -52,17 +52,13 @@ def create(
         params=params,
         model_state=model_state,
         opt_state=jax.tree.map(np.asarray, tx.init(params)),
-        ema_params=jax.tree.map(np.array, params) if ema else None,
+        ema=jax.tree.map(np.array, {"params": params, **model_state}) if ema else None,
         lr_scale=np.ones((), np.float32),
     )
 
 
 def evaluation_variables(state: TrainState) -> dict[str, PyTree]:
-    """The variables to evaluate with: averaged parameters where they are kept."""
-    params = state.params if state.ema_params is None else state.ema_params
-    return {"params": params, **state.model_state}
-
-
-def all_finite(tree: PyTree) -> jax.Array:
-    """bool []: every leaf is finite."""
-    return jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]))
+    """The variables to evaluate with: the average where one is kept."""
+    if state.ema is not None:
+        return state.ema
+    return {"params": state.params, **state.model_state}

@@ -47,15 +47,20 @@ def make_train_step(model, task: Task, preprocess, tx, *, ema_decay: float):
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         updates = jax.tree.map(lambda u: u * state.lr_scale, updates)
         params = optax.apply_updates(state.params, updates)
-        ema = state.ema_params
+        model_state = {**state.model_state, **model_state}
+        ema = state.ema
         if ema is not None:
-            ema = optax.incremental_update(params, ema, 1.0 - ema_decay)
+            # Short memory at first, or a short run would average its initialisation.
+            decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
+            ema = optax.incremental_update(
+                {"params": params, **model_state}, ema, 1.0 - decay
+            )
         state = TrainState(
             step=state.step + 1,
             params=params,
-            model_state={**state.model_state, **model_state},
+            model_state=model_state,
             opt_state=opt_state,
-            ema_params=ema,
+            ema=ema,
             lr_scale=state.lr_scale,
         )
         return state, {"loss": loss, "grad_norm": optax.tree.norm(grads)}
@@ -70,7 +75,7 @@ def make_eval_step(model, task: Task, preprocess):
         batch = preprocess(batch, None)
         output = model.apply(variables, batch["image"], train=False)
         return {
-            "loss": task.loss(output.logits, batch),
+            "loss": task.eval_loss(output.logits, batch),
             **task.predict(output.logits),
         }
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pathlib
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax import (
     checkpoint,
     experiment,
     provenance,
+    results,
     rng,
     sharding,
     trees,
@@ -19,7 +21,7 @@ from cxr_jax import (
 from cxr_jax.data import pipeline, roles, source
 from cxr_jax.final import finish
 from cxr_jax.signals import StopRequest
-from cxr_jax.workdir import claimed
+from cxr_jax.workdir import claimed, keep_config
 from cxr_jax.writer import Writer, say
 
 
@@ -33,10 +35,9 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
     Returns:
       The exit code: 0 when finished or after SIGTERM, 130 after Ctrl-C.
     """
-    stop = StopRequest()
     with claimed(workdir, config):
         if (workdir / "results.json").exists():
-            say(f"{workdir} is finished: {workdir / 'results.json'}")
+            results.show_finished(workdir / "results.json")
             return 0
         splits = roles.open_splits(config.data, workdir)
         exp = experiment.build(
@@ -45,8 +46,10 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
             class_counts=experiment.count_classes(config.task, splits.train),
             image_dtype=roles.image_dtype(splits.train),
         )
-        provenance.save(workdir / "provenance.json", [splits.description])
         announce(exp, splits)
+        provenance.save(workdir / "provenance.json", splits.description)
+        keep_config(workdir, config)
+        stop = StopRequest()
         memory = fit(exp, splits, workdir, stop)
         if stop.signal is not None:
             return stop.exit_code
@@ -75,6 +78,8 @@ def fit(
     else:
         state = jax.device_put(exp.init(), everywhere)
         memory = validation.start(exp.task.constant(targets))
+        # Rather now than after an epoch: can the checkpoint be picked at all?
+        validation.check_selection(exp, eval_step, state, splits.val)
     start = int(state.step)
     writer = Writer(
         workdir / "metrics.jsonl",
@@ -83,6 +88,7 @@ def fit(
         log_steps=exp.log_steps,
         batch_size=config.batch_size,
         steps_per_epoch=splits.train.size / config.batch_size,
+        interval=memory["interval"],
     )
     batches = pipeline.train_batches(
         source.Examples(
@@ -93,6 +99,8 @@ def fit(
         start=start,
     )
     root = jax.device_put(rng.root(config.seed), everywhere)
+    # All at once: a single call would wait for the step that was just sent off.
+    rates = np.asarray(jax.vmap(exp.schedule)(np.arange(exp.total_steps)))
     for step in range(start, exp.total_steps + 1):
         last, improved = step == exp.total_steps, False
         # What was due at the start of a resumed run was done before its checkpoint.
@@ -107,16 +115,17 @@ def fit(
             step % exp.checkpoint_steps == 0 or improved or last or asked
         ):
             writer.flush()
+            memory = {**memory, "interval": writer.interval}
             checkpoint.save(store, state, memory)
         if asked:
-            say(f"{stop.signal.name}: step {step} is saved; the same command goes on")
+            saved = f"step {step} is saved" if step else "no step was made yet"
+            say(f"{stop.signal.name}: {saved}; the same command goes on")
         if last or asked:
             break
         batch = next(batches)
         batch.pop("index")
         state, metrics = train_step(state, sharding.put(batch, exp.mesh), root)
-        lr = float(exp.schedule(step)) * memory["lr_scale"]
-        writer.later(step + 1, metrics, lr)
+        writer.later(step + 1, metrics, float(rates[step]) * memory["lr_scale"])
     return memory
 
 
@@ -127,11 +136,10 @@ def announce(exp: experiment.Experiment, splits: roles.Splits) -> None:
     say(f"data   {description['name']}{marker}")
     for role in ("train", "val", "test"):
         split = getattr(splits, role)
-        patients = len(set(split.table["patient_id"]))
-        say(f"       {role:5} {split.size:6} images of {patients} patients")
+        say(f"       {role:5} {results.count(split)}")
     for pair, shared in roles.shared_patients(splits).items():
         if shared:
-            say(f"       WARNING: {shared} patients are in both of {pair}")
+            say(f"       WARNING: {shared} {splits.train.unit} are in both of {pair}")
     size = trees.size(exp.abstract_state.params)
     height, width, channels = exp.image_shape
     say(f"model  {config.model.name}, {size:,} parameters, {height}x{width}x{channels}")

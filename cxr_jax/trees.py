@@ -9,20 +9,9 @@ import jax
 
 def names(tree: Any) -> Any:
     """The same tree with each leaf replaced by its slash-separated path."""
-    return jax.tree_util.tree_map_with_path(lambda path, _: path_name(path), tree)
-
-
-def named_leaves(tree: Any) -> dict[str, Any]:
-    """{name: leaf} in tree order."""
-    return {
-        path_name(path): leaf
-        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
-    }
-
-
-def path_name(path) -> str:
-    """A jax key path as 'a/b/c'."""
-    return jax.tree_util.keystr(path, simple=True, separator="/")
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: jax.tree_util.keystr(path, simple=True, separator="/"), tree
+    )
 
 
 def size(tree: Any) -> int:

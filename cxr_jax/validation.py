@@ -34,7 +34,13 @@ def start(constant: dict[str, Any]) -> Memory:
         "stopping": dict(plateau.START),
         "stopped": False,
         "lr_scale": 1.0,
+        "interval": [],
     }
+
+
+def check_selection(exp: Experiment, eval_step, state: TrainState, val: Split) -> None:
+    """Evaluates once before the training, to see that `config.select` can work."""
+    selected(_evaluate(exp, eval_step, state, val).metrics, _name(exp))
 
 
 def validate(
@@ -48,18 +54,8 @@ def validate(
     """-> (state with its learning-rate factor, memory, is it the best so far?)."""
     since = time.monotonic()
     config = exp.config
-    evaluation = evaluators.evaluate(
-        eval_step,
-        state_lib.evaluation_variables(state),
-        val,
-        exp.task,
-        None,
-        config=config,
-        mesh=exp.mesh,
-        resamples=0,
-    )
-    metrics = evaluation.metrics
-    name = config.select or exp.task.select
+    evaluation = _evaluate(exp, eval_step, state, val)
+    metrics, name = evaluation.metrics, _name(exp)
     value, loss = selected(metrics, name), metrics["loss"].value
     best = memory["best"]
     # A small val split saturates (AUROC 1 from the first epochs on): the loss decides.
@@ -100,23 +96,41 @@ def validate(
     return state, memory, improved
 
 
+def _name(exp: Experiment) -> str:
+    return exp.config.select or exp.task.select
+
+
+def _evaluate(exp, eval_step, state, val) -> evaluators.Evaluation:
+    return evaluators.evaluate(
+        eval_step,
+        state_lib.evaluation_variables(state),
+        val,
+        exp.task,
+        None,
+        config=exp.config,
+        mesh=exp.mesh,
+        resamples=0,
+    )
+
+
 def selected(metrics: dict[str, Estimate], name: str) -> float:
     """The value of the metric that picks the checkpoint.
 
     Raises:
       InputError: there is no such metric, or it is undefined on this split.
     """
-    if name not in metrics:
+    fit = [metric for metric in metrics if tasks.says_something_of_the_model(metric)]
+    if name not in fit:
         raise InputError(
-            "config.select",
-            f"val has no metric {name!r}",
-            f"choose one of: {', '.join(metrics)}",
+            "--config.select",
+            f"{name!r} is no metric of the model on val",
+            f"choose one of: {', '.join(fit)}",
         )
     estimate = metrics[name]
     if not math.isfinite(estimate.value):
         raise InputError(
-            "config.select",
+            "--config.select",
             f"val/{name} cannot be computed: {estimate.reason or estimate.value}",
-            "select by another metric (config.select=loss) or use a larger val split",
+            "select by another metric (--config.select=loss) or use a larger val split",
         )
     return estimate.value

@@ -16,7 +16,7 @@ from tfds_builders.common.errors import InputError
 
 @contextmanager
 def claimed(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
-    """Locks the folder and writes `config.json`, or checks the one that is there.
+    """Locks the folder and checks the `config.json` that is there.
 
     Raises:
       InputError: another process works in it, or it belongs to another config.
@@ -33,18 +33,24 @@ def claimed(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
                 "another process is at work in it",
                 "wait for it, stop it, or give another --workdir",
             ) from None
-        _check_config(workdir / "config.json", config)
+        _check_config(workdir, config)
         yield
 
 
-def _check_config(path: pathlib.Path, config: ConfigDict) -> None:
-    if not path.exists():
-        files.write_text(path, config_lib.to_json(config))
+def keep_config(workdir: pathlib.Path, config: ConfigDict) -> None:
+    """Writes `config.json`, once it is known that the config can work."""
+    files.write_text(workdir / "config.json", config_lib.to_json(config))
+
+
+def _check_config(workdir: pathlib.Path, config: ConfigDict) -> None:
+    path = workdir / "config.json"
+    # Before the first checkpoint nothing would be mixed: the folder may be taken over.
+    if not path.exists() or not list(workdir.glob("checkpoints/[0-9]*")):
         return
     changes = config_lib.diff(config_lib.from_json(path), config)
     if changes:
         raise InputError(
-            path.parent,
+            workdir,
             "belongs to another config:\n  " + changes.replace("\n", "\n  "),
             "give another --workdir for the new config (+), or take the changes back "
             "to go on with the old one (-)",

@@ -22,6 +22,7 @@ class Writer:
       total_steps, log_steps: of the run.
       batch_size: for images/s.
       steps_per_epoch: for the epoch on the line.
+      interval: the steps since the last line, as the checkpoint kept them.
     """
 
     def __init__(
@@ -33,16 +34,16 @@ class Writer:
         log_steps: int,
         batch_size: int,
         steps_per_epoch: float,
+        interval: list[dict[str, float]] | None = None,
     ):
         self._path = path
         self._total, self._log_steps = total_steps, log_steps
         self._batch_size, self._steps_per_epoch = batch_size, steps_per_epoch
         self._pending: tuple[int, dict[str, Any], float] | None = None
-        self._interval: list[dict[str, float]] = []
+        self.interval = list(interval or [])
         self._begin: float | None = None
         self._first = start
-        kept = [line for line in _lines(path) if json.loads(line)["step"] <= start]
-        files.write_text(path, "".join(line + "\n" for line in kept))
+        files.write_text(path, "".join(line + "\n" for line in _lines(path, start)))
 
     def later(self, step: int, metrics: dict[str, Any], lr: float) -> None:
         """Takes the metrics of `step`, device arrays, and deals with those before."""
@@ -71,20 +72,20 @@ class Writer:
                     "nothing after the last checkpoint was kept; lower "
                     "config.optim.lr, or set config.optim.clip_norm=1 and warm up",
                 )
-        self._interval.append(values)
+        self.interval.append(values)
         if step % self._log_steps == 0 or step == self._total:
             self._log(step, lr)
 
     def _log(self, step: int, lr: float) -> None:
         seconds = time.monotonic() - self._begin
         mean = {
-            f"train/{name}": sum(v[name] for v in self._interval) / len(self._interval)
-            for name in self._interval[0]
+            f"train/{name}": sum(v[name] for v in self.interval) / len(self.interval)
+            for name in self.interval[0]
         }
         done = step - self._first  # since the first step; evaluations left out
         speed = done * self._batch_size / seconds if done else math.nan
         left = (self._total - step) * self._batch_size / speed
-        self._interval = []
+        self.interval = []
         self.write(step, {**mean, "lr": lr, "images_per_second": speed})
         say(
             f"step {step:>6}/{self._total}  epoch {step / self._steps_per_epoch:6.1f}  "
@@ -123,8 +124,13 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def _lines(path: pathlib.Path) -> list[str]:
-    if not path.exists():
-        return []
-    # A killed run may leave half a line at the end.
-    return [line for line in path.read_text().splitlines() if line.endswith("}")]
+def _lines(path: pathlib.Path, last_step: int) -> list[str]:
+    """The lines up to a step; a killed run may have left half a line at the end."""
+    kept = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            if json.loads(line)["step"] <= last_step:
+                kept.append(line)
+        except (json.JSONDecodeError, TypeError, KeyError):
+            continue
+    return kept

@@ -22,7 +22,9 @@ INK, PAPER = "#1b1f24", "#ffffff"
 
 
 def main(workdir: pathlib.Path) -> None:
-    split = source.load(source.open_builder("brixia/256", workdir / "data"), "test")
+    split = source.load(
+        source.open_builder("brixia/256", next(workdir.glob("phantom_*"))), "test"
+    )
     with (workdir / "predictions/brixia-test.csv").open() as file:
         rows = list(csv.DictReader(file))
     target = np.array([[int(row[f"target_{z}"]) for z in ZONES] for row in rows])

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 import pathlib
 import statistics
-import sys
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 
+from cxr_jax import files
+from launch import command_line, workdirs
 from tfds_builders.common.errors import InputError
 
 _METRICS = flags.DEFINE_list(
@@ -29,39 +30,43 @@ SHOWN = (
 
 
 def main(argv: list[str]) -> int:
-    try:
-        if len(argv) != 2:
-            raise InputError(
-                "command line", "give one folder", "python -m launch.collect runs/loss"
-            )
-        return collect(pathlib.Path(argv[1]), _METRICS.value)
-    except InputError as error:
-        print(f"\nerror: {error}", file=sys.stderr, flush=True)
-        return 1
+    if len(argv) != 2:
+        raise InputError(
+            "command line", "give one folder", "python -m launch.collect runs/loss"
+        )
+    return collect(pathlib.Path(argv[1]).expanduser(), _METRICS.value)
 
 
 def collect(folder: pathlib.Path, metrics: list[str] | None = None) -> int:
-    """Prints a table of all runs and one over seeds; writes `folder/table.csv`."""
-    rows, unfinished = read(folder)
-    if not rows:
+    """Prints a table of all runs and one over seeds; writes `folder/table.csv`.
+
+    Raises:
+      InputError: no run is finished, a file of one is broken, the runs have other
+        settings than the sweep gave them, or none of the metrics is there.
+    """
+    runs, unfinished = workdirs.read(folder)
+    if not runs:
         raise InputError(
             folder,
             f"holds no finished run ({len(unfinished)} unfinished)",
             "run: python -m launch.sweep CONFIG --workdir=" + str(folder),
         )
-    write_csv(folder / "table.csv", rows)
-    present = [m for m in metrics or SHOWN if f"test/{m}" in rows[0]["metrics"]]
+    workdirs.check_alike(folder, runs)
+    known = {name: None for run in runs for name in run.metrics}
+    present = [m for m in metrics or SHOWN if f"test/{m}" in known]
     if not present:
+        names = [m.removeprefix("test/") for m in known if m.startswith("test/")]
         raise InputError(
             "--metrics",
-            f"none of {metrics or SHOWN} is in {folder}",
-            "choose of: " + ", ".join(m.split("/")[1] for m in rows[0]["metrics"]),
+            f"none of {', '.join(metrics or SHOWN)} is in {folder}",
+            f"choose of: {', '.join(names)}",
         )
+    write_csv(folder / "table.csv", runs)
     show(
         ["run", *present],
-        [[row["run"], *(_cell(row["metrics"], m) for m in present)] for row in rows],
+        [[run.name, *(_cell(run.metrics, m) for m in present)] for run in runs],
     )
-    groups = over_seeds(rows)
+    groups = over_seeds(runs)
     if any(len(group) > 1 for group in groups.values()):
         print("\nmean and standard deviation over seeds")
         show(
@@ -77,47 +82,28 @@ def collect(folder: pathlib.Path, metrics: list[str] | None = None) -> int:
     return 0
 
 
-def read(folder: pathlib.Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """-> (finished runs by name, names of the others)."""
-    rows, unfinished = [], []
-    for path in sorted(folder.glob("*/overrides.json")):
-        result = path.with_name("results.json")
-        if not result.exists():
-            unfinished.append(path.parent.name)
-            continue
-        rows.append(
-            {
-                "run": path.parent.name,
-                "overrides": json.loads(path.read_text()),
-                "metrics": json.loads(result.read_text())["metrics"],
-            }
-        )
-    return rows, unfinished
-
-
-def over_seeds(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def over_seeds(runs: list[workdirs.Finished]) -> dict[str, list[workdirs.Finished]]:
     """Runs that differ in nothing but the seed, by what they share."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        shared = {k: v for k, v in row["overrides"].items() if k != "seed"}
+    groups: dict[str, list[workdirs.Finished]] = {}
+    for run in runs:
+        shared = {k: v for k, v in run.overrides.items() if k != "seed"}
         name = ", ".join(f"{key}={value}" for key, value in shared.items()) or "all"
-        groups.setdefault(name, []).append(row)
+        groups.setdefault(name, []).append(run)
     return groups
 
 
-def write_csv(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:
+def write_csv(path: pathlib.Path, runs: list[workdirs.Finished]) -> None:
     """One row per run and metric: run, overrides, metric, value, lo, hi, n."""
-    keys = sorted({key for row in rows for key in row["overrides"]})
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["run", *keys, "metric", "value", "lo", "hi", "n"])
-        for row in rows:
-            settings = [row["overrides"].get(key, "") for key in keys]
-            for metric, estimate in row["metrics"].items():
-                numbers = [estimate[name] for name in ("value", "lo", "hi", "n")]
-                writer.writerow([row["run"], *settings, metric, *numbers])
-    temporary.replace(path)
+    keys = sorted({key for run in runs for key in run.overrides})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["run", *keys, "metric", "value", "lo", "hi", "n"])
+    for run in runs:
+        settings = [run.overrides.get(key, "") for key in keys]
+        for metric, estimate in run.metrics.items():
+            numbers = [estimate[name] for name in ("value", "lo", "hi", "n")]
+            writer.writerow([run.name, *settings, metric, *numbers])
+    files.write_text(path, text.getvalue())
 
 
 def show(header: list[str], rows: list[list[str]]) -> None:
@@ -129,16 +115,16 @@ def show(header: list[str], rows: list[list[str]]) -> None:
 
 
 def _cell(metrics: dict[str, Any], name: str) -> str:
-    estimate = metrics[f"test/{name}"]
-    if estimate["value"] is None:
+    estimate = metrics.get(f"test/{name}")
+    if estimate is None or estimate["value"] is None:
         return "n/a"
-    if estimate["lo"] is None:
+    if estimate["lo"] is None or estimate["hi"] is None:
         return f"{estimate['value']:.3f}"
     return f"{estimate['value']:.3f} ({estimate['lo']:.3f} to {estimate['hi']:.3f})"
 
 
-def _spread(group: list[dict[str, Any]], name: str) -> str:
-    values = [row["metrics"][f"test/{name}"]["value"] for row in group]
+def _spread(group: list[workdirs.Finished], name: str) -> str:
+    values = [run.metrics.get(f"test/{name}", {}).get("value") for run in group]
     if None in values:
         return "n/a"
     mean = statistics.fmean(values)
@@ -148,4 +134,4 @@ def _spread(group: list[dict[str, Any]], name: str) -> str:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main, "see --help; as in: python -m launch.collect runs/loss")

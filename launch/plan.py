@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import pathlib
+import traceback
+import types
 from typing import Any, NamedTuple
 
 from tfds_builders.common.errors import InputError
@@ -20,15 +22,15 @@ def load(config: str) -> list[Run]:
     """Reads the runs of `configs/ablations/loss.py[:argument]` in their order.
 
     Raises:
-      InputError: no such file, no `sweep` in it, two equal runs, or a key that the
-        config does not have.
+      InputError: no such file, one that cannot be imported or lacks a function, two
+        equal runs, or a key that the config does not have.
     """
     path = pathlib.Path(config.partition(":")[0])
     if not path.is_file():
         raise InputError(path, "is no file", "give one of configs/ablations/")
-    spec = importlib.util.spec_from_file_location("sweep_config", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = _import(path)
+    if not hasattr(module, "get_config"):
+        raise InputError(path, "has no get_config()", "return a config of configs/")
     if not hasattr(module, "sweep"):
         raise InputError(
             path,
@@ -54,6 +56,34 @@ def name(overrides: dict[str, Any]) -> str:
     parts = [f"{key.split('.')[-1]}={value}" for key, value in overrides.items()]
     text = ",".join(parts) or "base"
     return "".join(c if c.isalnum() or c in "=,.-_+" else "_" for c in text)
+
+
+def _import(path: pathlib.Path) -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location("sweep_config", path)
+    if spec is None:
+        raise InputError(path, "is no Python file", "give one of configs/ablations/")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except InputError:
+        raise
+    except ModuleNotFoundError as error:
+        raise InputError(
+            path,
+            f"cannot be imported: {error}",
+            "correct the import, or install the repository (pip install -e .) or go to "
+            "the folder that holds configs/",
+        ) from error
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+        where = f"line {lines[-1]}: " if lines else ""
+        raise InputError(
+            path,
+            f"cannot be imported: {where}{type(error).__name__}: {error}",
+            "correct it",
+        ) from error
+    return module
 
 
 def _check(path, config, key: str, value: Any) -> None:

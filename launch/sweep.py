@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import pathlib
-import subprocess
+import shlex
+import signal
 import sys
 
-from absl import app, flags
+from absl import flags
 
-from launch import plan
+from cxr_jax import files
+from launch import child, command_line, plan
 from tfds_builders.common.errors import InputError
 
 _WORKDIR = flags.DEFINE_string(
@@ -19,45 +21,64 @@ _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the commands and stop.")
 
 
 def main(argv: list[str]) -> int:
-    try:
-        if len(argv) < 2:
-            raise InputError(
-                "command line",
-                "no config is given",
-                "python -m launch.sweep configs/ablations/loss.py --workdir=runs/loss",
-            )
-        return run(argv[1], pathlib.Path(_WORKDIR.value), argv[2:], _DRY_RUN.value)
-    except InputError as error:
-        print(f"\nerror: {error}", file=sys.stderr, flush=True)
-        return 1
+    if len(argv) < 2:
+        raise InputError(
+            "command line",
+            "no config is given",
+            "python -m launch.sweep configs/ablations/loss.py --workdir=runs/loss",
+        )
+    folder = pathlib.Path(_WORKDIR.value).expanduser()
+    return run(argv[1], folder, argv[2:], _DRY_RUN.value)
 
 
 def run(config: str, folder: pathlib.Path, extra: list[str], dry_run: bool) -> int:
-    """Runs what is not finished yet, one after another; -> the number that failed.
+    """Runs what is not finished yet, one after another.
+
+    A finished run is called too: it answers at once, or refuses other settings.
 
     Args:
       config: file with `get_config` and `sweep(add)`.
       folder: each run gets `folder/<name>`.
       extra: further `--config.key=value` for every run, after a `--`.
       dry_run: print instead.
+
+    Returns:
+      The exit code: 0 when all are finished, 1 when some failed, 128 + the signal
+      (130 for Ctrl-C, 143 for SIGTERM) when the sweep or one of its runs was stopped.
     """
     runs = plan.load(config)
+    _check_extra(extra, runs)
     failed = []
-    for number, each in enumerate(runs, 1):
-        command = command_of(config, folder / each.name, each.overrides, extra)
-        print(f"[{number}/{len(runs)}] {each.name}", flush=True)
-        if dry_run:
-            print("  " + " ".join(command), flush=True)
-        elif (folder / each.name / "results.json").exists():
-            print("  finished before", flush=True)
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-            _note(folder / each.name, each.overrides)
-            if subprocess.run(command, check=False).returncode:
+    with child.listening() as received:
+        for number, each in enumerate(runs, 1):
+            print(f"[{number}/{len(runs)}] {each.name}", flush=True)
+            workdir = folder / each.name
+            command = command_of(config, workdir, each.overrides, extra)
+            if dry_run:
+                print("  " + shlex.join(command), flush=True)
+                continue
+            # `collect` groups by these; config.json does not say what was varied.
+            note = json.dumps(each.overrides, indent=2) + "\n"
+            files.write_text(workdir / "overrides.json", note)
+            before = (workdir / "results.json").exists()
+            code = child.follow(command, received)
+            finished = (workdir / "results.json").exists()
+            asked = received[0] if received else child.asked_by(code, finished)
+            if asked is not None:
+                _report_failed(failed, number)
+                print(
+                    f"\n{asked.name}: stopped at run {number} of {len(runs)}, "
+                    f"{each.name}; the same command goes on",
+                    flush=True,
+                )
+                return 128 + asked
+            if code:
                 failed.append(each.name)
-    if failed:
-        print(f"\n{len(failed)} of {len(runs)} runs failed: {', '.join(failed)}")
-    elif not dry_run:
+                print(f"  failed: {_reason(code)}", flush=True)
+            else:
+                print("  finished before" if before else "  finished", flush=True)
+    _report_failed(failed, len(runs))
+    if not failed and not dry_run:
         print(f"\nall {len(runs)} runs are finished: python -m launch.collect {folder}")
     return 1 if failed else 0
 
@@ -75,11 +96,26 @@ def command_of(config, workdir, overrides, extra) -> list[str]:
     ]
 
 
-def _note(workdir: pathlib.Path, overrides) -> None:
-    # `collect` groups by these; config.json alone does not say what was varied.
-    workdir.mkdir(exist_ok=True)
-    (workdir / "overrides.json").write_text(json.dumps(overrides, indent=2) + "\n")
+def _check_extra(extra: list[str], runs: list[plan.Run]) -> None:
+    varied = {key for each in runs for key in each.overrides}
+    for text in extra:
+        key = text.partition("=")[0].removeprefix("--config.")
+        if text.startswith("--config.") and key in varied:
+            raise InputError(text, "the sweep itself sets this key", "leave it out")
+        if text.startswith("-") and not text.startswith(("--config.", "--noconfig.")):
+            raise InputError(text, "is no override", "after -- give --config.key=value")
+
+
+def _report_failed(failed: list[str], of: int) -> None:
+    if failed:
+        print(f"\n{len(failed)} of {of} runs failed: {', '.join(failed)}", flush=True)
+
+
+def _reason(code: int) -> str:
+    return f"exit code {code}" if code > 0 else signal.Signals(-code).name
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(
+        main, "see --help; overrides for every run come last: -- --config.total=2epochs"
+    )

@@ -54,6 +54,7 @@ def tiny_config(brixia_data):
     config.batch_size = 8
     config.total = "6 steps"
     config.model.widths = (4, 8)
+    config.model.stem_stride = 1
     config.preprocess.train = "to_float|affine(rotate=5)|flip_lr|standardise"
     config.preprocess.eval = "to_float|standardise"
     config.every.eval = "3 steps"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 from typing import Any, NamedTuple
 
@@ -9,6 +10,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax.data import phantom, source
+from tfds_builders.common.errors import InputError
+
+ROLES = ("train", "val", "test")
 
 
 class Splits(NamedTuple):
@@ -21,13 +25,40 @@ class Splits(NamedTuple):
 
 
 def open_splits(config: ConfigDict, workdir: pathlib.Path) -> Splits:
-    """Opens train, val and test; writes and builds the phantom where asked to."""
+    """Opens train, val and test of `config.data`; makes the phantom where asked to.
+
+    Raises:
+      InputError: a split is missing, or an image is in two of them.
+    """
     builder = source.open_builder(config.dataset, data_dir(config, workdir))
-    roles = {
-        role: source.load(builder, config[role], fold=config.fold)
-        for role in ("train", "val", "test")
-    }
-    return Splits(**roles, description=source.describe(builder))
+    parts = roles(builder, config)
+    for one, other in itertools.combinations(ROLES, 2):
+        twice = set(parts[one].table["example_id"]) & set(
+            parts[other].table["example_id"]
+        )
+        if twice:
+            raise InputError(
+                f"config.data.{one} and .{other}",
+                f"{len(twice)} images are in both, {min(twice)} among them",
+                "name splits that do not overlap",
+            )
+    description = source.describe(builder)
+    description["roles"] = {role: source.fingerprint(parts[role]) for role in ROLES}
+    return Splits(**parts, description=description)
+
+
+def roles(builder, config: ConfigDict) -> dict[str, source.Split]:
+    """{'train', 'val', 'test'} as `config.data` names them, or by its fold."""
+    if config.fold < 0:
+        return {role: source.load(builder, config[role]) for role in ROLES}
+    renamed = [role for role in ROLES if config[role] != role]
+    if renamed:
+        raise InputError(
+            f"config.data.{renamed[0]}",
+            f"is {config[renamed[0]]!r} while config.data.fold={config.fold}",
+            "with a fold the splits are exactly train, val and test",
+        )
+    return source.by_fold(source.load(builder, "all"), config.fold)
 
 
 def data_dir(config: ConfigDict, workdir: pathlib.Path) -> str:
@@ -36,10 +67,12 @@ def data_dir(config: ConfigDict, workdir: pathlib.Path) -> str:
 
 
 def shared_patients(splits: Splits) -> dict[str, int]:
-    """Patients of val and of test that are also in train; 0 is what it should be."""
+    """Patients (or what stands for them) in two roles; 0 is what it should be."""
     return {
-        f"train-{role}": source.shared_patients(splits.train, getattr(splits, role))
-        for role in ("val", "test")
+        f"{one}-{other}": source.shared_patients(
+            getattr(splits, one), getattr(splits, other)
+        )
+        for one, other in itertools.combinations(ROLES, 2)
     }
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import pathlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
+from google.protobuf.message import DecodeError
 from ml_collections import ConfigDict
 
+from tfds_builders.build import PHANTOM_KINDS
 from tfds_builders.common import splits
 from tfds_builders.common.errors import InputError
 
@@ -29,6 +34,8 @@ class Split(NamedTuple):
       table: every column but the image, each with N rows: numbers as arrays, texts as
         lists of str.
       label_names: {column: names} of the columns that are class labels.
+      unit: what a `patient_id` stands for: 'patients', 'images' (one per patient is
+        assumed) or 'near-duplicate groups'.
       synthetic: the pictures are phantoms.
     """
 
@@ -38,6 +45,7 @@ class Split(NamedTuple):
     rows: np.ndarray
     table: dict[str, Any]
     label_names: dict[str, tuple[str, ...]]
+    unit: str
     synthetic: bool
 
     @property
@@ -56,17 +64,27 @@ def open_builder(name: str, data_dir: str = ""):
         where / name / _default_config(where / name)
     )
     if folder is None:
-        short = name.split("/")[0]
-        flag = f" --data_dir={data_dir}" if data_dir else ""
         raise InputError(
             where,
             f"holds no prepared dataset {name!r}",
-            f"prepare it: python -m tfds_builders.build {name} --manual_dir=DIR{flag}\n"
-            f"     without the data: python -m tfds_builders.common.phantom {short} "
-            "DIR --n=200 writes a synthetic release to build from, and "
-            "--config=configs/brixia.py:phantom does all of it",
+            _how_to_prepare(name, data_dir),
         )
-    return tfds.builder_from_directory(folder)
+    with _damage_explained(folder):
+        return tfds.builder_from_directory(folder)
+
+
+def _how_to_prepare(name: str, data_dir: str) -> str:
+    dataset = name.split("/")[0]
+    if dataset not in PHANTOM_KINDS:
+        return f"there is a builder for each of: {', '.join(PHANTOM_KINDS)}"
+    flag = f" --data_dir={data_dir}" if data_dir else ""
+    config = dataset.removeprefix("covid_")
+    return (
+        f"prepare it: python -m tfds_builders.build {name} --manual_dir=DIR{flag}\n"
+        f"     without the data: --config=configs/{config}.py:phantom draws synthetic "
+        f"films, and\n     python -m tfds_builders.common.phantom "
+        f"{PHANTOM_KINDS[dataset]} DIR --n=200 writes a release to build from"
+    )
 
 
 def _newest_version(folder: pathlib.Path) -> pathlib.Path | None:
@@ -86,15 +104,26 @@ def _default_config(folder: pathlib.Path) -> str:
 
 
 def describe(builder) -> dict[str, Any]:
-    """What identifies the data of a run: full name, version and split sizes."""
+    """What identifies the data of a run: full name, version, what was built."""
     return {
         "name": builder.info.full_name,
         "version": str(builder.info.version),
-        "splits": {
+        "built": {
             name: {"examples": info.num_examples, "bytes": info.num_bytes}
             for name, info in sorted(builder.info.splits.items())
         },
         "synthetic": is_synthetic(builder),
+    }
+
+
+def fingerprint(split: Split) -> dict[str, Any]:
+    """Size and hash of a split's images and their patients, whatever their order."""
+    pairs = zip(split.table["example_id"], split.table["patient_id"], strict=True)
+    digest = hashlib.sha256("\n".join(sorted("\t".join(p) for p in pairs)).encode())
+    return {
+        "images": split.size,
+        split.unit: len(set(split.table["patient_id"])),
+        "sha256": digest.hexdigest(),
     }
 
 
@@ -103,30 +132,23 @@ def is_synthetic(builder) -> bool:
     return bool((builder.info.metadata or {}).get("synthetic", False))
 
 
-def load(builder, split: str, *, fold: int = -1) -> Split:
+def load(builder, split: str) -> Split:
     """Opens one split.
 
     Args:
       builder: of `open_builder`.
       split: 'train', 'test', 'train+val', 'train[:50%]', 'all': as TFDS reads it.
-      fold: -1 for the splits as built; k in 0..4 assigns train, val and test anew by
-        the hash of the patient, with fold k as test (cross-validation).
 
     Raises:
-      InputError: no such split, nothing in it, or a fold without folds.
+      InputError: no such split, nothing in it, or files that cannot be read.
     """
-    if fold >= 0:
-        return _load_fold(builder, split, fold)
-    return _load(builder, split)
-
-
-def _load(builder, split: str) -> Split:
-    decoders = {"image": tfds.decode.SkipDecoding()}
     known = ", ".join(
         f"{name} ({info.num_examples})" for name, info in builder.info.splits.items()
     )
     try:
-        source = builder.as_data_source(split=split, decoders=decoders)
+        source = builder.as_data_source(
+            split=split, decoders={"image": tfds.decode.SkipDecoding()}
+        )
         size = len(source)
     except (ValueError, KeyError, AssertionError) as error:
         raise InputError(
@@ -139,35 +161,64 @@ def _load(builder, split: str) -> Split:
         raise InputError(
             builder.info.full_name, f"split {split!r} is empty", f"it has: {known}"
         )
-    features = builder.info.features
+    with _damage_explained(builder.data_dir):
+        table = _read_table(source)
     return Split(
         dataset=builder.name,
         split=split,
         read=source.__getitem__,
         rows=np.arange(size),
-        table=_read_table(source),
+        table=table,
         label_names={
             name: tuple(feature.names)
-            for name, feature in features.items()
+            for name, feature in builder.info.features.items()
             if isinstance(feature, tfds.features.ClassLabel)
         },
+        unit=(builder.info.metadata or {}).get("unit", "patients"),
         synthetic=is_synthetic(builder),
     )
 
 
-def _load_fold(builder, split: str, fold: int) -> Split:
-    if split not in ("train", "val", "test") or fold >= splits.FOLDS:
+def by_fold(whole: Split, fold: int) -> dict[str, Split]:
+    """Cross-validation: train, val and test anew, with the stored `fold` as test.
+
+    Args:
+      whole: the split 'all'.
+      fold: 0..4. A patient of another fold is val or train by his hash.
+
+    Raises:
+      InputError: no such fold, or nothing falls into one of the three.
+    """
+    if fold not in range(splits.FOLDS):
         raise InputError(
-            "config.data",
-            f"fold={fold} with split {split!r}",
-            f"folds are 0..{splits.FOLDS - 1}, and with a fold the splits are exactly "
-            "train, val and test",
+            "config.data.fold", str(fold), f"folds are 0..{splits.FOLDS - 1}, or -1"
         )
-    whole = _load(builder, "+".join(sorted(builder.info.splits)))
+    if "fold" not in whole.table:
+        raise InputError(whole.dataset, "stores no folds", "use config.data.fold=-1")
     roles = np.array(
-        [splits.split_of(patient, fold) for patient in whole.table["patient_id"]]
+        [
+            "test" if its == fold else splits.train_or_val(patient)
+            for its, patient in zip(
+                whole.table["fold"], whole.table["patient_id"], strict=True
+            )
+        ]
     )
-    return take(whole, np.flatnonzero(roles == split), split)
+    return {
+        role: take(whole, np.flatnonzero(roles == role), role) for role in splits.SPLITS
+    }
+
+
+@contextmanager
+def _damage_explained(folder) -> Iterator[None]:
+    """What readers of half a dataset raise, as a message that says what to do."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, IndexError, RuntimeError, DecodeError) as e:
+        raise InputError(
+            folder,
+            f"the prepared dataset cannot be read ({str(e).strip()[:200] or type(e)})",
+            "it is damaged: remove that folder and build it again",
+        ) from e
 
 
 def take(split: Split, rows: np.ndarray, name: str) -> Split:

@@ -28,12 +28,13 @@ def classify_metrics(
     target: [N] whole 0..K-1. probs: [N, K]. patient_ids: [N]. classes: K names.
     thresholds: [K] from `choose_thresholds` on the validation split.
     severity: [N] index into severity_names, -1 unknown; severity_names[0] is the
-      level of the negatives.
+      level of the negatives, the others those of the positives.
 
     Two classes (index 1 is the positive one): prevalence, auroc, auprc, and at its
     threshold accuracy, macro_f1, sensitivity, specificity. By severity:
     specificity_severity_<name> for level 0 and sensitivity_severity_<name> for the
-    others, over the images of that level.
+    others, over the images of that level; left out where the levels are not graded
+    from class 0 to class 1: more classes, or an image whose target says otherwise.
 
     More classes: accuracy and macro_f1 of the most probable class, auroc_macro (mean
     over classes), and for each class, one against the rest: prevalence_<class>,
@@ -99,6 +100,7 @@ def classify_metrics(
     if severity is not None:
         severity = np.asarray(severity)
         checks.shape("severity", severity, (images,))
+    if severity is not None and _grades(severity, target, len(classes)):
         for level, name in enumerate(severity_names):
             cases = severity == level
             if level == 0:
@@ -148,8 +150,6 @@ def majority_metrics(
     frequencies,
     patient_ids,
     classes,
-    severity=None,
-    severity_names=None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Estimate]:
@@ -160,16 +160,20 @@ def majority_metrics(
         patient_ids,
         classes,
         np.full(len(classes), 0.5),
-        severity,
-        severity_names,
-        resamples,
-        seed,
+        resamples=resamples,
+        seed=seed,
     )
 
 
 def slug(name: str) -> str:
     """A class name as part of a metric's name: 'Viral Pneumonia' Viral_Pneumonia."""
     return re.sub(r"[^\w.+-]+", "_", name)
+
+
+def _grades(severity, target, classes: int) -> bool:
+    """Whether level 0 is class 0 and every level above is class 1, of two classes."""
+    known = severity >= 0
+    return classes == 2 and bool((target[known] == (severity > 0)[known]).all())
 
 
 def _youden(positive, scores) -> float:

@@ -78,10 +78,9 @@ def test_quickstart_in_small_then_eval_without_tensorflow(environment, tmp_path)
     assert trained.returncode == 0, trained.stderr
     assert "95 % interval" in trained.stdout
     assert "SYNTHETIC" in trained.stdout
-    assert not (workdir / "phantom").exists()
     metrics = json.loads((workdir / "results.json").read_text())["metrics"]
     # The run's own config is read from its folder; no data are built again.
     evaluated = run(environment, "--mode=eval", f"--workdir={workdir}")
     assert "mae_zone" in evaluated.stdout
-    again = json.loads((workdir / "evaluations/brixia-test.json").read_text())
+    again = json.loads((workdir / "evaluations/brixia_256-test.json").read_text())
     assert again["metrics"]["test/mae_zone"] == metrics["test/mae_zone"]

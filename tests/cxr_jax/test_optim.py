@@ -28,12 +28,11 @@ def update(config, grads, lr=0.1):
 
 def test_decay_reaches_kernels_only():
     mask = optim.decay_mask(PARAMS, "(bias|scale)$")
-    assert trees.named_leaves(mask) == {
-        "bn1/bias": False,
-        "bn1/scale": False,
-        "conv1/bias": False,
-        "conv1/kernel": True,
+    assert mask == {
+        "conv1": {"kernel": True, "bias": False},
+        "bn1": {"scale": False, "bias": False},
     }
+    assert trees.names(PARAMS)["conv1"]["kernel"] == "conv1/kernel"
 
 
 def test_adam_with_decay_is_adamw():

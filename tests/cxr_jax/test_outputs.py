@@ -80,17 +80,23 @@ def test_results_say_null_and_why():
     }
 
 
-def test_provenance_keeps_the_first_start_and_notes_what_changed(tmp_path):
+def test_provenance_keeps_the_first_start_and_notes_what_changed(tmp_path, monkeypatch):
     path = tmp_path / "provenance.json"
-    provenance.save(path, [{"name": "a", "version": "1.0.0"}])
+    data = {"name": "a/1.0.0", "roles": {"test": {"images": 3, "sha256": "abcdefghi"}}}
+    provenance.save(path, data)
     first = json.loads(path.read_text())
     assert first["packages"]["numpy"] == np.__version__
-    provenance.save(path, [{"name": "a", "version": "1.0.0"}])
+    (tmp_path / "checkpoints/4").mkdir(parents=True)
+    provenance.save(path, data)
     assert json.loads(path.read_text()) == first
-    provenance.save(path, [{"name": "a", "version": "2.0.0"}])
+    monkeypatch.setattr(provenance.sys, "argv", ["main.py", "--another"])
+    provenance.save(path, data)
     changed = json.loads(path.read_text())
-    assert changed.pop("resumed")[0]["datasets"][0]["version"] == "2.0.0"
+    assert changed.pop("resumed")[0]["command"] == ["main.py", "--another"]
     assert changed == first
+    other = {"name": "a/1.0.0", "roles": {"test": {"images": 2, "sha256": "xyz"}}}
+    with pytest.raises(InputError, match=r"test 3 images \(abcdefgh\)[\s\S]*2 images"):
+        provenance.save(path, other)
 
 
 def test_git_revision_is_that_of_this_repository():
@@ -117,10 +123,11 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_workdir_is_let_go_of_and_keeps_its_config(tmp_path):
-    config = ConfigDict({"seed": 1})
-    for _ in range(2):
+    for seed in (0, 1, 1):  # without a checkpoint, the folder may be taken over
+        config = ConfigDict({"seed": seed})
         with workdir.claimed(tmp_path, config):
-            pass
+            workdir.keep_config(tmp_path, config)
+    (tmp_path / "checkpoints/4").mkdir(parents=True)
     with (
         pytest.raises(InputError, match=r"- seed = 1\n  \+ seed = 2"),
         workdir.claimed(tmp_path, ConfigDict({"seed": 2})),

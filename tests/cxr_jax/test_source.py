@@ -1,10 +1,12 @@
+import shutil
+
 import cv2
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
-from cxr_jax.data import source
+from cxr_jax.data import roles, source
 from tfds_builders.common import splits
 from tfds_builders.common.errors import InputError
 
@@ -49,26 +51,48 @@ def test_default_config_needs_no_name(tmp_path, covidgr_data):
 
 
 def test_folds_part_the_patients(builder):
-    seen = []
+    whole, seen = source.load(builder, "all"), []
     for fold in range(splits.FOLDS):
-        parts = {}
-        for role in ("train", "val", "test"):
-            try:
-                parts[role] = source.load(builder, role, fold=fold)
-            except InputError as error:  # a small phantom may leave val empty
-                assert role == "val", error
+        parts = source.by_fold(whole, fold)
         patients = [set(part.table["patient_id"]) for part in parts.values()]
-        assert not set.intersection(*patients)
+        assert sum(map(len, patients)) == len(set.union(*patients))
+        assert set(parts["test"].table["fold"]) == {fold}
+        assert sum(part.size for part in parts.values()) == whole.size
         seen += parts["test"].table["example_id"]
-    whole = source.load(builder, "train+val+test")
     assert sorted(seen) == sorted(whole.table["example_id"])
 
 
 def test_fold_out_of_range_is_refused(builder):
     with pytest.raises(InputError, match="folds are 0..4"):
-        source.load(builder, "test", fold=5)
+        source.by_fold(source.load(builder, "all"), 5)
+
+
+def test_roles_that_overlap_are_refused(builder, tiny_config, tmp_path):
+    data = tiny_config.data
+    with tiny_config.unlocked():
+        data.val = "test"
+    with pytest.raises(InputError, match=r"val and .test: \d+ images are in both"):
+        roles.open_splits(data, tmp_path)
+    with tiny_config.unlocked():
+        data.fold = 0
     with pytest.raises(InputError, match="exactly train, val and test"):
-        source.load(builder, "train[:50%]", fold=0)
+        roles.open_splits(data, tmp_path)
+
+
+def test_damaged_shards_are_named(brixia_data, tmp_path):
+    copy = tmp_path / "brixia"
+    shutil.copytree(brixia_data / "brixia", copy)
+    for shard in copy.glob("256/*/*train*"):
+        shard.write_bytes(shard.read_bytes()[:100])
+    with pytest.raises(InputError, match="it is damaged: remove that folder"):
+        source.load(source.open_builder("brixia/256", str(tmp_path)), "train")
+
+
+def test_unknown_dataset_is_answered_with_the_known_ones(tmp_path):
+    with pytest.raises(InputError, match=r"builder for each of: brixia, covidgr"):
+        source.open_builder("mnist", str(tmp_path))
+    with pytest.raises(InputError, match=r"phantom radiography DIR"):
+        source.open_builder("covid_radiography", str(tmp_path))
 
 
 def test_shared_patients_are_counted(builder):

@@ -102,11 +102,20 @@ def test_moving_average_follows_its_definition(tiny_config, batches):
     exp = experiment.build(tiny_config, train_examples=40)
     before = exp.init()
     after, _ = jax.jit(exp.train_step)(before, batches[0], rng.root(0))
-    expected = jax.tree.map(
-        lambda old, new: 0.9 * old + 0.1 * new, before.params, after.params
+    # The first of min(0.9, (1 + t) / (10 + t)) is 0.1; statistics are averaged too.
+    variables = [{"params": s.params, **s.model_state} for s in (before, after)]
+    expected = jax.tree.map(lambda old, new: 0.1 * old + 0.9 * new, *variables)
+    close(after.ema, expected)
+    late = after._replace(step=np.int32(1000))
+    close(
+        jax.jit(exp.train_step)(late, batches[1], rng.root(0))[0].ema["params"],
+        jax.tree.map(
+            lambda old, new: 0.9 * old + 0.1 * new,
+            after.ema["params"],
+            jax.jit(exp.train_step)(late, batches[1], rng.root(0))[0].params,
+        ),
     )
-    close(after.ema_params, expected)
-    assert state_lib.evaluation_variables(after)["params"] is after.ema_params
+    assert state_lib.evaluation_variables(after) is after.ema
 
 
 def test_learning_rate_factor_scales_the_update(exp, batches):

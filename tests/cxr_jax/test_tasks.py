@@ -24,7 +24,7 @@ def split(**columns) -> Split:
         "patient_id": [f"p{i // 2}" for i in range(size)],
         **columns,
     }
-    return Split("set", "test", None, np.arange(size), table, names, False)
+    return Split("set", "test", None, np.arange(size), table, names, "patients", False)
 
 
 def classify(**changes):
@@ -80,7 +80,7 @@ def test_brixia_columns_are_the_documented_ones():
 
 
 def test_labels_are_merged_into_classes_by_name():
-    task = classify(merge={"P": "yes", "N": "no"})
+    task = classify(merge="P=yes,N=no")
     found = task.targets(
         split(label=np.array([0, 1, 1]), names={"label": ("N", "P", "unused")})
     )
@@ -89,7 +89,7 @@ def test_labels_are_merged_into_classes_by_name():
 
 def test_a_label_without_a_class_is_refused():
     with pytest.raises(InputError, match=r"labels \['P'\] that are none"):
-        classify(merge={"N": "no"}).targets(
+        classify(merge="N=no").targets(
             split(label=np.array([0, 1]), names={"label": ("N", "P")})
         )
 
@@ -140,12 +140,15 @@ def test_balanced_weights_have_mean_one_over_the_training_images():
     config = task_config(
         name="classify", loss="cross_entropy", classes=("a", "b"), balanced=True
     )
-    weighted = tasks.make_task(config, counts).loss
+    task = tasks.make_task(config, counts)
+    weighted = task.loss
     plain = classify(classes=("a", "b")).loss
     logits, labels = jnp.zeros((2, 2)), {"label": np.array([0, 1])}
     ratio = np.asarray(weighted(logits, labels) / plain(logits, labels))
     np.testing.assert_allclose(ratio @ counts / counts.sum(), 1.0, rtol=1e-6)
     assert ratio[1] / ratio[0] == pytest.approx(3.0)
+    # The loss of a split does not depend on how often classes occur in another one.
+    np.testing.assert_allclose(task.eval_loss(logits, labels), plain(logits, labels))
 
 
 @pytest.mark.parametrize(
@@ -163,3 +166,67 @@ def test_balanced_weights_have_mean_one_over_the_training_images():
 def test_wrong_settings_are_explained(changes, message):
     with pytest.raises(InputError, match=message):
         tasks.make_task(task_config(**changes))
+
+
+@pytest.mark.parametrize(
+    "changes, key",
+    [
+        ({"balanced": True}, "task.balanced"),
+        ({"loss": "ordinal", "label_smoothing": 0.1}, "task.label_smoothing"),
+        ({"merge": "N=P"}, "task.merge"),
+    ],
+)
+def test_settings_that_would_be_ignored_are_refused(changes, key):
+    with pytest.raises(InputError, match=key):
+        tasks.make_task(task_config(**changes))
+
+
+@pytest.mark.parametrize("text", ["N", "N=", "=a", "N=a,b"])
+def test_merge_is_a_list_of_labels_and_classes(text):
+    with pytest.raises(InputError, match=r"P=COVID,N=Normal"):
+        classify(merge=text)
+
+
+def test_images_without_a_label_are_refused():
+    with pytest.raises(InputError, match="1 images have no label"):
+        classify().targets(
+            split(label=np.array([0, -1]), names={"label": ("no", "yes")})
+        )
+
+
+def test_the_direction_of_every_metric_is_known():
+    generator = np.random.default_rng(3)
+    scores = generator.integers(0, 4, (30, 6))
+
+    def brixia(noise):
+        """Metrics of predictions that are the truth but for some noise."""
+        probs = np.eye(4)[scores] + noise * generator.uniform(size=(30, 6, 4))
+        probs /= probs.sum(-1, keepdims=True)
+        predictions = {
+            "probs": probs,
+            "expected": probs @ np.arange(4),
+            "loss": -np.log(np.take_along_axis(probs, scores[..., None], 2)).mean(
+                (1, 2)
+            ),
+        }
+        return tasks.make_task(task_config()).metrics(
+            split(scores=scores),
+            {"scores": scores},
+            predictions,
+            {},
+            resamples=0,
+            seed=0,
+        )
+
+    good, bad = brixia(0.01), brixia(5.0)
+    for name in good:
+        if tasks.lower_is_better(name):
+            assert good[name].value < bad[name].value, name
+        else:
+            assert good[name].value >= bad[name].value, name
+
+
+def test_figures_of_others_do_not_pick_a_checkpoint():
+    others = ("prevalence_COVID", "mae_zone_constant", "mae_zone_consensus_reader")
+    assert not any(map(tasks.says_something_of_the_model, others))
+    assert tasks.says_something_of_the_model("mae_zone_consensus")

@@ -63,7 +63,7 @@ def test_a_finished_run_leaves_what_is_promised(finished, tiny_config):
     assert set(mae) == {"value", "lo", "hi", "n"}
     assert mae["lo"] <= mae["value"] <= mae["hi"]
     assert results["synthetic"] is True
-    assert results["shared_patients"] == {"train-val": 0, "train-test": 0}
+    assert set(results["shared_patients"].values()) == {0}
     rows = list(csv.DictReader((finished / "predictions/brixia-test.csv").open()))
     assert len(rows) == mae["n"] == results["sizes"]["test"]["images"]
     best = json.loads((finished / "checkpoints/best.json").read_text())
@@ -73,7 +73,7 @@ def test_a_finished_run_leaves_what_is_promised(finished, tiny_config):
     evaluated = [row["step"] for row in lines(finished) if "val/mae_zone" in row]
     assert evaluated == [3, 6]
     provenance = json.loads((finished / "provenance.json").read_text())
-    assert provenance["datasets"][0]["name"].startswith("brixia/256/")
+    assert provenance["dataset"]["name"].startswith("brixia/256/")
 
 
 def test_a_finished_run_is_not_done_again(finished, tiny_config, capsys):
@@ -93,10 +93,45 @@ def test_another_config_is_refused_with_the_difference(finished, tiny_config):
 def test_eval_of_the_same_split_gives_the_same_numbers(finished, capsys):
     assert evaluate.evaluate(None, finished, "brixia:test") == 0
     trained = json.loads((finished / "results.json").read_text())["metrics"]
-    again = json.loads((finished / "evaluations/brixia-test.json").read_text())
+    again = json.loads((finished / "evaluations/brixia_256-test.json").read_text())
     for name, estimate in again["metrics"].items():
         assert estimate["value"] == pytest.approx(trained[name]["value"], abs=1e-6)
     assert "SYNTHETIC" in capsys.readouterr().out
+    assert again["shared_patients"] == {"train-test": 0, "val-test": 0}
+
+
+def test_eval_on_the_training_split_says_so(finished, capsys):
+    assert evaluate.evaluate(None, finished, "brixia/256:train[:50%]") == 0
+    shown = capsys.readouterr().out
+    assert "patients are in both of train-train[:50%]" in shown
+    written = json.loads(
+        (finished / "evaluations/brixia_256-train__50.json").read_text()
+    )
+    assert written["shared_patients"]["train-train[:50%]"] > 0
+
+
+def test_eval_leaves_a_checkpoint_in_the_making_alone(finished):
+    half = finished / "checkpoints/9.orbax-checkpoint-tmp"
+    half.mkdir()
+    assert evaluate.evaluate(None, finished, ":val") == 0
+    assert half.exists()
+
+
+def test_eval_reads_the_training_dataset_by_the_fold_of_the_run(
+    tiny_config, tmp_path, keep_signals
+):
+    with tiny_config.unlocked():
+        tiny_config.data.fold = 1
+        tiny_config.total = "2 steps"
+    assert train.train(tiny_config, tmp_path) == 0
+    trained = json.loads((tmp_path / "results.json").read_text())
+    assert set(trained["shared_patients"].values()) == {0}
+    for name in ("", "brixia", "brixia/256"):
+        assert evaluate.evaluate(None, tmp_path, f"{name}:test") == 0
+        path = tmp_path / "evaluations/brixia_256-test.json"
+        again = json.loads(path.read_text())
+        assert again["sizes"]["test"] == trained["sizes"]["test"]
+        assert set(again["shared_patients"].values()) == {0}
 
 
 def test_eval_on_a_dataset_of_another_task_is_refused(finished, covidgr_data):
@@ -137,7 +172,10 @@ def long_config(tiny_config, tmp_path):
         tiny_config.total = "60 steps"
         tiny_config.every.eval = "20 steps"
         tiny_config.every.checkpoint = "10 steps"
+        tiny_config.every.log = "7 steps"  # in step with nothing else
         tiny_config.optim.ema_decay = 0.9
+        tiny_config.plateau.patience = 1
+        tiny_config.stop_patience = 50
     path = tmp_path / "config.json"
     from cxr_jax import config as config_lib
 
@@ -163,7 +201,7 @@ def test_a_stopped_and_resumed_run_ends_bit_identical(
     )
     (workdirs[0]).mkdir(exist_ok=True)
     (workdirs[0] / "metrics.jsonl").touch()
-    wait_for(workdirs[0], 23, process)
+    wait_for(workdirs[0], 28, process)
     process.send_signal(how)
     assert process.wait(60) == (0 if how == signal.SIGTERM else -signal.SIGKILL)
     assert not (workdirs[0] / "results.json").exists()
@@ -216,7 +254,7 @@ def test_a_val_split_that_is_not_there_is_named(tiny_config, tmp_path, keep_sign
 def test_a_metric_that_val_does_not_have_is_named(tiny_config, tmp_path, keep_signals):
     with tiny_config.unlocked():
         tiny_config.select = "auroc"
-    with pytest.raises(InputError, match="val has no metric 'auroc'"):
+    with pytest.raises(InputError, match="no metric of the model on val"):
         train.train(tiny_config, tmp_path)
 
 
@@ -241,15 +279,6 @@ def test_early_stopping_ends_the_run(tiny_config, tmp_path, keep_signals):
     assert os.path.exists(tmp_path / "results.json")
 
 
-def test_cross_validation_by_fold(tiny_config, tmp_path, keep_signals):
-    with tiny_config.unlocked():
-        tiny_config.data.fold = 1
-        tiny_config.total = "2 steps"
-    assert train.train(tiny_config, tmp_path) == 0
-    results = json.loads((tmp_path / "results.json").read_text())
-    assert set(results["shared_patients"].values()) == {0}
-
-
 def test_classification_end_to_end(tiny_config, covidgr_data, tmp_path, keep_signals):
     with tiny_config.unlocked():
         tiny_config.data.dataset = "covidgr/256"
@@ -266,3 +295,29 @@ def test_classification_end_to_end(tiny_config, covidgr_data, tmp_path, keep_sig
     assert any("severity_SEVERE" in name for name in metrics)
     header = (tmp_path / "predictions/covidgr-test.csv").read_text().splitlines()[0]
     assert header == "example_id,patient_id,target,prob_N,prob_P"
+
+
+def test_other_data_in_a_run_that_has_begun_are_refused(
+    tiny_config, brixia_data, tmp_path, keep_signals
+):
+    run = tmp_path / "run"
+    assert train.train(tiny_config, run) == 0
+    (run / "results.json").unlink()  # as if it had been stopped before the end
+    with tiny_config.unlocked():
+        tiny_config.data.train = "train[:50%]"
+    (run / "config.json").unlink()
+    with pytest.raises(InputError, match="was begun on other data"):
+        train.train(tiny_config, run)
+
+
+def test_a_first_start_that_failed_leaves_the_folder_free(
+    tiny_config, tmp_path, keep_signals
+):
+    right = tiny_config.data.val
+    with tiny_config.unlocked():
+        tiny_config.data.val = "validation"
+    with pytest.raises(InputError):
+        train.train(tiny_config, tmp_path)
+    with tiny_config.unlocked():
+        tiny_config.data.val = right
+    assert train.train(tiny_config, tmp_path) == 0

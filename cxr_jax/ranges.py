@@ -1,0 +1,77 @@
+"""The range of every number in a config."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from ml_collections import ConfigDict
+
+from tfds_builders.common.errors import InputError
+
+# key: (lowest, highest, is the highest itself allowed?)
+_RANGES = {
+    "seed": (0, 2**31, False),
+    "batch_size": (1, math.inf, True),
+    "resamples": (0, 1_000_000, True),
+    "stop_patience": (0, math.inf, True),
+    "data.fold": (-1, math.inf, True),
+    "data.size": (1, 16384, True),
+    "data.phantom": (0, math.inf, True),
+    "task.mae_share": (0, 1, True),
+    "task.label_smoothing": (0, 1, False),
+    "task.focal_gamma": (0, math.inf, False),
+    "model.dropout": (0, 1, False),
+    "optim.lr": (1e-12, math.inf, False),
+    "optim.weight_decay": (0, math.inf, False),
+    "optim.clip_norm": (0, math.inf, False),
+    "optim.ema_decay": (0, 1, False),
+    "plateau.patience": (0, math.inf, True),
+    "plateau.factor": (0, 1, True),
+    "plateau.floor": (0, math.inf, False),
+}
+
+_DTYPES = ("float32", "bfloat16")
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses a number outside its range, naming the key and the range."""
+    for key, (low, high, closed) in _RANGES.items():
+        *sections, name = key.split(".")
+        section = config
+        for part in sections:
+            section = section[part]
+        if name not in section:  # not every model has dropout
+            continue
+        value = section[name]
+        if not (low <= value < high or (closed and value == high)):
+            upper = "" if high == math.inf else f" to {high}"
+            below = "" if closed or high == math.inf else ", less than the last"
+            raise InputError(
+                f"config.{key}",
+                f"is {value}",
+                f"give a number from {low}{upper}{below}",
+            )
+    if config.model.dtype not in _DTYPES:
+        raise InputError(
+            "config.model.dtype",
+            f"{config.model.dtype!r} is unknown",
+            f"choose one of: {', '.join(_DTYPES)}",
+        )
+    widths = config.model.get("widths", (1,))
+    if not widths or not all(isinstance(w, int) and w > 0 for w in widths):
+        raise InputError(
+            "config.model.widths", f"is {widths}", "give channels per stage: (16, 32)"
+        )
+    if config.model.get("pool", "global") not in ("global", "grid"):
+        raise InputError(
+            "config.model.pool", f"{config.model.pool!r}", "choose 'global' or 'grid'"
+        )
+    try:
+        re.compile(config.optim.no_decay)
+    except re.error as error:
+        raise InputError(
+            "config.optim.no_decay",
+            f"{config.optim.no_decay!r} is no regular expression ({error})",
+            "as '(bias|scale)$'",
+        ) from None

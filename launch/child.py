@@ -1,0 +1,79 @@
+"""A command that ends politely when the sweep is asked to end."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_ASKS_TO_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_CRASHES = (
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+    signal.SIGSEGV,
+)
+
+
+@contextmanager
+def listening() -> Iterator[list[signal.Signals]]:
+    """Collects SIGTERM, SIGINT and SIGHUP instead of ending the process.
+
+    Yields:
+      A list that grows with what arrives. What was ignored (nohup) stays ignored.
+    """
+    received: list[signal.Signals] = []
+    former = {
+        number: signal.signal(number, lambda n, _: received.append(signal.Signals(n)))
+        for number in _ASKS_TO_STOP
+        if signal.getsignal(number) != signal.SIG_IGN
+    }
+    try:
+        yield received
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def follow(command: list[str], received: list[signal.Signals]) -> int:
+    """Runs a command to its end, passing on what is received meanwhile.
+
+    Args:
+      command: program and arguments.
+      received: of `listening`.
+
+    Returns:
+      The exit code, negative for the signal that ended it, as `subprocess` does.
+    """
+    # In a process group of its own, a Ctrl-C or a signal to our whole group reaches
+    # the command once, through us; for a run the second one means: end unsaved.
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
+    passed_on = 0
+    while True:
+        for number in received[passed_on:]:
+            # A run saves on SIGTERM; a closed terminal should not cost its work.
+            number = signal.SIGTERM if number == signal.SIGHUP else number
+            process.send_signal(number)
+            passed_on += 1
+        try:
+            return process.wait(timeout=0.2)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def asked_by(code: int, finished: bool) -> signal.Signals | None:
+    """The signal that must have ended a run, or None if it finished, failed, crashed.
+
+    Args:
+      code: of `follow`.
+      finished: its results are there.
+    """
+    if code == 0 and not finished:
+        return signal.SIGTERM  # a run saves and leaves with 0
+    if code == 128 + signal.SIGINT:
+        return signal.SIGINT
+    if code < 0 and -code not in _CRASHES:
+        return signal.Signals(-code)
+    return None

@@ -1,0 +1,121 @@
+"""What the runs of a sweep left, read back and checked to belong together."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any, NamedTuple
+
+from tfds_builders.common.errors import InputError
+
+_RERUN = "delete the folder of this run and run the sweep again"
+# Where the data lie says nothing about what they are.
+_IGNORED = "data.data_dir"
+
+
+class Finished(NamedTuple):
+    """A finished run.
+
+    Attributes:
+      name: of its folder.
+      overrides: what the sweep changed, {'optim.lr': 0.1}.
+      metrics: {'test/mae_zone': {'value', 'lo', 'hi', 'n'}}; None is no number.
+      config: all leaves of its config, {'optim.lr': 0.1, ...}.
+    """
+
+    name: str
+    overrides: dict[str, Any]
+    metrics: dict[str, dict[str, Any]]
+    config: dict[str, Any]
+
+
+def read(folder: pathlib.Path) -> tuple[list[Finished], list[str]]:
+    """-> (finished runs by name, names of the others).
+
+    Raises:
+      InputError: no such folder, or a finished run with a missing or broken file.
+    """
+    if not folder.is_dir():
+        raise InputError(folder, "is no folder", "give the --workdir of a sweep")
+    finished, unfinished = [], []
+    for path in sorted(folder.iterdir()):
+        if (path / "results.json").exists():
+            finished.append(_read(path))
+        elif any((path / name).exists() for name in ("overrides.json", "config.json")):
+            unfinished.append(path.name)
+    return finished, unfinished
+
+
+def check_alike(folder: pathlib.Path, runs: list[Finished]) -> None:
+    """Raises InputError if the configs differ in more than the runs' overrides."""
+    differences = []
+    for key in sorted({key for run in runs for key in run.config}):
+        if key == _IGNORED:
+            continue
+        values: dict[str, list[str]] = {}
+        for run in runs:
+            if not any(f"{key}.".startswith(f"{own}.") for own in run.overrides):
+                text = repr(run.config[key]) if key in run.config else "absent"
+                values.setdefault(text, []).append(run.name)
+        if len(values) > 1:
+            differences += [
+                f"{key} = {value} in {'; '.join(names)}"
+                for value, names in values.items()
+            ]
+    if differences:
+        raise InputError(
+            folder,
+            "its runs differ in more than what the sweep changes:\n  "
+            + "\n  ".join(differences),
+            "move the runs of other settings to a folder of their own",
+        )
+
+
+def _read(path: pathlib.Path) -> Finished:
+    overrides = _load(path / "overrides.json", "run the same sweep again: it writes it")
+    config = _leaves(_load(path / "config.json", _RERUN))
+    content = _load(path / "results.json", _RERUN)
+    metrics = content.get("metrics")
+    if not isinstance(metrics, dict) or not all(map(_is_estimate, metrics.values())):
+        raise InputError(
+            path / "results.json", "has no metrics with value, lo, hi and n", _RERUN
+        )
+    for key, value in overrides.items():
+        if key in config and config[key] != value:
+            raise InputError(
+                path / "config.json",
+                f"has {key} = {config[key]!r}, but overrides.json {value!r}",
+                _RERUN,
+            )
+    return Finished(path.name, overrides, metrics, config)
+
+
+def _is_estimate(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(value.get(name, ""), int | float | None)
+        for name in ("value", "lo", "hi", "n")
+    )
+
+
+def _load(path: pathlib.Path, do: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(path, "there is no such file", do) from None
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {error.strerror}", do) from None
+    except ValueError as error:  # no JSON, or no text at all
+        raise InputError(path, f"is no JSON ({error})", do) from None
+    if not isinstance(content, dict):
+        raise InputError(path, f"holds a {type(content).__name__}, not an object", do)
+    return content
+
+
+def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            leaves.update(_leaves(value, f"{prefix}{key}."))
+        else:
+            leaves[prefix + key] = value
+    return leaves

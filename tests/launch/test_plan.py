@@ -1,0 +1,40 @@
+"""Sweep files and the mistakes in them."""
+
+import pytest
+
+from launch import plan
+from tfds_builders.common.errors import InputError
+
+
+def test_runs_are_named_by_what_they_change(config, names):
+    assert tuple(run.name for run in plan.load(str(config))) == names
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ("optim.lr", "optim.lrr", "lrr"),
+        ("optim.lr", "optimm.lr", "optimm"),
+        ("(0, 1)", "(0, 0)", "twice"),
+        ("(0, 1)", "()", "adds no run"),
+        ("def sweep", "def swep", "has no sweep"),
+        ("def get_config", "def config", "has no get_config"),
+        ("from configs", "from confgs", "No module named 'confgs'(.|\n)*install"),
+        ("import quickstart", "import quick", "line 2: ImportError: .*'quick'"),
+        ("def sweep(add):", "1 / 0\ndef sweep(add):", "line 5: ZeroDivisionError"),
+        ("def sweep(add):", "def sweep(add)", "SyntaxError"),
+    ],
+)
+def test_mistakes_in_a_sweep_are_found_before_it_starts(config, old, new, message):
+    config.write_text(config.read_text().replace(old, new))
+    with pytest.raises(InputError, match=message) as caught:
+        plan.load(str(config))
+    assert str(config) in str(caught.value)
+
+
+def test_a_sweep_that_is_no_python_file(tmp_path):
+    (tmp_path / "question.txt").write_text("")
+    with pytest.raises(InputError, match="is no Python file"):
+        plan.load(str(tmp_path / "question.txt"))
+    with pytest.raises(InputError, match="is no file"):
+        plan.load(str(tmp_path / "other.py"))
