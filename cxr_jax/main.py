@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import pathlib
-import sys
 
-from absl import app, flags, logging
+from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from tfds_builders.common import command
 from tfds_builders.common.errors import InputError
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -30,18 +30,10 @@ _EVAL_ON = flags.DEFINE_string(
 
 
 def main(argv: list[str]) -> int:
-    try:
-        if len(argv) > 1:
-            raise InputError(
-                "command line", f"{argv[1:]} is no flag", "see --help for the flags"
-            )
-        return _run()
-    except InputError as error:
-        print(f"\nerror: {error}", file=sys.stderr, flush=True)
-        return 1
-
-
-def _run() -> int:
+    if len(argv) > 1:
+        raise InputError(
+            "command line", f"{argv[1:]} is no flag", "see --help for the flags"
+        )
     config = _config()
     # The libraries' own reports are for their developers; ours go to the terminal.
     logging.set_verbosity(logging.WARNING)
@@ -77,25 +69,17 @@ def _config() -> ConfigDict | None:
         ) from None
 
 
-def run() -> None:
-    """Console entry: a mistyped flag or config key is one line, not a traceback."""
-    app.run(main, flags_parser=_parse)
-
-
 def _parse(argv: list[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
-    except InputError as error:
-        message = str(error)
     except (AttributeError, KeyError) as error:
-        message = (
-            f"--config: it has no key {_innermost(error)}\n  -> see the config file, "
-            "and configs/common.py, for the keys there are"
-        )
-    except (flags.Error, TypeError, ValueError, OSError) as error:
-        message = f"{error}\n  -> see --help, and the config file"
-    print(f"\nerror: {message}", file=sys.stderr)
-    sys.exit(1)
+        raise InputError(
+            "--config",
+            f"it has no key {_innermost(error)}",
+            "see the config file, and configs/common.py, for the keys there are",
+        ) from None
+    except (TypeError, ValueError, OSError) as error:
+        raise InputError("--config", str(error), "see the config file") from None
 
 
 def _innermost(error: BaseException) -> str:
@@ -106,4 +90,4 @@ def _innermost(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    run()
+    command.run(main, parse=_parse)

@@ -11,7 +11,8 @@ from typing import Any
 from absl import flags
 
 from cxr_jax import files
-from launch import command_line, workdirs
+from launch import workdirs
+from tfds_builders.common import command
 from tfds_builders.common.errors import InputError
 
 _METRICS = flags.DEFINE_list(
@@ -134,4 +135,4 @@ def _spread(group: list[workdirs.Finished], name: str) -> str:
 
 
 if __name__ == "__main__":
-    command_line.run(main, "see --help; as in: python -m launch.collect runs/loss")
+    command.run(main, hint="see --help; as in: python -m launch.collect runs/loss")

@@ -11,7 +11,8 @@ import sys
 from absl import flags
 
 from cxr_jax import files
-from launch import child, command_line, plan
+from launch import child, plan
+from tfds_builders.common import command
 from tfds_builders.common.errors import InputError
 
 _WORKDIR = flags.DEFINE_string(
@@ -53,15 +54,15 @@ def run(config: str, folder: pathlib.Path, extra: list[str], dry_run: bool) -> i
         for number, each in enumerate(runs, 1):
             print(f"[{number}/{len(runs)}] {each.name}", flush=True)
             workdir = folder / each.name
-            command = command_of(config, workdir, each.overrides, extra)
+            arguments = command_of(config, workdir, each.overrides, extra)
             if dry_run:
-                print("  " + shlex.join(command), flush=True)
+                print("  " + shlex.join(arguments), flush=True)
                 continue
             # `collect` groups by these; config.json does not say what was varied.
             note = json.dumps(each.overrides, indent=2) + "\n"
             files.write_text(workdir / "overrides.json", note)
             before = (workdir / "results.json").exists()
-            code = child.follow(command, received)
+            code = child.follow(arguments, received)
             finished = (workdir / "results.json").exists()
             asked = received[0] if received else child.asked_by(code, finished)
             if asked is not None:
@@ -116,6 +117,7 @@ def _reason(code: int) -> str:
 
 
 if __name__ == "__main__":
-    command_line.run(
-        main, "see --help; overrides for every run come last: -- --config.total=2epochs"
+    command.run(
+        main,
+        hint="see --help; overrides for every run come last: -- --config.total=2epochs",
     )

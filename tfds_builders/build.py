@@ -12,17 +12,20 @@ import errno
 import importlib
 import io
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow_datasets as tfds
-from absl import app, flags, logging
+from absl import flags, logging
+from google.protobuf import json_format
 from tqdm import tqdm
 
+from tfds_builders.common import command
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.release import is_synthetic
+from tfds_builders.common.stored import damage
+from tfds_builders.common.summary import summary
 
 DATASETS = {
     "brixia": "tfds_builders.brixia.brixia_dataset_builder",
@@ -30,6 +33,20 @@ DATASETS = {
     "covid_radiography": (
         "tfds_builders.covid_radiography.covid_radiography_dataset_builder"
     ),
+}
+
+# The phantom release that imitates each dataset's.
+PHANTOM_KINDS = {
+    "brixia": "brixia",
+    "covidgr": "covidgr",
+    "covid_radiography": "radiography",
+}
+
+# What `python -m tfds_builders.common.phantom` calls the drawn release of each.
+PHANTOM_KINDS = {
+    "brixia": "brixia",
+    "covidgr": "covidgr",
+    "covid_radiography": "radiography",
 }
 
 # Full, over quota, larger than the file system's files may be, not ours to write.
@@ -43,9 +60,10 @@ _DISK_ERRORS = (
 
 
 def make_builder(name: str, data_dir: str | Path | None = None):
-    """The TFDS builder of 'NAME' or 'NAME/CONFIG'; reads and writes nothing.
+    """The TFDS builder of 'NAME' or 'NAME/CONFIG'; writes nothing.
 
-    Errors: InputError where there is no such dataset or config.
+    Errors: InputError where there is no such dataset or config, or where what TFDS
+    wrote about a prepared one is not readable.
     """
     dataset, _, config = name.partition("/")
     if dataset not in DATASETS:
@@ -61,7 +79,14 @@ def make_builder(name: str, data_dir: str | Path | None = None):
             f"There are: {', '.join(f'{dataset}/{c}' for c in configs)}.",
         )
     data_dir = None if data_dir is None else Path(data_dir).expanduser().absolute()
-    return builder_class(config=config or None, data_dir=data_dir)
+    try:
+        return builder_class(config=config or None, data_dir=data_dir)
+    except json_format.ParseError as error:
+        root = Path(data_dir or tfds.core.constants.DATA_DIR)
+        folder = root / dataset / (config or configs[0]) / str(builder_class.VERSION)
+        raise _damaged(
+            folder, f"dataset_info.json is not readable ({error})"
+        ) from error
 
 
 def is_prepared(builder) -> bool:
@@ -96,7 +121,7 @@ def build(
     """
     builder = make_builder(name, data_dir)
     if is_prepared(builder):
-        return _same_kind(builder, manual_dir)
+        return _usable(builder, manual_dir)
     if manual_dir is None:
         raise InputError(
             "--manual_dir",
@@ -108,47 +133,10 @@ def build(
     with _disk_errors(builder), _alone(builder, quiet):
         builder = make_builder(name, data_dir)  # another build may have made it
         if is_prepared(builder):
-            return _same_kind(builder, manual_dir)
+            return _usable(builder, manual_dir)
         _remove_leftovers(builder)
         _prepare(builder, Path(manual_dir).expanduser().absolute(), quiet)
     return make_builder(name, data_dir)
-
-
-def summary(builder) -> str:
-    """What a prepared dataset holds, where it is, and how to read it."""
-    metadata = builder.info.metadata
-    splits = metadata["splits"]
-    columns = list(next(iter(splits.values())))
-    table = [["", *columns]]
-    table += [
-        [split, *(_cell(row[c]) for c in columns)] for split, row in splits.items()
-    ]
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    lines = [f"{builder.info.full_name}, release {metadata['release']}"]
-    if metadata["synthetic"]:
-        lines.append("SYNTHETIC: drawn by a program, not X-rays of people.")
-    lines.append("")
-    for row in table:
-        cells = [row[0].ljust(widths[0])]
-        cells += [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  " + "  ".join(cells))
-    empty = [split for split, row in splits.items() if not row["images"]]
-    if empty:
-        lines.append(f"  Empty, so not there to be read: {', '.join(empty)}.")
-    counts = {text: n for text, n in metadata["counts"].items() if n}
-    if counts:
-        lines += ["", *(f"  {n:,} {text}" for text, n in counts.items())]
-    full_name = "/".join(filter(None, [builder.name, builder.builder_config.name]))
-    root = str(builder.data_dir_root)
-    lines += [
-        "",
-        f"Written to {builder.data_path}",
-        "Read it with",
-        "  import tensorflow_datasets as tfds",
-        f"  data = tfds.data_source({full_name!r}, data_dir={root!r})",
-    ]
-    lines.append(f"  data[{next(s for s in splits if s not in empty)!r}][0]['image']")
-    return "\n".join(lines)
 
 
 def _prepare(builder, manual_dir, quiet) -> None:
@@ -180,22 +168,29 @@ def _progress(items, text) -> Iterator:
 
 
 def _check_stored(builder) -> None:
-    """Read the number of records back; a full disk must not pass for a dataset."""
-    for split, planned in builder.info.metadata["splits"].items():
-        there = 0
-        if split in builder.info.splits:
-            there = len(builder.as_data_source(split))
-        if there != planned["images"]:
-            builder.data_path.rmtree()
-            raise InputError(
-                builder.data_dir,
-                f"{there} of {planned['images']} images of {split} were stored",
-                "The dataset was removed. Check the disk, then build again.",
-            )
+    """Open what was just written; a full disk must not pass for a dataset."""
+    if found := damage(builder):
+        builder.data_path.rmtree()
+        raise InputError(
+            builder.data_dir,
+            found,
+            "The dataset was removed. Check the disk, then build again.",
+        )
 
 
-def _same_kind(builder, manual_dir):
-    """Refuse a phantom in place of the release that the user names, or the reverse."""
+def _damaged(folder, found: str) -> InputError:
+    return InputError(
+        folder, f"damaged: {found}", "Remove that folder and build again."
+    )
+
+
+def _usable(builder, manual_dir):
+    """The builder of a prepared dataset that can be read, and is what was asked for.
+
+    A phantom is refused in place of the release that the user names, and the reverse.
+    """
+    if found := damage(builder):
+        raise _damaged(builder.data_path, found)
     if manual_dir is not None and Path(manual_dir).expanduser().is_dir():
         wanted = is_synthetic(builder.find_release(Path(manual_dir)))
         prepared = builder.info.metadata["synthetic"]
@@ -212,14 +207,25 @@ def _same_kind(builder, manual_dir):
 
 @contextlib.contextmanager
 def _alone(builder, quiet):
-    """Hold the lock of this dataset; it is let go of when the process dies."""
+    """Hold the lock of this dataset; it is let go of when the process dies.
+
+    Errors: InputError where its folder cannot be made, whatever the reason.
+    """
+    folder = Path(builder.data_path).parent.parent / ".config"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            builder.data_dir_root,
+            f"no folder for datasets, and none can be made ({error.strerror}: "
+            f"{error.filename})",
+            "Name another --data_dir.",
+        ) from error
     try:
         import fcntl
     except ImportError:  # Windows
         yield
         return
-    folder = Path(builder.data_path).parent.parent / ".config"
-    folder.mkdir(parents=True, exist_ok=True)
     name = f"{builder.builder_config.name}-{builder.version}.lock"
     with open(folder / name, "w") as file:
         try:
@@ -258,15 +264,11 @@ def _disk_errors(builder):
 
 def _steps(builder) -> str:
     steps = builder.MANUAL_DOWNLOAD_INSTRUCTIONS.strip("\n").rstrip()
-    kind = builder.name.removeprefix("covid_")
+    kind = PHANTOM_KINDS[builder.name]
     return (
         f"{steps}\n  Or try it with drawn pictures:\n"
         f"    python -m tfds_builders.common.phantom {kind} my-folder --n=100"
     )
-
-
-def _cell(value) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.2f}"
 
 
 def main(argv) -> None:
@@ -291,7 +293,7 @@ def main(argv) -> None:
 
 
 def run() -> None:
-    """Entry point: an InputError ends with its message alone and exit code 1."""
+    """Entry point of the command."""
     # Here, not on import: other programs import `build` and have flags of their own.
     flags.DEFINE_string(
         "manual_dir", None, "The release's own folder, or the folder that holds it."
@@ -301,14 +303,7 @@ def run() -> None:
         None,
         "Where prepared datasets live; else TFDS_DATA_DIR, else ~/tensorflow_datasets.",
     )
-    try:
-        app.run(main)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("Stopped; nothing of this build was kept.", file=sys.stderr)
-        sys.exit(130)
+    command.run(main, interrupted="nothing of this build was kept")
 
 
 if __name__ == "__main__":

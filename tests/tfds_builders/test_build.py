@@ -17,15 +17,30 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.dataset_metadata import valid_tags
 
 from tfds_builders.brixia import brixia_dataset_builder as brixia
-from tfds_builders.build import DATASETS, build, is_prepared, make_builder, summary
+from tfds_builders.build import (
+    DATASETS,
+    PHANTOM_KINDS,
+    build,
+    is_prepared,
+    make_builder,
+    summary,
+)
 from tfds_builders.common.errors import InputError
-from tfds_builders.common.phantom import write_release
+from tfds_builders.common.phantom import KINDS, write_release
 
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):
     folder = tmp_path_factory.mktemp("phantom") / "brixia"
     return write_release("brixia", folder, n=30, seed=1, size=64)
+
+
+@pytest.fixture(scope="module")
+def whole(release, tmp_path_factory):
+    """data_dir of a dataset that nothing happened to."""
+    data = tmp_path_factory.mktemp("whole")
+    build("brixia", release, data, quiet=True)
+    return data
 
 
 def python(*arguments, **kwargs):
@@ -98,14 +113,50 @@ def test_building_imports_neither_tensorflow_nor_jax(release, tmp_path):
         (["brixia/1024"], "There are: brixia/512, brixia/256"),
         ([], "NAME is one of brixia"),
         (["brixia", "--manual_dir=/nowhere/at/all"], "there is no such folder"),
+        (["brixia", "--maunal_dir=x"], "Unknown command line flag 'maunal_dir'"),
     ],
 )
 def test_wrong_commands_end_with_a_message_alone(tmp_path, arguments, words):
     done = command(*arguments, f"--data_dir={tmp_path}")
     assert done.returncode == 1
     assert words in done.stderr
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") <= 2
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_data_dir_that_cannot_be(release, tmp_path):
+    (tmp_path / "file").write_text("")
+    places = [tmp_path / "file", tmp_path / "file" / "x"]
+    if sys.platform == "linux":
+        places.append("/proc/x")
+    for place in places:
+        with pytest.raises(InputError, match="--data_dir") as error:
+            build("brixia", release, place, quiet=True)
+        assert str(place) in str(error.value)
+    done = command("brixia", f"--manual_dir={release}", f"--data_dir={places[-1]}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+
+
+def test_home_folder(release, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(release, home / "release")
+    done = command(
+        "brixia",
+        "--manual_dir=~/release",
+        "--data_dir=~/data",
+        env=os.environ | {"HOME": str(home)},
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert versions(home / "data") == ["1.0.0"]
+    assert [p.name for p in tmp_path.iterdir()] == ["home"]
+
+
+def test_every_dataset_has_a_phantom():
+    assert list(PHANTOM_KINDS) == list(DATASETS)
+    assert list(PHANTOM_KINDS.values()) == list(KINDS)
 
 
 def test_unprepared_says_how_to_get_the_data_and_how_to_try_a_phantom(tmp_path):
@@ -115,7 +166,7 @@ def test_unprepared_says_how_to_get_the_data_and_how_to_try_a_phantom(tmp_path):
         message = str(error.value)
         assert f"python -m tfds_builders.build {name}" in message
         assert "--manual_dir" in message
-        kind = name.removeprefix("covid_")
+        kind = PHANTOM_KINDS[name]
         assert f"python -m tfds_builders.common.phantom {kind}" in message
 
 
@@ -255,6 +306,42 @@ def test_incomplete_copy_of_a_dataset(release, tmp_path):
     assert str(builder.data_path) in str(error.value)
 
 
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "change", "words"),
+    [
+        ("*-val.array_record*", lambda path: path.unlink(), "val.* is missing"),
+        ("*-test.array_record*", cut, "test.* is not readable"),
+        ("*-train.array_record*", lambda path: path.write_bytes(b""), "not readable"),
+        ("dataset_info.json", cut, "not readable"),
+        ("metadata.json", cut, "not readable"),
+        ("metadata.json", lambda path: path.unlink(), "metadata.json is missing"),
+        ("features.json", lambda path: path.unlink(), "features.json is missing"),
+    ],
+)
+def test_damaged_dataset(whole, tmp_path, pattern, change, words):
+    data = shutil.copytree(whole, tmp_path / "data")
+    folder = data / "brixia" / "512" / "1.0.0"
+    (path,) = folder.glob(pattern)
+    change(path)
+    with pytest.raises(InputError, match=f"damaged: .*{words}") as error:
+        build("brixia", None, data, quiet=True)
+    assert error.value.where == str(folder)
+    assert "Remove that folder and build again" in str(error.value)
+
+
+def test_file_of_another_length(whole, tmp_path):
+    data = shutil.copytree(whole, tmp_path / "data")
+    folder = data / "brixia" / "512" / "1.0.0"
+    (train,), (val,) = folder.glob("*-train.*"), folder.glob("*-val.*")
+    shutil.copy(val, train)
+    with pytest.raises(InputError, match=r"damaged: .*train.* holds \d+ of \d+"):
+        build("brixia", None, data, quiet=True)
+
+
 def test_a_phantom_does_not_pass_for_the_real_release(release, tmp_path):
     build("brixia", release, tmp_path / "data", quiet=True)
     real = shutil.copytree(release, tmp_path / "real")
@@ -282,6 +369,8 @@ def test_dataset_folder_is_whole(name, tmp_path):
     readme = metadata.description
     assert "## Getting the data" in readme  # messages point there
     assert "## Licence" in readme
+    assert "## What patient_id is" in readme
+    assert 'builder.info.metadata["unit"]' in readme
     for feature in builder.info.features:
         assert f"`{feature}`" in readme
     for config in builder.builder_configs:

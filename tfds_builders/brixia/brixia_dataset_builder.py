@@ -20,7 +20,7 @@ from tfds_builders.common.dicom import read_dicom
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import encode_png, resize_longest
 from tfds_builders.common.parallel import in_order
-from tfds_builders.common.release import files, find_release, is_synthetic
+from tfds_builders.common.release import files, find_release, is_synthetic, others
 from tfds_builders.common.shards import shards
 from tfds_builders.common.splits import SPLITS, by_split, fold_of, train_or_val
 from tfds_builders.common.zones import ZONES
@@ -153,6 +153,7 @@ class Builder(tfds.core.ShardBasedBuilder):
         self.info.metadata.update(
             synthetic=is_synthetic(release),
             release=table.stem.rsplit("_", 1)[1],
+            unit="patients",  # what a patient_id is
             splits={split: _summary(parts[split]) for split in SPLITS},
             counts={
                 "test subjects with other images": len({r.subject for r in shared}),
@@ -165,6 +166,7 @@ class Builder(tfds.core.ShardBasedBuilder):
                 "rows of the consensus without a test image": len(
                     consensus.keys() - {r.file_name for r in parts["test"]}
                 ),
+                "files that are no .dcm, skipped": others(folder, (".dcm",)),
                 _POLARITY: 0,
             },
         )
@@ -218,6 +220,6 @@ def _summary(rows) -> dict[str, float]:
     mean = sum(score * n for score, n in totals.items()) / max(len(rows), 1)
     return {
         "images": len(rows),
-        "subjects": len({row.subject for row in rows}),
+        "patients": len({row.subject for row in rows}),
         "mean score": round(mean, 2),
     }

@@ -143,7 +143,8 @@ def test_no_subject_is_on_both_sides(release, builder):
     assert stored == len(rows) - len(removed)
     for split, row in builder.info.metadata["splits"].items():
         assert row["images"] == builder.info.splits[split].num_examples
-        assert row["subjects"] == len(subjects[split])
+        assert row["patients"] == len(subjects[split])
+    assert builder.info.metadata["unit"] == "patients"
 
 
 def test_the_config_that_leaks_keeps_every_image(release, tmp_path):

@@ -8,6 +8,8 @@ from tfds_builders.common.tables import first
 
 # Archives as they are downloaded; their presence explains an absence.
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
+# What Windows leaves in any folder; a Mac's files begin with a dot.
+_SYSTEM_FILES = ("thumbs.db", "desktop.ini")
 
 
 def find_release(
@@ -76,4 +78,15 @@ def files(folder: Path, suffixes: Iterable[str]) -> list[Path]:
         path
         for path in folder.iterdir()
         if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    )
+
+
+def others(folder: Path, suffixes: Iterable[str]) -> int:
+    """How many visible files have none of the suffixes; `files` skips them."""
+    return sum(
+        path.suffix.lower() not in suffixes
+        and not path.name.startswith(".")
+        and path.name.lower() not in _SYSTEM_FILES
+        and path.is_file()
+        for path in folder.iterdir()
     )

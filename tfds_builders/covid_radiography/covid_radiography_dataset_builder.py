@@ -15,6 +15,7 @@ from tfds_builders.common.images import (
     resize_longest,
 )
 from tfds_builders.common.parallel import in_order
+from tfds_builders.common.patients import UNLISTED, join, read_patients
 from tfds_builders.common.release import find_release, is_synthetic
 from tfds_builders.common.shards import shards
 from tfds_builders.common.splits import SPLITS, by_split, fold_of, split_of
@@ -90,20 +91,28 @@ class Builder(tfds.core.ShardBasedBuilder):
     def _shard_iterators_per_split(self, dl_manager):
         release = self.find_release(dl_manager.manual_dir)
         version, images, counts = read_release(release)
+        patients = read_patients(release, (image.name for image in images))
         group_of = self._groups(images)
         members = collections.Counter(group_of.values())
         classes = collections.defaultdict(set)
         for image in images:
             classes[group_of[image.name]].add(image.label)
+        unit, patient_of = "near-duplicate groups", group_of
+        if patients is not None:
+            unit, patient_of = "patients", join(group_of, patients)
+            counts[UNLISTED] = len(images) - len(patients)
         parts = by_split(
             images,
-            split=lambda image: split_of(group_of[image.name]),
+            split=lambda image: split_of(patient_of[image.name]),
             name=lambda image: image.name,
         )
         self.info.metadata.update(
             synthetic=is_synthetic(release),
             release=version,
-            splits={split: _summary(parts[split], group_of) for split in SPLITS},
+            unit=unit,  # what a patient_id is
+            splits={
+                split: _summary(parts[split], patient_of, unit) for split in SPLITS
+            },
             counts=counts
             | {
                 "groups of near-duplicates, each kept in one split": sum(
@@ -116,7 +125,7 @@ class Builder(tfds.core.ShardBasedBuilder):
             },
         )
         return {
-            split: shards(self._examples(split, part, group_of), len(part))
+            split: shards(self._examples(split, part, patient_of), len(part))
             for split, part in parts.items()
             if part  # TFDS cannot store an empty split
         }
@@ -134,15 +143,15 @@ class Builder(tfds.core.ShardBasedBuilder):
         )
         return dict(zip(names, groups(names, np.stack(list(thumbnails))), strict=True))
 
-    def _examples(self, split, images, group_of):
+    def _examples(self, split, images, patient_of):
         def example(image):
             pixels = read_picture_8bit(image.path)
-            group = group_of[image.name]
+            patient = patient_of[image.name]
             return image.name, {
                 "image": encode_png(resize_longest(pixels, self.builder_config.size)),
                 "example_id": image.name,
-                "patient_id": group,
-                "fold": fold_of(group),
+                "patient_id": patient,
+                "fold": fold_of(patient),
                 "label": image.label,
                 "source": image.source,
             }
@@ -150,11 +159,11 @@ class Builder(tfds.core.ShardBasedBuilder):
         yield from in_order(example, self.progress(images, split))
 
 
-def _summary(images, group_of) -> dict[str, int]:
+def _summary(images, patient_of, unit) -> dict[str, int]:
     """What build.py prints about one split."""
     labels = collections.Counter(image.label for image in images)
     return {
         "images": len(images),
-        "groups": len({group_of[image.name] for image in images}),
+        unit: len({patient_of[image.name] for image in images}),
         **{label: labels[label] for label in CLASSES},
     }

@@ -12,7 +12,7 @@ import pytest
 from tfds_builders.build import build
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.phantom import write_release
-from tfds_builders.common.splits import split_of
+from tfds_builders.common.splits import fold_of, split_of
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "COVID-19_Radiography_Dataset"
 CLASSES = ["COVID", "Lung_Opacity", "Normal", "Viral Pneumonia"]
@@ -81,7 +81,24 @@ def test_v5(release, builder):
     for split, row in metadata["splits"].items():
         mine = [e for s, e in stored.values() if s == split]
         assert row["images"] == len(mine) == sum(row[c] for c in CLASSES)
-        assert row["groups"] == len({e["patient_id"] for e in mine})
+        groups = len({e["patient_id"] for e in mine})
+        assert row["near-duplicate groups"] == groups
+    assert metadata["unit"] == "near-duplicate groups"
+    assert not [text for text in metadata["counts"] if "patients.csv" in text]
+
+
+def test_splits_of_known_names_never_change(builder):
+    stored = examples(builder)
+    for name, split, fold in [
+        ("Lung_Opacity-1", "train", 4),
+        ("Normal-1", "test", 0),
+        ("Normal-2", "train", 1),
+        ("Normal-3", "train", 3),
+        ("Viral Pneumonia-1", "test", 0),
+        ("Viral Pneumonia-2", "val", 1),
+    ]:
+        assert stored[name][1]["patient_id"].decode() == name
+        assert (stored[name][0], stored[name][1]["fold"]) == (split, fold)
 
 
 def test_v4(tmp_path):
@@ -115,6 +132,41 @@ def test_planted_copies_share_a_split(copy, tmp_path):
     mixed = sum(len(labels) > 1 for labels in groups.values())
     assert counts["groups of near-duplicates with more than one class"] == mixed
     assert mixed >= 6
+
+
+def test_patients_and_copies_share_a_split(builder, copy, tmp_path):
+    (copy / "Normal" / "images" / "notes.txt").write_text("no picture")
+    group_of = {n: e["patient_id"].decode() for n, (_, e) in examples(builder).items()}
+    copied = next(n for n, group in sorted(group_of.items()) if n != group)
+    original = group_of[copied]
+    assert len(set(group_of)) > len(set(group_of.values()))
+    # Two patients whom a copied picture joins; others have many pictures.
+    patient_of = {original: "z", copied: "b", "Normal-1": "z", "Normal-2": "b"}
+    patient_of |= {f"Normal-{k}": f"p{k % 5}" for k in range(3, 40)}
+    rows = "".join(f"{name},{patient}\n" for name, patient in patient_of.items())
+    (copy / "patients.csv").write_text("example_id,patient\n" + rows)
+    joined = build("covid_radiography", copy, tmp_path / "data", quiet=True)
+    stored = examples(joined)
+    metadata = joined.info.metadata
+    assert metadata["unit"] == "patients"
+    counts = metadata["counts"]
+    unlisted = len(stored) - len(patient_of)
+    assert counts["images that patients.csv does not list"] == unlisted
+    assert counts["files that are no pictures, skipped"] == 1
+    splits = collections.defaultdict(set)
+    for name, (split, example) in stored.items():
+        patient = example["patient_id"].decode()
+        assert (split, example["fold"]) == (split_of(patient), fold_of(patient))
+        splits["patient", patient_of.get(name, name)].add(split)
+        splits["copies", group_of[name]].add(split)
+        if name in (original, copied, "Normal-1", "Normal-2"):
+            assert patient == "b"  # the smaller name
+        elif group_of[name] != original:
+            assert patient == patient_of.get(name, group_of[name])
+    assert {len(of_one) for of_one in splits.values()} == {1}
+    for split, row in metadata["splits"].items():
+        mine = {e["patient_id"] for s, e in stored.values() if s == split}
+        assert row["patients"] == len(mine)
 
 
 def test_different_phantoms_are_no_copies(builder):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
-from tfds_builders.common.release import files, folders
+from tfds_builders.common.release import files, folders, others
 from tfds_builders.common.tables import first, read_xlsx, refuse
 
 CLASSES = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
@@ -55,10 +55,13 @@ def read_release(release: Path) -> tuple[str, list[Image], dict[str, int]]:
         "images without a row in the xlsx files (no source)": 0,
         "rows of the xlsx files without an image": 0,
         "xlsx files that are missing": 0,
+        "files that are no pictures, skipped": 0,
     }
     for label in CLASSES:
-        version, pictures = _pictures(release / label)
+        version, folder = _folder(release / label)
+        pictures = _pictures(folder)
         versions.add(version)
+        counts["files that are no pictures, skipped"] += others(folder, SUFFIXES)
         table = release / f"{label}.metadata.xlsx"
         counts["xlsx files that are missing"] += not table.is_file()
         sources = _sources(table) if table.is_file() else {}
@@ -85,27 +88,29 @@ def read_release(release: Path) -> tuple[str, list[Image], dict[str, int]]:
     return " and ".join(sorted(versions)), images, counts
 
 
-def _pictures(folder: Path) -> tuple[str, list[Path]]:
+def _folder(folder: Path) -> tuple[str, Path]:
     """v4 has the pictures in the class folder; v5 in images/, beside masks/."""
-    version, inside = "v4", folder
-    if "images" in _names(folder):
-        loose = files(folder, SUFFIXES)
-        refuse(
-            folder,
-            [path.name for path in loose],
-            "pictures lie beside the folder images",
-            "Two releases are unpacked into one folder: unpack one into a new folder.",
-        )
-        version, inside = "v5", folder / "images"
-    pictures = files(inside, SUFFIXES)
+    if "images" not in _names(folder):
+        return "v4", folder
+    refuse(
+        folder,
+        [path.name for path in files(folder, SUFFIXES)],
+        "pictures lie beside the folder images",
+        "Two releases are unpacked into one folder: unpack one into a new folder.",
+    )
+    return "v5", folder / "images"
+
+
+def _pictures(folder: Path) -> list[Path]:
+    pictures = files(folder, SUFFIXES)
     if not pictures:
-        held = sorted(path.name for path in inside.iterdir())
+        held = sorted(path.name for path in folder.iterdir())
         raise InputError(
-            inside,
+            folder,
             f"no pictures; the folder holds {first(held) or 'nothing'}",
             "The release is only half unpacked: unpack it again.",
         )
-    return version, pictures
+    return pictures
 
 
 def _sources(table: Path) -> dict[str, str]:

@@ -16,7 +16,14 @@ from tfds_builders.common.images import (
     resize_longest,
 )
 from tfds_builders.common.parallel import in_order
-from tfds_builders.common.release import files, find_release, folders, is_synthetic
+from tfds_builders.common.patients import UNLISTED, read_patients
+from tfds_builders.common.release import (
+    files,
+    find_release,
+    folders,
+    is_synthetic,
+    others,
+)
 from tfds_builders.common.shards import shards
 from tfds_builders.common.splits import SPLITS, by_split, fold_of, split_of
 from tfds_builders.common.tables import read_csv, refuse
@@ -35,7 +42,7 @@ class Config(tfds.core.BuilderConfig):
 
 
 class Image(NamedTuple):
-    """One file; the owners give no patients, so each image is its own patient."""
+    """One file of the release."""
 
     name: str  # the file name without its ending
     path: Path
@@ -107,29 +114,42 @@ class Builder(tfds.core.ShardBasedBuilder):
     def _shard_iterators_per_split(self, dl_manager):
         release = self.find_release(dl_manager.manual_dir)
         images, counts = _read_release(release)
+        # The release names no patients: each image stands for one, unless told.
+        patient_of = {image.name: image.name for image in images}
+        patients = read_patients(release, patient_of)
+        if patients is not None:
+            counts[UNLISTED] = len(patient_of.keys() - patients.keys())
+            patient_of |= patients
         parts = by_split(
-            images, split=lambda i: split_of(i.name), name=lambda i: i.name
+            images,
+            split=lambda image: split_of(patient_of[image.name]),
+            name=lambda image: image.name,
         )
+        unit = "images" if patients is None else "patients"
         self.info.metadata.update(
             synthetic=is_synthetic(release),
             release="1.0",
-            splits={split: _summary(parts[split]) for split in SPLITS},
+            unit=unit,  # what a patient_id is
+            splits={
+                split: _summary(parts[split], patient_of, unit) for split in SPLITS
+            },
             counts=counts,
         )
         return {
-            split: shards(self._examples(split, part), len(part))
+            split: shards(self._examples(split, part, patient_of), len(part))
             for split, part in parts.items()
             if part  # TFDS cannot store an empty split
         }
 
-    def _examples(self, split, images):
+    def _examples(self, split, images, patient_of):
         def example(image):
             pixels = read_picture_8bit(image.path)
+            patient = patient_of[image.name]
             return image.name, {
                 "image": encode_png(resize_longest(pixels, self.builder_config.size)),
                 "example_id": image.name,
-                "patient_id": image.name,
-                "fold": fold_of(image.name),
+                "patient_id": patient,
+                "fold": fold_of(patient),
                 "label": image.label,
                 "severity": image.severity,
                 "view": "PA",
@@ -168,6 +188,9 @@ def _read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
             found["P"].keys() - severity.keys()
         ),
         f"rows of {_TABLE} without an image": len(severity.keys() - found["P"].keys()),
+        "files that are no pictures, skipped": sum(
+            others(release / label, SUFFIXES) for label in LABELS
+        ),
     }
     return sorted(images), counts
 
@@ -227,14 +250,16 @@ def _stem(name: str) -> str:
     return path.stem if path.suffix.lower() in SUFFIXES else name
 
 
-def _summary(images) -> dict[str, int]:
+def _summary(images, patient_of, unit) -> dict[str, int]:
     """What build.py prints about one split."""
+    names = [image.name for image in images]
     labels = collections.Counter(image.label for image in images)
     levels = collections.Counter(
         SEVERITIES[image.severity] for image in images if image.severity > 0
     )
     return {
-        "images": len(images),
+        "images": len(names),
+        unit: len({patient_of[name] for name in names}),  # may be the images
         **{label: labels[label] for label in LABELS},
         **{level: levels[level] for level in SEVERITIES[1:]},
     }

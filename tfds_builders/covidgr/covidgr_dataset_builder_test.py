@@ -76,6 +76,7 @@ def check(builder, release):
 def test_labels_and_splits(release, builder):
     check(builder, release)
     assert builder.info.metadata["synthetic"]
+    assert builder.info.metadata["unit"] == "images"
     for split, row in builder.info.metadata["splits"].items():
         assert row["images"] == row["N"] + row["P"]
         assert row["images"] == builder.info.splits[split].num_examples
@@ -105,6 +106,55 @@ def test_row_and_image_that_miss_each_other(copy, tmp_path):
     stored = {e["example_id"].decode(): e["severity"] for _, e in examples(builder)}
     assert sum(s == -1 for s in stored.values()) == missing
     assert stored[kept[2]] == 4
+
+
+def known_names(release):
+    """The films get the names film-0, film-1 and so on, even ones positive."""
+    for folder, first in (("P", 0), ("N", 1)):
+        for k, path in enumerate(sorted((release / folder).iterdir())):
+            path.rename(path.with_name(f"film-{first + 2 * k}.jpg"))
+    (release / "severity.csv").write_text("Name,Severity\nfilm-0,MILD\n")
+
+
+def test_splits_of_known_names_never_change(copy, tmp_path):
+    known_names(copy)
+    (copy / "P" / "notes.txt").write_text("no picture")
+    (copy / "N" / ".DS_Store").write_text("a Mac was here")
+    builder = build("covidgr", copy, tmp_path / "data", quiet=True)
+    stored = {e["example_id"].decode(): (s, e["fold"]) for s, e in examples(builder)}
+    assert [stored[f"film-{k}"] for k in (0, 4, 5, 6, 9)] == [
+        ("test", 0),
+        ("train", 3),
+        ("train", 2),
+        ("train", 1),
+        ("train", 4),
+    ]
+    counts = builder.info.metadata["counts"]
+    assert counts["files that are no pictures, skipped"] == 1
+    assert not [text for text in counts if "patients.csv" in text]
+
+
+def test_patients_that_the_user_knows(copy, tmp_path):
+    known_names(copy)
+    rows = [f"film-{k};person {k // 5}" for k in range(50)]
+    text = "\ufeffexample_id;patient\r\n" + "\r\n".join(rows)
+    (copy / "patients.csv").write_text(text, encoding="utf-8")
+    builder = build("covidgr", copy, tmp_path / "data", quiet=True)
+    assert builder.info.metadata["unit"] == "patients"
+    assert (
+        builder.info.metadata["counts"]["images that patients.csv does not list"] == 10
+    )
+    splits = collections.defaultdict(set)
+    for split, example in examples(builder):
+        number = int(example["example_id"].decode().removeprefix("film-"))
+        patient = example["patient_id"].decode()
+        assert patient == (f"person {number // 5}" if number < 50 else f"film-{number}")
+        assert (split, example["fold"]) == (split_of(patient), fold_of(patient))
+        splits[patient].add(split)
+    assert {len(of_patient) for of_patient in splits.values()} == {1}
+    assert len(splits) == 10 + 10
+    for split, row in builder.info.metadata["splits"].items():
+        assert row["patients"] == sum(split in s for s in splits.values())
 
 
 def fails(release, tmp_path, *words):
@@ -177,6 +227,11 @@ def test_pictures_that_are_not_what_they_seem(copy, tmp_path):
     ]:
         paths[1].write_bytes(bytes(content))
         fails(copy, tmp_path, paths[1].name, words)
+
+
+def test_unusable_patients(copy, tmp_path):
+    (copy / "patients.csv").write_text("example_id,patient\nnobody,1\n")
+    fails(copy, tmp_path, "patients.csv", "not in the release: nobody")
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real images are not on this disk")

@@ -96,6 +96,28 @@ def test_by_severity():
     assert mild.reason == "no interval: all resamples are alike"
 
 
+def test_severity_is_left_out_where_it_does_not_follow_the_classes():
+    severity = np.array([0, 0, 1, 2, 4, -1])
+
+    def of(target, classes):
+        probs = np.eye(len(classes))[target]  # perfect
+        thresholds = np.full(len(classes), 0.5)
+        found = classify_metrics(
+            target, probs, range(6), classes, thresholds, severity, LEVELS, resamples=20
+        )
+        assert found["accuracy"].value == 1
+        return {k: m.value for k, m in found.items() if "severity" in k and m.n}
+
+    target = np.array([0, 0, 1, 1, 1, 1])
+    assert set(of(target, "NP").values()) == {1.0} and len(of(target, "NP")) == 4
+    # Level -1 says nothing about the class.
+    assert of(np.array([0, 0, 1, 1, 1, 0]), "NP") == of(target, "NP")
+    assert of(1 - target, "PN") == {}
+    assert of(target, RADIOGRAPHY) == {}
+    assert of(np.array([0, 0, 0, 1, 1, 1]), ["no or normal", "grey"]) == {}
+    assert of(np.array([0, 1, 1, 1, 1, 1]), "NP") == {}
+
+
 def test_one_class_only_is_undefined_with_the_reason():
     probs = np.array([[0.2, 0.8], [0.4, 0.6], [0.9, 0.1]])
     metrics = classify_metrics(

@@ -1,7 +1,7 @@
 import pytest
 
 from tfds_builders.common.errors import InputError
-from tfds_builders.common.release import files, find_release, is_synthetic
+from tfds_builders.common.release import files, find_release, is_synthetic, others
 
 
 def find(folder):
@@ -50,6 +50,13 @@ def test_hidden_folders_and_files_are_passed_over(tmp_path):
     for name in ("._b.png", "b.PNG", "a.png", "Thumbs.db"):
         (tmp_path / name).write_bytes(b"")
     assert [p.name for p in files(tmp_path, (".png",))] == ["a.png", "b.PNG"]
+
+
+def test_skipped_files_are_counted_but_not_those_of_the_system(tmp_path):
+    for name in ("a.png", "b.PNG", "c.tif", "notes", ".DS_Store", "Thumbs.db"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    assert others(tmp_path, (".png",)) == 2
 
 
 def test_synthetic_mark(tmp_path):

@@ -25,7 +25,8 @@ def write_release(
 
     Args:
       kind: 'brixia', 'covidgr' or 'radiography'.
-      out: a new or empty folder, which holds what the real archive unpacks to.
+      out: a new or empty folder, which holds what the real archive unpacks to; `~`
+        is the home folder.
       size: longest side of the pictures in pixels; None is the kind's own size.
       layout: which edition of the release; None is the current one.
 
@@ -34,9 +35,11 @@ def write_release(
       has. It holds SYNTHETIC.txt.
 
     Raises:
-      InputError: an unknown kind or layout, a bad number, or `out` is not empty.
+      InputError: an unknown kind or layout, a bad number (`n` is at least 1 for
+        brixia, 2 for covidgr, 4 for radiography: one image per class), or `out` is
+        not empty.
     """
-    out = Path(out)
+    out = Path(out).expanduser()
     if kind not in KINDS:
         raise InputError("phantom", f"kind {kind!r}", f"use one of {', '.join(KINDS)}")
     release = KINDS[kind]
@@ -45,8 +48,10 @@ def write_release(
     if layout not in release.LAYOUTS:
         known = ", ".join(release.LAYOUTS)
         raise InputError("--layout", f"{layout!r} for {kind}", f"use one of {known}")
-    if n < 1:
-        raise InputError("--n", f"{n} images", "ask for at least 1")
+    if n < release.LEAST:
+        raise InputError(
+            "--n", f"{n} images of {kind}", f"ask for at least {release.LEAST}"
+        )
     if seed < 0:
         raise InputError("--seed", f"{seed}", "use a number from 0 upwards")
     if not 32 <= size <= 4096:

@@ -1,9 +1,8 @@
 """Write a synthetic release: phantom brixia|covidgr|radiography OUT --n=600."""
 
-import sys
+from absl import flags
 
-from absl import app, flags
-
+from tfds_builders.common import command
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.phantom import KINDS, write_release
 
@@ -18,15 +17,13 @@ _USAGE = f"python -m tfds_builders.common.phantom {'|'.join(KINDS)} OUT --n=N"
 
 def main(argv: list[str]) -> None:
     if len(argv) != 3:
-        raise app.UsageError(f"expected two arguments: {_USAGE}")
-    try:
-        folder = write_release(
-            argv[1], argv[2], _N.value, _SEED.value, _SIZE.value, _LAYOUT.value
-        )
-    except InputError as error:
-        sys.exit(f"error: {error}")
+        found = " ".join(argv[1:]) or "no arguments"
+        raise InputError("arguments", found, f"two are needed: {_USAGE}")
+    folder = write_release(
+        argv[1], argv[2], _N.value, _SEED.value, _SIZE.value, _LAYOUT.value
+    )
     print(f"{_N.value} synthetic images (not patients) in {folder}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main, interrupted="nothing of this release was kept")

@@ -14,6 +14,7 @@ from tfds_builders.common.phantom.scores import draw_patient, draw_scores
 
 SIZE = 512
 LAYOUTS = ("1.0",)
+LEAST = 2  # one in N, one in P
 _QUALITY = 90
 # Rows of the real severity.csv, and the phantom's global score that stands for
 # each level (COVIDGR was graded by RALE, not by Brixia's scheme). A patient who is

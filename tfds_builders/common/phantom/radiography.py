@@ -17,6 +17,7 @@ from tfds_builders.common.phantom.scores import draw_patient, draw_scores
 
 SIZE = 299
 LAYOUTS = ("v5", "v4")
+LEAST = 4  # one of each class
 _MASK_SIZE = 256
 _COPIES = 0.1  # share of COVID images that are altered copies of another one
 _CHILDREN = 1341 / 10192  # of the Normal images, as in the real set
@@ -73,12 +74,11 @@ def _url(source: str) -> str:
 
 
 def class_counts(n: int) -> dict[str, int]:
-    """Images per class, in the proportions of the release; none empty from n = 4."""
+    """Images per class, in the proportions of the release, at least one; n >= LEAST."""
     total = sum(COUNTS.values())
-    least = 1 if n >= len(COUNTS) else 0
-    spare = n - least * len(COUNTS)
+    spare = n - len(COUNTS)
     exact = {kind: spare * count / total for kind, count in COUNTS.items()}
-    counts = {kind: least + int(part) for kind, part in exact.items()}
+    counts = {kind: 1 + int(part) for kind, part in exact.items()}
     by_remainder = sorted(COUNTS, key=lambda kind: int(exact[kind]) - exact[kind])
     for kind in by_remainder[: n - sum(counts.values())]:
         counts[kind] += 1

@@ -1,0 +1,43 @@
+"""Run a command so that a mistake of its user is one message, not a traceback."""
+
+import sys
+from collections.abc import Callable
+
+from absl import app, flags
+
+from tfds_builders.common.errors import InputError
+
+
+def run(
+    main: Callable[[list[str]], int | None],
+    *,
+    parse: Callable[[list[str]], list[str]] = flags.FLAGS,
+    hint: str = "see --help",
+    interrupted: str = "",
+) -> None:
+    """absl's app.run; an InputError or a mistyped flag ends with exit code 1.
+
+    Args:
+      main: gets the command line without its flags; returns the exit code.
+      parse: of the flags; may raise InputError too.
+      hint: what to do about a flag that does not exist or is missing.
+      interrupted: what Ctrl-C leaves behind, where it ends the command at once.
+    """
+
+    def parser(argv: list[str]) -> list[str]:
+        try:
+            return parse(argv)
+        except flags.Error as error:
+            raise InputError("command line", str(error), hint) from None
+
+    try:
+        app.run(main, flags_parser=parser)
+    except InputError as error:
+        sys.stdout.flush()
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.stdout.flush()
+        print(
+            f"Stopped; {interrupted}." if interrupted else "Stopped.", file=sys.stderr
+        )
+        sys.exit(130)

@@ -1,0 +1,72 @@
+"""Patients that the user knows and the release does not name: patients.csv."""
+
+import collections
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tfds_builders.common.errors import InputError
+from tfds_builders.common.tables import read_csv, refuse
+
+TABLE = "patients.csv"
+UNLISTED = f"images that {TABLE} does not list"
+
+
+def read_patients(release: Path, names: Iterable[str]) -> dict[str, str] | None:
+    """Patient by example_id, from patients.csv in the release's folder; None without.
+
+    names: the example_ids of the release; those not listed have no entry.
+
+    Errors: InputError for example_ids that are not in the release or are listed
+    twice, and for rows without a patient.
+    """
+    path = release / TABLE
+    if not path.is_file():
+        return None
+    try:
+        rows = read_csv(path, ("example_id", "patient"))
+    except InputError as error:  # its advice is about the release's own files
+        do = "It needs the columns example_id and patient, separated by ',' or ';'"
+        raise InputError(error.where, error.found, f"{do}, as UTF-8.") from error
+    listed = collections.Counter(row["example_id"] for row in rows)
+    refuse(
+        path,
+        sorted(listed.keys() - set(names)),
+        "example_ids are not in the release",
+        "An example_id is the file name of an image without its ending.",
+    )
+    refuse(
+        path,
+        sorted(name for name, n in listed.items() if n > 1),
+        "example_ids are listed more than once",
+        "Keep one row for each image.",
+    )
+    refuse(
+        path,
+        (row["example_id"] for row in rows if not row["patient"]),
+        "rows have no patient",
+        "Remove these rows: an image that is not listed counts by itself.",
+    )
+    return {row["example_id"]: row["patient"] for row in rows}
+
+
+def join(group_of: Mapping[str, str], patient_of: Mapping[str, str]) -> dict[str, str]:
+    """Patient of each image, where images of one group are of one patient.
+
+    A group that touches several patients makes them one, under the smallest of their
+    names; a group that touches none keeps its own name. Closed under both relations.
+    """
+    parent: dict[str, str] = {}
+
+    def root(patient):
+        while parent.get(patient, patient) != patient:
+            patient = parent[patient]
+        return patient
+
+    patient_in: dict[str, str] = {}
+    for name, patient in patient_of.items():
+        known = patient_in.setdefault(group_of[name], patient)
+        smaller, larger = sorted((root(known), root(patient)))
+        parent[larger] = smaller
+    return {
+        name: root(patient_in.get(group, group)) for name, group in group_of.items()
+    }
