@@ -130,7 +130,7 @@ def diff(one: ConfigDict, other: ConfigDict, *, ignore: tuple[str, ...] = ()) ->
     left, right = (
         {
             key: value
-            for key, value in _leaves(to_dict(config)).items()
+            for key, value in leaves(to_dict(config)).items()
             if not key.startswith(ignore)
         }
         for config in (one, other)
@@ -144,14 +144,15 @@ def diff(one: ConfigDict, other: ConfigDict, *, ignore: tuple[str, ...] = ()) ->
     return "\n".join(lines)
 
 
-def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves = {}
+def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{'optim': {'lr': 1}} -> {'optim.lr': 1}; an empty section is a leaf."""
+    found = {}
     for key, value in tree.items():
         if isinstance(value, dict) and value:
-            leaves.update(_leaves(value, f"{prefix}{key}."))
+            found.update(leaves(value, f"{prefix}{key}."))
         else:
-            leaves[prefix + key] = value
-    return leaves
+            found[prefix + key] = value
+    return found
 
 
 def _tuples(value: Any) -> Any:

@@ -152,29 +152,28 @@ def make_model(config: ConfigDict, num_outputs: int):
 
 
 def _lengths(config: ConfigDict, train_examples: int) -> dict[str, int]:
-    shared = {"train_examples": train_examples, "batch_size": config.batch_size}
-    total = config_lib.steps(config.total, key="total", **shared)
-    if total < 1:
-        raise InputError("config.total", config.total, "train for at least one step")
-    lengths = {"total_steps": total}
-    for name, section in (
-        ("eval", config.every),
-        ("checkpoint", config.every),
-        ("log", config.every),
-        ("warmup", config.optim),
-    ):
-        prefix = "every" if section is config.every else "optim"
-        lengths[f"{name}_steps"] = config_lib.steps(
-            section[name], key=f"{prefix}.{name}", total_steps=total, **shared
+    def steps(key: str, duration: str, total: int | None = None) -> int:
+        found = config_lib.steps(
+            duration,
+            key=key,
+            train_examples=train_examples,
+            batch_size=config.batch_size,
+            total_steps=total,
         )
-    for name in ("eval", "checkpoint", "log"):
-        if not lengths[f"{name}_steps"]:
+        if not found and key != "optim.warmup":
             raise InputError(
-                f"config.every.{name}",
-                f"is {config.every[name]!r}",
-                "give at least one step, or 'percent' of the training",
+                f"config.{key}", f"is {duration!r}", "give at least one step"
             )
-    return lengths
+        return found
+
+    total = steps("total", config.total)
+    return {
+        "total_steps": total,
+        "warmup_steps": steps("optim.warmup", config.optim.warmup, total),
+        "eval_steps": steps("every.eval", config.every.eval, total),
+        "checkpoint_steps": steps("every.checkpoint", config.every.checkpoint, total),
+        "log_steps": steps("every.log", config.every.log, total),
+    }
 
 
 def _abstract_batch(config: ConfigDict, task: Task, image_dtype):

@@ -32,28 +32,32 @@ def write_text(path: pathlib.Path, text: str) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def read_json(path: pathlib.Path, *, missing: str) -> dict[str, Any]:
+def read_json(
+    path: pathlib.Path,
+    *,
+    missing: str,
+    damaged: str = "restore it, or start a new workdir",
+) -> dict[str, Any]:
     """A JSON object of ours.
 
     Args:
       path: of the file.
-      missing: what to do where it does not exist.
+      missing, damaged: what to do where it does not exist, or is no JSON object.
 
     Raises:
-      InputError: it is not there, or no JSON object.
+      InputError: it is not there, or cannot be read.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(path, "there is no such file", missing) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            path, f"is damaged: no JSON ({error})", "restore it, or start a new workdir"
-        ) from None
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {error.strerror}", damaged) from None
+    except ValueError as error:  # no JSON, or no text at all
+        raise InputError(path, f"is no JSON ({error})", damaged) from None
     if not isinstance(content, dict):
-        raise InputError(
-            path, "is damaged: no JSON object", "restore it, or start a new workdir"
-        )
+        found = type(content).__name__
+        raise InputError(path, f"holds a {found}, not an object", damaged)
     return content
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 from typing import Any, NamedTuple
 
+from cxr_jax import config as config_lib
+from cxr_jax import files
 from tfds_builders.common.errors import InputError
 
+_REWRITE = "run the same sweep again: it writes it"
 _RERUN = "delete the folder of this run and run the sweep again"
 # Where the data lie says nothing about what they are.
 _IGNORED = "data.data_dir"
@@ -72,9 +74,13 @@ def check_alike(folder: pathlib.Path, runs: list[Finished]) -> None:
 
 
 def _read(path: pathlib.Path) -> Finished:
-    overrides = _load(path / "overrides.json", "run the same sweep again: it writes it")
-    config = _leaves(_load(path / "config.json", _RERUN))
-    content = _load(path / "results.json", _RERUN)
+    overrides = files.read_json(
+        path / "overrides.json", missing=_REWRITE, damaged=_REWRITE
+    )
+    config = config_lib.leaves(
+        files.read_json(path / "config.json", missing=_RERUN, damaged=_RERUN)
+    )
+    content = files.read_json(path / "results.json", missing=_RERUN, damaged=_RERUN)
     metrics = content.get("metrics")
     if not isinstance(metrics, dict) or not all(map(_is_estimate, metrics.values())):
         raise InputError(
@@ -95,27 +101,3 @@ def _is_estimate(value: Any) -> bool:
         isinstance(value.get(name, ""), int | float | None)
         for name in ("value", "lo", "hi", "n")
     )
-
-
-def _load(path: pathlib.Path, do: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(path, "there is no such file", do) from None
-    except OSError as error:
-        raise InputError(path, f"cannot be read: {error.strerror}", do) from None
-    except ValueError as error:  # no JSON, or no text at all
-        raise InputError(path, f"is no JSON ({error})", do) from None
-    if not isinstance(content, dict):
-        raise InputError(path, f"holds a {type(content).__name__}, not an object", do)
-    return content
-
-
-def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves = {}
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            leaves.update(_leaves(value, f"{prefix}{key}."))
-        else:
-            leaves[prefix + key] = value
-    return leaves
