@@ -7,9 +7,9 @@ Arguments: `phantom` (600 synthetic pictures instead of the release, needs no da
     python -m tfds_builders.build brixia --manual_dir=BrixIA
     python -m cxr_jax.main --config=configs/brixia.py --workdir=runs/brixia
 
-Expected on the release: not measured here; the release is gated. The reference is
-zone MAE 0.47 (BS-Net, Signoroni et al. 2021, on their own test set). Time: about
-1 s per image and 60 epochs on 2 cores, so use a GPU for the 4,695 images.
+Expected on the release: not measured here; it is gated. The reference is zone MAE 0.47
+(BS-Net, Signoroni et al. 2021, on their own test set). Time: 2 cores train about 15
+images/s at size=128 and 4 at 256, so use a GPU for the 4,695 images.
 """
 
 from configs import common

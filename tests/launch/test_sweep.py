@@ -171,8 +171,11 @@ def test_a_signal_to_the_sweep_reaches_the_run_once(
     slow = tmp_path / "slow.py"
     slow.write_text(SLOW)
     program = (
-        "import pathlib, sys\n"
+        "import pathlib, signal, sys\n"
         "from launch import sweep\n"
+        # Started in the background, a test run may have inherited 'ignore'.
+        "for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):\n"
+        "    signal.signal(n, signal.SIG_DFL)\n"
         "former = sweep.command_of\n"
         "sweep.command_of = lambda *a: "
         f"[sys.executable, '-S', {str(slow)!r}, *former(*a)[3:]]\n"
