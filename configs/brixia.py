@@ -9,7 +9,7 @@ Arguments: `phantom` (600 synthetic pictures instead of the release, needs no da
 
 Expected on the release: not measured here; it is gated. The reference is zone MAE 0.47
 (BS-Net, Signoroni et al. 2021, on their own test set). Time: 2 cores train about 15
-images/s at size=128 and 4 at 256, so use a GPU for the 4,695 images.
+images/s at size=128 and 5 at 256, so use a GPU for the 4,695 images.
 """
 
 from configs import common
