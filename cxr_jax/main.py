@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
         )
     config = _config()
     # The libraries' own reports are for their developers; ours go to the terminal.
-    logging.set_verbosity(logging.WARNING)
+    logging.set_verbosity(logging.ERROR)
     import jax  # here, so that --help and a mistyped flag answer at once
 
     from cxr_jax import evaluate, train
