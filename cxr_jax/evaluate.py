@@ -49,8 +49,8 @@ def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> 
             "leave --config away: the run's own is read from its workdir",
         )
     best = checkpoint.read_best(workdir / "checkpoints")
-    builder, split = open_split(config, workdir, eval_on)
-    shared = patients_seen_in_training(config, workdir, builder, split)
+    builder, split, name = open_split(config, workdir, eval_on)
+    shared = patients_seen_in_training(config, workdir, split)
     # No shape depends on the length of the training, nor on class weights.
     exp = experiment.build(
         config, train_examples=split.size, image_dtype=roles.image_dtype(split)
@@ -67,7 +67,6 @@ def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> 
         mesh=exp.mesh,
         resamples=config.resamples,
     )
-    name = file_name(config, builder, split)
     predictions = workdir / "predictions" / f"{name}.csv"
     evaluators.save_predictions(predictions, evaluation, exp.task)
     content = {
@@ -93,57 +92,63 @@ def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> 
 
 
 def open_split(config: ConfigDict, workdir: pathlib.Path, eval_on: str):
-    """-> (builder, split) of `dataset[/config][:split]`.
+    """-> (builder, split, file name) of `dataset[/config][:split]`.
 
-    The dataset of the training is read with the training's fold: its test split is
-    the one that the run did not see.
+    Train, val and test of the run's own dataset are those of the run: its fold and
+    its `config.data` say which they are.
     """
     data = config.data
-    name, _, split = eval_on.partition(":")
-    split = split or "test"
-    name = name if name not in ("", data.dataset.split("/")[0]) else data.dataset
-    own = name.split("/")[0] == data.dataset.split("/")[0]
+    name, _, asked = eval_on.partition(":")
+    asked = asked or "test"
+    if name in ("", data.dataset.split("/")[0]):
+        name = data.dataset
+    own = is_own(config, name)
     builder = source.open_builder(
         name, roles.data_dir(data, workdir) if own else data.data_dir
     )
-    if own and data.fold >= 0 and split in roles.ROLES:
-        return builder, roles.roles(builder, data)[split]
-    return builder, source.load(builder, split)
+    same_roles = name == data.dataset or (own and data.fold >= 0)
+    if same_roles and asked in roles.ROLES:
+        split = roles.roles(builder, data)[asked]
+    else:
+        split = source.load(builder, asked)
+    return builder, split, file_name(name, asked)
+
+
+def is_own(config: ConfigDict, name: str) -> bool:
+    """It is the dataset of the training, in whatever config of the builder."""
+    return name.split("/")[0] == config.data.dataset.split("/")[0]
 
 
 def patients_seen_in_training(
-    config: ConfigDict, workdir: pathlib.Path, builder, split: source.Split
+    config: ConfigDict, workdir: pathlib.Path, split: source.Split
 ) -> dict[str, int]:
-    """Patients of the split that the run was trained or selected on, and a warning.
+    """Patients of the split that the run was trained or selected on, with a warning.
 
     Only within one dataset: the names of patients mean nothing across datasets.
     """
-    if builder.name != config.data.dataset.split("/")[0]:
+    if not is_own(config, split.dataset):
         return {}
     trained = source.open_builder(
         config.data.dataset, roles.data_dir(config.data, workdir)
     )
-    parts = roles.roles(trained, config.data)
-    shared = {
-        f"{role}-{split.split}": source.shared_patients(parts[role], split)
-        for role in ("train", "val")
-        if role != split.split
-    }
-    for pair, number in shared.items():
-        if number:
-            say(f"WARNING: {number} {split.unit} are in both of {pair}")
-    if split.split in ("train", "val"):
-        say(f"WARNING: the run was trained or selected on {split.split}")
+    parts, shared = roles.roles(trained, config.data), {}
+    for role, use in (("train", "trained"), ("val", "selected")):
+        patients = source.shared_patients(parts[role], split)
+        images = source.shared_images(parts[role], split)
+        shared[f"{role}-{split.split}"] = patients
+        if patients:
+            say(
+                f"WARNING: the run was {use} on {patients} of these {split.unit} "
+                f"({images} of the {split.size} images)"
+            )
     return shared
 
 
-def file_name(config: ConfigDict, builder, split: source.Split) -> str:
-    """'covidgr-test'; with the config in it for the dataset of the training.
+def file_name(name: str, split: str) -> str:
+    """('brixia/256', 'train[:50%]') -> 'brixia_256-train_50pct'.
 
-    So an evaluation never overwrites the predictions that the run itself wrote.
+    The dataset of the training always has its config in the name, so an evaluation
+    never overwrites the predictions that the run itself wrote.
     """
-    own = builder.name == config.data.dataset.split("/")[0]
-    settings = builder.builder_config
-    parts = [builder.name, settings.name] if own and settings else [builder.name]
-    text = "_".join(parts) + "-" + split.split
+    text = f"{name.replace('/', '_')}-{split}".replace("%", "pct").replace("[:", "[")
     return "".join(c if c.isalnum() or c in "+-_" else "_" for c in text).strip("_")

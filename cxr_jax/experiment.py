@@ -144,7 +144,8 @@ def make_model(config: ConfigDict, num_outputs: int):
         raise InputError(
             f"config.model.{unknown[0]}",
             f"{config.name} has no such setting",
-            f"it has: {', '.join(known) or 'none'}",
+            f"it has: {', '.join(known) or 'none'}; begin with a config of that model "
+            "(configs/reproductions/ has s3_cnn and s4_cnn), or take the key out",
         )
     return constructor(
         num_outputs=num_outputs, dtype=jnp.dtype(config.dtype), **settings

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 
 from cxr_jax import files
+from cxr_jax.workdir import has_begun
 from tfds_builders.common.errors import InputError
 
 PACKAGES = (
@@ -39,8 +40,7 @@ def save(path: pathlib.Path, dataset: dict[str, Any]) -> None:
       InputError: the run has begun on other data.
     """
     now = collect(dataset)
-    begun = path.exists() and list(path.parent.glob("checkpoints/[0-9]*"))
-    if not begun:
+    if not path.exists() or not has_begun(path.parent):
         files.write_text(path, json.dumps(now, indent=2) + "\n")
         return
     first = files.read_json(path, missing="start a new workdir")

@@ -20,7 +20,7 @@ from cxr_jax import (
 )
 from cxr_jax.data import pipeline, roles, source
 from cxr_jax.final import finish
-from cxr_jax.signals import StopRequest
+from cxr_jax.signals import StopRequest, listening
 from cxr_jax.workdir import claimed, keep_config
 from cxr_jax.writer import Writer, say
 
@@ -33,7 +33,8 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
       workdir: of this run; docs/runs.md says what it holds afterwards.
 
     Returns:
-      The exit code: 0 when finished or after SIGTERM, 130 after Ctrl-C.
+      The exit code: 0 when finished, or saved after SIGTERM; 130 after Ctrl-C. The
+      final evaluation may be killed: the same command repeats it.
     """
     with claimed(workdir, config):
         if (workdir / "results.json").exists():
@@ -49,8 +50,8 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
         announce(exp, splits)
         provenance.save(workdir / "provenance.json", splits.description)
         keep_config(workdir, config)
-        stop = StopRequest()
-        memory = fit(exp, splits, workdir, stop)
+        with listening() as stop:
+            memory = fit(exp, splits, workdir, stop)
         if stop.signal is not None:
             return stop.exit_code
         finish(exp, splits, workdir, memory["best"])

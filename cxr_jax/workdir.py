@@ -42,10 +42,16 @@ def keep_config(workdir: pathlib.Path, config: ConfigDict) -> None:
     files.write_text(workdir / "config.json", config_lib.to_json(config))
 
 
+def has_begun(workdir: pathlib.Path) -> bool:
+    """There is something in it that belongs to a config and to data."""
+    kept = list(workdir.glob("checkpoints/[0-9]*"))
+    return bool(kept) or (workdir / "results.json").exists()
+
+
 def _check_config(workdir: pathlib.Path, config: ConfigDict) -> None:
     path = workdir / "config.json"
     # Before the first checkpoint nothing would be mixed: the folder may be taken over.
-    if not path.exists() or not list(workdir.glob("checkpoints/[0-9]*")):
+    if not path.exists() or not has_begun(workdir):
         return
     changes = config_lib.diff(config_lib.from_json(path), config)
     if changes:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import pathlib
+import sys
 import time
 from typing import Any
 
@@ -111,8 +113,11 @@ class Writer:
 
 
 def say(text: str) -> None:
-    """A line for the person who waits."""
-    print(text, flush=True)
+    """A line for the person who waits; nobody reading it is no reason to fail."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # Ctrl-C in a shell ends `| tee` before it ends us
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def duration(seconds: float) -> str:

@@ -42,13 +42,6 @@ PHANTOM_KINDS = {
     "covid_radiography": "radiography",
 }
 
-# What `python -m tfds_builders.common.phantom` calls the drawn release of each.
-PHANTOM_KINDS = {
-    "brixia": "brixia",
-    "covidgr": "covidgr",
-    "covid_radiography": "radiography",
-}
-
 # Full, over quota, larger than the file system's files may be, not ours to write.
 _DISK_ERRORS = (
     errno.ENOSPC,

@@ -117,9 +117,11 @@ def describe(builder) -> dict[str, Any]:
 
 
 def fingerprint(split: Split) -> dict[str, Any]:
-    """Size and hash of a split's images and their patients, whatever their order."""
-    pairs = zip(split.table["example_id"], split.table["patient_id"], strict=True)
-    digest = hashlib.sha256("\n".join(sorted("\t".join(p) for p in pairs)).encode())
+    """Size of a split, and a hash of all its columns but the pixels, in any order."""
+    names = sorted(split.table)
+    columns = (np.asarray(split.table[name]).tolist() for name in names)
+    rows = sorted(repr(row) for row in zip(*columns, strict=True))
+    digest = hashlib.sha256("\n".join([repr(names), *rows]).encode())
     return {
         "images": split.size,
         split.unit: len(set(split.table["patient_id"])),
@@ -241,6 +243,11 @@ def take(split: Split, rows: np.ndarray, name: str) -> Split:
 def shared_patients(one: Split, other: Split) -> int:
     """Number of patients with images in both splits; 0 is what it should be."""
     return len(set(one.table["patient_id"]) & set(other.table["patient_id"]))
+
+
+def shared_images(one: Split, other: Split) -> int:
+    """Number of images in both splits."""
+    return len(set(one.table["example_id"]) & set(other.table["example_id"]))
 
 
 def _read_table(source) -> dict[str, Any]:

@@ -133,6 +133,16 @@ def test_settings_that_cannot_work_are_named():
             source.check_data_config(ConfigDict(good | changes))
 
 
+def test_the_fingerprint_knows_labels_and_not_the_order(builder):
+    split = source.load(builder, "test")
+    other = source.take(split, np.arange(split.size)[::-1], "test")
+    assert source.fingerprint(other) == source.fingerprint(split)
+    changed = split.table | {"scores": 3 - split.table["scores"]}
+    assert source.fingerprint(split._replace(table=changed)) != source.fingerprint(
+        split
+    )
+
+
 def test_synthetic_data_are_known_as_such(builder):
     assert source.describe(builder)["synthetic"] is True
     assert source.load(builder, "test").synthetic

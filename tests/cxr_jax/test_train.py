@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,11 +104,40 @@ def test_eval_of_the_same_split_gives_the_same_numbers(finished, capsys):
 def test_eval_on_the_training_split_says_so(finished, capsys):
     assert evaluate.evaluate(None, finished, "brixia/256:train[:50%]") == 0
     shown = capsys.readouterr().out
-    assert "patients are in both of train-train[:50%]" in shown
-    written = json.loads(
-        (finished / "evaluations/brixia_256-train__50.json").read_text()
-    )
+    assert "WARNING: the run was trained on" in shown
+    path = finished / "evaluations/brixia_256-train_50pct.json"
+    written = json.loads(path.read_text())
     assert written["shared_patients"]["train-train[:50%]"] > 0
+
+
+def test_eval_on_val_says_that_it_was_selected_on(finished, capsys):
+    assert evaluate.evaluate(None, finished, ":val") == 0
+    assert "WARNING: the run was selected on" in capsys.readouterr().out
+
+
+def test_a_finished_run_without_its_checkpoints_still_has_its_config(
+    finished, tiny_config
+):
+    shutil.rmtree(finished / "checkpoints")
+    with tiny_config.unlocked():
+        tiny_config.optim.lr = 0.5
+    with pytest.raises(InputError, match="another config"):
+        train.train(tiny_config, finished)
+
+
+def test_a_reader_that_is_gone_does_not_cost_the_run(
+    long_config, tmp_path, environment
+):
+    process = subprocess.Popen(
+        command(long_config, tmp_path / "run"), env=environment, stdout=subprocess.PIPE
+    )
+    (tmp_path / "run").mkdir(exist_ok=True)
+    (tmp_path / "run/metrics.jsonl").touch()
+    wait_for(tmp_path / "run", 7, process)
+    process.stdout.close()  # as Ctrl-C does to `| tee log`
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert list((tmp_path / "run/checkpoints").glob("[0-9]*"))
 
 
 def test_eval_leaves_a_checkpoint_in_the_making_alone(finished):
