@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pathlib
 
-import jax
 from ml_collections import ConfigDict
 
 from cxr_jax import (
@@ -13,10 +12,8 @@ from cxr_jax import (
     experiment,
     provenance,
     results,
-    sharding,
 )
 from cxr_jax import config as config_lib
-from cxr_jax import state as state_lib
 from cxr_jax.data import roles, source
 from cxr_jax.writer import say
 from tfds_builders.common.errors import InputError
@@ -58,13 +55,11 @@ def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> 
     store = checkpoint.open_store(workdir / "checkpoints", read_only=True)
     state, _ = checkpoint.restore(store, exp.abstract_state, best["step"])
     evaluation = evaluators.evaluate(
-        jax.jit(exp.eval_step, out_shardings=sharding.replicated(exp.mesh)),
-        state_lib.evaluation_variables(state),
+        exp,
+        evaluators.compile_step(exp),
+        state,
         split,
-        exp.task,
         best["decision"],
-        config=config,
-        mesh=exp.mesh,
         resamples=config.resamples,
     )
     predictions = workdir / "predictions" / f"{name}.csv"

@@ -7,12 +7,15 @@ import io
 import pathlib
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from cxr_jax import files, sharding
 from cxr_jax.data import pipeline
 from cxr_jax.data.source import Examples, Split
+from cxr_jax.experiment import Experiment
 from cxr_jax.metrics import Estimate
+from cxr_jax.state import TrainState, evaluation_variables
 from cxr_jax.tasks import Task
 
 
@@ -34,35 +37,31 @@ class Evaluation(NamedTuple):
     metrics: dict[str, Estimate]
 
 
+def compile_step(exp: Experiment):
+    """The eval step, jitted: (variables, batch) -> {name: [B, ...]} on all devices."""
+    return jax.jit(exp.eval_step, out_shardings=sharding.replicated(exp.mesh))
+
+
 def predict(
-    eval_step,
-    variables,
-    split: Split,
-    task: Task,
-    *,
-    config,
-    mesh,
+    exp: Experiment, eval_step, state: TrainState, split: Split
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """-> (targets, predictions) of the whole split, in its order.
 
     Args:
-      eval_step: jitted, (variables, batch) -> {name: [B, ...]}.
-      variables: of the model.
+      exp: names the targets, the batch size and the devices.
+      eval_step: of `compile_step`.
+      state: whose variables for evaluation are used.
       split: what to run over.
-      task: names the targets.
-      config: of the run: `data.size`, `data.square`, `batch_size`.
-      mesh: of the devices.
     """
-    targets = task.targets(split)
+    config, targets = exp.config, exp.task.targets(split)
+    variables = evaluation_variables(state)
     examples = Examples(
         split, targets, size=config.data.size, square=config.data.square
     )
     indices, outputs = [], []
     for batch in pipeline.eval_batches(examples, batch_size=config.batch_size):
-        index = batch.pop("index")
-        output = eval_step(variables, sharding.put(batch, mesh))
-        indices.append(index)
-        outputs.append(output)
+        indices.append(batch.pop("index"))
+        outputs.append(eval_step(variables, sharding.put(batch, exp.mesh)))
     index = np.concatenate(indices)
     real = index >= 0
     if not np.array_equal(index[real], np.arange(split.size)):
@@ -77,30 +76,27 @@ def predict(
 
 
 def evaluate(
+    exp: Experiment,
     eval_step,
-    variables,
+    state: TrainState,
     split: Split,
-    task: Task,
     decision: dict[str, Any] | None,
     *,
-    config,
-    mesh,
     resamples: int,
 ) -> Evaluation:
     """Predictions and metrics of a split.
 
     Args:
+      exp, eval_step, state, split: see `predict`.
       decision: what was settled on the training data, such as thresholds; None to
         settle it here, which only the split used for selection may do.
       resamples: of the bootstrap; 0 for point estimates only.
     """
-    targets, predictions = predict(
-        eval_step, variables, split, task, config=config, mesh=mesh
-    )
+    targets, predictions = predict(exp, eval_step, state, split)
     if decision is None:
-        decision = task.decide(targets, predictions)
-    metrics = task.metrics(
-        split, targets, predictions, decision, resamples=resamples, seed=config.seed
+        decision = exp.task.decide(targets, predictions)
+    metrics = exp.task.metrics(
+        split, targets, predictions, decision, resamples=resamples, seed=exp.config.seed
     )
     return Evaluation(split, targets, predictions, decision, metrics)
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
-import jax
-
-from cxr_jax import checkpoint, evaluators, results, sharding, trees
-from cxr_jax import state as state_lib
+from cxr_jax import checkpoint, evaluators, results, trees
 from cxr_jax.data import roles
 from cxr_jax.experiment import Experiment
 from cxr_jax.writer import say
@@ -27,17 +24,15 @@ def finish(
     """
     store = checkpoint.open_store(workdir / "checkpoints")
     state, _ = checkpoint.restore(store, exp.abstract_state, best["step"])
-    eval_step = jax.jit(exp.eval_step, out_shardings=sharding.replicated(exp.mesh))
+    eval_step = evaluators.compile_step(exp)
     evaluations = {}
     for role in ("val", "test"):
         evaluations[role] = evaluators.evaluate(
+            exp,
             eval_step,
-            state_lib.evaluation_variables(state),
+            state,
             getattr(splits, role),
-            exp.task,
             best["decision"],
-            config=exp.config,
-            mesh=exp.mesh,
             resamples=exp.config.resamples,
         )
         name = f"{evaluations[role].split.dataset}-{role}"

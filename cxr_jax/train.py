@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from cxr_jax import (
     checkpoint,
+    evaluators,
     experiment,
     provenance,
     results,
@@ -68,7 +69,7 @@ def fit(
     config = exp.config
     everywhere = sharding.replicated(exp.mesh)
     train_step = jax.jit(exp.train_step, donate_argnums=0, out_shardings=everywhere)
-    eval_step = jax.jit(exp.eval_step, out_shardings=everywhere)
+    eval_step = evaluators.compile_step(exp)
     targets = exp.task.targets(splits.train)
     store = checkpoint.open_store(workdir / "checkpoints")
     restored = checkpoint.restore(store, exp.abstract_state)

@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from cxr_jax import evaluators, plateau, sharding, tasks
-from cxr_jax import state as state_lib
 from cxr_jax.data.source import Split
 from cxr_jax.experiment import Experiment
 from cxr_jax.metrics import Estimate
@@ -101,16 +100,7 @@ def _name(exp: Experiment) -> str:
 
 
 def _evaluate(exp, eval_step, state, val) -> evaluators.Evaluation:
-    return evaluators.evaluate(
-        eval_step,
-        state_lib.evaluation_variables(state),
-        val,
-        exp.task,
-        None,
-        config=exp.config,
-        mesh=exp.mesh,
-        resamples=0,
-    )
+    return evaluators.evaluate(exp, eval_step, state, val, None, resamples=0)
 
 
 def selected(metrics: dict[str, Estimate], name: str) -> float:

@@ -1,11 +1,9 @@
 import csv
 
-import jax
 import numpy as np
 import pytest
 
 from cxr_jax import evaluators, experiment
-from cxr_jax import state as state_lib
 from cxr_jax.data import source
 
 
@@ -14,21 +12,12 @@ def evaluated(tiny_config):
     exp = experiment.build(tiny_config, train_examples=40)
     builder = source.open_builder("brixia/256", tiny_config.data.data_dir)
     split = source.load(builder, "test")
-    variables = jax.tree.map(np.asarray, state_lib.evaluation_variables(exp.init()))
+    eval_step, state = evaluators.compile_step(exp), exp.init()
 
     def run(batch_size=8):
         with tiny_config.unlocked():
             tiny_config.batch_size = batch_size
-        return evaluators.evaluate(
-            jax.jit(exp.eval_step),
-            variables,
-            split,
-            exp.task,
-            None,
-            config=tiny_config,
-            mesh=exp.mesh,
-            resamples=20,
-        )
+        return evaluators.evaluate(exp, eval_step, state, split, None, resamples=20)
 
     return exp, run
 
