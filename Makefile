@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) with $$($(PYTHON) --version); this takes a minute or two."
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[dev,dicom]'
+	  --constraint constraints.txt --editable '.[dev,dicom,beam]'
 	@touch $(READY)
 
 quickstart: $(READY)

@@ -1,0 +1,165 @@
+"""Compressed grey frames: what a codestream says of itself, and its pixels.
+
+A codestream names its own format, size and depth, so it is decoded as what it is,
+also where the transfer syntax is missing or wrong. One library decodes them all
+(imagecodecs: libjpeg-turbo, CharLS, OpenJPEG).
+"""
+
+import struct
+from typing import NamedTuple
+
+import numpy as np
+
+from tfds_builders.common.errors import InputError
+
+AGAIN = "Copy the file from its source again."
+_END = b"\xff\xd9"  # of JPEG, JPEG-LS and JPEG 2000 alike
+_J2K = b"\xff\x4f\xff\x51"  # SOC and SIZ
+_JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"  # a JPEG 2000 file around its codestream
+_SOF = {  # ITU-T T.81, table B.1; T.87, C.1.1
+    0xC0: "JPEG",
+    0xC1: "JPEG",
+    0xC3: "JPEG Lossless",
+    0xF7: "JPEG-LS",
+}
+_HOLE = bytes(4096)  # what a copy leaves where a block of the disk was not written
+_TAIL = 8  # bytes of a JPEG that are replaced to see whether they were used
+
+
+class Codestream(NamedTuple):
+    """What the header of a compressed frame says."""
+
+    kind: str  # JPEG, JPEG Lossless, JPEG-LS or JPEG 2000
+    rows: int
+    columns: int
+    components: int
+    bits: int
+    signed: bool
+
+
+def read_codestream(path, frame: bytes) -> Codestream:
+    """The header of a frame. Errors: InputError where it is of no format read here."""
+    if frame.startswith(b"\xff\xd8"):
+        stream = _jpeg_header(frame)
+    elif frame.startswith((_J2K, _JP2)):
+        stream = _jpeg2000_header(frame)
+    else:
+        stream = None
+    if stream is None:
+        raise InputError(
+            path,
+            f"compressed pixel data of an unknown format (it begins with "
+            f"{frame[:4].hex(' ')})",
+            "JPEG (baseline, extended, lossless), JPEG-LS, JPEG 2000 and RLE are read: "
+            "export the file uncompressed (dcmtk: dcmdjpeg; gdcmconv --raw).",
+        )
+    return stream
+
+
+def decode(path, frame: bytes, stream: Codestream) -> np.ndarray:
+    """Samples [rows, columns], 8 or 16 bits wide, signed where the codestream is.
+
+    Errors: InputError where the frame is cut or damaged as far as that shows, or
+    imagecodecs is not installed.
+    """
+    try:
+        import imagecodecs  # an extra: only compressed files need it
+    except ImportError:
+        raise InputError(
+            path,
+            f"compressed as {stream.kind}, and no decoder for it is installed",
+            "pip install 'cxr_jax[dicom]', or export the file uncompressed (dcmtk: "
+            "dcmdjpeg; gdcmconv --raw).",
+        ) from None
+    if not frame.rstrip(b"\0").endswith(_END):
+        raise InputError(path, f"a truncated {stream.kind} frame (no end)", AGAIN)
+    decoder = {
+        "JPEG": imagecodecs.jpeg8_decode,
+        "JPEG Lossless": imagecodecs.jpeg8_decode,
+        "JPEG-LS": imagecodecs.jpegls_decode,
+        "JPEG 2000": imagecodecs.jpeg2k_decode,
+    }[stream.kind]
+    if stream.kind == "JPEG 2000" and _HOLE in frame:
+        # Its coder writes no such run, and OpenJPEG takes it for faint detail.
+        raise InputError(path, "a damaged JPEG 2000 frame (a hole of zeros)", AGAIN)
+    try:
+        pixels = decoder(frame)
+    except Exception as error:  # each decoder has its own
+        raise InputError(
+            path, f"a damaged {stream.kind} frame ({error})", AGAIN
+        ) from error
+    if pixels.shape != (stream.rows, stream.columns):
+        found = " x ".join(map(str, pixels.shape))
+        raise InputError(path, f"a damaged {stream.kind} frame ({found})", AGAIN)
+    if decoder is imagecodecs.jpeg8_decode and not _uses_all(
+        decoder, frame, stream, pixels
+    ):
+        raise InputError(
+            path,
+            f"a damaged {stream.kind} frame: its data ends before or after the picture",
+            AGAIN,
+        )
+    return pixels
+
+
+def _jpeg_header(frame: bytes) -> Codestream | None:
+    """The frame header of JPEG or JPEG-LS (ITU-T T.81, B.2.2)."""
+    for marker, at in _segments(frame):
+        if marker in _SOF and at + 10 <= len(frame):
+            bits, rows, columns, components = struct.unpack_from(">BHHB", frame, at + 4)
+            return Codestream(_SOF[marker], rows, columns, components, bits, False)
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return None  # progressive, hierarchical or arithmetic
+    return None
+
+
+def _segments(frame: bytes):
+    """(marker, where it is) of each segment of a JPEG, up to its first scan."""
+    at = 2
+    while at + 4 <= len(frame) and frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        yield marker, at
+        if marker == 0xDA:
+            return
+        at += 2 + struct.unpack_from(">H", frame, at + 2)[0]
+
+
+def _jpeg2000_header(frame: bytes) -> Codestream | None:
+    """The SIZ segment (ITU-T T.800, A.5.1)."""
+    at = frame.find(_J2K)
+    if at < 0 or at + 43 > len(frame):
+        return None
+    width, height, left, top = struct.unpack_from(">4I", frame, at + 8)
+    components, depth = struct.unpack_from(">HB", frame, at + 40)
+    bits, signed = (depth & 0x7F) + 1, bool(depth & 0x80)
+    return Codestream("JPEG 2000", height - top, width - left, components, bits, signed)
+
+
+def _uses_all(decoder, frame: bytes, stream: Codestream, pixels: np.ndarray) -> bool:
+    """Whether the picture is made of the frame's data up to its end, no less, no more.
+
+    libjpeg fills up a picture whose data ends early, and skips data that is left
+    over, both in silence. So the last bytes are replaced and decoded again: the end
+    of the picture has to change, and nothing before it.
+    """
+    end = frame.rindex(_END)
+    *_, (_, scan) = _segments(frame)
+    data = scan + 2 + struct.unpack_from(">H", frame, scan + 2)[0]
+    cut = max(end - _TAIL, data)
+    while cut > data and frame[cut - 1] == 0xFF:  # keep marker and stuffing whole
+        cut -= 1
+    # Other bits everywhere, and no marker (0xFF) among them.
+    tail = bytes(b ^ 0xAA if b != 0x55 else 0x2A for b in frame[cut:end])
+    other = decoder(frame[:cut] + tail + tail + _END)
+    # A sample takes at least one bit, a block of 8 x 8 at least two.
+    bits, side = (8, 1) if stream.kind == "JPEG Lossless" else (4, 8)
+    units = bits * len(tail)
+    per_row = -(-stream.columns // side)
+    first = (-(-stream.rows // side) - -(-units // per_row) - 1) * side
+    first = max(first, 0)
+    return np.array_equal(pixels[:first], other[:first]) and not np.array_equal(
+        pixels[first:], other[first:]
+    )
