@@ -23,6 +23,7 @@ def get_config(size: int = 256) -> ConfigDict:
     config.data.fold = -1  # 0..4: cross-validation by patient, that fold as test
     config.data.size = 512  # side of the square that goes to the device
     config.data.square = "stretch"  # or 'pad'
+    config.data.cache = "none"  # or 'memory': decode train and val once, and keep them
     config.data.phantom = 0  # write and use so many synthetic pictures instead
 
     config.task = ConfigDict()
@@ -74,6 +75,10 @@ def get_config(size: int = 256) -> ConfigDict:
 
     config.select = ""  # metric on val that picks the checkpoint; empty: the task's
     config.resamples = 1000
+
+    config.audit = ConfigDict()
+    config.audit.against = ()  # external test sets, as in --eval_on: ('covidgr',)
+    config.audit.allow = ()  # leaks that are known, by name: docs/audit.md
     return config
 
 

@@ -19,7 +19,7 @@ from cxr_jax import (
     trees,
     validation,
 )
-from cxr_jax.data import pipeline, roles, source
+from cxr_jax.data import cache, pipeline, roles, source
 from cxr_jax.final import finish
 from cxr_jax.signals import StopRequest, listening
 from cxr_jax.workdir import claimed, keep_config
@@ -49,6 +49,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
             image_dtype=roles.image_dtype(splits.train),
         )
         announce(exp, splits)
+        splits = cache.hold(splits, config.data)
         provenance.save(workdir / "provenance.json", splits.description)
         keep_config(workdir, config)
         with listening() as stop:

@@ -13,34 +13,21 @@ import importlib
 import io
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow_datasets as tfds
 from absl import flags, logging
 from google.protobuf import json_format
-from tqdm import tqdm
 
-from tfds_builders.common import command
+from tfds_builders import DATASETS
+from tfds_builders.common import beam, command
+from tfds_builders.common.builder import Options, patients_digest
+from tfds_builders.common.dicom import POLARITIES
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.patients import TABLE as PATIENTS
 from tfds_builders.common.release import is_synthetic
 from tfds_builders.common.stored import damage
 from tfds_builders.common.summary import summary
-
-DATASETS = {
-    "brixia": "tfds_builders.brixia.brixia_dataset_builder",
-    "covidgr": "tfds_builders.covidgr.covidgr_dataset_builder",
-    "covid_radiography": (
-        "tfds_builders.covid_radiography.covid_radiography_dataset_builder"
-    ),
-}
-
-# The phantom release that imitates each dataset's.
-PHANTOM_KINDS = {
-    "brixia": "brixia",
-    "covidgr": "covidgr",
-    "covid_radiography": "radiography",
-}
 
 # Full, over quota, larger than the file system's files may be, not ours to write.
 _DISK_ERRORS = (
@@ -63,7 +50,8 @@ def make_builder(name: str, data_dir: str | Path | None = None):
         raise InputError(
             name, "there is no such dataset", f"There are: {', '.join(DATASETS)}."
         )
-    builder_class = importlib.import_module(DATASETS[dataset]).Builder
+    module = f"tfds_builders.{dataset}.{dataset}_dataset_builder"
+    builder_class = importlib.import_module(module).Builder
     configs = list(builder_class.builder_configs)
     if config and config not in configs:
         raise InputError(
@@ -103,6 +91,7 @@ def build(
     manual_dir: str | Path | None = None,
     data_dir: str | Path | None = None,
     quiet: bool = False,
+    options: Options = Options(),  # noqa: B008, it is immutable
 ):
     """Build 'NAME' or 'NAME/CONFIG' unless it is prepared already; returns its builder.
 
@@ -114,7 +103,7 @@ def build(
     """
     builder = make_builder(name, data_dir)
     if is_prepared(builder):
-        return _usable(builder, manual_dir)
+        return _usable(builder, manual_dir, options)
     if manual_dir is None:
         raise InputError(
             "--manual_dir",
@@ -126,15 +115,14 @@ def build(
     with _disk_errors(builder), _alone(builder, quiet):
         builder = make_builder(name, data_dir)  # another build may have made it
         if is_prepared(builder):
-            return _usable(builder, manual_dir)
+            return _usable(builder, manual_dir, options)
         _remove_leftovers(builder)
-        _prepare(builder, Path(manual_dir).expanduser().absolute(), quiet)
+        builder.options, builder.quiet = options, quiet
+        _prepare(builder, Path(manual_dir).expanduser().absolute())
     return make_builder(name, data_dir)
 
 
-def _prepare(builder, manual_dir, quiet) -> None:
-    if not quiet:
-        builder.progress = _progress
+def _prepare(builder, manual_dir) -> None:
     # Our bar knows how many images there are; TFDS's counts up to no end, and its
     # prints speak of downloads.
     tfds.disable_progress_bar()
@@ -145,7 +133,11 @@ def _prepare(builder, manual_dir, quiet) -> None:
         ):
             builder.download_and_prepare(
                 download_dir=nothing_is_downloaded,
-                download_config=tfds.download.DownloadConfig(manual_dir=manual_dir),
+                download_config=tfds.download.DownloadConfig(
+                    manual_dir=manual_dir,
+                    beam_runner=builder.options.beam_runner,
+                    beam_options=builder.options.beam_options,
+                ),
             )
     except FileExistsError:
         # A program without our lock was quicker; what it made is complete.
@@ -154,10 +146,6 @@ def _prepare(builder, manual_dir, quiet) -> None:
     finally:
         tfds.enable_progress_bar()
     _check_stored(builder)
-
-
-def _progress(items, text) -> Iterator:
-    return tqdm(items, desc=f"{text:>5}", unit=" images", mininterval=0.5)
 
 
 def _check_stored(builder) -> None:
@@ -177,25 +165,36 @@ def _damaged(folder, found: str) -> InputError:
     )
 
 
-def _usable(builder, manual_dir):
+def _usable(builder, manual_dir, options):
     """The builder of a prepared dataset that can be read, and is what was asked for.
 
     A phantom is refused in place of the release that the user names, and the reverse.
     """
     if found := damage(builder):
         raise _damaged(builder.data_path, found)
+    prepared = builder.info.metadata
     if manual_dir is not None and Path(manual_dir).expanduser().is_dir():
-        wanted = is_synthetic(builder.find_release(Path(manual_dir)))
-        prepared = builder.info.metadata["synthetic"]
-        if wanted != prepared:
+        release = builder.find_release(Path(manual_dir))
+        wanted = is_synthetic(release)
+        if wanted != prepared["synthetic"]:
             kinds = {True: "a synthetic release", False: "a real release"}
-            raise InputError(
-                builder.data_dir,
-                f"already prepared from {kinds[prepared]}, but {manual_dir} is "
-                f"{kinds[wanted]}",
-                "Name another --data_dir, or remove that folder and build again.",
-            )
+            there = f"from {kinds[not wanted]}"
+            raise _other(builder, there, f"{manual_dir} is {kinds[wanted]}")
+        if patients_digest(release) != prepared["patients_csv"]:
+            there = f"with{'' if prepared['patients_csv'] else 'out'} a {PATIENTS}"
+            raise _other(builder, there, f"that of {release} is new, another or gone")
+        if options.polarity != prepared["polarity"]:
+            there = f"with --polarity={prepared['polarity']}"
+            raise _other(builder, there, f"--polarity is {options.polarity}")
     return builder
+
+
+def _other(builder, prepared: str, wanted: str) -> InputError:
+    return InputError(
+        builder.data_dir,
+        f"already prepared {prepared}, but {wanted}",
+        "Name another --data_dir, or remove that folder and build again.",
+    )
 
 
 @contextlib.contextmanager
@@ -257,10 +256,9 @@ def _disk_errors(builder):
 
 def _steps(builder) -> str:
     steps = builder.MANUAL_DOWNLOAD_INSTRUCTIONS.strip("\n").rstrip()
-    kind = PHANTOM_KINDS[builder.name]
     return (
         f"{steps}\n  Or try it with drawn pictures:\n"
-        f"    python -m tfds_builders.common.phantom {kind} my-folder --n=100"
+        f"    python -m tfds_builders.common.phantom {builder.name} my-folder --n=100"
     )
 
 
@@ -276,13 +274,27 @@ def main(argv) -> None:
         )
     data_dir = flags.FLAGS.data_dir
     known = is_prepared(make_builder(argv[1], data_dir))
-    builder = build(argv[1], flags.FLAGS.manual_dir, data_dir)
+    builder = build(argv[1], flags.FLAGS.manual_dir, data_dir, options=_options())
     if known:
         print(
             "Already prepared, nothing was done. To build it again, remove "
             f"{builder.data_path}\n"
         )
     print(summary(builder))
+
+
+def _options() -> Options:
+    values = flags.FLAGS
+    runner, beam_options = beam.runner(values.beam_runner, values.beam_pipeline_options)
+    return Options(
+        num_workers=os.cpu_count()
+        if values.num_workers is None
+        else values.num_workers,
+        max_rejected=values.max_rejected,
+        polarity=values.polarity,
+        beam_runner=runner,
+        beam_options=beam_options,
+    )
 
 
 def run() -> None:
@@ -295,6 +307,31 @@ def run() -> None:
         "data_dir",
         None,
         "Where prepared datasets live; else TFDS_DATA_DIR, else ~/tensorflow_datasets.",
+    )
+    flags.DEFINE_integer(
+        "num_workers",
+        None,
+        "Processes that decode; one for each core if not given, 0 for none but this. "
+        "The dataset is the same.",
+        lower_bound=0,
+    )
+    flags.DEFINE_integer(
+        "max_rejected",
+        0,
+        "So many files may be unreadable: they are left out and listed in rejected.csv.",
+        lower_bound=0,
+    )
+    flags.DEFINE_enum(
+        "polarity",
+        POLARITIES[0],
+        POLARITIES,
+        "Of DICOM whose pixels contradict MONOCHROME1 or 2: obey the header or them.",
+    )
+    flags.DEFINE_string(
+        "beam_runner", None, "Of Apache Beam, as DirectRunner or DataflowRunner."
+    )
+    flags.DEFINE_string(
+        "beam_pipeline_options", "", "For Beam: NAME=VALUE,NAME=VALUE without dashes."
     )
     command.run(main, interrupted="nothing of this build was kept")
 

@@ -7,7 +7,8 @@ import shutil
 
 from ml_collections import ConfigDict
 
-from tfds_builders.build import PHANTOM_KINDS, build, is_prepared, make_builder
+from tfds_builders import DATASETS
+from tfds_builders.build import build, is_prepared, make_builder
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.phantom import write_release
 
@@ -24,11 +25,11 @@ def ensure(config: ConfigDict, workdir: pathlib.Path) -> str:
       The data_dir to read from.
     """
     name = config.dataset.split("/")[0]
-    if name not in PHANTOM_KINDS:
+    if name not in DATASETS:
         raise InputError(
             "config.data.phantom",
             f"there is no phantom of {name!r}",
-            f"there is one of: {', '.join(PHANTOM_KINDS)}",
+            f"there is one of: {', '.join(DATASETS)}",
         )
     if config.data_dir:
         raise InputError(
@@ -41,7 +42,7 @@ def ensure(config: ConfigDict, workdir: pathlib.Path) -> str:
     if not is_prepared(make_builder(config.dataset, data_dir)):
         # A release has this name only once it is whole, so one that is there is used.
         if not release.exists():
-            write_release(PHANTOM_KINDS[name], release, config.phantom)
+            write_release(name, release, config.phantom)
         build(config.dataset, release, data_dir)
     if release.exists():
         shutil.rmtree(release)

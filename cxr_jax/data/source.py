@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import pathlib
@@ -16,11 +15,13 @@ import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
 from ml_collections import ConfigDict
 
-from tfds_builders.build import PHANTOM_KINDS
+from cxr_jax.data import records
+from tfds_builders import DATASETS
 from tfds_builders.common import splits
 from tfds_builders.common.errors import InputError
 
 SQUARES = ("stretch", "pad")
+CACHES = ("none", "memory")
 
 
 class Split(NamedTuple):
@@ -29,7 +30,7 @@ class Split(NamedTuple):
     Attributes:
       dataset: 'brixia', the name without its config.
       split: 'test', as asked for.
-      read: position -> {'image': PNG bytes, ...} of one example.
+      read: position -> {'image': PNG bytes} of one example, and its other pictures.
       rows: int64 [N], the positions that belong to this split.
       table: every column but the image, each with N rows: numbers as arrays, texts as
         lists of str.
@@ -37,6 +38,7 @@ class Split(NamedTuple):
       unit: what a `patient_id` stands for: 'patients', 'images' (one per patient is
         assumed) or 'near-duplicate groups'.
       synthetic: the pictures are phantoms.
+      pixels: [N, size, size, 1], the decoded images where they are held in memory.
     """
 
     dataset: str
@@ -47,6 +49,7 @@ class Split(NamedTuple):
     label_names: dict[str, tuple[str, ...]]
     unit: str
     synthetic: bool
+    pixels: np.ndarray | None = None
 
     @property
     def size(self) -> int:
@@ -75,15 +78,15 @@ def open_builder(name: str, data_dir: str = ""):
 
 def _how_to_prepare(name: str, data_dir: str) -> str:
     dataset = name.split("/")[0]
-    if dataset not in PHANTOM_KINDS:
-        return f"there is a builder for each of: {', '.join(PHANTOM_KINDS)}"
+    if dataset not in DATASETS:
+        return f"there is a builder for each of: {', '.join(DATASETS)}"
     flag = f" --data_dir={data_dir}" if data_dir else ""
     config = dataset.removeprefix("covid_")
     return (
         f"prepare it: python -m tfds_builders.build {name} --manual_dir=DIR{flag}\n"
         f"     without the data: --config=configs/{config}.py:phantom draws synthetic "
         f"films, and\n     python -m tfds_builders.common.phantom "
-        f"{PHANTOM_KINDS[dataset]} DIR --n=200 writes a release to build from"
+        f"{dataset} DIR --n=200 writes a release to build from"
     )
 
 
@@ -149,7 +152,7 @@ def load(builder, split: str) -> Split:
     )
     try:
         source = builder.as_data_source(
-            split=split, decoders={"image": tfds.decode.SkipDecoding()}
+            split=split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
         )
         size = len(source)
     except (ValueError, KeyError, AssertionError) as error:
@@ -163,12 +166,13 @@ def load(builder, split: str) -> Split:
         raise InputError(
             builder.info.full_name, f"split {split!r} is empty", f"it has: {known}"
         )
+    layout = records.layout(builder.info.features)
     with _damage_explained(builder.data_dir):
-        table = _read_table(source)
+        table = records.table(source, layout.columns)
     return Split(
         dataset=builder.name,
         split=split,
-        read=source.__getitem__,
+        read=lambda position: records.pictures(source[position], layout.pictures),
         rows=np.arange(size),
         table=table,
         label_names={
@@ -237,7 +241,8 @@ def take(split: Split, rows: np.ndarray, name: str) -> Split:
         else [column[row] for row in rows]
         for key, column in split.table.items()
     }
-    return split._replace(split=name, rows=split.rows[rows], table=table)
+    pixels = None if split.pixels is None else split.pixels[rows]
+    return split._replace(split=name, rows=split.rows[rows], table=table, pixels=pixels)
 
 
 def shared_patients(one: Split, other: Split) -> int:
@@ -248,21 +253,6 @@ def shared_patients(one: Split, other: Split) -> int:
 def shared_images(one: Split, other: Split) -> int:
     """Number of images in both splits."""
     return len(set(one.table["example_id"]) & set(other.table["example_id"]))
-
-
-def _read_table(source) -> dict[str, Any]:
-    # One pass over the records; the PNG bytes are read but not decoded.
-    columns: dict[str, list[Any]] = {}
-    for i in range(len(source)):
-        for name, value in source[i].items():
-            if name != "image":
-                columns.setdefault(name, []).append(value)
-    return {
-        name: [value.decode() for value in values]
-        if isinstance(values[0], bytes)
-        else np.asarray(values)
-        for name, values in columns.items()
-    }
 
 
 def decode(png: bytes, size: int, square: str) -> np.ndarray:
@@ -298,24 +288,42 @@ def decode(png: bytes, size: int, square: str) -> np.ndarray:
     return image.reshape(size, size, 1)
 
 
+def images(split: Split, indices: np.ndarray, size: int, square: str) -> np.ndarray:
+    """[B, size, size, 1] of the stored type: held in memory, or decoded now.
+
+    Args:
+      indices: int [B], positions within the split.
+      size, square: see `decode`; of pictures in memory they are settled.
+    """
+    if split.pixels is not None:
+        return split.pixels[indices]
+    found = None
+    for place, row in enumerate(split.rows[indices]):
+        image = decode(split.read(int(row))["image"], size, square)
+        if found is None:
+            found = np.empty((len(indices), *image.shape), image.dtype)
+        np.copyto(found[place], image, casting="no")
+    return found
+
+
 class Examples:
-    """A split as grain wants it: `source[i]` -> {'image', 'index', targets...}."""
+    """A split in batches of given positions: {'image', 'index', targets...}."""
 
     def __init__(
         self, split: Split, targets: dict[str, np.ndarray], *, size: int, square: str
     ):
         self._split, self._targets = split, targets
-        self._decode = functools.partial(decode, size=size, square=square)
+        self._size, self._square = size, square
 
     def __len__(self) -> int:
         return self._split.size
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        record = self._split.read(int(self._split.rows[index]))
+    def batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """{'image': [B, size, size, 1], 'index': int32 [B], targets: [B, ...]}."""
         return {
-            "image": self._decode(record["image"]),
-            "index": np.int32(index),
-            **{name: column[index] for name, column in self._targets.items()},
+            "image": images(self._split, indices, self._size, self._square),
+            "index": indices.astype(np.int32),
+            **{name: column[indices] for name, column in self._targets.items()},
         }
 
 
@@ -326,6 +334,13 @@ def check_data_config(config: ConfigDict) -> None:
             "config.data.square",
             f"{config.square!r} is unknown",
             f"choose one of: {', '.join(SQUARES)}",
+        )
+    # The config of an earlier run may not have it.
+    if config.get("cache", "none") not in CACHES:
+        raise InputError(
+            "config.data.cache",
+            f"{config.cache!r} is unknown",
+            f"choose one of: {', '.join(CACHES)}",
         )
     if config.size < 1:
         raise InputError("config.data.size", str(config.size), "give a side in pixels")

@@ -1,6 +1,7 @@
 """build.py: the command, what it prints, and what a failed build leaves."""
 
 import errno
+import importlib.util
 import os
 import re
 import resource
@@ -16,23 +17,31 @@ import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.dataset_metadata import valid_tags
 
+from tfds_builders import DATASETS
 from tfds_builders.brixia import brixia_dataset_builder as brixia
 from tfds_builders.build import (
-    DATASETS,
-    PHANTOM_KINDS,
     build,
     is_prepared,
     make_builder,
     summary,
 )
+from tfds_builders.common.builder import Options
 from tfds_builders.common.errors import InputError
-from tfds_builders.common.phantom import KINDS, write_release
+from tfds_builders.common.ingest import shards
+from tfds_builders.common.phantom import write_release
+from tfds_builders.common.writer import ExampleWriter
 
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):
     folder = tmp_path_factory.mktemp("phantom") / "brixia"
     return write_release("brixia", folder, n=30, seed=1, size=64)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("phantom") / "covidgr"
+    return write_release("covidgr", folder, n=30, seed=1, size=64)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +118,7 @@ def test_building_imports_neither_tensorflow_nor_jax(release, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["brixa"], "There are: brixia, covidgr, covid_radiography"),
+        (["brixa"], "There are: brixia, brixia_public, coronahack"),
         (["brixia/1024"], "There are: brixia/512, brixia/256"),
         ([], "NAME is one of brixia"),
         (["brixia", "--manual_dir=/nowhere/at/all"], "there is no such folder"),
@@ -154,11 +163,6 @@ def test_home_folder(release, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["home"]
 
 
-def test_every_dataset_has_a_phantom():
-    assert list(PHANTOM_KINDS) == list(DATASETS)
-    assert list(PHANTOM_KINDS.values()) == list(KINDS)
-
-
 def test_unprepared_says_how_to_get_the_data_and_how_to_try_a_phantom(tmp_path):
     for name in DATASETS:
         with pytest.raises(InputError) as error:
@@ -166,8 +170,7 @@ def test_unprepared_says_how_to_get_the_data_and_how_to_try_a_phantom(tmp_path):
         message = str(error.value)
         assert f"python -m tfds_builders.build {name}" in message
         assert "--manual_dir" in message
-        kind = PHANTOM_KINDS[name]
-        assert f"python -m tfds_builders.common.phantom {kind}" in message
+        assert f"python -m tfds_builders.common.phantom {name}" in message
 
 
 def test_through_tfds_itself(release, tmp_path, capsys):
@@ -187,13 +190,13 @@ import os, signal, sys
 from tfds_builders.brixia import brixia_dataset_builder as brixia
 from tfds_builders.build import build
 left = [12]
-read = brixia.read_dicom
-def read_or_die(path):
+read = brixia.read_radiograph
+def read_or_die(path, polarity):
     left[0] -= 1
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
-    return read(path)
-brixia.read_dicom = read_or_die
+    return read(path, polarity)
+brixia.read_radiograph = read_or_die
 build('brixia', sys.argv[1], quiet=True)
 """
 
@@ -265,10 +268,10 @@ def test_a_quicker_program_without_the_lock(release, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
 def test_disk_that_cannot_be_written(release, tmp_path, monkeypatch, code):
-    def full(pixels):
+    def full(*_, **__):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(brixia, "encode_png", full)
+    monkeypatch.setattr("tfds_builders.common.writer.ExampleWriter.write", full)
     with pytest.raises(InputError, match=os.strerror(code)) as error:
         build("brixia", release, tmp_path, quiet=True)
     assert "--data_dir" in str(error.value)
@@ -291,9 +294,13 @@ def test_record_writer_that_cannot_write(release, tmp_path):
 
 
 def test_records_that_are_missing(release, tmp_path, monkeypatch):
-    shards = brixia.shards
-    monkeypatch.setattr(brixia, "shards", lambda e, count: shards(e, max(count - 1, 1)))
-    with pytest.raises(InputError, match="images of train were stored"):
+    write = ExampleWriter.write
+
+    def forgetful(self, path, examples):
+        return write(self, path, list(examples)[1:])
+
+    monkeypatch.setattr(ExampleWriter, "write", forgetful)
+    with pytest.raises(InputError, match="train.* holds .* of .* images"):
         build("brixia", release, tmp_path, quiet=True)
     assert versions(tmp_path) == []
 
@@ -348,6 +355,151 @@ def test_a_phantom_does_not_pass_for_the_real_release(release, tmp_path):
     (real / "SYNTHETIC.txt").unlink()
     with pytest.raises(InputError, match="already prepared from a synthetic release"):
         build("brixia", real, tmp_path / "data", quiet=True)
+
+
+def test_another_wish_does_not_pass_for_the_prepared_dataset(pictures, tmp_path):
+    release = shutil.copytree(pictures, tmp_path / "release")
+    build("covidgr", release, tmp_path / "data", quiet=True)
+    with pytest.raises(InputError, match="already prepared with --polarity=header"):
+        options = Options(polarity="pixels")
+        build("covidgr", release, tmp_path / "data", quiet=True, options=options)
+    name = next((release / "P").iterdir()).stem
+    (release / "patients.csv").write_text(f"example_id,patient\n{name},a\n")
+    with pytest.raises(InputError, match="already prepared without a patients.csv"):
+        build("covidgr", release, tmp_path / "data", quiet=True)
+    build("covidgr", release, tmp_path / "other", quiet=True)
+    (release / "patients.csv").unlink()
+    with pytest.raises(InputError, match="already prepared with a patients.csv"):
+        build("covidgr", release, tmp_path / "other", quiet=True)
+    # Without a release there is nothing to compare.
+    assert build("covidgr", None, tmp_path / "other", quiet=True)
+
+
+def contents(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("name", ["brixia", "covidgr"])
+def test_any_number_of_workers_writes_the_same_bytes(
+    name, release, pictures, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(shards, "__defaults__", (7,))
+    folder = {"brixia": release, "covidgr": pictures}[name]
+    for workers in (0, 1, 2):
+        options = Options(num_workers=workers)
+        build(name, folder, tmp_path / str(workers), quiet=True, options=options)
+    one, *others = (contents(tmp_path / str(workers)) for workers in (0, 1, 2))
+    assert sum(".array_record" in path for path in one) > 3
+    for other in others:
+        assert other == one
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("apache_beam") is None, reason="Apache Beam is an extra"
+)
+def test_beam_in_two_processes_writes_the_same_bytes(pictures, tmp_path):
+    build("covidgr", pictures, tmp_path / "here", quiet=True)
+    done = command(
+        "covidgr",
+        f"--manual_dir={pictures}",
+        f"--data_dir={tmp_path / 'beam'}",
+        "--beam_runner=DirectRunner",
+        "--beam_pipeline_options="
+        "direct_num_workers=2,direct_running_mode=multi_processing",
+    )
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "beam") == contents(tmp_path / "here")
+
+
+def test_beam_options_that_cannot_be(pictures, tmp_path):
+    line = ["covidgr", f"--manual_dir={pictures}", f"--data_dir={tmp_path}"]
+    done = command(*line, "--beam_pipeline_options=direct_num_workers=2")
+    assert done.returncode == 1
+    assert "Name one: --beam_runner=DirectRunner" in done.stderr
+    if importlib.util.find_spec("apache_beam") is None:
+        done = command(*line, "--beam_runner=DirectRunner")
+        assert "pip install 'cxr_jax[beam]'" in done.stderr
+    else:
+        done = command(*line, "--beam_runner=Cheese")
+        assert "Use a name that Beam knows" in done.stderr
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+
+
+def spoiled(pictures, folder):
+    """A copy in which two files of each class cannot be read."""
+    release = shutil.copytree(pictures, folder)
+    paths = []
+    for label in "NP":
+        one, two = sorted((release / label).iterdir())[1:3]
+        one.write_bytes(b"")
+        two.write_bytes(two.read_bytes()[:300])
+        paths += [one, two]
+    return release, paths
+
+
+def test_rejected_files_stop_the_build_and_are_listed(pictures, tmp_path):
+    release, paths = spoiled(pictures, tmp_path / "release")
+    line = ["covidgr", f"--manual_dir={release}", f"--data_dir={tmp_path / 'data'}"]
+    done = command(*line, "--num_workers=2", "--max_rejected=3")
+    assert done.returncode == 1
+    assert "error: 4 files cannot be read: 3 are allowed" in done.stderr
+    for path in paths:
+        assert str(path) in done.stderr
+    assert "the file is empty" in done.stderr
+    assert "--max_rejected=4" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "data").rglob("*.array_record*"))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_rejected_files_are_left_out_where_allowed(pictures, tmp_path, workers):
+    release, paths = spoiled(pictures, tmp_path / "release")
+    options = Options(num_workers=workers, max_rejected=4)
+    builder = build("covidgr", release, tmp_path / "data", quiet=True, options=options)
+    whole = build("covidgr", pictures, tmp_path / "whole", quiet=True)
+
+    def stored(builder):
+        return {
+            example["example_id"].decode(): (split, example["patient_id"])
+            for split in builder.info.splits
+            for example in builder.as_data_source(split)
+        }
+
+    gone = {path.stem for path in paths}
+    kept = {name: row for name, row in stored(whole).items() if name not in gone}
+    assert stored(builder) == kept  # and nobody changed the split
+    rows = (builder.data_path / "rejected.csv").read_text().splitlines()
+    assert rows[0] == "path,reason"
+    listed = sorted(row.split(",", 1)[0] for row in rows[1:])
+    assert listed == sorted(p.relative_to(release).as_posix() for p in paths)
+    counts = builder.info.metadata["counts"]
+    assert counts["files that cannot be read, listed in rejected.csv"] == 4
+    for split, row in builder.info.metadata["splits"].items():
+        assert row["images"] == sum(s == split for s, _ in kept.values())
+    assert "4 files that cannot be read" in summary(builder)
+    assert not list(builder.data_path.glob(".account*"))
+
+
+def test_a_split_of_which_nothing_is_left(tmp_path):
+    release = write_release("covidgr", tmp_path / "r", n=20, seed=0, size=32)
+    whole = build("covidgr", release, tmp_path / "whole", quiet=True)
+    for example in whole.as_data_source("val"):
+        (path,) = release.glob(f"*/{example['example_id'].decode()}.jpg")
+        path.write_bytes(b"")
+    options = Options(max_rejected=19)
+    builder = build("covidgr", release, tmp_path / "data", quiet=True, options=options)
+    assert set(builder.info.splits) == {"train", "test"}
+    assert "Empty, so not there to be read: val." in summary(builder)
+    for path in release.rglob("*.jpg"):
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match="none of its films can be read"):
+        options = Options(max_rejected=20)
+        build("covidgr", release, tmp_path / "none", quiet=True, options=options)
+    assert not list((tmp_path / "none").rglob("*.array_record*"))
 
 
 def test_empty_splits_are_named(tmp_path):

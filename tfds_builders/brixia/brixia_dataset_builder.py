@@ -1,10 +1,10 @@
 """Builder of the BrixIA COVID-19 dataset. What it holds is in README.md."""
 
-import collections
 import dataclasses
+import functools
 import math
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -12,17 +12,19 @@ import tensorflow_datasets as tfds
 from tfds_builders.brixia.table import (
     CONSENSUS,
     GLOBAL,
+    Consensus,
+    Row,
     check_files,
     read_consensus,
     read_global,
 )
-from tfds_builders.common.dicom import read_dicom
+from tfds_builders.common.builder import Plan, ReleaseBuilder
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import encode_png, resize_longest
-from tfds_builders.common.parallel import in_order
-from tfds_builders.common.release import files, find_release, is_synthetic, others
-from tfds_builders.common.shards import shards
-from tfds_builders.common.splits import SPLITS, by_split, fold_of, train_or_val
+from tfds_builders.common.ingest import Example
+from tfds_builders.common.radiographs import read_radiograph
+from tfds_builders.common.release import files, others
+from tfds_builders.common.splits import by_split, train_or_val
 from tfds_builders.common.zones import ZONES
 
 _IMAGES = "dicom_clean"
@@ -45,7 +47,16 @@ def _config(size: int, keep: bool) -> Config:
     return Config(name=name, description=text, size=size, keep_test_subjects=keep)
 
 
-class Builder(tfds.core.ShardBasedBuilder):
+class Film(NamedTuple):
+    """One file of the release, its row, and the consensus where it has one."""
+
+    name: str  # the file name without its ending
+    path: Path
+    row: Row
+    consensus: Consensus
+
+
+class Builder(ReleaseBuilder):
     """TFDS builder; reads `dicom_clean/` and the tables beside it."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -66,160 +77,139 @@ class Builder(tfds.core.ShardBasedBuilder):
     5. python -m tfds_builders.build brixia --manual_dir=my-folder
     """
 
-    # build.py puts a progress bar here.
-    progress = staticmethod(lambda items, text: items)
+    EXPECTED = f"BrixIA release (a folder with {_IMAGES}/ and {GLOBAL[0]})"
+    HOMEPAGE = "https://brixia.github.io"
+    SUPERVISED = None
 
-    def __init__(self, *, file_format="array_record", **kwargs):
-        # The only format of TFDS that is written and read without TensorFlow.
-        super().__init__(file_format=file_format, **kwargs)
+    @staticmethod
+    def is_release(folder: Path) -> bool:
+        """Whether it holds `dicom_clean` or the tables."""
+        return (folder / _IMAGES).is_dir() or any(
+            (folder / name).is_file() for name in GLOBAL
+        )
 
-    def _info(self) -> tfds.core.DatasetInfo:
+    def features(self) -> dict:
+        """See README.md."""
         text, number = tfds.features.Text(), np.int32
         zones = (len(ZONES),)
-        return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(
-                        shape=(None, None, 1), dtype=np.uint16, encoding_format="png"
-                    ),
-                    "example_id": text,
-                    "patient_id": text,
-                    "study_id": text,
-                    "fold": number,
-                    "scores": tfds.features.Tensor(shape=zones, dtype=number),
-                    "global_score": number,
-                    "consensus_mean": tfds.features.Tensor(
-                        shape=zones, dtype=np.float32
-                    ),
-                    "consensus_mode": tfds.features.Tensor(shape=zones, dtype=number),
-                    "sex": text,
-                    "age_bin": number,
-                    "modality": text,
-                    "manufacturer": text,
-                    "view": text,
-                    "photometric_interpretation": text,
-                    "bits_stored": number,
-                    "rows": number,
-                    "columns": number,
-                }
+        return {
+            "image": tfds.features.Image(
+                shape=(None, None, 1), dtype=np.uint16, encoding_format="png"
             ),
-            homepage="https://brixia.github.io",
-            metadata=tfds.core.MetadataDict(),
-        )
+            "study_id": text,
+            "scores": tfds.features.Tensor(shape=zones, dtype=number),
+            "global_score": number,
+            "consensus_mean": tfds.features.Tensor(shape=zones, dtype=np.float32),
+            "consensus_mode": tfds.features.Tensor(shape=zones, dtype=number),
+            "sex": text,
+            "age_bin": number,
+            "modality": text,
+            "manufacturer": text,
+            "view": text,
+            "photometric_interpretation": text,
+            "bits_stored": number,
+            "rows": number,
+            "columns": number,
+        }
 
-    def find_release(self, manual_dir: Path) -> Path:
-        """The folder that holds `dicom_clean` and the tables."""
-        return find_release(
-            manual_dir,
-            lambda folder: (
-                (folder / _IMAGES).is_dir()
-                or any((folder / name).is_file() for name in GLOBAL)
-            ),
-            f"BrixIA release (a folder with {_IMAGES}/ and {GLOBAL[0]})",
-            "See 'Getting the data' in tfds_builders/brixia/README.md.",
-        )
-
-    def _shard_iterators_per_split(self, dl_manager):
-        release = self.find_release(dl_manager.manual_dir)
-        folder = release / _IMAGES
-        table = next((release / n for n in GLOBAL if (release / n).is_file()), None)
-        if table is None:
-            raise InputError(
-                release,
-                f"{_IMAGES} is there, but neither {' nor '.join(GLOBAL)}",
-                f"Put the csv files of the release beside {_IMAGES}.",
-            )
-        if not folder.is_dir():
-            raise InputError(
-                release,
-                f"{table.name} is there, but no folder {_IMAGES}",
-                "Join and unpack all parts of the archive: cat *.tar.gz.* | tar -xzv",
-            )
+    def plan(self, release: Path) -> Plan:
+        """All films of the table; those of test subjects stay out of train and val."""
+        folder, table = _release_files(release)
         rows = read_global(table)
         check_files(table, rows, folder, [p.name for p in files(folder, (".dcm",))])
         has_consensus = (release / CONSENSUS).is_file()
         consensus = read_consensus(release / CONSENSUS) if has_consensus else {}
-
         test_subjects = {row.subject for row in rows if row.in_test_set}
         shared = [r for r in rows if r.subject in test_subjects and not r.in_test_set]
-        if not self.builder_config.keep_test_subjects:
-            rows = [r for r in rows if r.in_test_set or r.subject not in test_subjects]
-        parts = by_split(
-            rows,
-            split=lambda r: "test" if r.in_test_set else train_or_val(r.subject),
-            name=lambda r: r.file_name,
-        )
         kept = self.builder_config.keep_test_subjects
-        self.info.metadata.update(
-            synthetic=is_synthetic(release),
+        if not kept:
+            rows = [r for r in rows if r.in_test_set or r.subject not in test_subjects]
+        tested = {row.file_name for row in rows if row.in_test_set}
+        absent = Consensus((math.nan,) * len(ZONES), (-1,) * len(ZONES))
+        films = [
+            Film(
+                row.file_name.removesuffix(".dcm"),
+                folder / row.file_name,
+                row,
+                consensus.get(row.file_name, absent),
+            )
+            for row in rows
+        ]
+        return Plan(
             release=table.stem.rsplit("_", 1)[1],
-            unit="patients",  # what a patient_id is
-            splits={split: _summary(parts[split]) for split in SPLITS},
+            parts=by_split(
+                films,
+                split=lambda film: (
+                    "test" if film.row.in_test_set else train_or_val(film.row.subject)
+                ),
+                name=lambda film: film.row.file_name,
+            ),
+            patient_of={film.name: film.row.subject for film in films},
+            unit="patients",
+            read=functools.partial(
+                _read, size=self.builder_config.size, polarity=self.options.polarity
+            ),
+            columns=_mean_score,
             counts={
                 "test subjects with other images": len({r.subject for r in shared}),
                 f"their images {'kept in' if kept else 'removed from'} train and val": (
                     len(shared)
                 ),
-                "test images without a consensus": sum(
-                    r.file_name not in consensus for r in parts["test"]
-                ),
+                "test images without a consensus": len(tested - consensus.keys()),
                 "rows of the consensus without a test image": len(
-                    consensus.keys() - {r.file_name for r in parts["test"]}
+                    consensus.keys() - tested
                 ),
                 "files that are no .dcm, skipped": others(folder, (".dcm",)),
-                _POLARITY: 0,
             },
         )
-        return {
-            split: shards(self._examples(split, part, folder, consensus), len(part))
-            for split, part in parts.items()
-            if part  # TFDS cannot store an empty split
-        }
-
-    def _examples(self, split, rows, folder, consensus):
-        counts = self.info.metadata["counts"]
-        absent = ((math.nan,) * len(ZONES), (-1,) * len(ZONES))
-
-        def example(row):
-            xray = read_dicom(folder / row.file_name)
-            mean, mode = consensus.get(row.file_name, absent)
-            return {
-                "image": encode_png(
-                    resize_longest(xray.pixels, self.builder_config.size)
-                ),
-                "example_id": row.file_name.removesuffix(".dcm"),
-                "patient_id": row.subject,
-                "study_id": row.study,
-                "fold": fold_of(row.subject),
-                "scores": np.array(row.scores, np.int32),
-                "global_score": sum(row.scores),
-                "consensus_mean": np.array(mean, np.float32),
-                "consensus_mode": np.array(mode, np.int32),
-                "sex": row.sex,
-                "age_bin": row.age_bin,
-                "modality": row.modality,
-                "manufacturer": row.manufacturer,
-                "view": xray.view,
-                "photometric_interpretation": xray.photometric_interpretation,
-                "bits_stored": xray.bits_stored,
-                "rows": xray.rows,
-                "columns": xray.columns,
-            }
-
-        examples = in_order(example, self.progress(rows, split))
-        for row, stored in zip(rows, examples, strict=True):
-            counts[_POLARITY] += (
-                stored["photometric_interpretation"] != row.photometric_interpretation
-            )
-            yield row.file_name, stored
 
 
-def _summary(rows) -> dict[str, float]:
-    """What build.py prints about one split."""
-    totals = collections.Counter(sum(row.scores) for row in rows)
-    mean = sum(score * n for score, n in totals.items()) / max(len(rows), 1)
-    return {
-        "images": len(rows),
-        "patients": len({row.subject for row in rows}),
-        "mean score": round(mean, 2),
-    }
+def _release_files(release: Path) -> tuple[Path, Path]:
+    """The folder of the films, and the table of the newest version there is."""
+    folder = release / _IMAGES
+    table = next((release / n for n in GLOBAL if (release / n).is_file()), None)
+    if table is None:
+        raise InputError(
+            release,
+            f"{_IMAGES} is there, but neither {' nor '.join(GLOBAL)}",
+            f"Put the csv files of the release beside {_IMAGES}.",
+        )
+    if not folder.is_dir():
+        raise InputError(
+            release,
+            f"{table.name} is there, but no folder {_IMAGES}",
+            "Join and unpack all parts of the archive: cat *.tar.gz.* | tar -xzv",
+        )
+    return folder, table
+
+
+def _read(film: Film, size: int, polarity: str) -> Example:
+    xray, warnings = read_radiograph(film.path, polarity)
+    row = film.row
+    differs = xray.photometric_interpretation != row.photometric_interpretation
+    return Example(
+        {
+            "image": encode_png(resize_longest(xray.pixels, size)),
+            "study_id": row.study,
+            "scores": np.array(row.scores, np.int32),
+            "global_score": sum(row.scores),
+            "consensus_mean": np.array(film.consensus.mean, np.float32),
+            "consensus_mode": np.array(film.consensus.mode, np.int32),
+            "sex": row.sex,
+            "age_bin": row.age_bin,
+            "modality": row.modality,
+            "manufacturer": row.manufacturer,
+            "view": xray.view,
+            "photometric_interpretation": xray.photometric_interpretation,
+            "bits_stored": xray.bits_stored,
+            "rows": xray.rows,
+            "columns": xray.columns,
+        },
+        notes=(_POLARITY,) if differs else (),
+        warnings=warnings,
+    )
+
+
+def _mean_score(films) -> dict[str, float]:
+    total = sum(sum(film.row.scores) for film in films)
+    return {"mean score": round(total / max(len(films), 1), 2)}

@@ -39,15 +39,25 @@ def read_picture(path: Path) -> np.ndarray:
     Errors: InputError where the file is another format, damaged, truncated,
     transparent or in colour.
     """
-    data = Path(path).read_bytes()
-    _check_whole(path, data)
-    try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        picture = None
-    if picture is None or picture.size == 0:
-        raise InputError(path, "a damaged picture: it cannot be decoded", _AGAIN)
-    return picture if picture.ndim == 2 else _grey(path, picture)
+    pixels, difference = _read(path)
+    if difference > _COLOUR_TOLERANCE:
+        raise InputError(
+            path,
+            f"a colour picture (channels differ by {difference:.0f} of 255 grey "
+            "levels)",
+            "A radiograph is grey: remove the file, or replace it by the grey original.",
+        )
+    return pixels
+
+
+def read_grey(path: Path) -> tuple[np.ndarray, bool]:
+    """`read_picture_8bit` for collections from the web, where films come tinted.
+
+    Returns: luma (ITU-R BT.601), and whether the picture was in colour, which is
+    worth storing: it tells the source.
+    """
+    pixels, difference = _read(path)
+    return _only_8bit(path, pixels), difference > _COLOUR_TOLERANCE
 
 
 def read_picture_8bit(path: Path) -> np.ndarray:
@@ -56,15 +66,7 @@ def read_picture_8bit(path: Path) -> np.ndarray:
     A 16-bit PNG does not say how many of its bits are used (12 is common), so any
     conversion would be a guess at the intensities: it is refused.
     """
-    picture = read_picture(path)
-    if picture.dtype != np.uint8:
-        raise InputError(
-            path,
-            f"a 16-bit PNG (largest value {picture.max()}) where the release has 8",
-            "Convert it to 8 bits over the range that it really uses, or take the "
-            "file from the release again.",
-        )
-    return picture
+    return _only_8bit(path, read_picture(path))
 
 
 def resize_longest(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -87,7 +89,31 @@ def encode_png(pixels: np.ndarray) -> bytes:
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
-def _grey(path, picture) -> np.ndarray:
+def _only_8bit(path, pixels) -> np.ndarray:
+    if pixels.dtype != np.uint8:
+        raise InputError(
+            path,
+            f"a 16-bit PNG (largest value {pixels.max()}) where the release has 8",
+            "Convert it to 8 bits over the range that it really uses, or take the "
+            "file from the release again.",
+        )
+    return pixels
+
+
+def _read(path) -> tuple[np.ndarray, float]:
+    """Grey pixels, and how far the channels differ, in grey levels of 255."""
+    data = Path(path).read_bytes()
+    _check_whole(path, data)
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        picture = None
+    if picture is None or picture.size == 0:
+        raise InputError(path, "a damaged picture: it cannot be decoded", _AGAIN)
+    return (picture, 0.0) if picture.ndim == 2 else _grey(path, picture)
+
+
+def _grey(path, picture) -> tuple[np.ndarray, float]:
     *colours, last = cv2.split(picture)
     full = np.iinfo(picture.dtype).max
     if len(colours) in (1, 3):  # the last channel is opacity
@@ -104,15 +130,8 @@ def _grey(path, picture) -> np.ndarray:
         highest, lowest = cv2.max(highest, channel), cv2.min(lowest, channel)
     difference = float((highest - lowest).mean()) * 255 / full
     if difference == 0:
-        return colours[0]
-    if difference > _COLOUR_TOLERANCE:
-        raise InputError(
-            path,
-            f"a colour picture (channels differ by {difference:.0f} of 255 grey "
-            "levels)",
-            "A radiograph is grey: remove the file, or replace it by the grey original.",
-        )
-    return cv2.cvtColor(cv2.merge(colours), cv2.COLOR_BGR2GRAY)
+        return colours[0], difference
+    return cv2.cvtColor(cv2.merge(colours), cv2.COLOR_BGR2GRAY), difference
 
 
 def _check_whole(path, data: bytes) -> None:

@@ -32,7 +32,8 @@ def read_patients(release: Path, names: Iterable[str]) -> dict[str, str] | None:
         path,
         sorted(listed.keys() - set(names)),
         "example_ids are not in the release",
-        "An example_id is the file name of an image without its ending.",
+        "The README of the dataset says what an example_id is; mostly the file name "
+        "without its ending.",
     )
     refuse(
         path,

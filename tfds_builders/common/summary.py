@@ -25,6 +25,9 @@ def summary(builder) -> str:
     counts = {text: n for text, n in metadata["counts"].items() if n}
     if counts:
         lines += ["", *(f"  {n:,} {text}" for text, n in counts.items())]
+    warnings = {text: n for text, n in metadata["warnings"].items() if n}
+    if warnings:
+        lines += ["", *(f"  Warning: {n:,} {text}" for text, n in warnings.items())]
     full_name = "/".join(filter(None, [builder.name, builder.builder_config.name]))
     root = str(builder.data_dir_root)
     lines += [

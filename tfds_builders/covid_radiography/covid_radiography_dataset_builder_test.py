@@ -15,13 +15,14 @@ from tfds_builders.common.phantom import write_release
 from tfds_builders.common.splits import fold_of, split_of
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "COVID-19_Radiography_Dataset"
+MASKS = REAL.parent / "radiography_masks_mini"
 CLASSES = ["COVID", "Lung_Opacity", "Normal", "Viral Pneumonia"]
 
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):
     folder = tmp_path_factory.mktemp("phantom") / "r"
-    return write_release("radiography", folder, n=120, seed=1, size=128)
+    return write_release("covid_radiography", folder, n=120, seed=1, size=128)
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_splits_of_known_names_never_change(builder):
 
 
 def test_v4(tmp_path):
-    release = write_release("radiography", tmp_path / "r", 12, 2, 64, "v4")
+    release = write_release("covid_radiography", tmp_path / "r", 12, 2, 64, "v4")
     builder = build("covid_radiography/256", release, tmp_path / "data", quiet=True)
     check(builder, release, folder="")
     assert builder.info.metadata["release"] == "v4"
@@ -148,10 +149,11 @@ def test_patients_and_copies_share_a_split(builder, copy, tmp_path):
     joined = build("covid_radiography", copy, tmp_path / "data", quiet=True)
     stored = examples(joined)
     metadata = joined.info.metadata
-    assert metadata["unit"] == "patients"
+    unit = metadata["unit"]
+    assert unit == "patients or near-duplicate groups"
     counts = metadata["counts"]
     unlisted = len(stored) - len(patient_of)
-    assert counts["images that patients.csv does not list"] == unlisted
+    assert counts["images whose patient patients.csv does not name"] == unlisted
     assert counts["files that are no pictures, skipped"] == 1
     splits = collections.defaultdict(set)
     for name, (split, example) in stored.items():
@@ -166,7 +168,7 @@ def test_patients_and_copies_share_a_split(builder, copy, tmp_path):
     assert {len(of_one) for of_one in splits.values()} == {1}
     for split, row in metadata["splits"].items():
         mine = {e["patient_id"] for s, e in stored.values() if s == split}
-        assert row["patients"] == len(mine)
+        assert row[unit] == len(mine)
 
 
 def test_different_phantoms_are_no_copies(builder):
@@ -248,6 +250,65 @@ def test_unusable_picture(copy, tmp_path, content):
     path = min((copy / "Viral Pneumonia" / "images").iterdir())
     path.write_bytes(content)
     fails(copy, tmp_path, path.name)
+
+
+def check_masks(builder, release):
+    stored = examples(builder)
+    for name, (_, example) in stored.items():
+        (path,) = release.glob(f"*/masks/{name}.png")
+        picture = cv2.imread(str(path.parent.parent / "images" / path.name), 0)
+        np.testing.assert_array_equal(example["image"][..., 0], picture)
+        mask = example["mask"][..., 0]
+        assert mask.shape == picture.shape
+        assert set(np.unique(mask)) <= {0, 255}
+        # By nearest neighbour each of our pixels is the one that covers its centre.
+        small = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        rows, columns = (
+            np.arange(n) * m // n for n, m in zip(mask.shape, small.shape, strict=True)
+        )
+        np.testing.assert_array_equal(mask, small[np.ix_(rows, columns)])
+    return stored
+
+
+def test_segmentation(release, copy, tmp_path):
+    (copy / "Normal" / "masks" / "Normal-1.png").unlink()
+    shutil.rmtree(copy / "Lung_Opacity")
+    builder = build("covid_radiography/segmentation", copy, tmp_path, quiet=True)
+    stored = check_masks(builder, copy)
+    masks = {path.stem for path in copy.glob("*/masks/*.png")}
+    assert masks == set(stored) and "Normal-1" not in stored
+    counts = builder.info.metadata["counts"]
+    assert counts["images without a mask, left out"] == 1
+    assert counts["class folders that are missing"] == 1
+    assert (
+        "mask"
+        not in build(
+            "covid_radiography", release, tmp_path / "other", quiet=True
+        ).info.features
+    )
+
+
+def test_a_mask_that_is_none(copy, tmp_path):
+    path = min((copy / "COVID" / "masks").iterdir())
+    cv2.imwrite(str(path), np.full((9, 9), 128, np.uint8))
+    with pytest.raises(InputError, match="1 files cannot be read") as error:
+        build("covid_radiography/segmentation", copy, tmp_path, quiet=True)
+    assert "not a mask of black and white pixels" in str(error.value)
+
+
+def test_a_release_without_masks(tmp_path):
+    release = write_release("covid_radiography", tmp_path / "r", 9, 2, 64, "v4")
+    with pytest.raises(InputError, match="no image has a mask"):
+        build("covid_radiography/segmentation", release, tmp_path, quiet=True)
+
+
+@pytest.mark.skipif(not MASKS.is_dir(), reason="the real masks are not on this disk")
+def test_real_masks(tmp_path):
+    builder = build("covid_radiography/segmentation", MASKS, tmp_path, quiet=True)
+    stored = check_masks(builder, MASKS / "COVID-19_Radiography_Dataset")
+    assert len(stored) == len(list(MASKS.rglob("masks/*.png")))
+    shares = [(e["mask"] > 0).mean() for _, e in stored.values()]
+    assert 0.1 < np.mean(shares) < 0.5  # lungs are about a third of a film
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real images are not on this disk")

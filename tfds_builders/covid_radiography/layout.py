@@ -24,6 +24,7 @@ class Image(NamedTuple):
     path: Path
     label: str
     source: str  # url, '' where the tables have no row
+    mask: Path | None  # of its lungs, None where the release has none
 
 
 def is_release(folder: Path) -> bool:
@@ -32,8 +33,12 @@ def is_release(folder: Path) -> bool:
     return not set(CLASSES + _OLD).isdisjoint(_names(folder))
 
 
-def read_release(release: Path) -> tuple[str, list[Image], dict[str, int]]:
+def read_release(
+    release: Path, partial: bool = False
+) -> tuple[str, list[Image], dict[str, int]]:
     """The release's version, its images sorted by name, and what was missing.
+
+    partial: classes may be missing.
 
     Errors: InputError for releases before v4, missing or empty class folders, and
     names that appear twice.
@@ -44,7 +49,7 @@ def read_release(release: Path) -> tuple[str, list[Image], dict[str, int]]:
     if "NORMAL" in there and "Normal" not in there:
         _refuse_old(release, "2 or 3", there)
     missing = [name for name in CLASSES if name not in there]
-    if missing:
+    if missing and not partial:
         raise InputError(
             release,
             f"no class folder {', '.join(missing)}; there are: {', '.join(there)}",
@@ -57,9 +62,9 @@ def read_release(release: Path) -> tuple[str, list[Image], dict[str, int]]:
         "xlsx files that are missing": 0,
         "files that are no pictures, skipped": 0,
     }
-    for label in CLASSES:
+    for label in (name for name in CLASSES if name not in missing):
         version, folder = _folder(release / label)
-        pictures = _pictures(folder)
+        pictures, masks = _pictures(folder), _masks(release / label)
         versions.add(version)
         counts["files that are no pictures, skipped"] += others(folder, SUFFIXES)
         table = release / f"{label}.metadata.xlsx"
@@ -71,7 +76,13 @@ def read_release(release: Path) -> tuple[str, list[Image], dict[str, int]]:
         )
         counts["rows of the xlsx files without an image"] += len(sources.keys() - stems)
         images += [
-            Image(path.stem, path, label, sources.get(path.stem.lower(), ""))
+            Image(
+                path.stem,
+                path,
+                label,
+                sources.get(path.stem.lower(), ""),
+                masks.get(path.stem),
+            )
             for path in pictures
         ]
     images.sort()
@@ -85,6 +96,8 @@ def read_release(release: Path) -> tuple[str, list[Image], dict[str, int]]:
         "pictures have the name of another",
         "Two releases may be unpacked into one folder: unpack one into a new folder.",
     )
+    if partial:
+        counts["class folders that are missing"] = len(missing)
     return " and ".join(sorted(versions)), images, counts
 
 
@@ -111,6 +124,24 @@ def _pictures(folder: Path) -> list[Path]:
             "The release is only half unpacked: unpack it again.",
         )
     return pictures
+
+
+def with_masks(release: Path, images: list[Image]) -> list[Image]:
+    """Those that have a lung mask. Errors: InputError where none has."""
+    masked = [image for image in images if image.mask]
+    if not masked:
+        raise InputError(
+            release,
+            "no image has a mask (a picture of the same name in masks/)",
+            f"Version 5 has masks. {_FETCH}",
+        )
+    return masked
+
+
+def _masks(folder: Path) -> dict[str, Path]:
+    if "masks" not in _names(folder):
+        return {}
+    return {path.stem: path for path in files(folder / "masks", SUFFIXES)}
 
 
 def _sources(table: Path) -> dict[str, str]:

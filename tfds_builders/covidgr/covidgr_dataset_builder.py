@@ -2,12 +2,14 @@
 
 import collections
 import dataclasses
+import functools
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from tfds_builders.common.builder import Plan, ReleaseBuilder
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import (
     SUFFIXES,
@@ -15,17 +17,10 @@ from tfds_builders.common.images import (
     read_picture_8bit,
     resize_longest,
 )
-from tfds_builders.common.parallel import in_order
+from tfds_builders.common.ingest import Example
 from tfds_builders.common.patients import UNLISTED, read_patients
-from tfds_builders.common.release import (
-    files,
-    find_release,
-    folders,
-    is_synthetic,
-    others,
-)
-from tfds_builders.common.shards import shards
-from tfds_builders.common.splits import SPLITS, by_split, fold_of, split_of
+from tfds_builders.common.release import files, folders, others
+from tfds_builders.common.splits import by_split, split_of
 from tfds_builders.common.tables import read_csv, refuse
 
 LABELS = ("N", "P")
@@ -50,7 +45,7 @@ class Image(NamedTuple):
     severity: int  # index into SEVERITIES, -1 where the table has no row
 
 
-class Builder(tfds.core.ShardBasedBuilder):
+class Builder(ReleaseBuilder):
     """TFDS builder; reads `N/`, `P/` and severity.csv."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -71,48 +66,28 @@ class Builder(tfds.core.ShardBasedBuilder):
     3. python -m tfds_builders.build covidgr --manual_dir=COVIDGR_1.0
     """
 
-    # build.py puts a progress bar here.
-    progress = staticmethod(lambda items, text: items)
+    EXPECTED = "COVIDGR release (a folder with N/ and P/)"
+    HOMEPAGE = "https://dasci.es/es/transferencia/open-data/covidgr/"
 
-    def __init__(self, *, file_format="array_record", **kwargs):
-        # The only format of TFDS that is written and read without TensorFlow.
-        super().__init__(file_format=file_format, **kwargs)
+    @staticmethod
+    def is_release(folder: Path) -> bool:
+        """Whether it holds two of `N`, `P` and the table."""
+        there = (folder / "N").is_dir(), (folder / "P").is_dir()
+        return sum((*there, (folder / _TABLE).is_file())) >= 2
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(
-                        shape=(None, None, 1), dtype=np.uint8, encoding_format="png"
-                    ),
-                    "example_id": tfds.features.Text(),
-                    "patient_id": tfds.features.Text(),
-                    "fold": np.int32,
-                    "label": tfds.features.ClassLabel(names=LABELS),
-                    "severity": tfds.features.ClassLabel(names=SEVERITIES),
-                    "view": tfds.features.Text(),
-                }
+    def features(self) -> dict:
+        """See README.md."""
+        return {
+            "image": tfds.features.Image(
+                shape=(None, None, 1), dtype=np.uint8, encoding_format="png"
             ),
-            supervised_keys=("image", "label"),
-            homepage="https://dasci.es/es/transferencia/open-data/covidgr/",
-            metadata=tfds.core.MetadataDict(),
-        )
+            "label": tfds.features.ClassLabel(names=LABELS),
+            "severity": tfds.features.ClassLabel(names=SEVERITIES),
+            "view": tfds.features.Text(),
+        }
 
-    def find_release(self, manual_dir: Path) -> Path:
-        """The folder that holds `N` and `P`."""
-        return find_release(
-            manual_dir,
-            lambda folder: (
-                (folder / "P").is_dir()
-                and ((folder / "N").is_dir() or (folder / _TABLE).is_file())
-                or ((folder / "N").is_dir() and (folder / _TABLE).is_file())
-            ),
-            "COVIDGR release (a folder with N/ and P/)",
-            "See 'Getting the data' in tfds_builders/covidgr/README.md.",
-        )
-
-    def _shard_iterators_per_split(self, dl_manager):
-        release = self.find_release(dl_manager.manual_dir)
+    def plan(self, release: Path) -> Plan:
+        """All images of `N` and `P`."""
         images, counts = _read_release(release)
         # The release names no patients: each image stands for one, unless told.
         patient_of = {image.name: image.name for image in images}
@@ -120,42 +95,31 @@ class Builder(tfds.core.ShardBasedBuilder):
         if patients is not None:
             counts[UNLISTED] = len(patient_of.keys() - patients.keys())
             patient_of |= patients
-        parts = by_split(
-            images,
-            split=lambda image: split_of(patient_of[image.name]),
-            name=lambda image: image.name,
-        )
-        unit = "images" if patients is None else "patients"
-        self.info.metadata.update(
-            synthetic=is_synthetic(release),
+        return Plan(
             release="1.0",
-            unit=unit,  # what a patient_id is
-            splits={
-                split: _summary(parts[split], patient_of, unit) for split in SPLITS
-            },
+            parts=by_split(
+                images,
+                split=lambda image: split_of(patient_of[image.name]),
+                name=lambda image: image.name,
+            ),
+            patient_of=patient_of,
+            unit="images" if patients is None else "patients",
+            read=functools.partial(_read, size=self.builder_config.size),
+            columns=_levels,
             counts=counts,
         )
-        return {
-            split: shards(self._examples(split, part, patient_of), len(part))
-            for split, part in parts.items()
-            if part  # TFDS cannot store an empty split
+
+
+def _read(image: Image, size: int) -> Example:
+    pixels = read_picture_8bit(image.path)
+    return Example(
+        {
+            "image": encode_png(resize_longest(pixels, size)),
+            "label": image.label,
+            "severity": image.severity,
+            "view": "PA",
         }
-
-    def _examples(self, split, images, patient_of):
-        def example(image):
-            pixels = read_picture_8bit(image.path)
-            patient = patient_of[image.name]
-            return image.name, {
-                "image": encode_png(resize_longest(pixels, self.builder_config.size)),
-                "example_id": image.name,
-                "patient_id": patient,
-                "fold": fold_of(patient),
-                "label": image.label,
-                "severity": image.severity,
-                "view": "PA",
-            }
-
-        yield from in_order(example, self.progress(images, split))
+    )
 
 
 def _read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
@@ -250,16 +214,12 @@ def _stem(name: str) -> str:
     return path.stem if path.suffix.lower() in SUFFIXES else name
 
 
-def _summary(images, patient_of, unit) -> dict[str, int]:
-    """What build.py prints about one split."""
-    names = [image.name for image in images]
+def _levels(images) -> dict[str, int]:
     labels = collections.Counter(image.label for image in images)
     levels = collections.Counter(
         SEVERITIES[image.severity] for image in images if image.severity > 0
     )
     return {
-        "images": len(names),
-        unit: len({patient_of[name] for name in names}),  # may be the images
         **{label: labels[label] for label in LABELS},
         **{level: levels[level] for level in SEVERITIES[1:]},
     }

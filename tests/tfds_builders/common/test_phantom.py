@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import importlib
 import io
 import re
 import subprocess
@@ -14,13 +15,14 @@ import openpyxl
 import pydicom
 import pytest
 
-from tfds_builders.build import PHANTOM_KINDS, build
+from tfds_builders import DATASETS
+from tfds_builders.build import build
 from tfds_builders.common.errors import InputError
-from tfds_builders.common.phantom import KINDS, folder, write_release
+from tfds_builders.common.phantom import folder, write_release
 from tfds_builders.common.phantom.anatomy import draw_chest
-from tfds_builders.common.phantom.brixia import _VENDORS, _store
+from tfds_builders.common.phantom.brixia import VENDORS, store
+from tfds_builders.common.phantom.covid_radiography import COUNTS, class_counts
 from tfds_builders.common.phantom.film import draw_film
-from tfds_builders.common.phantom.radiography import COUNTS, class_counts
 
 SIZE = 64
 BOM = b"\xef\xbb\xbf"
@@ -45,7 +47,7 @@ def rows(brixia):
     return list(csv.DictReader(io.StringIO(text), delimiter=";"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DATASETS)
 def test_same_arguments_same_bytes(kind, tmp_path):
     first = write_release(kind, tmp_path / "a", 9, seed=3, size=48)
     second = write_release(kind, tmp_path / "b", 9, seed=3, size=48)
@@ -54,26 +56,26 @@ def test_same_arguments_same_bytes(kind, tmp_path):
     assert contents(first) != contents(other)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DATASETS)
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
 def test_few_images_can_be_built_or_are_refused(kind, n, tmp_path):
     out = tmp_path / "new" / "out"
-    least = {"brixia": 1, "covidgr": 2, "radiography": 4}[kind]
+    least = importlib.import_module(f"tfds_builders.common.phantom.{kind}").LEAST
     if n < least:
         with pytest.raises(InputError, match=f"ask for at least {least}"):
             write_release(kind, out, n, size=32)
         assert not out.exists()
         return
     release = write_release(kind, out, n, size=32)
-    (dataset,) = (name for name, drawn in PHANTOM_KINDS.items() if drawn == kind)
-    splits = build(dataset, release, tmp_path / "data", quiet=True).info.splits
+    splits = build(kind, release, tmp_path / "data", quiet=True).info.splits
     # Of two brixia films, one may be taken out as another of a test subject's.
     assert (1 if kind == "brixia" else n) <= splits.total_num_examples <= n
     assert out in (release, release.parent)
     pictures = [
         path
         for path in release.rglob("*")
-        if path.suffix in (".dcm", ".jpg", ".png") and path.parent.name != "masks"
+        if path.suffix in (".dcm", ".jpg", ".jpeg", ".png")
+        and path.parent.name != "masks"
     ]
     assert len(pictures) == n
     text = (release / "SYNTHETIC.txt").read_text()
@@ -90,7 +92,7 @@ def test_mistakes_are_told(tmp_path):
     with pytest.raises(InputError, match="a file"):
         write_release("brixia", tmp_path / "full" / "thesis.txt", 1)
     for wrong, message in [
-        ({"kind": "brixa"}, "brixia, covidgr, radiography"),
+        ({"kind": "brixa"}, "brixia, brixia_public, .*covidgr"),
         ({"layout": "v9"}, "v2, v1"),
         ({"n": 0}, "at least 1"),
         ({"size": 3}, "32 to 4096"),
@@ -291,11 +293,11 @@ def test_both_polarities_decode_to_dark_lungs(brixia, rows):
     } <= seen
 
 
-@pytest.mark.parametrize("vendor", _VENDORS, ids=lambda vendor: vendor.name)
+@pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
 def test_every_vendor_stores_the_same_film(vendor):
     rng = np.random.default_rng(0)
     picture = draw_film(draw_chest(rng), [0, 1, 2, 3, 2, 1], rng, 48).picture
-    stored = _store(picture, vendor).astype(float)
+    stored = store(picture, vendor).astype(float)
     low, high = vendor.window or (0, 1)
     back = (stored / (2**vendor.bits - 1) - low) / (high - low)
     back = 1 - back if vendor.inverted else back
@@ -331,7 +333,7 @@ def test_covidgr(tmp_path):
 
 
 def test_radiography(tmp_path):
-    release = write_release("radiography", tmp_path, 60)
+    release = write_release("covid_radiography", tmp_path, 60)
     assert release == tmp_path / "COVID-19_Radiography_Dataset"
     for kind, count in class_counts(60).items():
         book = openpyxl.load_workbook(release / f"{kind}.metadata.xlsx")
@@ -364,7 +366,7 @@ def thumbnails(folder: Path) -> np.ndarray:
 
 
 def test_radiography_v4_is_flat_and_holds_near_duplicates(tmp_path):
-    release = write_release("radiography", tmp_path, 130, size=96, layout="v4")
+    release = write_release("covid_radiography", tmp_path, 130, size=96, layout="v4")
     covid = thumbnails(release / "COVID")
     assert 1 <= (covid.max(1) > 0.99).sum() < len(covid) / 2
     for kind in ("Lung_Opacity", "Normal"):

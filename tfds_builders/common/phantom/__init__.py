@@ -4,13 +4,12 @@ The pictures are drawn, not taken: they are for trying and testing the software
 without any patient's data, and results on them say nothing about patients.
 """
 
+import importlib
 from pathlib import Path
 
+from tfds_builders import DATASETS
 from tfds_builders.common.errors import InputError
-from tfds_builders.common.phantom import brixia, covidgr, radiography
 from tfds_builders.common.phantom.folder import mark_synthetic, new_folder
-
-KINDS = {"brixia": brixia, "covidgr": covidgr, "radiography": radiography}
 
 
 def write_release(
@@ -24,7 +23,7 @@ def write_release(
     """Write a synthetic release of `n` images; the same arguments, the same bytes.
 
     Args:
-      kind: 'brixia', 'covidgr' or 'radiography'.
+      kind: the dataset whose release it imitates.
       out: a new or empty folder, which holds what the real archive unpacks to; `~`
         is the home folder.
       size: longest side of the pictures in pixels; None is the kind's own size.
@@ -35,14 +34,15 @@ def write_release(
       has. It holds SYNTHETIC.txt.
 
     Raises:
-      InputError: an unknown kind or layout, a bad number (`n` is at least 1 for
-        brixia, 2 for covidgr, 4 for radiography: one image per class), or `out` is
+      InputError: an unknown kind or layout, a bad number (each kind asks for a
+        least `n`: one image per class), or `out` is
         not empty.
     """
     out = Path(out).expanduser()
-    if kind not in KINDS:
-        raise InputError("phantom", f"kind {kind!r}", f"use one of {', '.join(KINDS)}")
-    release = KINDS[kind]
+    if kind not in DATASETS:
+        known = ", ".join(DATASETS)
+        raise InputError("phantom", f"kind {kind!r}", f"use one of {known}")
+    release = importlib.import_module(f"tfds_builders.common.phantom.{kind}")
     layout = release.LAYOUTS[0] if layout is None else layout
     size = release.SIZE if size is None else size
     if layout not in release.LAYOUTS:

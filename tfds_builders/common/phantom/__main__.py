@@ -1,18 +1,19 @@
-"""Write a synthetic release: phantom brixia|covidgr|radiography OUT --n=600."""
+"""Write a synthetic release: phantom NAME OUT --n=600."""
 
 from absl import flags
 
+from tfds_builders import DATASETS
 from tfds_builders.common import command
 from tfds_builders.common.errors import InputError
-from tfds_builders.common.phantom import KINDS, write_release
+from tfds_builders.common.phantom import write_release
 
 _N = flags.DEFINE_integer("n", 600, "number of images")
 _SEED = flags.DEFINE_integer("seed", 0, "another seed gives other patients")
 _SIZE = flags.DEFINE_integer("size", None, "longest side in pixels")
 _LAYOUT = flags.DEFINE_string(
-    "layout", None, "edition: v2 or v1 of brixia, v5 or v4 of radiography"
+    "layout", None, "edition of the release, where there are several"
 )
-_USAGE = f"python -m tfds_builders.common.phantom {'|'.join(KINDS)} OUT --n=N"
+_USAGE = f"python -m tfds_builders.common.phantom {'|'.join(DATASETS)} OUT --n=N"
 
 
 def main(argv: list[str]) -> None:

@@ -41,7 +41,7 @@ class _Vendor(NamedTuple):
 
 # Names and polarities as in the release; the rare ones are more frequent here, so
 # that a small phantom holds them. Bit depths, windows and rescaling are invented.
-_VENDORS = (
+VENDORS = (
     _Vendor("SIEMENS", 0.36, False, 12, (0.08, 0.86), None),
     _Vendor("CARESTREAM HEALTH", 0.28, True, 14, None, None),
     _Vendor("Agfa", 0.12, True, 12, None, (1, 0)),
@@ -58,7 +58,7 @@ _STORAGE = {
 }
 
 
-class _Image(NamedTuple):
+class Image(NamedTuple):
     index: int
     filename: str
     subject: int
@@ -75,7 +75,7 @@ class _Image(NamedTuple):
 
 def write(folder: Path, n: int, seed: int, size: int, layout: str) -> Path:
     """Write dicom_clean/ and both tables into `folder`; returns the release folder."""
-    images = _plan(n, seed)
+    images = plan(n, seed)
     (folder / "dicom_clean").mkdir()
     shapes = write_all(
         lambda image: _write_dicom(folder / "dicom_clean", image, seed, size),
@@ -100,10 +100,10 @@ def write(folder: Path, n: int, seed: int, size: int, layout: str) -> Path:
     return folder
 
 
-def _plan(n: int, seed: int) -> list[_Image]:
+def plan(n: int, seed: int) -> list[Image]:
     """Patients, their studies and films; scores are drawn before any picture."""
     rng = np.random.default_rng([seed, 1])
-    shares = np.array([vendor.share for vendor in _VENDORS])
+    shares = np.array([vendor.share for vendor in VENDORS])
     edges = np.cumsum(shares / shares.sum())
     images, subject, study, names = [], 0, 0, set()
     while len(images) < n:
@@ -125,9 +125,9 @@ def _plan(n: int, seed: int) -> list[_Image]:
             names.add(name)
             # The golden ratio spreads the vendors evenly over any run of images.
             at = (0.3 + index * 0.6180339887) % 1
-            vendor = _VENDORS[min(int(np.searchsorted(edges, at)), len(edges) - 1)]
+            vendor = VENDORS[min(int(np.searchsorted(edges, at)), len(edges) - 1)]
             images.append(
-                _Image(
+                Image(
                     index=index,
                     filename=name,
                     subject=subject,
@@ -151,7 +151,7 @@ def _filename(seed: int, index: int) -> str:
     return f"{int(digest, 16) % 10 ** (20 - int(digest[0], 16) % 3)}.dcm"
 
 
-def _choose_test(images: list[_Image], seed: int) -> set[int]:
+def _choose_test(images: list[Image], seed: int) -> set[int]:
     """One film each of some patients, whose other films stay outside (as released).
 
     TEST_SHARE of the images, at least one of two; none when there is only one.
@@ -166,7 +166,7 @@ def _choose_test(images: list[_Image], seed: int) -> set[int]:
     return {int(rng.choice(by_subject[int(subject)])) for subject in order}
 
 
-def _row(image: _Image, shape: tuple[int, int], test: bool) -> dict[str, str]:
+def _row(image: Image, shape: tuple[int, int], test: bool) -> dict[str, str]:
     vendor = image.vendor
     day = 4 + image.day
     return {
@@ -193,7 +193,7 @@ _CONSENSUS = ",".join(
 )
 
 
-def _consensus(image: _Image, seed: int) -> str:
+def _consensus(image: Image, seed: int) -> str:
     """Mean and mode of five readers who look at the film again."""
     rng = np.random.default_rng([seed, 3, image.index])
     reads = np.stack([read_again(image.scores, rng) for _ in range(READERS)])
@@ -203,24 +203,24 @@ def _consensus(image: _Image, seed: int) -> str:
     return ",".join([image.filename, *means, *map(str, modes), str(modes.sum())])
 
 
-def _write_dicom(folder: Path, image: _Image, seed: int, size: int) -> tuple[int, int]:
+def _write_dicom(folder: Path, image: Image, seed: int, size: int) -> tuple[int, int]:
     chest = draw_chest(np.random.default_rng([seed, 4, image.subject]))
     rng = np.random.default_rng([seed, 5, image.index])
     picture = draw_film(chest, image.scores, rng, size, image.view).picture
-    header = _header(image, seed, picture.shape)
-    header.PixelData = _store(picture, image.vendor).tobytes()
+    header = make_header(image, seed, picture.shape)
+    header.PixelData = store(picture, image.vendor).tobytes()
     header.save_as(folder / image.filename, enforce_file_format=True)
     return picture.shape
 
 
-def _store(picture: np.ndarray, vendor: _Vendor) -> np.ndarray:
+def store(picture: np.ndarray, vendor: _Vendor) -> np.ndarray:
     """Stored values [H, W] uint16 which decode to `picture`."""
     low, high = vendor.window or (0.0, 1.0)
     film = 1 - picture if vendor.inverted else picture
     return np.rint((low + (high - low) * film) * (2**vendor.bits - 1)).astype("<u2")
 
 
-def _header(image: _Image, seed: int, shape: tuple[int, int]) -> Dataset:
+def make_header(image: Image, seed: int, shape: tuple[int, int]) -> Dataset:
     vendor, row = image.vendor, _row(image, shape, False)
 
     def uid(*parts) -> str:

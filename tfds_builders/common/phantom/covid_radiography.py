@@ -101,14 +101,14 @@ def _plan(n: int, seed: int) -> list[_Image]:
                     child = rng.random() < _CHILDREN
                 share = _SOURCE_SHARES if kind == "COVID" else None
                 source = "children" if child else rng.choice(_SOURCES[kind], p=share)
-                scores = _draw_pattern(kind, rng)
+                scores = draw_pattern(kind, rng)
                 image = _Image(kind, number, scores, child, str(source), 0)
                 originals.append(image)
             images.append(image)
     return images
 
 
-def _draw_pattern(kind: str, rng: np.random.Generator) -> np.ndarray:
+def draw_pattern(kind: str, rng: np.random.Generator) -> np.ndarray:
     """Zone scores that make the picture of a class."""
     scores = np.zeros(6, int)
     if kind == "COVID":  # both lungs, most in the lower zones

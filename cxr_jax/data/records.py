@@ -1,0 +1,89 @@
+"""What a stored record holds: pictures as PNG bytes, and the columns of the table.
+
+TFDS turns every feature of a record into an array of its own, which takes longer than
+reading it. Here pictures are taken out alone, and columns are made all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tensorflow_datasets.proto import tf_example_pb2
+
+
+class Layout(NamedTuple):
+    """The features of a dataset by kind.
+
+    Attributes:
+      pictures: names of those that are images.
+      columns: {name: TensorInfo} of the others.
+    """
+
+    pictures: tuple[str, ...]
+    columns: dict[str, Any]
+
+
+def layout(features: tfds.features.FeaturesDict) -> Layout:
+    """The layout of `builder.info.features`, which is flat."""
+    pictures = tuple(
+        name
+        for name, feature in features.items()
+        if isinstance(feature, tfds.features.Image)
+    )
+    stored = features.get_serialized_info()
+    return Layout(
+        pictures, {name: stored[name] for name in features if name not in pictures}
+    )
+
+
+def pictures(record: bytes, names: Sequence[str]) -> dict[str, bytes]:
+    """{name: PNG bytes} of a serialised tf.train.Example.
+
+    Raises:
+      DecodeError: it is not one.
+      IndexError: it holds no such picture.
+    """
+    features = tf_example_pb2.Example.FromString(record).features.feature
+    return {name: features[name].bytes_list.value[0] for name in names}
+
+
+def table(records: Sequence[bytes], columns: dict[str, Any]) -> dict[str, Any]:
+    """The columns of all records, as TFDS would give them one by one.
+
+    Args:
+      records: serialised tf.train.Examples by index, as of ArrayRecord.
+      columns: of `layout`.
+
+    Returns:
+      {name: N numbers as an array, N texts as a list of str}.
+
+    Raises:
+      DecodeError, IndexError, ValueError: a record is not what `columns` says.
+    """
+    kinds = {name: _kind(info) for name, info in columns.items()}
+    values: dict[str, list[Any]] = {name: [] for name in columns}
+    for i in range(len(records)):
+        features = tf_example_pb2.Example.FromString(records[i]).features.feature
+        for name, info in columns.items():
+            value = getattr(features[name], kinds[name]).value
+            values[name].append(list(value) if info.shape else value[0])
+    return {name: _column(values[name], info) for name, info in columns.items()}
+
+
+def _kind(info) -> str:
+    """The field of tf.train.Feature that TFDS stores such values in."""
+    kind = np.dtype(info.np_dtype).kind
+    return {"f": "float_list", "O": "bytes_list", "S": "bytes_list"}.get(
+        kind, "int64_list"
+    )
+
+
+def _column(values: list[Any], info) -> Any:
+    if _kind(info) == "bytes_list":
+        return [value.decode() for value in values]
+    column = np.array(values, info.np_dtype).reshape(len(values), *info.shape)
+    # TFDS gives a single number as Python's own: 64 bits.
+    return column if info.shape else np.asarray(column.tolist())

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from cxr_jax import train
+from cxr_jax.data import cache, memory, pipeline, roles, source
+from tfds_builders.common.errors import InputError
+
+
+@pytest.fixture
+def splits(tiny_config, tmp_path):
+    with tiny_config.unlocked():
+        tiny_config.data.cache = "memory"
+    return roles.open_splits(tiny_config.data, tmp_path)
+
+
+def batches(split):
+    targets = {"scores": np.asarray(split.table["scores"])}
+    examples = source.Examples(split, targets, size=48, square="stretch")
+    shuffled = pipeline.train_batches(examples, batch_size=8, seed=0, start=2)
+    yield from (next(shuffled) for _ in range(9))
+    yield from pipeline.eval_batches(examples, batch_size=8)
+
+
+def test_batches_are_the_same_bit_for_bit(splits, tiny_config):
+    held = cache.hold(splits, tiny_config.data)
+    for role in ("train", "val"):
+        one, other = getattr(splits, role), getattr(held, role)
+        assert one.pixels is None
+        assert other.pixels.shape == (one.size, 48, 48, 1)
+        for expected, found in zip(batches(one), batches(other), strict=True):
+            assert list(expected) == list(found)
+            for name, column in expected.items():
+                assert column.dtype == found[name].dtype
+                np.testing.assert_array_equal(column, found[name])
+    assert held.test.pixels is None
+
+
+def test_nothing_is_held_unless_asked(splits, tiny_config):
+    with tiny_config.unlocked():
+        tiny_config.data.cache = "none"
+    assert cache.hold(splits, tiny_config.data) is splits
+
+
+@pytest.mark.parametrize("square", source.SQUARES)
+def test_decoded_pictures_are_in_the_order_of_the_split(splits, square, monkeypatch):
+    monkeypatch.setattr(cache, "_RUN", 5)
+    split = splits.train
+    some = source.take(split, np.arange(split.size)[::-3], "some")
+    pixels = cache.decoded(some, 32, square)
+    for i in range(some.size):
+        png = some.read(int(some.rows[i]))["image"]
+        np.testing.assert_array_equal(pixels[i], source.decode(png, 32, square))
+
+
+def test_a_part_of_a_held_split_has_its_pictures(splits, tiny_config):
+    held = cache.hold(splits, tiny_config.data).train
+    rows = np.array([4, 0, 2])
+    part = source.take(held, rows, "part")
+    np.testing.assert_array_equal(part.pixels, held.pixels[rows])
+
+
+def test_too_many_pictures_are_refused_before_any_is_decoded(
+    splits, tiny_config, monkeypatch
+):
+    n = splits.train.size + splits.val.size
+    needed = n * 48 * 48 * 2
+    monkeypatch.setattr(memory, "available", lambda: needed)
+    with pytest.raises(InputError) as error:
+        cache.hold(splits, tiny_config.data)
+    for text in (f"{n} images of 48 x 48 uint16", "0.0 GB", "config.data.cache=none"):
+        assert text in str(error.value)
+    monkeypatch.setattr(memory, "available", lambda: needed * 2)
+    assert cache.hold(splits, tiny_config.data).val.pixels is not None
+
+
+def test_the_training_holds_them(tiny_config, tmp_path, monkeypatch):
+    class Begun(Exception):
+        """The training has got as far as its loop."""
+
+    def fit(exp, splits, workdir, stop):
+        raise Begun(*[part.pixels is not None for part in splits[:3]])
+
+    monkeypatch.setattr(train, "fit", fit)
+    with tiny_config.unlocked():
+        tiny_config.data.cache = "memory"
+    with pytest.raises(Begun) as begun:
+        train.train(tiny_config, tmp_path)
+    assert begun.value.args == (True, True, False)

@@ -1,0 +1,86 @@
+"""The films of BrixIA's public subset, and who they are of where that is known."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from tfds_builders.brixia_public.table import TABLE, Row, read_annotations
+from tfds_builders.common.errors import InputError
+from tfds_builders.common.images import SUFFIXES
+from tfds_builders.common.release import files, others
+from tfds_builders.common.tables import first
+from tfds_builders.covid_chestxray.layout import find_pictures
+from tfds_builders.covid_chestxray.table import TABLE as METADATA
+from tfds_builders.covid_chestxray.table import Row as About
+from tfds_builders.covid_chestxray.table import example_ids, read_metadata
+
+IMAGES = "public-cohen-subset"
+_AGAIN = "Take the repository again, as a zip file or by git clone."
+
+
+class Film(NamedTuple):
+    """One picture, its scores, and what Cohen's metadata.csv says about it."""
+
+    name: str  # the file name without its ending
+    path: Path
+    scores: Row
+    about: About | None
+
+
+class Release(NamedTuple):
+    """All rows of the table in file order, the films that are there, and counts."""
+
+    rows: list[Row]
+    films: list[Film]
+    counts: dict[str, int]
+
+
+def is_release(folder: Path) -> bool:
+    """Whether it holds the table or the pictures."""
+    return (folder / TABLE).is_file() or (folder / IMAGES).is_dir()
+
+
+def read_release(release: Path) -> Release:
+    """Pictures that the table lists; public copies lack some of them.
+
+    Errors: InputError for a release that is not whole or whose tables are damaged.
+    """
+    for missing, there in ((TABLE, IMAGES), (IMAGES, TABLE)):
+        if not (release / missing).exists():
+            raise InputError(release, f"{there} is there, but no {missing}", _AGAIN)
+    rows = read_annotations(release / TABLE)
+    names = [row.file_name for row in rows]
+    pictures = files(release / IMAGES, SUFFIXES)
+    path_of, name_of = find_pictures(pictures, names), example_ids(names)
+    if not path_of:
+        held = first([path.name for path in pictures])
+        raise InputError(
+            release / IMAGES,
+            f"no picture of {TABLE} is there; the folder holds {held or 'nothing'}",
+            _AGAIN,
+        )
+    about = _read_about(release)
+    films = [
+        Film(name_of[name], path_of[name], row, about.get(name))
+        for name, row in zip(names, rows, strict=True)
+        if name in path_of
+    ]
+    counts = {
+        "images of the table that are not on disk": len(rows) - len(films),
+        "pictures that the table does not list, skipped": (
+            len(pictures) - len(set(path_of.values()))
+        ),
+        "files that are no pictures, skipped": others(release / IMAGES, SUFFIXES),
+    }
+    return Release(rows, films, counts)
+
+
+def _read_about(release: Path) -> dict[str, About]:
+    """Row of Cohen's metadata.csv by file name, where the user has put it there."""
+    for path in (release / METADATA, release.parent / METADATA):
+        if path.is_file():
+            try:
+                return read_metadata(path).rows
+            except InputError as error:
+                do = "Put metadata.csv of covid-chestxray-dataset there, or remove it."
+                raise InputError(error.where, error.found, do) from error
+    return {}

@@ -1,0 +1,75 @@
+"""Who is who: the patient of each image, or the nearest thing that a release tells."""
+
+import collections
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from tfds_builders.common.patients import TABLE, join, read_patients
+
+PATIENTS = "patients"
+GROUPS = "near-duplicate groups"
+MIXED = "patients or near-duplicate groups"
+
+
+class Grouping(NamedTuple):
+    """`patient_of` each image, what that stands for, and what is to be told of it."""
+
+    patient_of: dict[str, str]
+    unit: str
+    counts: dict[str, int]
+
+
+def grouping(
+    release: Path,
+    group_of: Mapping[str, str],
+    label_of: Mapping[str, str],
+    named: Mapping[str, str] | None = None,
+) -> Grouping:
+    """Patients of the release and of the user's patients.csv, joined over copies.
+
+    Images are of one patient where any of the two says so, and where they are copies
+    of each other: a copy must not lie on the other side of a split, whoever it is said
+    to be. The name is that of patients.csv, else the release's, else the group's.
+
+    Args:
+      release: its folder, which may hold patients.csv.
+      group_of: near-duplicate group of every image.
+      label_of: class of every image.
+      named: patients that the release itself names, for some images or all.
+    """
+    listed = read_patients(release, group_of)
+    known = {**(named or {}), **(listed or {})}
+    counts = _copies(group_of, label_of)
+    unknown = len(group_of) - len(known)
+    if listed is not None or known:
+        whom = f"the release or {TABLE}" if named else TABLE
+        counts[f"images whose patient {whom} does not name"] = unknown
+    unit = GROUPS if not known else MIXED if unknown else PATIENTS
+    patient_of = join(join(group_of, named or {}), listed or {})
+    merged = _patients_in(group_of, known)
+    if merged:
+        counts["patients with a copy of another patient's image, taken as one"] = merged
+    return Grouping(patient_of, unit, counts)
+
+
+def _copies(group_of, label_of) -> dict[str, int]:
+    members = collections.Counter(group_of.values())
+    classes = collections.defaultdict(set)
+    for name, group in group_of.items():
+        classes[group].add(label_of[name])
+    return {
+        "groups of near-duplicates": sum(n > 1 for n in members.values()),
+        "images in these groups": sum(n for n in members.values() if n > 1),
+        "groups of near-duplicates with more than one class": sum(
+            len(labels) > 1 for labels in classes.values()
+        ),
+    }
+
+
+def _patients_in(group_of, known) -> int:
+    """How many patients share a group with another one."""
+    patients = collections.defaultdict(set)
+    for name, patient in known.items():
+        patients[group_of[name]].add(patient)
+    return len(set().union(*(p for p in patients.values() if len(p) > 1)))

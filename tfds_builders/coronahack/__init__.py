@@ -1,0 +1,1 @@
+"""CoronaHack: children with and without pneumonia, and web pictures of COVID-19."""

@@ -1,0 +1,99 @@
+"""Where the files of CoronaHack are: a folder in a folder of the same name."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from tfds_builders.common.errors import InputError
+from tfds_builders.common.images import SUFFIXES
+from tfds_builders.common.release import files, folders, others
+from tfds_builders.common.tables import first
+from tfds_builders.coronahack.names import Origin, origin_of
+from tfds_builders.coronahack.table import PARTS, TABLE, Row, read_table
+
+FOLDER = "Coronahack-Chest-XRay-Dataset"
+_UNPACK = (
+    "Unpack the archive again, whole: see 'Getting the data' in "
+    "tfds_builders/coronahack/README.md."
+)
+
+
+class Image(NamedTuple):
+    """One picture with its row, and what its name says."""
+
+    name: str  # the file name without its ending
+    path: Path
+    row: Row
+    origin: Origin
+
+
+def is_release(folder: Path) -> bool:
+    """Whether it holds the table, or is or holds the pictures' folder."""
+    there = (folder / TABLE).is_file(), (folder / FOLDER).is_dir()
+    return any(there) or folder.name == FOLDER
+
+
+def read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
+    """Images that have a row, sorted by name, and what did not fit together.
+
+    Errors: InputError where the table or a folder is missing, or none fits the other.
+    """
+    table = release / TABLE
+    if not table.is_file():
+        above = [p for p in release.absolute().parents[:2] if (p / TABLE).is_file()]
+        do = f"Name the folder {above[0]}, which holds both." if above else _UNPACK
+        raise InputError(release, f"no {TABLE} beside the pictures' folder", do)
+    rows = {(row.part, row.file_name): row for row in read_table(table)}
+    folder = _folder(release)
+    pictures = _pictures(folder)
+    images = [
+        Image(path.stem, path, rows[key], origin_of(path.stem))
+        for key, path in pictures.items()
+        if key in rows
+    ]
+    if not images:
+        part, name = min(pictures)
+        raise InputError(
+            table,
+            f"lists none of the {len(pictures)} pictures, as {name} in {part.lower()}",
+            f"Table and pictures are of two releases. {_UNPACK}",
+        )
+    counts = {
+        f"images without a row in {TABLE}, left out": len(pictures) - len(images),
+        f"rows of {TABLE} without an image": len(rows) - len(images),
+        "files that are no pictures, skipped": sum(
+            others(folder / part.lower(), SUFFIXES) for part in PARTS
+        ),
+    }
+    return sorted(images), counts
+
+
+def _folder(release: Path) -> Path:
+    """The folder of `train` and `test`; some copies have lost one level, or two."""
+    candidates = (release / FOLDER / FOLDER, release / FOLDER, release)
+    wanted = {part.lower() for part in PARTS}
+    found = {
+        folder: {f.name for f in folders(folder)} & wanted
+        for folder in candidates
+        if folder.is_dir()
+    }
+    folder = max(found, key=lambda folder: len(found[folder]))
+    missing = sorted(wanted - found[folder])
+    if missing:
+        inside = first(f.name for f in folders(folder)) or "no folder"
+        raise InputError(
+            folder, f"no folder {first(missing)}; there are: {inside}", _UNPACK
+        )
+    return folder
+
+
+def _pictures(folder: Path) -> dict[tuple[str, str], Path]:
+    """By part and file name, as in the table."""
+    found = {}
+    for part in PARTS:
+        pictures = files(folder / part.lower(), SUFFIXES)
+        if not pictures:
+            raise InputError(
+                folder / part.lower(), "the folder holds no pictures", _UNPACK
+            )
+        found |= {(part, path.name): path for path in pictures}
+    return found

@@ -1,0 +1,216 @@
+"""Builder of the COVID-19 image data collection. What it holds is in README.md."""
+
+import collections
+import dataclasses
+import functools
+from pathlib import Path
+from typing import ClassVar
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+
+from tfds_builders.common.builder import Plan, ReleaseBuilder
+from tfds_builders.common.errors import InputError
+from tfds_builders.common.grouping import grouping
+from tfds_builders.common.images import encode_png, read_grey, resize_longest
+from tfds_builders.common.ingest import Example
+from tfds_builders.common.splits import by_split, split_of
+from tfds_builders.covid_chestxray.findings import CLASSES
+from tfds_builders.covid_chestxray.layout import (
+    IMAGES,
+    Film,
+    is_release,
+    read_release,
+)
+from tfds_builders.covid_chestxray.table import ANSWERS, TABLE, patient_name
+
+COLOURED = "coloured pictures, made grey"
+# Of a mask against its picture; both are rounded to whole pixels.
+_ASPECT_TOLERANCE = 0.02
+
+
+@dataclasses.dataclass
+class Config(tfds.core.BuilderConfig):
+    """The longer side of the stored images, and which of the radiographs."""
+
+    size: int = 512
+    all_views: bool = False
+    masks: bool = False
+
+
+class Builder(ReleaseBuilder):
+    """TFDS builder; reads metadata.csv, `images/` and `annotations/`."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar = {"1.0.0": "First version."}
+    BUILDER_CONFIGS: ClassVar = [
+        *(
+            Config(
+                name=f"{size}_all_views" if all_views else str(size),
+                description=f"longer side at most {size} pixels; "
+                + ("films of any view" if all_views else "frontal films (PA, AP)"),
+                size=size,
+                all_views=all_views,
+            )
+            for all_views in (False, True)
+            for size in (512, 256)
+        ),
+        Config(
+            name="segmentation",
+            description="frontal films that have a lung mask, with it; longer side at "
+            "most 512 pixels",
+            masks=True,
+        ),
+    ]
+    MANUAL_DOWNLOAD_INSTRUCTIONS = """
+    1. Open https://github.com/ieee8023/covid-chestxray-dataset and press Code,
+       Download ZIP; or git clone --depth=1 of it.
+    2. Unpack it. There is now a folder covid-chestxray-dataset-master:
+         covid-chestxray-dataset-master/metadata.csv
+         covid-chestxray-dataset-master/images/*
+         covid-chestxray-dataset-master/annotations/*
+    3. python -m tfds_builders.build covid_chestxray \\
+         --manual_dir=covid-chestxray-dataset-master
+    """
+
+    EXPECTED = f"COVID-19 image data collection (a folder with {TABLE} and {IMAGES}/)"
+    HOMEPAGE = "https://github.com/ieee8023/covid-chestxray-dataset"
+    is_release = staticmethod(is_release)
+
+    def features(self) -> dict:
+        """See README.md."""
+        text, number = tfds.features.Text(), np.float32
+        picture = tfds.features.Image(
+            shape=(None, None, 1), dtype=np.uint8, encoding_format="png"
+        )
+        return {
+            "image": picture,
+            **({"mask": picture} if self.builder_config.masks else {}),
+            "label": tfds.features.ClassLabel(names=CLASSES),
+            "finding": text,
+            "view": text,
+            "sex": text,
+            "age": number,
+            "offset": number,
+            "geographic_mean": number,
+            "opacity_mean": number,
+            **dict.fromkeys(ANSWERS, text),
+            "location": text,
+            "source": text,
+            "license": text,
+            "coloured": np.int32,
+        }
+
+    def plan(self, release: Path) -> Plan:
+        """The radiographs of the config; patients and copies stay together."""
+        edition, films, counts = read_release(release)
+        wanted, left_out = self._wanted(films)
+        if not wanted:
+            why = ", ".join(f"{n} {text}" for text, n in left_out.items() if n)
+            raise InputError(
+                release,
+                f"no film for {self.name}/{self.builder_config.name}: {why}",
+                "Take the repository again, with its folder annotations.",
+            )
+        # Over all films, whatever the config wants of them: a film is in the same
+        # split in every config.
+        found = grouping(
+            release,
+            self.near_duplicates(films, _pixels),
+            {film.name: film.label for film in films},
+            {film.name: patient_name(film.row) for film in films if film.row.patient},
+        )
+        config = self.builder_config
+        return Plan(
+            release=edition,
+            parts=by_split(
+                wanted,
+                split=lambda film: split_of(found.patient_of[film.name]),
+                name=lambda film: film.name,
+            ),
+            patient_of=found.patient_of,
+            unit=found.unit,
+            read=functools.partial(_read, size=config.size, masks=config.masks),
+            columns=_classes,
+            counts={
+                **counts,
+                **left_out,
+                "images without a licence": sum(not f.row.license for f in wanted),
+                **found.counts,
+            },
+        )
+
+    def _wanted(self, films: list[Film]) -> tuple[list[Film], dict[str, int]]:
+        """Films of this config, and how many others were left out for what."""
+        config, left_out = self.builder_config, {}
+
+        def keep(films, wanted, others):
+            kept = [film for film in films if wanted(film)]
+            left_out[f"{others}, left out"] = len(films) - len(kept)
+            return kept
+
+        if not config.all_views:
+            films = keep(films, lambda f: f.row.view != "L", "lateral films")
+            films = keep(films, _is_frontal, "films of unknown view")
+        if config.masks:
+            films = keep(films, lambda f: f.mask, "films without a lung mask")
+        return films, left_out
+
+
+def _is_frontal(film: Film) -> bool:
+    return film.row.view.startswith(("PA", "AP"))
+
+
+def _pixels(film: Film) -> np.ndarray:
+    return read_grey(film.path)[0]
+
+
+def _read(film: Film, size: int, masks: bool) -> Example:
+    pixels, coloured = read_grey(film.path)
+    picture = resize_longest(pixels, size)
+    row = film.row
+    features = {
+        "image": encode_png(picture),
+        "label": film.label,
+        "finding": row.finding,
+        "view": row.view,
+        "sex": row.sex,
+        "age": row.age,
+        "offset": row.offset,
+        **film.severity._asdict(),
+        **dict(zip(ANSWERS, row.answers, strict=True)),
+        "location": row.location,
+        "source": row.source,
+        "license": row.license,
+        "coloured": int(coloured),
+    }
+    if masks:
+        mask = _read_mask(film, pixels.shape)
+        shape = picture.shape[::-1]
+        mask = cv2.resize(mask, shape, interpolation=cv2.INTER_NEAREST)
+        features["mask"] = encode_png(mask)
+    return Example(features, notes=(COLOURED,) if coloured else ())
+
+
+def _read_mask(film: Film, shape: tuple[int, int]) -> np.ndarray:
+    """0 and 255, of about the shape of the picture itself."""
+    try:
+        mask, _ = read_grey(film.mask)
+    except InputError as error:  # it is the picture that is rejected for it
+        found = f"its mask {film.mask.name}: {error.found}"
+        raise InputError(film.path, found, error.do) from error
+    aspect = mask.shape[0] * shape[1] / (mask.shape[1] * shape[0])
+    if abs(aspect - 1) > _ASPECT_TOLERANCE or not np.isin(mask, (0, 255)).all():
+        raise InputError(
+            film.path,
+            f"its mask {film.mask.name}: {mask.shape[1]} x {mask.shape[0]} pixels of "
+            f"{len(np.unique(mask))} grey values for {shape[1]} x {shape[0]} pixels",
+            "Take the file from the repository again.",
+        )
+    return mask
+
+
+def _classes(films) -> dict[str, int]:
+    labels = collections.Counter(film.label for film in films)
+    return {label: labels[label] for label in CLASSES}

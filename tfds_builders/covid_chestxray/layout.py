@@ -1,0 +1,132 @@
+"""Where the pictures, masks and severity scores of the collection are."""
+
+import collections
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from tfds_builders.common.errors import InputError
+from tfds_builders.common.images import SUFFIXES
+from tfds_builders.common.release import files, others
+from tfds_builders.common.tables import first
+from tfds_builders.covid_chestxray.findings import UNKNOWN, class_of
+from tfds_builders.covid_chestxray.severity import Severity, read_severity
+from tfds_builders.covid_chestxray.table import TABLE, Row, example_ids, read_metadata
+
+IMAGES = "images"
+_SEVERITY = Path("annotations") / "covid-severity-scores.csv"
+_MASKS = Path("annotations") / "lungVAE-masks"
+_CT_VIEWS = ("Axial", "Coronal")
+_AGAIN = "Take the repository again, as a zip file or by git clone."
+
+
+class Film(NamedTuple):
+    """One radiograph of the release, with a finding that has a class."""
+
+    name: str  # the file name without its ending
+    path: Path
+    label: str
+    row: Row
+    severity: Severity
+    mask: Path | None  # of its lungs
+
+
+class Release(NamedTuple):
+    """All radiographs sorted by name, and what was left out or did not fit."""
+
+    edition: str
+    films: list[Film]
+    counts: dict[str, int]
+
+
+def is_release(folder: Path) -> bool:
+    """Whether it holds the table or the pictures."""
+    return (folder / TABLE).is_file() or (folder / IMAGES).is_dir()
+
+
+def read_release(release: Path) -> Release:
+    """The radiographs of all views.
+
+    Errors: InputError for a release that is not whole or whose tables are damaged.
+    """
+    for missing, there in ((TABLE, IMAGES), (IMAGES, TABLE)):
+        if not (release / missing).exists():
+            raise InputError(release, f"{there} is there, but no {missing}", _AGAIN)
+    metadata = read_metadata(release / TABLE)
+    listed = [*metadata.rows, *sorted(metadata.contradicted)]
+    pictures = files(release / IMAGES, SUFFIXES)
+    path_of = find_pictures(pictures, listed)
+    scored = (release / _SEVERITY).is_file()
+    severity = read_severity(release / _SEVERITY) if scored else {}
+    masks = _masks(release / _MASKS)
+    name_of = example_ids(listed)
+    left_out = collections.Counter()
+    films = []
+    for file_name, row in metadata.rows.items():
+        reason = _reason(row)
+        if not reason and file_name not in path_of:
+            reason = "images of the table that are not on disk"
+        if reason:
+            left_out[reason] += 1
+            continue
+        films.append(
+            Film(
+                name_of[file_name],
+                path_of[file_name],
+                class_of(row.finding),
+                row,
+                severity.get(file_name, Severity()),
+                masks.get(Path(file_name).stem),
+            )
+        )
+    if not films:
+        held = first([path.name for path in pictures])
+        raise InputError(
+            release / IMAGES,
+            f"no radiograph of {TABLE} is there; the folder holds {held or 'nothing'}",
+            _AGAIN,
+        )
+    used = {film.row.file_name for film in films}
+    counts = {
+        **metadata.counts,
+        **dict(sorted(left_out.items())),
+        "pictures that the table does not list, skipped": (
+            len(pictures) - len(set(path_of.values()))
+        ),
+        "files that are no pictures, skipped": others(release / IMAGES, SUFFIXES),
+        "severity scores without an image": len(severity.keys() - used),
+        "tables of severity scores that are missing": int(not scored),
+    }
+    return Release(metadata.edition, sorted(films), counts)
+
+
+def find_pictures(pictures: list[Path], names: Iterable[str]) -> dict[str, Path]:
+    """The picture of each file name that has one; `x.JPG` may be `x.jpg` on disk."""
+    alike = {path.name.lower(): path for path in reversed(pictures)}
+    exact = {path.name: path for path in pictures}
+    found = {name: exact.get(name) or alike.get(name.lower()) for name in names}
+    return {name: path for name, path in found.items() if path}
+
+
+def _reason(row: Row) -> str:
+    """Why a row is left out whatever is wanted; '' where it is not."""
+    if row.folder == "volumes" or row.file_name.lower().endswith((".nii", ".gz")):
+        return "volumes (CT), skipped"
+    if row.modality.lower() != "x-ray" or row.view in _CT_VIEWS:
+        return "CT slices, left out"
+    if row.finding.lower() in UNKNOWN:
+        return "images of an unknown finding (todo, Unknown or none), left out"
+    if class_of(row.finding) is None:
+        return f"images of a finding that has no class, left out: {row.finding}"
+    return ""
+
+
+def _masks(folder: Path) -> dict[str, Path]:
+    """Lung mask by file name of the picture without its ending."""
+    if not folder.is_dir():
+        return {}
+    return {
+        path.stem.removesuffix("_mask"): path
+        for path in files(folder, (".png",))
+        if path.stem.endswith("_mask")
+    }

@@ -1,0 +1,1 @@
+"""COVID-XRay-5K: web pictures of COVID-19 against films of CheXpert."""

@@ -1,0 +1,1 @@
+"""COVIDx CT: slices of chest CT of normal, pneumonia and COVID-19 patients."""

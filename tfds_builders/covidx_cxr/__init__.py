@@ -1,0 +1,1 @@
+"""COVIDx CXR: chest X-rays gathered from many sources, by the lists of COVID-Net."""

@@ -1,0 +1,217 @@
+"""From the lists and folders of a COVIDx release to its images."""
+
+import collections
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tfds_builders.common.errors import InputError
+from tfds_builders.common.images import SUFFIXES
+from tfds_builders.common.release import files, folders, others
+from tfds_builders.common.splits import SPLITS
+from tfds_builders.common.tables import first
+from tfds_builders.covidx_cxr.lists import Lists, Row, find_lists, labels_of, read_list
+
+# The label set of a list follows its version; each has configs of its own.
+BINARY = ("negative", "positive")
+THREE_CLASSES = ("normal", "pneumonia", "COVID-19")
+SEVERITY = ("level1", "level2")
+LABELS = {"": BINARY, "three_classes": THREE_CLASSES, "severity": SEVERITY}
+
+_MISSPELT = {"rnsa": "rsna"}
+_LEAST_THERE = 0.5  # below that, lists and images are not of one release
+_HELP = "See 'Getting the data' in tfds_builders/covidx_cxr/README.md."
+
+
+class Image(NamedTuple):
+    """One picture and what the lists say about it."""
+
+    name: str  # the file name without its ending, where no other has the same
+    path: Path
+    label: str
+    source: str  # '' where the list has none
+    patient: str
+    original_split: str
+
+
+class Release(NamedTuple):
+    """Images sorted by name, whether the release has a list of val, and counts."""
+
+    version: str
+    images: list[Image]
+    has_val: bool
+    counts: dict[str, int]
+
+
+def is_release(folder: Path) -> bool:
+    """Whether it, or its `labels`, holds lists of train and test."""
+    return bool(find_lists(folder))
+
+
+def read_release(release: Path, labels: Sequence[str]) -> Release:
+    """The images of the newest lists that have these labels.
+
+    Listed images that are not there, and pictures that no list names, are counted:
+    the lists were never quite in step with the files.
+
+    Errors: InputError where no lists have these labels, lines are broken, or fewer
+    than half of the listed images are there.
+    """
+    lists = _newest(release, labels)
+    rows = {split: read_list(path, labels) for split, path in lists.paths.items()}
+    places, skipped = _pictures(release)
+    kept, counts = _once(rows)
+    images, found_counts = _found(release, lists, kept, places)
+    counts |= found_counts
+    counts |= _patients_and_sources(rows, labels)
+    listed = {row.file_name for some in rows.values() for row in some}
+    unlisted = set().union(*places.values()) - listed
+    counts["pictures that no list names, left out"] = len(unlisted)
+    counts["files that are no pictures, skipped"] = skipped
+    return Release(lists.version or "without a version", images, "val" in rows, counts)
+
+
+def _newest(release: Path, labels: Sequence[str]) -> Lists:
+    there = [(lists, _labels(lists)) for lists in find_lists(release)]
+    chosen = next((lists for lists, used in there if used == labels), None)
+    if chosen is None:
+        config = {used: name for name, used in LABELS.items()}
+        known = [(lists, used) for lists, used in there if used]
+        listed = first(
+            f"{lists.version or 'train.txt, test.txt'} ({', '.join(used)}: covidx_cxr/"
+            f"{'_'.join(filter(None, ['512', config[used]]))})"
+            for lists, used in known
+        )
+        raise InputError(
+            release,
+            f"no lists with the labels {', '.join(labels)}; there are: "
+            f"{listed or 'none that can be read'}",
+            "Build the config that is named there, or put the other lists of COVID-Net "
+            f"(its folder labels) into this folder. {_HELP}",
+        )
+    return chosen
+
+
+def _labels(lists: Lists) -> tuple[str, ...] | None:
+    """The label set of a version; None for one that no config reads."""
+    used = labels_of(lists.paths["train"], LABELS.values())
+    # Early severity lists say negative and positive, of patients who all have COVID-19.
+    if "sev" in lists.version.lower() and used != SEVERITY:
+        return None
+    return used
+
+
+def _pictures(release: Path) -> tuple[dict[str, dict[str, Path]], int]:
+    """Path by file name, for each split's folder; and the files that are no pictures.
+
+    The folders lie beside the lists (Kaggle) or in `data` (COVID-Net's scripts).
+    """
+    places: dict[str, dict[str, Path]] = {}
+    skipped = 0
+    for split in SPLITS:
+        for folder in (release / split, release / "data" / split):
+            if folder.is_dir() and split not in places:
+                places[split] = {path.name: path for path in files(folder, SUFFIXES)}
+                skipped += others(folder, SUFFIXES)
+    for split in ("train", "test"):
+        if not places.get(split):
+            inside = first(path.name for path in folders(release)) or "none"
+            missing = "no pictures in the folder" if split in places else "no folder"
+            raise InputError(
+                release,
+                f"lists are there, but {missing} {split} (nor data/{split}); folders "
+                f"that are there: {inside}",
+                f"The release is only half unpacked: unpack it again. {_HELP}",
+            )
+    return places, skipped
+
+
+def _once(rows: dict[str, list[Row]]) -> tuple[dict[str, tuple[str, Row]], dict]:
+    """Each file name once, with its split, and what was left out for it.
+
+    A file that several lists name stays in test, so that training cannot see it.
+    """
+    listed = collections.defaultdict(list)
+    for split in ("test", "val", "train"):
+        for row in rows.get(split, ()):
+            listed[row.file_name].append((split, row))
+    kept = {
+        name: found[0]
+        for name, found in listed.items()
+        if len({row.label for _, row in found}) == 1
+    }
+    in_splits = [{split for split, _ in found} for found in listed.values()]
+    repeated = sum(len(found) for found in listed.values()) - sum(map(len, in_splits))
+    return kept, {
+        "lines that repeat a file name of their list, skipped": repeated,
+        "images in more than one list, taken as test": sum(
+            len(splits) > 1 for splits in in_splits
+        ),
+        "images listed under different labels, left out": len(listed) - len(kept),
+        "sources spelt rnsa, read as rsna": sum(
+            row.source in _MISSPELT for _, row in kept.values()
+        ),
+        "images without a source": sum(not row.source for _, row in kept.values()),
+    }
+
+
+def _found(release, lists, kept, places) -> tuple[list[Image], dict[str, int]]:
+    """The listed images that are on disk; those not in their split's own folder too."""
+    stems = collections.Counter(Path(file_name).stem for file_name in kept)
+    images, elsewhere = [], 0
+    for file_name, (split, row) in kept.items():
+        path = places.get(split, {}).get(file_name)
+        if path is None:
+            others_have = (place.get(file_name) for place in places.values())
+            path = next(filter(None, others_have), None)
+            elsewhere += path is not None
+        if path is not None:
+            images.append(
+                Image(
+                    path.stem if stems[path.stem] == 1 else file_name,
+                    path,
+                    row.label,
+                    _MISSPELT.get(row.source, row.source),
+                    row.patient,
+                    split,
+                )
+            )
+    missing = len(kept) - len(images)
+    if len(images) < _LEAST_THERE * len(kept):
+        gone = sorted(kept.keys() - {image.path.name for image in images})
+        raise InputError(
+            release,
+            f"{missing} of the {len(kept)} images in "
+            f"{', '.join(path.name for path in lists.paths.values())} are not there: "
+            f"{first(gone)}",
+            "The release is only half unpacked, or the lists are of another version "
+            f"than the images: take both from one release. {_HELP}",
+        )
+    return sorted(images), {
+        "listed images that are not there": missing,
+        "images that lie in the folder of another split": elsewhere,
+    }
+
+
+def _patients_and_sources(rows, labels) -> dict[str, int]:
+    """How the release's own split leaks, and whether its test asks for the source."""
+    splits_of = collections.defaultdict(set)
+    for split, listed in rows.items():
+        for row in listed:
+            splits_of[row.patient].add(split)
+    counts = {
+        "patients in more than one of the release's lists": sum(
+            len(splits) > 1 for splits in splits_of.values()
+        )
+    }
+    for label in labels:
+        sources = {row.source for row in rows["test"] if row.label == label}
+        counts[f"sources of {label} in the release's test list"] = len(sources - {""})
+    labels_of_source = collections.defaultdict(set)
+    for row in rows["test"]:
+        labels_of_source[row.source].add(row.label)
+    counts["images of the release's test list whose source tells the label"] = sum(
+        bool(row.source) and len(labels_of_source[row.source]) == 1
+        for row in rows["test"]
+    )
+    return counts

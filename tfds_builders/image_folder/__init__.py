@@ -1,0 +1,1 @@
+"""Any tree of class folders with chest X-rays, as notebooks read them."""

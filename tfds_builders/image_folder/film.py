@@ -1,0 +1,124 @@
+"""One picture of a tree: the reading of it, whatever its format."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tfds_builders.common.images import encode_png, read_grey, resize_longest
+from tfds_builders.common.ingest import Example
+from tfds_builders.common.radiographs import read_radiograph
+from tfds_builders.image_folder.contents import Contents, read_contents
+from tfds_builders.image_folder.leakage import Digests, digests_of
+from tfds_builders.image_folder.tree import Picture
+
+_COLOURED = "coloured pictures, made grey"
+_LEAKS = (
+    "pictures of the folder {} have a copy, or their patient, in a folder before it "
+    "(train, val, test): this split leaks"
+)
+_PATH_NAMES = (
+    "paths hold the PatientID or PatientName of their DICOM header, and are stored "
+    "(example_id, file)"
+)
+
+
+class Film(NamedTuple):
+    """One picture, what its header says, and how the folders' split treats it."""
+
+    name: str
+    path: Path
+    picture: Picture
+    contents: Contents | None  # None: they could not be read
+    leaks: bool  # its patient, or a copy of it, is in what trains its split
+
+
+def contents_of(picture: Picture) -> Contents:
+    """See `read_contents`."""
+    return read_contents(picture.path, picture.file)
+
+
+def grey(film: Film, polarity: str) -> np.ndarray:
+    """Pixels [H, W], uint8 or, of DICOM, uint16."""
+    if _known(film).format == "dicom":
+        return read_radiograph(film.path, polarity).xray.pixels
+    return read_grey(film.path)[0]
+
+
+def digests(film: Film, polarity: str) -> Digests:
+    """By which its copies are told."""
+    return digests_of(film.path.read_bytes(), grey(film, polarity))
+
+
+def read(film: Film, size: int, bits: int, polarity: str) -> Example:
+    """The example of a picture.
+
+    Args:
+      size: of the longer side at most, in pixels.
+      bits: 8 or 16.
+      polarity: see `builder.Options`.
+
+    Errors: InputError for a file that cannot be read.
+    """
+    contents, picture = _known(film), film.picture
+    if contents.format == "dicom":
+        pixels, header, warnings = _read_dicom(film, polarity)
+    else:
+        pixels, header, warnings = *_read_picture(film), ()
+    if film.leaks:
+        warnings = (*warnings, _LEAKS.format(picture.folder))
+    rows, columns = pixels.shape
+    return Example(
+        {
+            "image": encode_png(_shrink(pixels, size, bits)),
+            "label": picture.label,
+            "file": picture.file,
+            "split_folder": picture.folder,
+            "format": contents.format,
+            "rows": rows,
+            "columns": columns,
+            "age": contents.age,
+            **header,
+        },
+        notes=(_COLOURED,) if header["coloured"] else (),
+        warnings=warnings,
+    )
+
+
+def _read_dicom(film: Film, polarity: str) -> tuple[np.ndarray, dict, tuple[str, ...]]:
+    xray, warnings = read_radiograph(film.path, polarity)
+    if _known(film).path_names_patient:
+        warnings = (*warnings, _PATH_NAMES)
+    sex = xray.sex.upper()
+    header = {
+        "coloured": 0,
+        "view": xray.view,
+        "sex": sex if sex in ("M", "F") else "",
+        "manufacturer": xray.manufacturer,
+        "modality": xray.modality,
+        "photometric_interpretation": xray.photometric_interpretation,
+    }
+    return xray.pixels, header, warnings
+
+
+def _read_picture(film: Film) -> tuple[np.ndarray, dict]:
+    pixels, coloured = read_grey(film.path)
+    unknown = dict.fromkeys(
+        ("view", "sex", "manufacturer", "modality", "photometric_interpretation"), ""
+    )
+    return pixels, {"coloured": int(coloured), **unknown}
+
+
+def _shrink(pixels: np.ndarray, size: int, bits: int) -> np.ndarray:
+    """At the depth that is stored, black and white at the ends of either range."""
+    if bits == 16 and pixels.dtype == np.uint8:
+        pixels = pixels.astype(np.uint16) * 257
+    small = resize_longest(pixels, size)
+    if bits == 8 and small.dtype == np.uint16:
+        return np.rint(small / 257).astype(np.uint8)
+    return small
+
+
+def _known(film: Film) -> Contents:
+    """Errors: InputError or OSError where the plan met one too."""
+    return film.contents or contents_of(film.picture)

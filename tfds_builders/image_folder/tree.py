@@ -1,0 +1,300 @@
+"""Classes and split folders of a tree of pictures, from the names of its folders."""
+
+import itertools
+import unicodedata
+from pathlib import Path
+from typing import NamedTuple
+
+from tfds_builders.common.errors import InputError
+from tfds_builders.common.release import folders
+from tfds_builders.common.splits import SPLITS
+from tfds_builders.common.tables import first, refuse
+from tfds_builders.image_folder.masks import refuse_masks
+from tfds_builders.image_folder.walk import files_below, is_picture, visible
+
+_SPELLINGS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+_LEFT_BY_WINDOWS = ("thumbs.db", "desktop.ini")
+# More folders with fewer pictures each are those of patients.
+_MANY_CLASSES, _FEW_PICTURES = 20, 5
+
+
+class Picture(NamedTuple):
+    """One picture, and what its place in the tree says about it."""
+
+    name: str  # the example_id
+    path: Path
+    file: str  # its path inside the release, with /
+    label: str
+    folder: str  # train, val, test, or '' where the tree has no split
+
+
+class Tree(NamedTuple):
+    """What a tree holds.
+
+    Attributes:
+      classes: sorted.
+      pictures: sorted by name.
+      parts: of train, val and test, in this order, those that there are folders of.
+      counts: of what was skipped, or is to be known.
+    """
+
+    classes: list[str]
+    pictures: list[Picture]
+    parts: tuple[str, ...]
+    counts: dict[str, int]
+
+
+def is_release(folder: Path) -> bool:
+    """Whether it holds split folders, or at least two others, with pictures."""
+    holding = (inside for inside in folders(folder) if _holds_pictures(inside))
+    found = [bool(_part(inside)) for inside in itertools.islice(holding, 2)]
+    return any(found) or len(found) == 2
+
+
+def read_tree(release: Path) -> Tree:
+    """All pictures of a tree {train,val,test}/<class>/... or <class>/...
+
+    Errors: InputError where a class is without pictures or is the only one, where
+    the split folders have different classes, where masks lie among the pictures, and
+    where a folder may be several things.
+    """
+    release = Path(release)
+    parts, second = _parts(release)
+    found: dict[str, dict[str, list[Path]]] = {}
+    counts = dict.fromkeys(_COUNTS, 0) | {_SECOND: second}
+    for part, folder in parts.items():
+        inside = _classes(folder)
+        loose = _loose(folder)
+        pictures = {}
+        for label, class_folder in inside.items():
+            pictures[label], others = _pictures(class_folder)
+            counts[_OTHERS] += others
+            counts[_NESTED] += sum(p.parent != class_folder for p in pictures[label])
+            _check_inside(class_folder, pictures[label], inside)
+        if part and not any(pictures.values()) and not loose:
+            counts[_ABSENT] += 1
+            continue
+        counts[_LOOSE] += loose
+        found[part] = pictures
+    if "" not in parts:
+        counts[_LOOSE] += _loose(release)
+    classes = _same_classes(release, found, counts[_LOOSE])
+    pictures = sorted(
+        _picture(release, path, label, part)
+        for part, of_part in found.items()
+        for label, paths in of_part.items()
+        for path in paths
+    )
+    _check_names(release, pictures)
+    refuse_masks(release, [picture.file for picture in pictures])
+    _check_number(release, classes, pictures)
+    return Tree(classes, pictures, tuple(p for p in found if p), counts)
+
+
+_OTHERS = "files that are no pictures, skipped"
+_LOOSE = "pictures outside of the class folders, skipped"
+_NESTED = "pictures in folders inside of the class folders"
+_ABSENT = "split folders without pictures, taken as absent"
+_SECOND = "pictures of a second tree beside train and test, skipped"
+_COUNTS = (_OTHERS, _LOOSE, _NESTED, _ABSENT, _SECOND)
+
+
+def example_id(file: str) -> str:
+    """The name of an example: its path with ~ between the folders.
+
+    What a file name or a table might not keep is percent-encoded, ~ and % too, so
+    that different paths have different names. Composed Unicode (NFC): a Mac
+    decomposes the names that it unpacks.
+    """
+    text = unicodedata.normalize("NFC", file)
+    last = len(text) - 1
+    return "".join(
+        "~"
+        if character == "/"
+        else "".join(f"%{byte:02X}" for byte in character.encode())
+        if character in '%~\\:*?"<>|'
+        or unicodedata.category(character) in ("Cc", "Zl", "Zp")
+        or (at in (0, last) and character.isspace())
+        else character
+        for at, character in enumerate(text)
+    )
+
+
+def _part(folder: Path) -> str:
+    """train, val or test; '' for any other folder."""
+    return _SPELLINGS.get(folder.name.strip().lower(), "")
+
+
+def _parts(release: Path) -> tuple[dict[str, Path], int]:
+    """The split folders, or the release itself as '', and pictures of a second tree."""
+    parts: dict[str, Path] = {}
+    rest = []
+    for folder in folders(release):
+        part = _part(folder)
+        if not part:
+            rest.append(folder)
+        elif part in parts:
+            raise InputError(
+                release,
+                f"two folders of {part}: {parts[part].name} and {folder.name}",
+                "Join them, or move one out.",
+            )
+        else:
+            parts[part] = _undoubled(folder)
+    if not parts:
+        return {"": release}, 0
+    # A Kaggle archive may hold the whole tree twice, once inside of the other.
+    trees = [f for f in rest if any(_part(inside) for inside in folders(f))]
+    refuse(
+        release,
+        [f.name for f in rest if f not in trees and _holds_pictures(f)],
+        f"folders with pictures lie beside {', '.join(f.name for f in parts.values())}",
+        "Class folders belong into the split folders: move these there, or out.",
+    )
+    second = sum(len(_pictures(folder)[0]) for folder in trees)
+    return {part: parts[part] for part in SPLITS if part in parts}, second
+
+
+def _undoubled(part: Path) -> Path:
+    """train/train/, as archives are unpacked that hold a folder of their own name."""
+    inside = folders(part)
+    if [_part(folder) for folder in inside] == [_part(part)]:
+        return inside[0]
+    return part
+
+
+def _classes(folder: Path) -> dict[str, Path]:
+    """Class folders by name, sorted."""
+    classes: dict[str, Path] = {}
+    for inside in folders(folder):
+        name = unicodedata.normalize("NFC", inside.name.strip())
+        same = [known for known in classes if known.casefold() == name.casefold()]
+        if same:
+            raise InputError(
+                folder,
+                f"class folders whose names differ in capitals or spaces: "
+                f"{classes[same[0]].name!r} and {inside.name!r}",
+                "Join them, or give them names that differ more.",
+            )
+        if not name or not name.isprintable():
+            raise InputError(
+                folder,
+                f"a class folder whose name cannot be printed: {inside.name!a}",
+                "Rename it.",
+            )
+        classes[name] = inside
+    return dict(sorted(classes.items()))
+
+
+def _pictures(folder: Path) -> tuple[list[Path], int]:
+    """Pictures anywhere below, sorted, and how many other files there are."""
+    pictures, others = [], 0
+    for path in files_below(folder):
+        if is_picture(path):
+            pictures.append(path)
+        else:
+            others += path.name.lower() not in _LEFT_BY_WINDOWS
+    return sorted(pictures), others
+
+
+def _loose(folder: Path) -> int:
+    return sum(path.is_file() and is_picture(path) for path in visible(folder))
+
+
+def _holds_pictures(folder: Path) -> bool:
+    try:
+        return any(map(is_picture, files_below(folder)))
+    except InputError:  # it is told of if the release turns out to need the folder
+        return False
+
+
+def _check_inside(class_folder: Path, pictures: list[Path], classes) -> None:
+    """Refuse class folders that hold split folders, or class folders again."""
+    inside = {path.relative_to(class_folder).parts[:-1] for path in pictures}
+    names = sorted({parts[0] for parts in inside if parts})
+    refuse(
+        class_folder,
+        [name for name in names if _part(Path(name))],
+        "split folders are inside of a class folder",
+        "Split folders come first, with the class folders in them; of several "
+        "datasets, name one.",
+    )
+    refuse(
+        class_folder,
+        [name for name in names if name in classes],
+        "folders have the name of a class folder beside this one",
+        "The tree may be unpacked twice, so remove one copy; of several datasets, name "
+        "one.",
+    )
+
+
+def _same_classes(release: Path, found: dict[str, dict], loose: int) -> list[str]:
+    """The classes, which all split folders have."""
+    classes = sorted(set().union(*found.values()))
+    if any(set(of_part) != set(classes) for of_part in found.values()):
+        there = "; ".join(
+            f"{part}: {first(of_part, 10) or 'no folders'}"
+            for part, of_part in found.items()
+        )
+        raise InputError(
+            release,
+            f"the class folders of the split folders differ ({there})",
+            "Give the folders of one class the same name everywhere, and move others "
+            "out. An empty folder says that a split folder has none of a class.",
+        )
+    empty = [c for c in classes if not any(found[part][c] for part in found)]
+    refuse(
+        release,
+        empty,
+        "class folders hold no PNG, JPEG or DICOM",
+        "Unpack the data again, or move out what is no class folder.",
+    )
+    if len(classes) < 2:
+        raise InputError(
+            release,
+            f"one class only: {classes[0]}"
+            if classes
+            else f"no class folders ({loose} pictures lie outside of any)",
+            "Two or more class folders are needed, one for each label.",
+        )
+    return classes
+
+
+def _picture(release: Path, path: Path, label: str, part: str) -> Picture:
+    file = path.relative_to(release).as_posix()
+    try:
+        file.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            release,
+            f"a file name that is not UTF-8: {file!a}",
+            "Rename it (convmv -r -f cp1252 -t utf8 --notest DIR renames all).",
+        ) from None
+    return Picture(example_id(file), path, file, label, part)
+
+
+def _check_names(release: Path, pictures: list[Picture]) -> None:
+    refuse(
+        release,
+        (a.file for a, b in itertools.pairwise(pictures) if a.name == b.name),
+        "names appear twice, composed and decomposed in Unicode",
+        "Remove one of each two, or rename it.",
+    )
+
+
+def _check_number(release: Path, classes, pictures) -> None:
+    number = len(classes)
+    if number > _MANY_CLASSES and len(pictures) < _FEW_PICTURES * number:
+        raise InputError(
+            release,
+            f"{number} class folders with {len(pictures)} pictures: {first(classes)}",
+            "These look like the folders of patients: put them into class folders.",
+        )

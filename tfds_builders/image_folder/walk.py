@@ -1,0 +1,74 @@
+"""Which files of a tree are pictures: its visible files, through links."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from tfds_builders.common.errors import InputError
+from tfds_builders.common.images import SUFFIXES
+
+DICOM_SUFFIXES = (".dcm", ".dicom")
+# The index that a DICOM medium carries; it has the mark of a DICOM file.
+_INDEX = "DICOMDIR"
+_MARK_AT, _MARK = 128, b"DICM"  # PS3.10, 7.1
+HEAD = _MARK_AT + len(_MARK)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Visible files of a folder and of its sub-folders, in no certain order.
+
+    Errors: InputError where a folder may not be read, or a link leads back to a
+    folder that holds it.
+    """
+    waiting = [(Path(folder), frozenset())]
+    while waiting:
+        here, above = waiting.pop()
+        inside = list(visible(here))
+        status = here.stat()
+        this = status.st_dev, status.st_ino
+        if this in above:
+            raise InputError(
+                here, "a link to a folder that holds it", "Remove the link."
+            )
+        for path in inside:
+            if path.is_dir():
+                waiting.append((path, above | {this}))
+            # A link to nothing is told of when it is read; a pipe is never read.
+            elif path.is_file() or path.is_symlink():
+                yield path
+
+
+def is_picture(path: Path) -> bool:
+    """Whether its ending, or the mark of a DICOM file without one, says so."""
+    if path.suffix.lower() in (*SUFFIXES, *DICOM_SUFFIXES):
+        return True
+    return path.name.upper() != _INDEX and has_dicom_mark(_head(path))
+
+
+def has_dicom_mark(head: bytes) -> bool:
+    """Whether a file that begins so, with HEAD bytes or more, is DICOM."""
+    return head[_MARK_AT:HEAD] == _MARK
+
+
+def visible(folder: Path) -> Iterator[Path]:
+    """What lies in a folder, but for what a Mac hides: .DS_Store, ._x.jpg, __MACOSX.
+
+    Errors: InputError where it may not be read.
+    """
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise InputError(
+            folder,
+            f"cannot be read ({error.strerror})",
+            "Get permission to read it, or copy it again.",
+        ) from error
+    return (folder / name for name in names if not name.startswith((".", "__")))
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(HEAD)
+    except OSError:  # nobody said that it is a picture
+        return b""
