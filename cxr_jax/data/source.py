@@ -81,11 +81,10 @@ def _how_to_prepare(name: str, data_dir: str) -> str:
     if dataset not in DATASETS:
         return f"there is a builder for each of: {', '.join(DATASETS)}"
     flag = f" --data_dir={data_dir}" if data_dir else ""
-    config = dataset.removeprefix("covid_")
     return (
         f"prepare it: python -m tfds_builders.build {name} --manual_dir=DIR{flag}\n"
-        f"     without the data: --config=configs/{config}.py:phantom draws synthetic "
-        f"films, and\n     python -m tfds_builders.common.phantom "
+        f"     without the data: --config.data.phantom=400 draws synthetic films, and\n"
+        f"     python -m tfds_builders.common.phantom "
         f"{dataset} DIR --n=200 writes a release to build from"
     )
 
