@@ -12,7 +12,7 @@ from array_record.python.array_record_module import ArrayRecordReader, ArrayReco
 from tensorflow_datasets.proto import tf_example_pb2
 
 from cxr_jax.data import source
-from tfds_builders.build import build
+from tfds_builders.build import build, is_prepared, make_builder
 from tfds_builders.common.phantom import write_release
 
 
@@ -54,7 +54,7 @@ class Films(NamedTuple):
 def draw(folder: pathlib.Path, dataset: str, size: int, films: int) -> str:
     """Draws `films` films of `size` pixels and builds `dataset`; -> data_dir."""
     data_dir = folder / dataset.replace("/", "_")
-    if not data_dir.exists():
+    if not is_prepared(make_builder(dataset, data_dir)):
         release = folder / "release"
         shutil.rmtree(release, ignore_errors=True)
         write_release(dataset.split("/")[0], release, films, size=size)

@@ -82,19 +82,23 @@ class Films(NamedTuple):
             else:
                 account.notes.update(result.notes)
                 account.warnings.update(result.warnings)
-                patient = self.patient_of[item.name]
-                yield (
-                    item.name,
-                    {
-                        **result.features,
-                        "example_id": item.name,
-                        "patient_id": patient,
-                        "fold": fold_of(patient),
-                    },
-                )
+                example = self._complete(item.name, result.features)
+                yield item.name, example
+                # TFDS keeps what it was given of a whole file, to count it; it need
+                # not keep the pictures.
+                example.clear()
             if self.progress:
                 self.progress(len(account.rejected))
         self.account.write_text(json.dumps(account))
+
+    def _complete(self, name: str, features: dict[str, Any]) -> dict[str, Any]:
+        patient = self.patient_of[name]
+        return {
+            **features,
+            "example_id": name,
+            "patient_id": patient,
+            "fold": fold_of(patient),
+        }
 
 
 def attempted(function: Callable, item) -> Any:
