@@ -24,6 +24,7 @@ from tfds_builders.common import beam, command
 from tfds_builders.common.builder import Options, patients_digest
 from tfds_builders.common.dicom import POLARITIES
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.parallel import check_not_in_worker
 from tfds_builders.common.patients import TABLE as PATIENTS
 from tfds_builders.common.release import is_synthetic
 from tfds_builders.common.stored import damage
@@ -112,6 +113,7 @@ def build(
             f"Download the release:\n{_steps(builder)}",
         )
     builder.find_release(Path(manual_dir))
+    check_not_in_worker()
     with _disk_errors(builder), _alone(builder, quiet):
         builder = make_builder(name, data_dir)  # another build may have made it
         if is_prepared(builder):

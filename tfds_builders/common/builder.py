@@ -18,7 +18,7 @@ from tfds_builders.common.duplicates import groups
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.fingerprints import fingerprint
 from tfds_builders.common.parallel import Workers
-from tfds_builders.common.patients import TABLE
+from tfds_builders.common.patients import find_patients
 from tfds_builders.common.splits import SPLITS
 from tfds_builders.common.writer import ExampleWriter
 
@@ -257,8 +257,8 @@ def _fingerprint(pixels, item) -> np.ndarray:
 
 def patients_digest(release: Path) -> str:
     """By which another patients.csv is noticed; '' where there is none."""
-    path = release / TABLE
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    path = find_patients(release)
+    return "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _bar(quiet, total, text):

@@ -4,12 +4,20 @@ import collections
 import contextlib
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from concurrent.futures.process import BrokenProcessPool
 
 import cv2
+
+from tfds_builders.common.errors import InputError
 
 
 class Workers:
@@ -24,12 +32,16 @@ class Workers:
         self.processes = processes
         self._count = processes or os.cpu_count() or 1
         self._pool: Executor | None = None
+        self._alone: Executor | None = None  # one process, for what broke the pool
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self._close()
+        for pool in (self._pool, self._alone):
+            if pool is not None:
+                pool.shutdown(cancel_futures=True)
+        self._pool = self._alone = None
 
     def in_order(
         self, function: Callable, items: Iterable, crashed: Callable
@@ -43,41 +55,62 @@ class Workers:
           function: where there are processes, picklable, as are items and results.
           crashed: crashed(item) is the result where a process died of the item, as
             from a fault in a decoder.
+
+        Errors: InputError where no process can be started.
         """
         waiting: collections.deque = collections.deque()
         try:
             for item in items:
-                waiting.append((item, self._submit(function, item)))
+                waiting.append((item, *self._submit(function, item)))
                 if len(waiting) > 2 * self._count:
-                    yield self._result(function, crashed, waiting)
+                    yield self._result(function, crashed, *waiting.popleft())
             while waiting:
-                yield self._result(function, crashed, waiting)
+                yield self._result(function, crashed, *waiting.popleft())
         finally:
-            for _, future in waiting:
+            for _, _, future in waiting:
                 future.cancel()
 
-    def _submit(self, function, item):
+    def _submit(self, function, item) -> tuple[Executor, Future]:
         if self._pool is None:
             self._pool = self._open(self._count)
+        pool = self._pool
         try:
-            return self._pool.submit(function, item)
+            with _interrupts_blocked():
+                return pool, pool.submit(function, item)
         except BrokenProcessPool:
-            self._close()
+            self._discard(pool)
             return self._submit(function, item)
 
-    def _result(self, function, crashed, waiting):
-        item, future = waiting.popleft()
+    def _result(self, function, crashed, item, pool, future):
         try:
             return future.result()
         except BrokenProcessPool:
             # All that was in flight is lost with the pool; which of it is to blame
             # shows only when each is tried alone.
-            self._close()
-        with self._open(1) as alone:
-            try:
-                return alone.submit(function, item).result()
-            except BrokenProcessPool:
-                return crashed(item)
+            self._discard(pool)
+        if self._alone is None:
+            self._alone = self._open(1)
+            self._prove(self._alone)
+        try:
+            return self._alone.submit(function, item).result()
+        except BrokenProcessPool:
+            self._alone.shutdown()
+            self._alone = None
+            return crashed(item)
+
+    def _prove(self, pool) -> None:
+        """A file may be blamed only by a process that could work."""
+        try:
+            with _interrupts_blocked():
+                started = pool.submit(os.getpid)
+            started.result()
+        except BrokenProcessPool as error:
+            raise InputError(
+                "--num_workers",
+                "worker processes die as they start",
+                "Use --num_workers=0, or free some memory. A program of your own has "
+                "to be a file, and to build under: if __name__ == '__main__':",
+            ) from error
 
     def _open(self, count) -> Executor:
         if not self.processes:
@@ -86,10 +119,33 @@ class Workers:
         context = multiprocessing.get_context("spawn")
         return ProcessPoolExecutor(count, context, initializer=_in_worker)
 
-    def _close(self) -> None:
-        pool, self._pool = self._pool, None
-        if pool is not None:
+    def _discard(self, pool) -> None:
+        if pool is self._pool:
+            self._pool = None
             pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _interrupts_blocked():
+    """Processes started in here leave Ctrl-C to the one that they work for."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def check_not_in_worker() -> None:
+    """Raise InputError in a process that only reads the program it is to work for."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise InputError(
+            "the program that builds",
+            "it builds again in each of its worker processes, which read it as well",
+            "Put the call of build under: if __name__ == '__main__':",
+        )
 
 
 def _in_worker() -> None:

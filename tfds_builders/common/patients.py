@@ -19,8 +19,8 @@ def read_patients(release: Path, names: Iterable[str]) -> dict[str, str] | None:
     Errors: InputError for example_ids that are not in the release or are listed
     twice, and for rows without a patient.
     """
-    path = release / TABLE
-    if not path.is_file():
+    path = find_patients(release)
+    if path is None:
         return None
     try:
         rows = read_csv(path, ("example_id", "patient"))
@@ -48,6 +48,21 @@ def read_patients(release: Path, names: Iterable[str]) -> dict[str, str] | None:
         "Remove these rows: an image that is not listed counts by itself.",
     )
     return {row["example_id"]: row["patient"] for row in rows}
+
+
+def find_patients(release: Path) -> Path | None:
+    """patients.csv of a release; None without.
+
+    Errors: InputError where it is there but no file, as a link to a disk that is gone.
+    """
+    path = release / TABLE
+    if path.is_file():
+        return path
+    if path.exists() or path.is_symlink():
+        raise InputError(
+            path, "not a file that can be read", "Put the table there, or remove it."
+        )
+    return None
 
 
 def join(group_of: Mapping[str, str], patient_of: Mapping[str, str]) -> dict[str, str]:

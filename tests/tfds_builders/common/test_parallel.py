@@ -11,6 +11,7 @@ import time
 import pytest
 
 from tfds_builders.common.parallel import Workers
+from tfds_builders.common.phantom import write_release
 
 
 def no_crash(item):
@@ -78,9 +79,50 @@ def test_a_decoder_that_crashes_costs_its_own_file_only():
     assert results == [*range(7), "no 7", *range(8, 12)]
 
 
+def die_once(folder):
+    """The first to come dies, as of too little memory; the file is not to blame."""
+    try:
+        (folder / "died").touch(exist_ok=False)
+    except FileExistsError:
+        return "read"
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "survived"
+
+
+def test_a_process_that_is_killed_costs_nothing(tmp_path):
+    with Workers(2) as workers:
+        results = list(workers.in_order(die_once, [tmp_path] * 9, no_crash))
+    assert results == ["read"] * 9
+
+
+UNGUARDED = """
+import sys
+from tfds_builders.build import build
+from tfds_builders.common.builder import Options
+build("covidgr", sys.argv[1], sys.argv[2], quiet=True, options=Options(num_workers=2))
+"""
+
+
+def test_a_program_that_builds_in_its_workers_too(tmp_path):
+    release = write_release("covidgr", tmp_path / "release", n=9, size=32)
+    (tmp_path / "program.py").write_text(UNGUARDED)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "program.py", release, tmp_path / "data"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "worker processes die as they start" in done.stderr
+    assert "if __name__ == '__main__':" in done.stderr
+    assert "decoder" not in done.stderr
+
+
 PARENT = """
 import sys, time
 from tfds_builders.common.parallel import Workers
+from tfds_builders.common.phantom import write_release
 def wait(i):
     import os, time
     print(os.getpid(), flush=True)

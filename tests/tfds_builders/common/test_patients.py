@@ -28,6 +28,12 @@ def test_absent(tmp_path):
     assert read_patients(tmp_path, ["a"]) is None
 
 
+def test_a_link_to_nowhere_is_not_absent(tmp_path):
+    (tmp_path / "patients.csv").symlink_to(tmp_path / "unmounted" / "patients.csv")
+    with pytest.raises(InputError, match="not a file that can be read"):
+        read_patients(tmp_path, ["a"])
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
