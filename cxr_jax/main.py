@@ -21,11 +21,21 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=T
 _MODE = flags.DEFINE_enum(
     "mode",
     "train",
-    ["train", "eval"],
-    "train: trains or goes on, then tests. eval: tests the best checkpoint.",
+    ["train", "eval", "audit"],
+    "train: trains or goes on, then tests. eval: tests the best checkpoint. audit: "
+    "looks for leakage and shortcuts in the data, before anyone trains.",
 )
 _EVAL_ON = flags.DEFINE_string(
     "eval_on", ":test", "With --mode=eval: dataset[/config][:split], as covidgr:test."
+)
+_DATASET = flags.DEFINE_list(
+    "dataset",
+    [],
+    "With --mode=audit, instead of a config: dataset[/config], one or several, as "
+    "covidgr,brixia.",
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", "", "With --dataset: where it lies, else TFDS's own folder."
 )
 
 
@@ -37,6 +47,15 @@ def main(argv: list[str]) -> int:
     config = _config()
     # The libraries' own reports are for their developers; ours go to the terminal.
     logging.set_verbosity(logging.ERROR)
+    workdir = pathlib.Path(_WORKDIR.value).expanduser()
+    if _MODE.value == "audit":
+        return _audit(config, workdir)
+    if _DATASET.value or _DATA_DIR.value:
+        raise InputError(
+            "--dataset and --data_dir",
+            f"belong to --mode=audit, and the mode is {_MODE.value}",
+            "set config.data.dataset and config.data.data_dir",
+        )
     import jax  # here, so that --help and a mistyped flag answer at once
 
     from cxr_jax import evaluate, train
@@ -47,7 +66,6 @@ def main(argv: list[str]) -> int:
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_numpy_rank_promotion", "raise")
-    workdir = pathlib.Path(_WORKDIR.value).expanduser()
     if _MODE.value == "eval":
         return evaluate.evaluate(config, workdir, _EVAL_ON.value)
     if config is None:
@@ -55,6 +73,21 @@ def main(argv: list[str]) -> int:
             "--config", "is not given", "give one of configs/, as configs/quickstart.py"
         )
     return train.train(config, workdir)
+
+
+def _audit(config: ConfigDict | None, workdir: pathlib.Path) -> int:
+    if (config is None) != bool(_DATASET.value) or (config and _DATA_DIR.value):
+        raise InputError(
+            "--config and --dataset",
+            "an audit takes one of the two",
+            "give --config (its data.dataset is audited, and config.audit.against "
+            "names others), or --dataset=covidgr,brixia with --data_dir",
+        )
+    from cxr_jax.audits import audit
+
+    if config is not None:
+        return audit.of_config(config, workdir)
+    return audit.of_names(_DATASET.value, _DATA_DIR.value, workdir)
 
 
 def _config() -> ConfigDict | None:

@@ -1,0 +1,1 @@
+"""What is wrong with a prepared dataset, before anyone trains on it."""
