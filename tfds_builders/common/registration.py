@@ -16,12 +16,13 @@ _STEPS = (3, 3, 3)  # on the coarse picture, on middle and on finest detail
 _LARGEST_STEP = 0.05
 _SCALES, _SHIFT = (0.8, 1.25), 0.12
 _DETAIL = 1 / 48  # standard deviation of the high-pass filter, in sides
+_AROUND = 2  # standard deviations of that filter
 _FLOOR = 0.6  # detail, relative to the picture's, that counts half
 _MARGIN = 1 / 24  # border whose surroundings the other picture lacks, in sides
 _TILES = {_MIDDLE: 8, SIDE: 12}  # per side
 _SHARED = 0.08  # least mean weight of the overlap
 _QUANTILE = 0.4  # of the tiles
-_HOPELESS = 0.5  # middle detail of copies agrees better
+_HOPELESS = 0.65  # middle detail of copies agrees better
 
 
 def register(templates: np.ndarray, others: np.ndarray, start: np.ndarray):
@@ -163,9 +164,14 @@ def _positions(side: int) -> np.ndarray:
 
 
 def _detail(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Detail in units of the local detail [n, S, S], and how much of it is there."""
+    """Detail in units of the local detail [n, S, S], and how much of it is there.
+
+    What counts is the least detail in the neighbourhood: the outline of something on
+    an empty ground, as of collimation, of a letter or of a CT slice, is no evidence.
+    """
     sigma = _DETAIL * pictures.shape[1]
     window = (2 * round(3 * sigma) + 1,) * 2
+    around = np.ones((2 * round(_AROUND * sigma) + 1,) * 2, np.uint8)
     detail, weight = np.empty_like(pictures), np.empty_like(pictures)
     for picture, out, share in zip(pictures, detail, weight, strict=True):
         border = cv2.BORDER_REFLECT
@@ -174,7 +180,7 @@ def _detail(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         local = cv2.blur(power, window, borderType=border)
         floor = local + (_FLOOR**2 * power.mean() + 1e-6)
         np.divide(fine, np.sqrt(floor), out)
-        np.divide(local, floor, share)
+        cv2.erode(local / floor, around, share, borderType=border)
     return detail, weight
 
 
