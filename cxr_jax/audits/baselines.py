@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.tree import ExtraTreeClassifier
 
 from cxr_jax import bootstrap
 from cxr_jax.audits import attributes, pictures
@@ -173,26 +173,42 @@ def _enough(index, groups, classes: int) -> list[int]:
 
 def _held_out(features, index, folds, classes: int, seed: int) -> np.ndarray:
     """Probabilities [N, classes], each from the trees of the other folds."""
+    features = np.ascontiguousarray(features, np.float32)
     scores = np.zeros((len(index), classes))
 
     def predict(fold):
-        train, test = folds != fold, folds == fold
-        many = bool(train.sum() > _DRAWN)
-        model = ExtraTreesClassifier(
-            _TREES,
-            min_samples_leaf=_LEAF,
-            bootstrap=many,
-            max_samples=_DRAWN if many else None,
-            random_state=seed,
+        asked = np.flatnonzero(folds == fold)
+        return asked, _grown(
+            features, index, np.flatnonzero(folds != fold), asked, classes, seed
         )
-        model.fit(features[train], index[train])
-        return np.ix_(test, model.classes_), model.predict_proba(features[test])
 
-    # A thread for a fold, not for a tree: the sum over trees keeps its order.
+    # Single trees, because a forest of scikit-learn may not be grown in a thread.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for place, found in pool.map(predict, np.unique(folds)):
-            scores[place] = found
+        for asked, found in pool.map(predict, np.unique(folds)):
+            scores[asked] = found
     return scores
+
+
+def _grown(features, index, known, asked, classes: int, seed: int) -> np.ndarray:
+    """The mean of the probabilities of trees: [asked, classes].
+
+    Args:
+      features: float32 [N, F]. index: int [N], the classes.
+      known, asked: rows to learn from and to predict.
+    """
+    features_asked = features[asked]
+    total = np.zeros((len(asked), classes))
+    for k in range(_TREES):
+        rng = np.random.default_rng([seed, k])
+        drawn = known
+        if len(known) > _DRAWN:
+            drawn = rng.choice(known, _DRAWN, replace=False)
+        tree = ExtraTreeClassifier(
+            min_samples_leaf=_LEAF, random_state=int(rng.integers(2**31))
+        )
+        tree.fit(features[drawn], index[drawn])
+        total[:, tree.classes_] += tree.predict_proba(features_asked)
+    return total / _TREES
 
 
 def _auroc(positive, scores, folds, weights):

@@ -252,11 +252,13 @@ def test_two_commands_at_once(release, tmp_path):
 def test_a_quicker_program_without_the_lock(release, tmp_path, monkeypatch):
     finished = build("brixia", release, tmp_path / "other", quiet=True)
     encode = brixia.encode_png
+    one_at_a_time = threading.Lock()  # two threads read films
 
     def other_finishes(pixels):
         target = tmp_path / "data" / "brixia" / "512" / "1.0.0"
-        if not target.exists():
-            shutil.copytree(finished.data_path, target)
+        with one_at_a_time:
+            if not target.exists():
+                shutil.copytree(finished.data_path, target)
         return encode(pixels)
 
     monkeypatch.setattr(brixia, "encode_png", other_finishes)

@@ -11,9 +11,10 @@ Cosines are even or odd under a left-right flip, and so are the descriptors: tho
 the mirror image are the same with some signs changed.
 """
 
+import collections
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -29,8 +30,7 @@ _WITHIN = 0.2  # share of the total scatter that is added to that of the crops
 _RIDGE = 0.1  # share of the mean variance that is added before whitening
 _NOISE, _NOISE_WEIGHT = 256, 64  # random pictures, and how many others they are worth
 _FEW = 300  # pictures, of which each counts half
-_BLOCK = 2048  # pictures whose products are computed at a time
-_CHUNK = 512  # pictures or pairs at a time that stay in the cache
+_BLOCK = 512  # pictures or pairs at a time: what stays in the cache
 
 # One copy in 1000 is below these (1327 real films, each altered in 26 ways). Of 21,165
 # real films about 40 pairs per picture should pass the first, 1.4 the second.
@@ -110,54 +110,74 @@ def learn(fingerprints: np.ndarray) -> Descriptor:
 
 
 def describe(
-    descriptor: Descriptor, fingerprints: np.ndarray, order: np.ndarray
+    descriptor: Descriptor,
+    fingerprints: np.ndarray,
+    order: np.ndarray,
+    each: Callable = map,
 ) -> Described:
-    """Of fingerprints[order]; [N, 9216], [N]."""
+    """Of fingerprints[order]; [N, 9216], [N]. `each` is map, or that of a pool."""
     described = Described(
         np.empty((len(order), _LENGTH), np.float32),
         np.empty((len(order), len(_CROPS), len(_ODD)), np.float32),
     )
-    for at in range(0, len(order), _CHUNK):
-        part = slice(at, at + _CHUNK)
+
+    def fill(at: int) -> None:
+        part = slice(at, at + _BLOCK)
         small = _shrink(fingerprints[order[part]])
         for k, crop in enumerate(_CROPS):
             spectrum = _spectrum(small, crop) - descriptor.mean
             described.second[part, k] = _unit(spectrum @ descriptor.second)
             if k == 0:
                 described.first[part] = _unit(spectrum @ descriptor.first)
+
+    collections.deque(each(fill, range(0, len(order), _BLOCK)), maxlen=0)
     return described
 
 
-def find(
-    descriptor: Descriptor, left: Described, right: Described | None = None
-) -> Iterator[Candidates]:
-    """Pairs between two sets or, without a second one, within one (left < right)."""
+def blocks(left: int, right: int | None = None) -> list[tuple[int, int]]:
+    """What `find` is to be asked for, to see all pairs of two sets or within one."""
     within, right = right is None, left if right is None else right
-    even, odd = ~descriptor.first_odd, descriptor.first_odd
-    rows = [np.ascontiguousarray(left.first[:, part]) for part in (even, odd)]
-    columns = [np.ascontiguousarray(right.first[:, part]) for part in (even, odd)]
-    for top in range(0, len(left.first), _BLOCK):
-        for side in range(top if within else 0, len(right.first), _BLOCK):
-            evens, odds = (
-                row[top : top + _BLOCK] @ column[side : side + _BLOCK].T
-                for row, column in zip(rows, columns, strict=True)
-            )
-            for mirrored in (False, True):
-                product = evens - odds if mirrored else evens + odds
-                width = product.shape[1]
-                i, j = np.divmod(np.flatnonzero(product.ravel() > FIRST), width)
-                i, j = i + top, j + side
-                if within:
-                    i, j = i[i < j], j[i < j]
-                yield _look_again(descriptor, left.second, right.second, i, j, mirrored)
+    return [
+        (top, side)
+        for top in range(0, left, _BLOCK)
+        for side in range(top if within else 0, right, _BLOCK)
+    ]
+
+
+def find(
+    descriptor: Descriptor,
+    left: Described,
+    right: Described | None,
+    block: tuple[int, int],
+) -> list[Candidates]:
+    """Pairs of a block between two sets or, without a second, within one (left < right).
+
+    One list of those as they are, one of the mirrored.
+    """
+    within, right = right is None, left if right is None else right
+    top, side = block
+    rows, columns = left.first[top : top + _BLOCK], right.first[side : side + _BLOCK]
+    evens, odds = (
+        np.ascontiguousarray(rows[:, part]) @ columns[:, part].T
+        for part in (~descriptor.first_odd, descriptor.first_odd)
+    )
+    found = []
+    for mirrored in (False, True):
+        product = evens - odds if mirrored else evens + odds
+        i, j = np.divmod(np.flatnonzero(product.ravel() > FIRST), product.shape[1])
+        i, j = i + top, j + side
+        if within:
+            i, j = i[i < j], j[i < j]
+        found.append(_look_again(descriptor, left.second, right.second, i, j, mirrored))
+    return found
 
 
 def _look_again(descriptor, left, right, i, j, mirrored: bool) -> Candidates:
     """Those of the pairs (i, j) that fit once one of them is cropped."""
     sign = np.where(descriptor.second_odd & mirrored, -1, 1).astype(np.float32)
     kept, starts = [np.empty(0, int)], [np.empty((0, 4), np.float32)]
-    for at in range(0, len(i), _CHUNK):
-        ours, theirs = left[i[at : at + _CHUNK]], right[j[at : at + _CHUNK]]
+    for at in range(0, len(i), _BLOCK):
+        ours, theirs = left[i[at : at + _BLOCK]], right[j[at : at + _BLOCK]]
         products = [
             (theirs @ (sign * ours[:, 0])[:, :, None])[:, :, 0],
             (ours @ (sign * theirs[:, 0])[:, :, None])[:, :, 0],

@@ -16,11 +16,11 @@ _STEPS = (3, 3, 3)  # on the coarse picture, on middle and on finest detail
 _LARGEST_STEP = 0.05
 _SCALES, _SHIFT = (0.8, 1.25), 0.12
 _DETAIL = 1 / 48  # standard deviation of the high-pass filter, in sides
-_AROUND = 2  # standard deviations of that filter
+_AROUND = 3  # standard deviations of that filter
 _FLOOR = 0.6  # detail, relative to the picture's, that counts half
 _MARGIN = 1 / 24  # border whose surroundings the other picture lacks, in sides
 _TILES = {_MIDDLE: 8, SIDE: 12}  # per side
-_SHARED = 0.08  # least mean weight of the overlap
+_SHARED = 0.1  # least mean weight of the overlap; films have 0.26 to 0.5
 _QUANTILE = 0.4  # of the tiles
 _HOPELESS = 0.65  # middle detail of copies agrees better
 
@@ -104,7 +104,6 @@ def _agreement(templates, weights, others, other_weights, place) -> np.ndarray:
     moved, inside = _move(others, place, round(_MARGIN * side))
     weight = inside * weights * _move(other_weights, place, 0)[0]
     enough = weight.sum((1, 2)) >= _SHARED * inside.sum((1, 2))
-    weight *= weight
     one, two = templates * weight, moved * weight
     products = weight, one, two, one * templates, two * moved, one * moved
     sums = np.stack([_tile_sums(product) for product in products])

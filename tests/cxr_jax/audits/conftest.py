@@ -152,10 +152,10 @@ def toys():
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
-    """data_dir of 'clean', and of 'leaking' with three faults.
+    """data_dir of 'clean', of 'leaking' with three faults, and of 'tiny' with one.
 
-    Of 12 test images one is a copy of a train image, one nearly a copy and mirrored,
-    and one is of a train patient.
+    Of 12 test images of 'leaking' one is a copy of a train image, one nearly a copy
+    and mirrored, and one is of a train patient. 'tiny' has 4 and 1, of one patient.
     """
     folder = tmp_path_factory.mktemp("audited")
     train = rows([f"a{k}" for k in range(40)])
@@ -167,4 +167,6 @@ def prepared(tmp_path_factory):
     patients = [*test["patient_id"][:7], "a8", *test["patient_id"][8:]]
     test = {**test, "patient_id": patients}
     prepare(folder, "leaking", {"train": train, "test": test}, shown)
+    few = rows(["c", "d", "e", "f"], ["p", "q", "r", "s"])
+    prepare(folder, "tiny", {"train": few, "test": rows(["g"], ["q"])})
     return folder

@@ -12,7 +12,7 @@ from tfds_builders.common.duplicates import Pair
 from tfds_builders.common.fingerprints import fingerprint, pixel_hash
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def collection(toys):
     """0-4 alone; 5, 9 the same as 1; 6 nearly 2; 7, 8 blank; 10 nearly 1, mirrored."""
     shown = [toys.film(k) for k in range(5)]
@@ -29,8 +29,13 @@ def find(shown):
     )
 
 
-def test_planted_copies_are_found_and_blank_pictures_are_none(collection):
-    links = list(copies.links(find(collection)))
+@pytest.fixture(scope="module")
+def bundles(collection):
+    return find(collection)
+
+
+def test_planted_copies_are_found_and_blank_pictures_are_none(collection, bundles):
+    links = list(copies.links(bundles))
     found = {(k.left, k.right): (k.identical, k.mirrored) for k in links}
     assert found == {
         (1, 5): (True, False),
@@ -46,9 +51,9 @@ def test_planted_copies_are_found_and_blank_pictures_are_none(collection):
     assert find([collection[7]]) == find([collection[7]] * 2) == []
 
 
-def test_overlaps_of_the_planted_copies(collection):
+def test_overlaps_of_the_planted_copies(bundles):
     part = np.array([0, 0, 0, 0, 0, 1, 1, 0, 1, 1, -1])
-    found = copies.overlaps(find(collection), part)
+    found = copies.overlaps(bundles, part)
     told = {k: (v.identical.tolist(), v.near.tolist()) for k, v in found.items()}
     assert told == {
         (0, 1): ([1], [2]),
