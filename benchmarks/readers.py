@@ -24,7 +24,7 @@ def ours(films: Films) -> Iterator[np.ndarray]:
 
 
 def ours_held(films: Films) -> Iterator[np.ndarray]:
-    """What it reads with config.data.cache=memory."""
+    """What it reads with config.data.residency=host."""
     split = _split(films)
     return _ours(films, split._replace(pixels=cache.decoded(split, films.side, "pad")))
 
