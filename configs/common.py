@@ -12,6 +12,7 @@ def get_config(size: int = 256) -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.batch_size = 32
+    config.accumulate = 1  # parts of a batch, one after another: less memory
     config.total = "60 epochs"
 
     config.data = ConfigDict()
@@ -23,7 +24,7 @@ def get_config(size: int = 256) -> ConfigDict:
     config.data.fold = -1  # 0..4: cross-validation by patient, that fold as test
     config.data.size = 512  # side of the square that goes to the device
     config.data.square = "stretch"  # or 'pad'
-    config.data.cache = "none"  # or 'memory': decode train and val once, and keep them
+    config.data.residency = "auto"  # decoded pictures: 'device', 'host' or 'disk'
     config.data.phantom = 0  # write and use so many synthetic pictures instead
 
     config.task = ConfigDict()
@@ -31,6 +32,7 @@ def get_config(size: int = 256) -> ConfigDict:
     config.task.loss = "ce_mae"
     config.task.mae_share = 0.3
     config.task.label_smoothing = 0.0
+    config.task.label_noise = 0.0  # share of the training labels that is made wrong
     # For classify:
     config.task.classes = ()
     config.task.merge = ""  # labels of other datasets: 'P=COVID,N=Normal'
@@ -50,6 +52,7 @@ def get_config(size: int = 256) -> ConfigDict:
         "|brightness(0.2)|contrast(0.2)|flip_lr|standardise"
     )
     config.preprocess.eval = f"to_float|resize({size})|standardise"
+    config.preprocess.strength = 1.0  # factor on the limits of the random ops
 
     config.optim = ConfigDict()
     config.optim.name = "adam"  # with weight_decay: AdamW

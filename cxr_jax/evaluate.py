@@ -20,7 +20,7 @@ from tfds_builders.common.errors import InputError
 
 # What may differ between training and evaluating: where the data lie, how much is done
 # at once, and which class a label of another dataset stands for.
-_FREE = ("data.data_dir", "data.cache", "batch_size", "resamples", "task.merge")
+_FREE = ("data.data_dir", "data.residency", "batch_size", "resamples", "task.merge")
 
 
 def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> int:
@@ -28,7 +28,7 @@ def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> 
 
     Args:
       config: None for that of the run; a given one may differ in `data.data_dir`,
-        `data.cache`, `batch_size`, `resamples` and `task.merge` only.
+        `data.residency`, `batch_size`, `resamples` and `task.merge` only.
       workdir: of the trained run; `predictions/` and `evaluations/` are written to.
       eval_on: `dataset[/config][:split]`; an empty dataset is that of the training,
         the default split is test.

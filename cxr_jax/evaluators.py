@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from cxr_jax import files, sharding
+from cxr_jax import files, processes, sharding
 from cxr_jax.data import pipeline
 from cxr_jax.data.source import Examples, Split
 from cxr_jax.experiment import Experiment
@@ -59,8 +59,8 @@ def predict(
         split, targets, size=config.data.size, square=config.data.square
     )
     indices, outputs = [], []
-    for batch in pipeline.eval_batches(examples, batch_size=config.batch_size):
-        indices.append(batch.pop("index"))
+    for index, batch in pipeline.eval_batches(examples, batch_size=config.batch_size):
+        indices.append(index)
         outputs.append(eval_step(variables, sharding.put(batch, exp.mesh)))
     index = np.concatenate(indices)
     real = index >= 0
@@ -113,7 +113,8 @@ def save_predictions(path: pathlib.Path, evaluation: Evaluation, task: Task) -> 
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*map(_cells, columns.values()), strict=True))
-    files.write_text(path, text.getvalue())
+    if processes.is_first():
+        files.write_text(path, text.getvalue())
 
 
 def _cells(column) -> list[str]:

@@ -28,7 +28,8 @@ class Experiment(NamedTuple):
       config: as given, locked.
       model: flax module.
       task: targets, loss, predictions, metrics.
-      tx: optax chain; `schedule`: step -> learning rate before plateau scaling.
+      tx: of optax, gives the direction; `schedule`: step -> learning rate, before
+        reduce-on-plateau.
       train_step, eval_step: pure, not jitted; see `steps`.
       mesh: of the devices.
       image_shape: (H, W, C) that the model sees.
@@ -83,20 +84,15 @@ def build(
     """
     ranges.check(config)
     source.check_data_config(config.data)
-    mesh = sharding.make_mesh(config.batch_size)
+    mesh = sharding.make_mesh(config.batch_size, config.accumulate)
     task = make_task(config.task, class_counts)
     model = make_model(config.model, task.num_outputs)
     train_ops = make_preprocess(config.preprocess.train, train=True)
     eval_ops = make_preprocess(config.preprocess.eval, train=False)
-    batch = _abstract_batch(config, task, image_dtype)
+    batch = abstract_batch(config, task, image_dtype)
     image_shape = _image_shape(train_ops, eval_ops, batch)
-    lengths = _lengths(config, train_examples)
-    schedule = optim.make_schedule(
-        config.optim,
-        warmup_steps=lengths.pop("warmup_steps"),
-        total_steps=lengths["total_steps"],
-    )
-    tx = optim.make_optimiser(config.optim, schedule)
+    lengths, schedule = _lengths_and_schedule(config, train_examples)
+    tx = optim.make_optimiser(config.optim)
     return Experiment(
         config=config,
         model=model,
@@ -104,7 +100,13 @@ def build(
         tx=tx,
         schedule=schedule,
         train_step=steps.make_train_step(
-            model, task, train_ops, tx, ema_decay=config.optim.ema_decay
+            model,
+            task,
+            train_ops,
+            tx,
+            no_decay=config.optim.no_decay,
+            ema_decay=config.optim.ema_decay,
+            accumulate=config.accumulate,
         ),
         eval_step=steps.make_eval_step(model, task, eval_ops),
         mesh=mesh,
@@ -114,6 +116,13 @@ def build(
         ),
         **lengths,
     )
+
+
+def variant(exp: Experiment, config: ConfigDict, *, train_examples: int) -> Experiment:
+    """The same for a config that differs in `members.MAY_DIFFER` only: no tracing."""
+    ranges.check(config)
+    lengths, schedule = _lengths_and_schedule(config, train_examples)
+    return exp._replace(config=config, schedule=schedule, **lengths)
 
 
 def count_classes(config: ConfigDict, train: source.Split) -> np.ndarray | None:
@@ -152,6 +161,16 @@ def make_model(config: ConfigDict, num_outputs: int):
     )
 
 
+def _lengths_and_schedule(config: ConfigDict, train_examples: int):
+    lengths = _lengths(config, train_examples)
+    schedule = optim.make_schedule(
+        config.optim,
+        warmup_steps=lengths.pop("warmup_steps"),
+        total_steps=lengths["total_steps"],
+    )
+    return lengths, schedule
+
+
 def _lengths(config: ConfigDict, train_examples: int) -> dict[str, int]:
     def steps(key: str, duration: str, total: int | None = None) -> int:
         found = config_lib.steps(
@@ -177,7 +196,8 @@ def _lengths(config: ConfigDict, train_examples: int) -> dict[str, int]:
     }
 
 
-def _abstract_batch(config: ConfigDict, task: Task, image_dtype):
+def abstract_batch(config: ConfigDict, task: Task, image_dtype):
+    """A batch from the host, {'image', targets...}, as shapes and dtypes."""
     size = config.data.size
     leading = (config.batch_size,)
     return {
@@ -216,7 +236,6 @@ def _abstract_state(model, image_shape, tx, ema: bool, mesh) -> state.TrainState
         model_state=variables,
         opt_state=jax.eval_shape(tx.init, params),
         ema={"params": params, **variables} if ema else None,
-        lr_scale=jax.ShapeDtypeStruct((), np.float32),
     )
     everywhere = sharding.replicated(mesh)
     return jax.tree.map(

@@ -28,6 +28,33 @@ _MODE = flags.DEFINE_enum(
 _EVAL_ON = flags.DEFINE_string(
     "eval_on", ":test", "With --mode=eval: dataset[/config][:split], as covidgr:test."
 )
+_MEMBERS = flags.DEFINE_string(
+    "members",
+    "",
+    "Trains several at once in one program: a number of seeds, or a JSON file "
+    "{name: {key: value}} of what they differ in. Each gets a folder in --workdir.",
+)
+_DRY_RUN = flags.DEFINE_bool(
+    "dry_run",
+    False,
+    "Prints data, parameters, operations, memory and steps of the training, and stops.",
+)
+_PROFILE = flags.DEFINE_integer(
+    "profile",
+    0,
+    "Traces so many steps (on an accelerator: calls of up to 32 steps), for a viewer.",
+)
+_DISTRIBUTED = flags.DEFINE_bool(
+    "distributed",
+    False,
+    "One of several processes that train one model, as Slurm, Open MPI or Kubernetes "
+    "started them.",
+)
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator", "", "The same without a scheduler: host:port of the first process."
+)
+_PROCESSES = flags.DEFINE_integer("processes", 0, "With --coordinator: how many.")
+_PROCESS = flags.DEFINE_integer("process", -1, "With --coordinator: which, from 0 on.")
 _DATASET = flags.DEFINE_list(
     "dataset",
     [],
@@ -58,7 +85,7 @@ def main(argv: list[str]) -> int:
         )
     import jax  # here, so that --help and a mistyped flag answer at once
 
-    from cxr_jax import evaluate, train
+    from cxr_jax import dry_run, evaluate, processes, together, train
 
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR") or os.path.expanduser(
         "~/.cache/cxr_jax/compiled"
@@ -66,13 +93,20 @@ def main(argv: list[str]) -> int:
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_numpy_rank_promotion", "raise")
+    if _DISTRIBUTED.value or _COORDINATOR.value:
+        processes.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
     if _MODE.value == "eval":
         return evaluate.evaluate(config, workdir, _EVAL_ON.value)
     if config is None:
         raise InputError(
             "--config", "is not given", "give one of configs/, as configs/quickstart.py"
         )
-    return train.train(config, workdir)
+    if _DRY_RUN.value:
+        dry_run.show(*train.prepare(config, workdir))
+        return 0
+    if _MEMBERS.value:
+        return together.train(config, workdir, _MEMBERS.value)
+    return train.train(config, workdir, profile=_PROFILE.value)
 
 
 def _audit(config: ConfigDict | None, workdir: pathlib.Path) -> int:

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from cxr_jax import trees
 from tfds_builders.common.errors import InputError
 
-# Each makes the direction of the update; the learning rate comes last in the chain.
+# Each makes the direction of the update, uphill; `descend` takes the step.
 OPTIMISERS = {
     "sgd": optax.trace,
     "adam": optax.scale_by_adam,
@@ -44,14 +44,11 @@ def make_schedule(config: ConfigDict, *, warmup_steps: int, total_steps: int):
     return optax.join_schedules([warmup, main], [warmup_steps])
 
 
-def make_optimiser(config: ConfigDict, schedule) -> optax.GradientTransformation:
-    """Clip by global norm, optimiser, decoupled weight decay, learning rate.
+def make_optimiser(config: ConfigDict) -> optax.GradientTransformation:
+    """Clip by global norm, then the optimiser: the direction that `descend` goes.
 
     Args:
-      config: `config.optim`; `settings` go to the optimiser as keyword arguments,
-        `weight_decay` reaches the parameters whose name matches no part of the
-        regular expression `no_decay`.
-      schedule: step -> learning rate.
+      config: `config.optim`; `settings` go to the optimiser as keyword arguments.
     """
     if config.name not in OPTIMISERS:
         raise InputError(
@@ -70,17 +67,29 @@ def make_optimiser(config: ConfigDict, schedule) -> optax.GradientTransformation
             f"{settings} does not fit {config.name} ({error})",
             "see the optax documentation of that optimiser for its settings",
         ) from None
-    chain = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
-    chain.append(direction)
-    if config.weight_decay:
-        chain.append(
-            optax.add_decayed_weights(
-                config.weight_decay,
-                lambda params: decay_mask(params, config.no_decay),
-            )
-        )
-    chain.append(optax.scale_by_learning_rate(schedule))
-    return optax.chain(*chain)
+    if not config.clip_norm:
+        return direction
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), direction)
+
+
+def descend(params: Any, direction: Any, settings: Any, no_decay: str) -> Any:
+    """params - lr * (direction + weight_decay * params): decoupled weight decay.
+
+    Loshchilov and Hutter 2019, arXiv 1711.05101. Rate and decay come with every step
+    and not from optax: members that train side by side have their own.
+
+    Args:
+      params, direction: alike; the direction is that of `make_optimiser`.
+      settings: `steps.Settings`.
+      no_decay: see `decay_mask`.
+    """
+
+    def new(param, toward, decays):
+        if decays:
+            toward = toward + settings.weight_decay * param
+        return param - settings.lr * toward
+
+    return jax.tree.map(new, params, direction, decay_mask(params, no_decay))
 
 
 def decay_mask(params: Any, no_decay: str) -> Any:

@@ -13,6 +13,9 @@ from tfds_builders.common.errors import InputError
 _RANGES = {
     "seed": (0, 2**31, False),
     "batch_size": (1, math.inf, True),
+    "accumulate": (1, 1024, True),
+    "preprocess.strength": (0, 3, True),
+    "task.label_noise": (0, 1, True),
     "resamples": (0, 1_000_000, True),
     "stop_patience": (0, math.inf, True),
     "data.fold": (-1, math.inf, True),
@@ -41,8 +44,15 @@ def check(config: ConfigDict) -> None:
         section = config
         for part in sections:
             section = section[part]
-        if name not in section:  # not every model has dropout
-            continue
+        if name not in section:
+            if key == "model.dropout":  # not every model has it
+                continue
+            raise InputError(
+                f"config.{key}",
+                "is missing: the config is of an earlier version",
+                "go on with that version (the run's provenance.json names it), or train "
+                "again in a new --workdir",
+            )
         value = section[name]
         if not (low <= value < high or (closed and value == high)):
             upper = "" if high == math.inf else f" to {high}"

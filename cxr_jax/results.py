@@ -7,7 +7,7 @@ import math
 import pathlib
 from typing import Any
 
-from cxr_jax import files
+from cxr_jax import files, processes
 from cxr_jax.data.source import Split
 from cxr_jax.evaluators import Evaluation
 from cxr_jax.writer import say
@@ -30,7 +30,8 @@ def to_json(evaluations: dict[str, Evaluation]) -> dict[str, Any]:
 
 def save(path: pathlib.Path, content: dict[str, Any]) -> None:
     """Writes the JSON; its presence means that everything before it is finished."""
-    files.write_text(path, json.dumps(content, indent=2) + "\n")
+    if processes.is_first():
+        files.write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def size(split: Split) -> dict[str, Any]:

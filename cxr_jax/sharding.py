@@ -6,22 +6,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from tfds_builders.common.errors import InputError
 
 
-def make_mesh(batch_size: int) -> jax.sharding.Mesh:
-    """A mesh of all devices; the batch has to divide among them."""
+def make_mesh(batch_size: int, accumulate: int = 1) -> jax.sharding.Mesh:
+    """A mesh of all devices; each part of the batch has to divide among them."""
     devices = jax.device_count()
-    if batch_size % devices:
+    if batch_size % (devices * accumulate):
+        parts = f" in {accumulate} parts" if accumulate > 1 else ""
         raise InputError(
             "config.batch_size",
-            f"{batch_size} images do not divide among {devices} devices",
-            f"give a multiple of {devices}, or hide devices with CUDA_VISIBLE_DEVICES",
+            f"{batch_size} images{parts} do not divide among {devices} devices",
+            f"give a multiple of {devices * accumulate}, or hide devices with "
+            "CUDA_VISIBLE_DEVICES",
         )
     # Explicit axes, the default, make the loss's gather fail on jax 0.12.
     return jax.make_mesh((devices,), ("data",), (AxisType.Auto,))
@@ -32,6 +36,29 @@ def replicated(mesh: jax.sharding.Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
+def replicate(tree: Any, mesh: jax.sharding.Mesh) -> Any:
+    """Host arrays, alike in all processes, to every device."""
+    everywhere = replicated(mesh)
+
+    def place(value):
+        host = np.asarray(value)
+        return jax.make_array_from_callback(host.shape, everywhere, host.__getitem__)
+
+    # Not device_put: with several processes it would send everything to compare it.
+    return jax.tree.map(place, tree)
+
+
+def compute(function: Callable[[], Any], mesh: jax.sharding.Mesh) -> Any:
+    """What a function makes of nothing, on every device: random keys are no host arrays."""
+    return jax.jit(function, out_shardings=replicated(mesh))()
+
+
 def put(batch: dict[str, Any], mesh: jax.sharding.Mesh) -> dict[str, jax.Array]:
-    """Host arrays [B, ...] to the devices, split along B."""
-    return jax.device_put(batch, NamedSharding(mesh, PartitionSpec("data")))
+    """This process's part of a batch, [B / processes, ...], to its devices.
+
+    Processes hold consecutive parts, as devices do: `processes.part`.
+    """
+    split = NamedSharding(mesh, PartitionSpec("data"))
+    return jax.tree.map(
+        lambda part: jax.make_array_from_process_local_data(split, part), batch
+    )

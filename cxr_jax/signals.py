@@ -28,6 +28,11 @@ class StopRequest:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     @property
+    def name(self) -> str:
+        """'SIGTERM', or what to say where another process got it."""
+        return self.signal.name if self.signal else "another process was stopped"
+
+    @property
     def exit_code(self) -> int:
         """0 for a scheduler's SIGTERM, 130 for Ctrl-C, as shells expect."""
         return 130 if self.signal == signal.SIGINT else 0

@@ -23,7 +23,6 @@ class TrainState(NamedTuple):
       opt_state: of the optax chain.
       ema: exponential moving average of the variables to evaluate with
         ({'params', 'batch_stats'}), or None when it is off.
-      lr_scale: float32 [], factor on the learning rate; reduce-on-plateau lowers it.
     """
 
     step: jax.Array
@@ -31,7 +30,6 @@ class TrainState(NamedTuple):
     model_state: PyTree
     opt_state: PyTree
     ema: PyTree
-    lr_scale: jax.Array
 
 
 def create(
@@ -53,7 +51,6 @@ def create(
         model_state=model_state,
         opt_state=jax.tree.map(np.asarray, tx.init(params)),
         ema=jax.tree.map(np.array, {"params": params, **model_state}) if ema else None,
-        lr_scale=np.ones((), np.float32),
     )
 
 

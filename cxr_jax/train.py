@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pathlib
+from contextlib import closing
+from functools import partial
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax import (
-    checkpoint,
-    evaluators,
     experiment,
+    feed,
+    processes,
     provenance,
     results,
     rng,
@@ -19,19 +20,25 @@ from cxr_jax import (
     trees,
     validation,
 )
-from cxr_jax.data import cache, pipeline, roles, source
+from cxr_jax.data import cache, roles, source
 from cxr_jax.final import finish
+from cxr_jax.profiling import recorded
+from cxr_jax.run import Run
 from cxr_jax.signals import StopRequest, listening
 from cxr_jax.workdir import claimed, keep_config
-from cxr_jax.writer import Writer, say
+from cxr_jax.writer import say
+
+# Steps between two questions whether one of several processes was told to stop.
+_ASK = 16
 
 
-def train(config: ConfigDict, workdir: pathlib.Path) -> int:
+def train(config: ConfigDict, workdir: pathlib.Path, *, profile: int = 0) -> int:
     """Trains, or goes on training, and evaluates on test once at the end.
 
     Args:
       config: locked, of `configs/`.
       workdir: of this run; docs/runs.md says what it holds afterwards.
+      profile: calls of the step that are traced, after the one that compiles.
 
     Returns:
       The exit code: 0 when finished, or saved after SIGTERM; 130 after Ctrl-C. The
@@ -41,98 +48,106 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
         if (workdir / "results.json").exists():
             results.show_finished(workdir / "results.json")
             return 0
-        splits = roles.open_splits(config.data, workdir)
-        exp = experiment.build(
-            config,
-            train_examples=splits.train.size,
-            class_counts=experiment.count_classes(config.task, splits.train),
-            image_dtype=roles.image_dtype(splits.train),
-        )
-        announce(exp, splits)
-        splits = cache.hold(splits, config.data)
-        provenance.save(workdir / "provenance.json", splits.description)
-        keep_config(workdir, config)
+        exp, splits = prepare(config, workdir)
+        place = cache.residency(splits, config.data)
+        announce(exp, splits, place)
+        if place != "disk":
+            splits = cache.hold(splits, config.data)
+        if processes.is_first():
+            provenance.save(workdir / "provenance.json", splits.description)
+            keep_config(workdir, config)
         with listening() as stop:
-            memory = fit(exp, splits, workdir, stop)
-        if stop.signal is not None:
+            memory = fit(Run(exp, splits, workdir), place, stop, profile)
+        if memory is None:
             return stop.exit_code
         finish(exp, splits, workdir, memory["best"])
     return 0
 
 
-def fit(
-    exp: experiment.Experiment,
-    splits: roles.Splits,
-    workdir: pathlib.Path,
-    stop: StopRequest,
-) -> validation.Memory:
-    """The loop; its order is law: evaluate, checkpoint, batch, step, log one late."""
-    config = exp.config
-    everywhere = sharding.replicated(exp.mesh)
-    train_step = jax.jit(exp.train_step, donate_argnums=0, out_shardings=everywhere)
-    eval_step = evaluators.compile_step(exp)
-    targets = exp.task.targets(splits.train)
-    store = checkpoint.open_store(workdir / "checkpoints")
-    restored = checkpoint.restore(store, exp.abstract_state)
-    if restored:
-        state, memory = restored
-        checkpoint.write_best(store.folder, memory["best"])
-        say(f"going on from step {int(state.step)}")
-    else:
-        state = jax.device_put(exp.init(), everywhere)
-        memory = validation.start(exp.task.constant(targets))
-        # Rather now than after an epoch: can the checkpoint be picked at all?
-        validation.check_selection(exp, eval_step, state, splits.val)
-    start = int(state.step)
-    writer = Writer(
-        workdir / "metrics.jsonl",
-        start=start,
-        total_steps=exp.total_steps,
-        log_steps=exp.log_steps,
-        batch_size=config.batch_size,
-        steps_per_epoch=splits.train.size / config.batch_size,
-        interval=memory["interval"],
+def prepare(
+    config: ConfigDict, workdir: pathlib.Path
+) -> tuple[experiment.Experiment, roles.Splits]:
+    """The experiment and its data; a phantom is made in the workdir where asked for."""
+    splits = roles.open_splits(config.data, workdir)
+    exp = experiment.build(
+        config,
+        train_examples=splits.train.size,
+        class_counts=experiment.count_classes(config.task, splits.train),
+        image_dtype=roles.image_dtype(splits.train),
     )
-    batches = pipeline.train_batches(
-        source.Examples(
-            splits.train, targets, size=config.data.size, square=config.data.square
-        ),
+    return exp, splits
+
+
+def fit(
+    run: Run, place: str, stop: StopRequest, profile: int = 0
+) -> validation.Memory | None:
+    """The loop; its order is law: evaluate, checkpoint, batches, steps, log later.
+
+    Args:
+      run: what is trained.
+      place: where its training pictures live, of `cache.residency`.
+      stop: asks to end early.
+      profile: calls of the step that are traced.
+
+    Returns:
+      What is remembered of the run, `validation.start`; None if it ended early.
+    """
+    state = run.begin()
+    advance, most = make_feed(run, place)
+    step = ask = run.start
+    traced = profile if processes.is_first() else 0
+    with (
+        closing(run),
+        recorded(run.workdir / "profile", step + most, traced) as trace,
+    ):
+        while True:
+            improved = run.evaluate(step, state)
+            over = run.is_over(step)
+            asked = False
+            # Asking the other processes has all of them wait for the devices.
+            if step >= ask or processes.count() == 1:
+                asked, ask = processes.anywhere(stop.signal is not None), step + _ASK
+            if improved or over or asked or run.is_due_to_save(step):
+                run.save(step, state)
+            if asked or over:
+                break
+            end = min(step + most, run.next_stop(step))
+            settings = run.settings(step, end)
+            trace.before(step)
+            state, metrics = advance(state, step, settings)
+            trace.after(metrics)
+            run.note(end, metrics, settings)
+            step = end
+    processes.wait("checkpoints")  # which all are about to read
+    if not asked:
+        return run.memory
+    saved = f"step {step} is saved" if step else "no step was made yet"
+    say(f"{stop.name}: {saved}; the same command goes on")
+    return None
+
+
+def make_feed(run: Run, place: str) -> feed.Feed:
+    """Steps of the run, with batches from where its pictures live."""
+    exp, train, config = run.exp, run.splits.train, run.exp.config
+    root = sharding.compute(partial(rng.root, config.seed), exp.mesh)
+    if place == "device":
+        data = {"image": train.pixels, **run.targets}
+        return feed.on_device(exp.train_step, exp.mesh, data, root, order=run.order)
+    examples = source.Examples(
+        train, run.targets, size=config.data.size, square=config.data.square
+    )
+    return feed.from_host(
+        exp.train_step,
+        exp.mesh,
+        examples,
+        root,
         batch_size=config.batch_size,
         seed=config.seed,
-        start=start,
+        start=run.start,
     )
-    root = jax.device_put(rng.root(config.seed), everywhere)
-    # All at once: a single call would wait for the step that was just sent off.
-    rates = np.asarray(jax.vmap(exp.schedule)(np.arange(exp.total_steps)))
-    for step in range(start, exp.total_steps + 1):
-        last, improved = step == exp.total_steps, False
-        # What was due at the start of a resumed run was done before its checkpoint.
-        if step > start and (step % exp.eval_steps == 0 or last):
-            writer.flush()
-            state, memory, improved = validation.validate(
-                exp, eval_step, state, memory, splits.val, writer
-            )
-        last = last or memory["stopped"]
-        asked = stop.signal is not None
-        if step > start and (
-            step % exp.checkpoint_steps == 0 or improved or last or asked
-        ):
-            writer.flush()
-            memory = {**memory, "interval": writer.interval}
-            checkpoint.save(store, state, memory)
-        if asked:
-            saved = f"step {step} is saved" if step else "no step was made yet"
-            say(f"{stop.signal.name}: {saved}; the same command goes on")
-        if last or asked:
-            break
-        batch = next(batches)
-        batch.pop("index")
-        state, metrics = train_step(state, sharding.put(batch, exp.mesh), root)
-        writer.later(step + 1, metrics, float(rates[step]) * memory["lr_scale"])
-    return memory
 
 
-def announce(exp: experiment.Experiment, splits: roles.Splits) -> None:
+def announce(exp: experiment.Experiment, splits: roles.Splits, place: str) -> None:
     """Says what is about to be done, on what."""
     config, description = exp.config, splits.description
     marker = "  (SYNTHETIC phantoms)" if description["synthetic"] else ""
@@ -146,8 +161,10 @@ def announce(exp: experiment.Experiment, splits: roles.Splits) -> None:
     size = trees.size(exp.abstract_state.params)
     height, width, channels = exp.image_shape
     say(f"model  {config.model.name}, {size:,} parameters, {height}x{width}x{channels}")
+    devices = f"{jax.device_count()} {jax.devices()[0].platform} device(s)"
+    if processes.count() > 1:
+        devices += f" of {processes.count()} processes"
     say(
-        f"train  {exp.total_steps} steps of {config.batch_size} images on "
-        f"{jax.device_count()} {jax.devices()[0].platform} device(s); "
-        "the first step compiles"
+        f"train  {exp.total_steps} steps of {config.batch_size} images from the {place} "
+        f"on {devices}; the first step compiles"
     )

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from cxr_jax import evaluators, plateau, sharding, tasks
+from cxr_jax import evaluators, pictures, plateau, rng, tasks
 from cxr_jax.data.source import Split
 from cxr_jax.experiment import Experiment
 from cxr_jax.metrics import Estimate
@@ -37,9 +37,24 @@ def start(constant: dict[str, Any]) -> Memory:
     }
 
 
-def check_selection(exp: Experiment, eval_step, state: TrainState, val: Split) -> None:
-    """Evaluates once before the training, to see that `config.select` can work."""
-    selected(_evaluate(exp, eval_step, state, val).metrics, _name(exp))
+def check_selection(exp: Experiment, val: Split) -> None:
+    """Sees that `config.select` can work on val: rather now than after an epoch.
+
+    Of drawn predictions, because those of the model would be compiled for, and whether
+    a metric exists and is defined depends on the labels.
+    """
+    targets = exp.task.targets(val)
+    drawn = rng.generator(exp.config.seed, "check_selection")
+    logits = drawn.normal(size=(val.size, exp.task.num_outputs)).astype(np.float32)
+    predictions = {
+        "loss": logits[:, 0],
+        **jax.tree.map(np.asarray, exp.task.predict(logits)),
+    }
+    decision = exp.task.decide(targets, predictions)
+    metrics = exp.task.metrics(
+        val, targets, predictions, decision, resamples=0, seed=exp.config.seed
+    )
+    selected(metrics, _name(exp))
 
 
 def validate(
@@ -49,12 +64,19 @@ def validate(
     memory: Memory,
     val: Split,
     writer: Writer,
-) -> tuple[TrainState, Memory, bool]:
-    """-> (state with its learning-rate factor, memory, is it the best so far?)."""
-    since = time.monotonic()
-    config = exp.config
-    evaluation = _evaluate(exp, eval_step, state, val)
+) -> tuple[Memory, bool]:
+    """-> (memory with the learning-rate factor, is it the best so far?)."""
+    since, step, config = time.monotonic(), int(state.step), exp.config
+    evaluation = evaluators.evaluate(exp, eval_step, state, val, None, resamples=0)
     metrics, name = evaluation.metrics, _name(exp)
+    confusion = exp.task.confusion(
+        evaluation.targets, evaluation.predictions, evaluation.decision
+    )
+    writer.picture(
+        step,
+        "val/confusion",
+        pictures.confusion(confusion["target_by_called"], confusion["classes"]),
+    )
     value, loss = selected(metrics, name), metrics["loss"].value
     best = memory["best"]
     # A small val split saturates (AUROC 1 from the first epochs on): the loss decides.
@@ -65,7 +87,7 @@ def validate(
     )
     if improved:
         best = {
-            "step": int(state.step),
+            "step": step,
             "metric": f"val/{name}",
             "value": value,
             "loss": loss,
@@ -79,10 +101,7 @@ def validate(
     if stopped:
         line += f"  no better for {config.stop_patience} evaluations: stopping"
     writer.evaluated(
-        int(state.step), {f"val/{k}": m.value for k, m in metrics.items()}, line, since
-    )
-    state = state._replace(
-        lr_scale=jax.device_put(np.float32(lr_scale), sharding.replicated(exp.mesh))
+        step, {f"val/{k}": m.value for k, m in metrics.items()}, line, since
     )
     memory = {
         **memory,
@@ -92,15 +111,11 @@ def validate(
         "stopped": stopped,
         "lr_scale": lr_scale,
     }
-    return state, memory, improved
+    return memory, improved
 
 
 def _name(exp: Experiment) -> str:
     return exp.config.select or exp.task.select
-
-
-def _evaluate(exp, eval_step, state, val) -> evaluators.Evaluation:
-    return evaluators.evaluate(exp, eval_step, state, val, None, resamples=0)
 
 
 def selected(metrics: dict[str, Estimate], name: str) -> float:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
-from cxr_jax import files
+from cxr_jax import files, processes
 from tfds_builders.common.errors import InputError
 
 
@@ -21,6 +21,9 @@ def claimed(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
     Raises:
       InputError: another process works in it, or it belongs to another config.
     """
+    if not processes.is_first():  # of several that are one run, the first holds it
+        yield
+        return
     with files.explained(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
         lock = (workdir / ".lock").open("w")

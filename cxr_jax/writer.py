@@ -1,4 +1,4 @@
-"""What a run says while it goes: `metrics.jsonl` and a line on the terminal."""
+"""What a run says while it goes: `metrics.jsonl`, TensorBoard, a terminal's lines."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import sys
 import time
 from typing import Any
 
-from cxr_jax import files
-from tfds_builders.common.errors import InputError
+import numpy as np
+
+from cxr_jax import files, processes
+from cxr_jax.board import Board
+from cxr_jax.nonfinite import NotFinite
 
 
 class Writer:
@@ -19,12 +22,13 @@ class Writer:
 
     Args:
       path: of `metrics.jsonl`; lines after `start` are dropped, because a resumed run
-        writes them again.
+        writes them again. Events for TensorBoard go to `events` beside it.
       start: the step the run begins at.
       total_steps, log_steps: of the run.
       batch_size: for images/s.
       steps_per_epoch: for the epoch on the line.
       interval: the steps since the last line, as the checkpoint kept them.
+      label: stands before its lines where several runs go on side by side.
     """
 
     def __init__(
@@ -37,46 +41,56 @@ class Writer:
         batch_size: int,
         steps_per_epoch: float,
         interval: list[dict[str, float]] | None = None,
+        label: str = "",
     ):
         self._path = path
+        self._prefix = f"{label}  " if label else ""
         self._total, self._log_steps = total_steps, log_steps
         self._batch_size, self._steps_per_epoch = batch_size, steps_per_epoch
-        self._pending: tuple[int, dict[str, Any], float] | None = None
+        self._pending: tuple[int, dict[str, Any], np.ndarray] | None = None
         self.interval = list(interval or [])
         self._begin: float | None = None
         self._first = start
-        files.write_text(path, "".join(line + "\n" for line in _lines(path, start)))
+        self._board: Board | None = None
+        if processes.is_first():
+            kept = _lines(path, start)
+            files.write_text(path, "".join(line + "\n" for line in kept))
+            self._board = Board(path.with_name("events"), start=start)
 
-    def later(self, step: int, metrics: dict[str, Any], lr: float) -> None:
-        """Takes the metrics of `step`, device arrays, and deals with those before."""
+    def later(self, last: int, metrics: dict[str, Any], rates: np.ndarray) -> None:
+        """Takes what steps gave, on the device, and deals with those before.
+
+        Args:
+          last: number of the last of the n steps.
+          metrics: of `steps.make_train_step`, each [n, ...].
+          rates: learning rates [n].
+        """
         self.flush()
-        self._pending = (step, metrics, lr)
+        self._pending = (last, metrics, rates)
 
     def flush(self) -> None:
-        """Waits for the step handed in last.
+        """Waits for the steps handed in last.
 
         Raises:
-          InputError: its loss or gradient is not finite.
+          NotFinite: the loss or gradient of one of them is no number.
         """
         if self._pending is None:
             return
-        step, metrics, lr = self._pending
+        last, metrics, rates = self._pending
         self._pending = None
-        values = {name: float(value) for name, value in metrics.items()}
-        if self._begin is None:  # the first step compiles: not part of the speed
-            self._begin, self._first = time.monotonic(), step
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise InputError(
-                    f"step {step}",
-                    f"the {name} is {value} (learning rate {lr:.3g}, "
-                    f"grad_norm {values.get('grad_norm', math.nan):.3g})",
-                    "nothing after the last checkpoint was kept; lower "
-                    "config.optim.lr, or set config.optim.clip_norm=1 and warm up",
-                )
-        self.interval.append(values)
-        if step % self._log_steps == 0 or step == self._total:
-            self._log(step, lr)
+        # One transfer each, not one per number.
+        metrics = {name: np.asarray(rows) for name, rows in metrics.items()}
+        if self._begin is None:  # the first call compiles: not part of the speed
+            self._begin, self._first = time.monotonic(), last
+        for row, lr in enumerate(rates.tolist()):
+            step = last - len(rates) + 1 + row
+            norms = metrics["layer_norms"][row].tolist()
+            values = {name: float(metrics[name][row]) for name in ("loss", "grad_norm")}
+            if not all(map(math.isfinite, values.values())):
+                raise NotFinite(step, values["loss"], lr, norms)
+            self.interval.append(values)
+            if step % self._log_steps == 0 or step == self._total:
+                self._log(step, lr)
 
     def _log(self, step: int, lr: float) -> None:
         seconds = time.monotonic() - self._begin
@@ -84,36 +98,50 @@ class Writer:
             f"train/{name}": sum(v[name] for v in self.interval) / len(self.interval)
             for name in self.interval[0]
         }
-        done = step - self._first  # since the first step; evaluations left out
-        speed = done * self._batch_size / seconds if done else math.nan
+        done = step - self._first  # since the first call; evaluations left out
+        speed = done * self._batch_size / seconds if done > 0 else math.nan
         left = (self._total - step) * self._batch_size / speed
         self.interval = []
         self.write(step, {**mean, "lr": lr, "images_per_second": speed})
         say(
-            f"step {step:>6}/{self._total}  epoch {step / self._steps_per_epoch:6.1f}  "
+            f"{self._prefix}step {step:>6}/{self._total}  epoch {step / self._steps_per_epoch:6.1f}  "
             f"loss {mean['train/loss']:.4f}  lr {lr:.2e}  "
-            + (f"{speed:5.0f} images/s  left {duration(left)}" if done else "")
+            + (f"{speed:5.0f} images/s  left {duration(left)}" if done > 0 else "")
         )
 
     def evaluated(self, step: int, values: dict[str, float], line: str, since) -> None:
         """Writes the metrics of an evaluation; its time is no training time."""
         self.write(step, values)
-        say(f"step {step:>6}/{self._total}  {line}")
+        say(f"{self._prefix}step {step:>6}/{self._total}  {line}")
         if self._begin is not None:
             self._begin += time.monotonic() - since
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Appends a line to `metrics.jsonl`; not-a-number becomes null."""
+        """Appends a line to `metrics.jsonl`, not-a-number as null, and an event."""
         row = {
             name: value if math.isfinite(value) else None
             for name, value in values.items()
         }
-        with files.explained(self._path), self._path.open("a") as file:
-            file.write(json.dumps({"step": step, **row}) + "\n")
+        if self._board:
+            with files.explained(self._path), self._path.open("a") as file:
+                file.write(json.dumps({"step": step, **row}) + "\n")
+            self._board.scalars(step, values)
+
+    def picture(self, step: int, name: str, pixels: np.ndarray) -> None:
+        """A picture for TensorBoard, uint8 [H, W] or [H, W, 3]."""
+        if self._board:
+            self._board.image(step, name, pixels)
+
+    def close(self) -> None:
+        """Ends the events; nothing is lost without."""
+        if self._board:
+            self._board.close()
 
 
 def say(text: str) -> None:
     """A line for the person who waits; nobody reading it is no reason to fail."""
+    if not processes.is_first():
+        return
     try:
         print(text, flush=True)
     except BrokenPipeError:  # Ctrl-C in a shell ends `| tee` before it ends us

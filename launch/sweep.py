@@ -18,6 +18,12 @@ from tfds_builders.common.errors import InputError
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder that gets one workdir per run.", required=True
 )
+_TOGETHER = flags.DEFINE_bool(
+    "together",
+    False,
+    "Train all runs side by side in one program; they may differ in seed, fold, rate, "
+    "weight decay, strength of augmentation and label noise.",
+)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the commands and stop.")
 
 
@@ -29,7 +35,8 @@ def main(argv: list[str]) -> int:
             "python -m launch.sweep configs/ablations/loss.py --workdir=runs/loss",
         )
     folder = pathlib.Path(_WORKDIR.value).expanduser()
-    return run(argv[1], folder, argv[2:], _DRY_RUN.value)
+    start = run_together if _TOGETHER.value else run
+    return start(argv[1], folder, argv[2:], _DRY_RUN.value)
 
 
 def run(config: str, folder: pathlib.Path, extra: list[str], dry_run: bool) -> int:
@@ -82,6 +89,33 @@ def run(config: str, folder: pathlib.Path, extra: list[str], dry_run: bool) -> i
     if not failed and not dry_run:
         print(f"\nall {len(runs)} runs are finished: python -m launch.collect {folder}")
     return 1 if failed else 0
+
+
+def run_together(
+    config: str, folder: pathlib.Path, extra: list[str], dry_run: bool
+) -> int:
+    """Runs all as members of one program; arguments and exit code as of `run`."""
+    runs = plan.load(config)
+    _check_extra(extra, runs)
+    overrides = {each.name: each.overrides for each in runs}
+    path = folder / "members.json"
+    arguments = [*command_of(config, folder, {}, extra), f"--members={path}"]
+    if dry_run:
+        print(shlex.join(arguments), flush=True)
+        return 0
+    files.write_text(path, json.dumps(overrides, indent=2) + "\n")
+    with child.listening() as received:
+        code = child.follow(arguments, received)
+    finished = all((folder / name / "results.json").exists() for name in overrides)
+    asked = received[0] if received else child.asked_by(code, finished)
+    if asked is not None:
+        print(f"\n{asked.name}: stopped; the same command goes on", flush=True)
+        return 128 + asked
+    if code:
+        print(f"\nthe members failed: {_reason(code)}", flush=True)
+        return 1
+    print(f"\nall {len(runs)} runs are finished: python -m launch.collect {folder}")
+    return 0
 
 
 def command_of(config, workdir, overrides, extra) -> list[str]:

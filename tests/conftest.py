@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import sys
 
 import jax
 import pytest
@@ -72,3 +73,27 @@ def environment() -> dict[str, str]:
         "JAX_COMPILATION_CACHE_DIR": str(REPOSITORY / ".jax_cache"),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+@pytest.fixture
+def command():
+    """command(config.json, workdir, devices, *process): a run, as a process of its own.
+
+    process: of `processes.start`, ('127.0.0.1:9876', 2, 0), where it is one of several.
+    """
+    code = (
+        "import sys, pathlib, jax\n"
+        "jax.config.update('jax_num_cpu_devices', int(sys.argv[3]))\n"
+        "jax.config.update('jax_numpy_rank_promotion', 'raise')\n"
+        "jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)\n"
+        "from cxr_jax import config, processes, train\n"
+        "if sys.argv[4:]:\n"
+        "    processes.start(sys.argv[4], int(sys.argv[5]), int(sys.argv[6]))\n"
+        "sys.exit(train.train(config.from_json(pathlib.Path(sys.argv[1])),"
+        " pathlib.Path(sys.argv[2])))\n"
+    )
+
+    def make(config, workdir, devices=2, *process):
+        return [sys.executable, "-c", code, config, workdir, devices, *process]
+
+    return lambda *arguments: [str(each) for each in make(*arguments)]

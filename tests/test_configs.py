@@ -9,6 +9,7 @@ import pytest
 
 from cxr_jax import config as config_lib
 from cxr_jax import experiment, rng, trees
+from cxr_jax.steps import Settings
 from launch import plan
 
 CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
@@ -20,7 +21,10 @@ ARGUMENTS = {
     "s3_cnn": ("phantom",),
     "s4_cnn": ("phantom",),
     "loss": ("brixia",),
+    "seeds": ("brixia",),
+    "folds": ("brixia",),
 }
+SETTINGS = Settings(*[jax.ShapeDtypeStruct((), np.float32)] * 3)
 CASES = [(p, a) for p in FILES for a in (None, *ARGUMENTS.get(p.stem, ()))]
 
 
@@ -44,7 +48,9 @@ def build(config):
         name: jax.ShapeDtypeStruct((config.batch_size, *shape), dtype)
         for name, (shape, dtype) in exp.task.example_targets.items()
     }
-    state, metrics = jax.eval_shape(exp.train_step, exp.abstract_state, batch, key)
+    state, metrics = jax.eval_shape(
+        exp.train_step, exp.abstract_state, batch, key, SETTINGS
+    )
     assert jax.tree.structure(state) == jax.tree.structure(exp.abstract_state)
     assert metrics["loss"].shape == ()
     return exp

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from cxr_jax import files
+from cxr_jax import files, lettering
 from cxr_jax.audits.collection import KINDS
 from cxr_jax.audits.copies import Link
 from cxr_jax.audits.pictures import as_8bit
@@ -23,7 +23,7 @@ _PAIR = 2 * _SIDE + _BETWEEN
 _MARGIN, _GUTTER = 32, 28
 _HEAD, _CAPTION, _LINE = 92, 20, 15
 _CELL = _CAPTION + _SIDE + 2 * _LINE + 30
-_SMALL, _LARGE = 0.4, 0.75  # of type
+_LARGE = 0.75  # of type
 # BGR: ink on paper, a mat for the pictures, and red for what must not be.
 _PAPER, _MAT = (255, 255, 255), (234, 238, 240)
 _INK, _GREY, _RED = (36, 31, 27), (128, 116, 104), (40, 40, 190)
@@ -51,8 +51,8 @@ def draw(pairs: Sequence[Pair], title: str, note: str) -> np.ndarray:
     width = 2 * _MARGIN + _COLUMNS * (_PAIR + _GUTTER) - _GUTTER
     sheet = np.full((_HEAD + rows * _CELL + 8, width, 3), _PAPER, np.uint8)
     room = width - 2 * _MARGIN
-    _write(sheet, title, _MARGIN, 44, room, _INK, _LARGE, 2)
-    _write(sheet, note, _MARGIN, 66, room, _GREY)
+    lettering.write(sheet, title, _MARGIN, 44, room, _INK, _LARGE, 2)
+    lettering.write(sheet, note, _MARGIN, 66, room, _GREY)
     for k, pair in enumerate(pairs):
         row, column = divmod(k, _COLUMNS)
         left, top = _MARGIN + column * (_PAIR + _GUTTER), _HEAD + row * _CELL
@@ -87,14 +87,14 @@ def caption(link: Link, kind: str) -> str:
 
 def _draw_pair(cell: np.ndarray, pair: Pair, left: int) -> None:
     colour = _RED if pair.kind in _LEAKING else _INK
-    _write(cell, caption(pair.link, pair.kind), left, 11, _PAIR, colour)
+    lettering.write(cell, caption(pair.link, pair.kind), left, 11, _PAIR, colour)
     for k in range(2):
         x = left + k * (_SIDE + _BETWEEN)
         cell[_CAPTION : _CAPTION + _SIDE, x : x + _SIDE] = _mounted(pair.pixels[k])
         where, name = pair.names[k]
         y = _CAPTION + _SIDE + _LINE
-        _write(cell, name, x, y, _SIDE - 4, _INK)
-        _write(cell, where, x, y + _LINE, _SIDE - 4, _GREY)
+        lettering.write(cell, name, x, y, _SIDE - 4, _INK)
+        lettering.write(cell, where, x, y + _LINE, _SIDE - 4, _GREY)
 
 
 def _mounted(pixels: np.ndarray) -> np.ndarray:
@@ -108,12 +108,3 @@ def _mounted(pixels: np.ndarray) -> np.ndarray:
     top, left = (_SIDE - shape[1]) // 2, (_SIDE - shape[0]) // 2
     mat[top : top + shape[1], left : left + shape[0]] = small[..., None]
     return mat
-
-
-def _write(picture, text, x, y, room, colour, size=_SMALL, weight=1) -> None:
-    """One line of text from (x, y), its middle left out where there is no room."""
-    font, shown, kept = cv2.FONT_HERSHEY_SIMPLEX, text, len(text)
-    while kept > 2 and cv2.getTextSize(shown, font, size, weight)[0][0] > room:
-        kept -= 1
-        shown = text[: -(-kept // 2)] + "..." + text[len(text) - kept // 2 :]
-    cv2.putText(picture, shown, (x, y), font, size, colour, weight, cv2.LINE_AA)

@@ -1,10 +1,11 @@
-"""Decoded pictures, held in memory so that no later epoch reads or decodes them."""
+"""Where the decoded pictures live, so that no later epoch reads or decodes them."""
 
 from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
@@ -12,10 +13,43 @@ from tqdm import tqdm
 from cxr_jax.data import memory, roles, source
 from tfds_builders.common.errors import InputError
 
-# What is left over is for the program itself.
-_SHARE = 0.8
+# What is left over is for the program itself; on a device also for the training.
+_HOST_SHARE, _DEVICE_SHARE = 0.8, 0.4
 # Pictures that a thread decodes at a time.
 _RUN = 64
+
+
+def residency(splits: roles.Splits, config: ConfigDict) -> str:
+    """'device', 'host' or 'disk': where the training pictures are to live.
+
+    Args:
+      splits: of a run; val is held on the host unless it is 'disk'.
+      config: `config.data`; its `residency` is one of them, or 'auto': the first of
+        them for which there is room. The batches are the same in all three.
+
+    Raises:
+      InputError: there is no room where the config wants them.
+    """
+    train, val = _bytes(splits.train, config), _bytes(splits.val, config)
+    host = _HOST_SHARE * memory.available()
+    device = _DEVICE_SHARE * _device_memory()
+    needed = {"device": train, "host": train + val}
+    room = {"device": device if train + val <= host else 0, "host": host}
+    if config.residency == "auto":
+        fitting = [place for place in needed if needed[place] <= room[place]]
+        return fitting[0] if fitting else "disk"
+    place = config.residency
+    if place != "disk" and needed[place] > room[place]:
+        raise InputError(
+            "config.data.residency",
+            f"is {place!r}: {splits.train.size + splits.val.size} images of "
+            f"{config.size} x {config.size} {roles.image_dtype(splits.train)} need "
+            f"{needed[place] / 1e9:.1f} GB, and there is room for "
+            f"{room[place] / 1e9:.1f} GB",
+            "set config.data.residency=auto, or =disk, which reads them anew in every "
+            "epoch, or a smaller config.data.size",
+        )
+    return place
 
 
 def hold(splits: roles.Splits, config: ConfigDict) -> roles.Splits:
@@ -23,15 +57,9 @@ def hold(splits: roles.Splits, config: ConfigDict) -> roles.Splits:
 
     Args:
       splits: of a run.
-      config: `config.data`; unless its `cache` is 'memory', nothing is done.
-
-    Raises:
-      InputError: they do not fit into the memory that is available.
+      config: `config.data`, for `size` and `square`.
     """
-    if config.cache != "memory":
-        return splits
     parts = {role: getattr(splits, role) for role in ("train", "val")}
-    _check_room(list(parts.values()), config)
     return splits._replace(
         **{
             role: split._replace(pixels=decoded(split, config.size, config.square))
@@ -65,15 +93,16 @@ def decoded(split: source.Split, size: int, square: str) -> np.ndarray:
     return pixels
 
 
-def _check_room(parts: list[source.Split], config: ConfigDict) -> None:
-    images, dtype = sum(split.size for split in parts), roles.image_dtype(parts[0])
-    needed = images * config.size**2 * dtype.itemsize
-    room = _SHARE * memory.available()
-    if needed > room:
-        raise InputError(
-            "config.data.cache",
-            f"is 'memory': {images} images of {config.size} x {config.size} {dtype} "
-            f"need {needed / 1e9:.1f} GB, and there is room for {room / 1e9:.1f} GB",
-            "set config.data.cache=none, which reads them anew in every epoch, or a "
-            "smaller config.data.size",
-        )
+def _bytes(split: source.Split, config: ConfigDict) -> int:
+    return split.size * config.size**2 * roles.image_dtype(split).itemsize
+
+
+def _device_memory() -> int:
+    """Bytes that are free on the smallest device of this process."""
+    free = []
+    for device in jax.local_devices():
+        found = device.memory_stats()  # None on the CPU
+        if found is None:
+            return memory.available()
+        free.append(found["bytes_limit"] - found["bytes_in_use"])
+    return min(free)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import grain
 import numpy as np
 
-from cxr_jax import rng
+from cxr_jax import processes, rng
 from cxr_jax.data.source import Examples
 
 Batch = dict[str, np.ndarray]
@@ -20,39 +19,39 @@ _THREADS = min(max(os.cpu_count() or 1, 4), 16)
 _READ = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=2 * _THREADS)
 
 
-def train_batches(
-    examples: Examples, *, batch_size: int, seed: int, start: int
-) -> Iterator[Batch]:
-    """Endless shuffled batches, beginning with batch number `start`.
+def order(examples: int, *, batch_size: int, seed: int) -> grain.MapDataset:
+    """Positions of every batch of the training: int [B] at [i], of any i.
 
     Every epoch is a new permutation; a batch may span two epochs, so that all batches
     are full and each example is seen equally often.
     """
-    order = int(rng.generator(seed, "shuffle").integers(2**31))
-    dataset = (
-        grain.MapDataset.range(len(examples))
-        .seed(order)
-        .shuffle()
-        .repeat()
-        .batch(batch_size)
-        .map(examples.batch)
-    )
-    return iter(dataset[start:].to_iter_dataset(_READ))
+    shuffle = int(rng.generator(seed, "shuffle").integers(2**31))
+    numbers = grain.MapDataset.range(examples).seed(shuffle)
+    return numbers.shuffle().repeat().batch(batch_size)
 
 
-def eval_batches(examples: Examples, *, batch_size: int) -> Iterator[dict[str, Any]]:
-    """Every example once in order; the last batch is padded with copies.
+def train_batches(
+    examples: Examples, *, batch_size: int, seed: int, start: int
+) -> Iterator[Batch]:
+    """This process's part of endless batches in `order`, from number `start` on."""
+    batches = order(len(examples), batch_size=batch_size, seed=seed)
+    read = batches.map(lambda index: examples.batch(processes.part(index)))
+    return iter(read[start:].to_iter_dataset(_READ))
 
-    The copies carry the index -1, by which they are told apart and dropped.
+
+def eval_batches(
+    examples: Examples, *, batch_size: int
+) -> Iterator[tuple[np.ndarray, Batch]]:
+    """Every example once, in order: positions [B], and this process's part of them.
+
+    The last batch is filled up with its first example, at position -1.
     """
+
+    def read(index: np.ndarray) -> tuple[np.ndarray, Batch]:
+        missing = batch_size - len(index)
+        filled = np.concatenate([index, np.repeat(index[:1], missing)])
+        batch = examples.batch(processes.part(filled))
+        return np.concatenate([index, np.full(missing, -1)]), batch
+
     indices = grain.MapDataset.range(len(examples)).batch(batch_size)
-    dataset = indices.map(examples.batch)
-    for batch in dataset.to_iter_dataset(_READ):
-        missing = batch_size - len(batch["index"])
-        if missing:
-            batch = {
-                name: np.concatenate([column, np.repeat(column[:1], missing, axis=0)])
-                for name, column in batch.items()
-            }
-            batch["index"][-missing:] = -1
-        yield batch
+    yield from indices.map(read).to_iter_dataset(_READ)

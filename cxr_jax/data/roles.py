@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
+from cxr_jax import processes
 from cxr_jax.data import phantom, source
 from tfds_builders.common.errors import InputError
 
@@ -63,7 +64,12 @@ def roles(builder, config: ConfigDict) -> dict[str, source.Split]:
 
 def data_dir(config: ConfigDict, workdir: pathlib.Path) -> str:
     """Where the dataset of `config.data` lies; the phantom lives in the workdir."""
-    return phantom.ensure(config, workdir) if config.phantom else config.data_dir
+    if not config.phantom:
+        return config.data_dir
+    if processes.is_first():
+        phantom.ensure(config, workdir)
+    processes.wait("phantom")
+    return phantom.ensure(config, workdir)
 
 
 def shared_patients(splits: Splits) -> dict[str, int]:

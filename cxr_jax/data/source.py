@@ -21,7 +21,7 @@ from tfds_builders.common import splits
 from tfds_builders.common.errors import InputError
 
 SQUARES = ("stretch", "pad")
-CACHES = ("none", "memory")
+RESIDENCIES = ("auto", "disk", "host", "device")
 
 
 class Split(NamedTuple):
@@ -306,7 +306,7 @@ def images(split: Split, indices: np.ndarray, size: int, square: str) -> np.ndar
 
 
 class Examples:
-    """A split in batches of given positions: {'image', 'index', targets...}."""
+    """A split in batches of given positions: {'image', targets...}."""
 
     def __init__(
         self, split: Split, targets: dict[str, np.ndarray], *, size: int, square: str
@@ -318,10 +318,9 @@ class Examples:
         return self._split.size
 
     def batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """{'image': [B, size, size, 1], 'index': int32 [B], targets: [B, ...]}."""
+        """{'image': [B, size, size, 1], targets: [B, ...]}."""
         return {
             "image": images(self._split, indices, self._size, self._square),
-            "index": indices.astype(np.int32),
             **{name: column[indices] for name, column in self._targets.items()},
         }
 
@@ -334,12 +333,11 @@ def check_data_config(config: ConfigDict) -> None:
             f"{config.square!r} is unknown",
             f"choose one of: {', '.join(SQUARES)}",
         )
-    # The config of an earlier run may not have it.
-    if config.get("cache", "none") not in CACHES:
+    if config.residency not in RESIDENCIES:
         raise InputError(
-            "config.data.cache",
-            f"{config.cache!r} is unknown",
-            f"choose one of: {', '.join(CACHES)}",
+            "config.data.residency",
+            f"{config.residency!r} is unknown",
+            f"choose one of: {', '.join(RESIDENCIES)}",
         )
     if config.size < 1:
         raise InputError("config.data.size", str(config.size), "give a side in pixels")

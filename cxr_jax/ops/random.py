@@ -1,6 +1,7 @@
-"""Random image ops: each `make` checks its arguments and returns fn(batch, key).
+"""Random image ops: each `make` checks its arguments; fn(batch, key, strength=1).
 
-Every example of the batch gets its own draw. Images are float32 [B,H,W,C] in
+Every example of the batch gets its own draw. `strength` multiplies the limits of what
+is drawn, and may be traced; probabilities stay. Images are float32 [B,H,W,C] in
 [0, 1]; the flips take any type.
 """
 
@@ -35,10 +36,10 @@ def affine(rotate=0, shift=0, zoom=0, shear=0, fill="edge"):
     )
     choice("fill", fill, FILLS)
 
-    def apply(batch, key):
+    def apply(batch, key, strength=1.0):
         image = batch["image"]
         count, height, width, _ = image.shape
-        draws = jax.random.uniform(key, (count, 6), minval=-1, maxval=1)
+        draws = jax.random.uniform(key, (count, 6), minval=-1, maxval=1) * strength
         side = jnp.array([[height, width]], draws.dtype)
         matrix = affine_matrix(
             (height, width),
@@ -56,7 +57,8 @@ def make_flip(axis, zones, p):
     """Turn the picture over along `axis` with probability p, and its labels with it."""
     p = number("p", p, 0, 1)
 
-    def apply(batch, key):
+    def apply(batch, key, strength=1.0):
+        del strength
         image = batch["image"]
         chosen = jax.random.bernoulli(key, p, image.shape[:1])
         turned = {"image": jnp.flip(image, axis)}
@@ -84,18 +86,20 @@ def flip_ud(p=0.5):
     return make_flip(1, UPSIDE_DOWN, p)
 
 
-def uniform_factor(key, image, lo, hi):
-    """One factor in [lo, hi] per image, [B,1,1,1]."""
-    return jax.random.uniform(key, (image.shape[0], 1, 1, 1), image.dtype, lo, hi)
+def uniform_factor(key, image, lo, hi, strength):
+    """One factor in [lo, hi] per image, [B,1,1,1], drawn towards 1 by `strength`."""
+    shape = (image.shape[0], 1, 1, 1)
+    factor = jax.random.uniform(key, shape, image.dtype, lo, hi)
+    return 1 + strength * (factor - 1)
 
 
 def brightness(amount=None, lo=None, hi=None):
     """Multiply by a factor in 1 +- amount, or in [lo, hi]; clipped to [0, 1]."""
     lo, hi = factors(amount, lo, hi)
 
-    def apply(batch, key):
+    def apply(batch, key, strength=1.0):
         image = batch["image"]
-        factor = uniform_factor(key, image, lo, hi)
+        factor = uniform_factor(key, image, lo, hi, strength)
         return batch | {"image": jnp.clip(image * factor, 0, 1)}
 
     return apply
@@ -108,10 +112,10 @@ def contrast(amount=None, lo=None, hi=None):
     """
     lo, hi = factors(amount, lo, hi)
 
-    def apply(batch, key):
+    def apply(batch, key, strength=1.0):
         image = batch["image"]
         mean = image.mean(axis=(1, 2), keepdims=True)
-        factor = uniform_factor(key, image, lo, hi)
+        factor = uniform_factor(key, image, lo, hi, strength)
         return batch | {"image": jnp.clip(mean + factor * (image - mean), 0, 1)}
 
     return apply
@@ -128,11 +132,12 @@ def erase(fraction, p=0.5):
     least = 0.02
     fraction, p = number("fraction", fraction, least, 1), number("p", p, 0, 1)
 
-    def apply(batch, key):
+    def apply(batch, key, strength=1.0):
         image = batch["image"]
         count, height, width, _ = image.shape
         draws = jax.random.uniform(key, (count, 5))
-        area = (least + (fraction - least) * draws[:, 0]) * height * width
+        share = least + strength * (fraction - least) * draws[:, 0]
+        area = share * height * width
         aspect = jnp.exp(math.log(0.3) * (2 * draws[:, 1] - 1))
         inside = draws[:, 4, None, None] < p
         sides = (jnp.sqrt(area * aspect), jnp.sqrt(area / aspect))

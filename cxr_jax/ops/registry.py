@@ -16,7 +16,7 @@ STORED, FLOAT, UNIT = "stored integers", "floats", "floats in [0, 1]"
 
 
 class Op(NamedTuple):
-    """`make(*arguments)` returns fn(batch), or fn(batch, key) of a random op.
+    """`make(*arguments)` returns fn(batch), or fn(batch, key, strength) of a random op.
 
     `needs` is the least the pixels must be before it, and `gives` what they are
     after it where it changes that: UNIT, or FLOAT once they leave [0, 1].
@@ -107,9 +107,9 @@ def make_preprocess(text, *, train):
       train: whether random ops are allowed.
 
     Returns:
-      fn(batch, key=None) -> batch, pure and of fixed shapes: it runs under jit, vmap
-      and scan. batch is a dict with 'image' [B,H,W,C], uint8 or uint16; flips change
-      the labels in zone order too. Every random op draws from a stream of its own,
+      fn(batch, key=None, strength=1) -> batch, pure and of fixed shapes: it runs under
+      jit, vmap and scan. batch is a dict with 'image' [B,H,W,C], uint8 or uint16; flips
+      change the labels in zone order too. strength multiplies the limits of random ops. Every random op draws from a stream of its own,
       named after the op and counted among its namesakes, so that adding another op
       leaves its draws as they were. The key is not needed without random ops.
 
@@ -138,12 +138,12 @@ def make_preprocess(text, *, train):
             "add to_float, as the first op",
         )
 
-    def preprocess(batch, key=None):
+    def preprocess(batch, key=None, strength=1.0):
         for apply, stream in steps:
             if stream is None:
                 batch = apply(batch)
             else:
-                batch = apply(batch, rng.stream(key, stream))
+                batch = apply(batch, rng.stream(key, stream), strength)
         return batch
 
     return preprocess

@@ -46,6 +46,7 @@ def make_brixia(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
 
     return Task(
         num_outputs=len(ZONES) * LEVELS,
+        levels=LEVELS,
         example_targets={"scores": ((len(ZONES),), np.int32)},
         targets=_brixia_targets,
         loss=loss,

@@ -62,6 +62,7 @@ def make_classify(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
 
     return Task(
         num_outputs=1 if config.sigmoid else len(classes),
+        levels=len(classes),
         example_targets={"label": ((), np.int32)},
         targets=partial(
             _class_targets, classes=classes, merge=parse_merge(config.merge)

@@ -21,6 +21,7 @@ class Task(NamedTuple):
 
     Attributes:
       num_outputs: logits per image.
+      levels: values that a label may take, 0 .. levels - 1.
       example_targets: {name: (shape, dtype)} of one example's targets.
       targets: Split -> {name: [N, ...]}; refuses a split that does not fit.
       loss: (logits [B, num_outputs], batch) -> float32 [B], to train with.
@@ -37,6 +38,7 @@ class Task(NamedTuple):
     """
 
     num_outputs: int
+    levels: int
     example_targets: dict[str, tuple[tuple[int, ...], Any]]
     targets: Callable[[Split], Arrays]
     loss: Callable[[jax.Array, dict[str, jax.Array]], jax.Array]

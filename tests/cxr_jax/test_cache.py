@@ -8,8 +8,6 @@ from tfds_builders.common.errors import InputError
 
 @pytest.fixture
 def splits(tiny_config, tmp_path):
-    with tiny_config.unlocked():
-        tiny_config.data.cache = "memory"
     return roles.open_splits(tiny_config.data, tmp_path)
 
 
@@ -18,7 +16,7 @@ def batches(split):
     examples = source.Examples(split, targets, size=48, square="stretch")
     shuffled = pipeline.train_batches(examples, batch_size=8, seed=0, start=2)
     yield from (next(shuffled) for _ in range(9))
-    yield from pipeline.eval_batches(examples, batch_size=8)
+    yield from (batch for _, batch in pipeline.eval_batches(examples, batch_size=8))
 
 
 def test_batches_are_the_same_bit_for_bit(splits, tiny_config):
@@ -33,12 +31,6 @@ def test_batches_are_the_same_bit_for_bit(splits, tiny_config):
                 assert column.dtype == found[name].dtype
                 np.testing.assert_array_equal(column, found[name])
     assert held.test.pixels is None
-
-
-def test_nothing_is_held_unless_asked(splits, tiny_config):
-    with tiny_config.unlocked():
-        tiny_config.data.cache = "none"
-    assert cache.hold(splits, tiny_config.data) is splits
 
 
 @pytest.mark.parametrize("square", source.SQUARES)
@@ -59,30 +51,50 @@ def test_a_part_of_a_held_split_has_its_pictures(splits, tiny_config):
     np.testing.assert_array_equal(part.pixels, held.pixels[rows])
 
 
-def test_too_many_pictures_are_refused_before_any_is_decoded(
-    splits, tiny_config, monkeypatch
+@pytest.mark.parametrize(
+    "asked, host, device, place",
+    [
+        ("auto", 3.0, 3.0, "device"),
+        ("auto", 3.0, 0.5, "host"),
+        ("auto", 0.5, 3.0, "disk"),  # they are decoded on the host first
+        ("disk", 3.0, 3.0, "disk"),
+        ("host", 3.0, 3.0, "host"),
+        ("device", 3.0, 0.5, None),
+        ("host", 0.5, 3.0, None),
+    ],
+)
+def test_pictures_live_where_there_is_room(
+    splits, tiny_config, monkeypatch, asked, host, device, place
 ):
+    """Room as multiples of what train and val need, 48 x 48 of 16 bits each."""
     n = splits.train.size + splits.val.size
     needed = n * 48 * 48 * 2
-    monkeypatch.setattr(memory, "available", lambda: needed)
+    monkeypatch.setattr(memory, "available", lambda: host * needed)
+    monkeypatch.setattr(cache, "_device_memory", lambda: device * needed)
+    with tiny_config.unlocked():
+        tiny_config.data.residency = asked
+    if place:
+        assert cache.residency(splits, tiny_config.data) == place
+        return
     with pytest.raises(InputError) as error:
-        cache.hold(splits, tiny_config.data)
-    for text in (f"{n} images of 48 x 48 uint16", "0.0 GB", "config.data.cache=none"):
+        cache.residency(splits, tiny_config.data)
+    for text in (f"{n} images of 48 x 48 uint16", "0.0 GB", "config.data.residency="):
         assert text in str(error.value)
-    monkeypatch.setattr(memory, "available", lambda: needed * 2)
-    assert cache.hold(splits, tiny_config.data).val.pixels is not None
 
 
-def test_the_training_holds_them(tiny_config, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "place, held", [("disk", False), ("host", True), ("device", True)]
+)
+def test_the_training_holds_them(tiny_config, tmp_path, monkeypatch, place, held):
     class Begun(Exception):
         """The training has got as far as its loop."""
 
-    def fit(exp, splits, workdir, stop):
-        raise Begun(*[part.pixels is not None for part in splits[:3]])
+    def fit(run, place, stop):
+        raise Begun(place, *[part.pixels is not None for part in run.splits[:3]])
 
     monkeypatch.setattr(train, "fit", fit)
     with tiny_config.unlocked():
-        tiny_config.data.cache = "memory"
+        tiny_config.data.residency = place
     with pytest.raises(Begun) as begun:
         train.train(tiny_config, tmp_path)
-    assert begun.value.args == (True, True, False)
+    assert begun.value.args == (place, held, held, False)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from cxr_jax import files, provenance, results, workdir
+from cxr_jax import files, nonfinite, provenance, results, workdir
 from cxr_jax.metrics import Estimate
+from cxr_jax.nonfinite import NotFinite
 from cxr_jax.writer import Writer, duration
 from tfds_builders.common.errors import InputError
 
@@ -21,12 +22,24 @@ def rows(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_writer_averages_over_the_interval_one_step_late(tmp_path):
+def of_steps(losses, **changes):
+    """What a call of so many steps gives."""
+    count = len(losses)
+    found = {"loss": losses, "grad_norm": [0.5] * count, "layer_norms": [[0.5]] * count}
+    return {name: np.float32(rows) for name, rows in (found | changes).items()}
+
+
+@pytest.mark.parametrize("calls", [(1, 1, 1, 1), (4,), (3, 1)])
+def test_writer_averages_over_the_interval_one_call_late(tmp_path, calls):
     path = tmp_path / "metrics.jsonl"
     writer = Writer(path, start=0, **SETTINGS)
-    for step, loss in enumerate([1.0, 3.0, 5.0, 9.0], 1):
-        writer.later(step, {"loss": np.float32(loss), "grad_norm": 0.5}, lr=0.1)
-    assert [r["step"] for r in rows(path)] == [2]  # step 4 waits for the next call
+    losses, done = [1.0, 3.0, 5.0, 9.0], 0
+    for count in calls:
+        chunk = losses[done : done + count]
+        done += count
+        writer.later(done, of_steps(chunk), np.full(count, 0.1, np.float32))
+    written = [r["step"] for r in rows(path)] if path.read_text() else []
+    assert 4 not in written  # step 4 waits for the next call
     writer.flush()
     assert [(r["step"], r["train/loss"]) for r in rows(path)] == [(2, 2.0), (4, 7.0)]
 
@@ -47,9 +60,23 @@ def test_writer_writes_null_where_there_is_no_number(tmp_path):
 @pytest.mark.parametrize("name", ["loss", "grad_norm"])
 def test_writer_stops_at_a_number_that_is_none(tmp_path, name):
     writer = Writer(tmp_path / "metrics.jsonl", start=0, **SETTINGS)
-    writer.later(3, {"loss": 1.0, "grad_norm": 1.0} | {name: math.inf}, lr=0.1)
-    with pytest.raises(InputError, match=f"step 3: the {name} is inf"):
+    found = of_steps([1.0, 1.0], **{name: [1.0, math.inf]}, layer_norms=[[1], [2]])
+    writer.later(4, found, np.float32([0.1, 0.2]))
+    with pytest.raises(NotFinite) as error:
         writer.flush()
+    assert (error.value.step, error.value.layer_norms) == (4, [2.0])
+    assert error.value.lr == pytest.approx(0.2)
+
+
+def test_what_is_kept_of_a_step_that_went_wrong(tmp_path):
+    error = NotFinite(7, math.nan, 0.1, [1.0, math.inf, math.nan])
+    said = nonfinite.explain(
+        error, tmp_path / "a.json", ["conv/kernel", "bn/scale", "fc/bias"], ["x", "y"]
+    )
+    assert "not finite in bn/scale (inf), fc/bias (nan)" in str(said)
+    kept = json.loads((tmp_path / "a.json").read_text())
+    assert kept["step"] == 7 and kept["batch"] == ["x", "y"]
+    assert kept["gradient_norm_by_layer"]["conv/kernel"] == "1.0"
 
 
 def test_durations_for_people():

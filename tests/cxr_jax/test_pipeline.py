@@ -2,7 +2,7 @@ import grain
 import numpy as np
 import pytest
 
-from cxr_jax import rng
+from cxr_jax import processes, rng
 from cxr_jax.data import pipeline, source
 
 
@@ -71,7 +71,6 @@ def one_by_one(split, targets, size, square):
     return [
         {
             "image": source.decode(split.read(int(row))["image"], size, square),
-            "index": np.int32(i),
             **{name: column[i] for name, column in targets.items()},
         }
         for i, row in enumerate(split.rows)
@@ -100,8 +99,9 @@ def test_batches_are_those_that_grain_makes_record_by_record(split, square):
         same(next(ours), next(theirs))
     whole, last = divmod(split.size, 7)
     batches = list(pipeline.eval_batches(examples, batch_size=7))
-    for batch, expected in zip(batches, records.batch(7), strict=True):
-        found = len(expected["index"])
+    for (index, batch), expected in zip(batches, records.batch(7), strict=True):
+        found = len(expected["image"])
+        assert (index >= 0).sum() == found
         same({name: column[:found] for name, column in batch.items()}, expected)
     assert last and len(batches) == whole + 1
 
@@ -114,9 +114,25 @@ def test_batches_are_full_even_if_larger_than_the_split():
 @pytest.mark.parametrize("batch", [1, 4, 8])
 def test_evaluation_sees_every_example_once_in_order(size, batch):
     batches = list(pipeline.eval_batches(Numbers(size), batch_size=batch))
-    index = np.concatenate([b["index"] for b in batches])
+    index = np.concatenate([positions for positions, _ in batches])
     assert index[index >= 0].tolist() == list(range(size))
-    assert {len(b["image"]) for b in batches} == {batch}
-    for b in batches:
-        real = b["index"] >= 0
-        assert b["image"][real, 0, 0, 0].tolist() == b["index"][real].tolist()
+    assert {len(b["image"]) for _, b in batches} == {batch}
+    for positions, b in batches:
+        real = positions >= 0
+        assert b["image"][real, 0, 0, 0].tolist() == positions[real].tolist()
+
+
+def test_the_order_of_the_positions_is_that_of_the_batches():
+    order = pipeline.order(10, batch_size=4, seed=3)
+    for i, batch in enumerate(take(train(seed=3), 7)):
+        assert order[i].tolist() == batch
+
+
+def test_processes_read_parts_that_make_up_the_batch(monkeypatch):
+    whole = take(train(size=12, batch=6), 5)
+    parts = []
+    for index in range(3):
+        monkeypatch.setattr(processes, "_count", 3)
+        monkeypatch.setattr(processes, "_index", index)
+        parts.append(take(train(size=12, batch=6), 5))
+    assert [a + b + c for a, b, c in zip(*parts, strict=True)] == whole

@@ -1,12 +1,17 @@
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from cxr_jax import experiment, rng, sharding
+from cxr_jax import experiment, feed, optim, rng, sharding
 from cxr_jax import state as state_lib
+from cxr_jax.models import layers
+from cxr_jax.ops.registry import make_preprocess
+from cxr_jax.steps import Settings, make_train_step
 
 
 @pytest.fixture
@@ -26,11 +31,22 @@ def batches():
     ]
 
 
+def settings(exp, step=0, **changes):
+    """Of one step, as `run.Run.settings` makes them of many."""
+    of_config = {
+        "lr": exp.schedule(step),
+        "weight_decay": exp.config.optim.weight_decay,
+        "strength": exp.config.preprocess.strength,
+    }
+    values = {**of_config, **changes}
+    return Settings(**{name: np.float32(value) for name, value in values.items()})
+
+
 def run(exp, state, batches, key):
     step = jax.jit(exp.train_step)
     losses = []
-    for batch in batches:
-        state, metrics = step(state, batch, key)
+    for number, batch in enumerate(batches):
+        state, metrics = step(state, batch, key, settings(exp, number))
         losses.append(float(metrics["loss"]))
     return state, losses
 
@@ -57,14 +73,24 @@ GOLDEN_LOSSES = [1.236230, 1.294580, 1.286565]
 GOLDEN_NORM = 6.568428
 
 
-def test_scan_over_the_step_equals_the_loop(exp, batches):
+def test_many_steps_in_one_call_equal_the_loop(exp, batches):
+    """As `feed.on_device` makes them: the batch is gathered within the step."""
     key, state = rng.root(0), exp.init()
     looped, losses = run(exp, state, batches, key)
-    stacked = jax.tree.map(lambda *x: np.stack(x), *batches)
-    scanned, metrics = jax.jit(
-        lambda s, b: jax.lax.scan(lambda s, b: exp.train_step(s, b, key), s, b)
-    )(jax.tree.map(jnp.asarray, state), stacked)
-    np.testing.assert_allclose(metrics["loss"], losses, rtol=1e-5)
+    data = jax.tree.map(lambda *x: np.concatenate(x), *batches)
+    many = jax.jit(feed.make_many(feed.gathering(exp.train_step, exp.mesh)))
+    each = [settings(exp, number) for number in range(3)]
+    index = np.arange(24, dtype=np.int32).reshape(3, 8)
+    scanned, metrics = many(
+        jax.tree.map(jnp.asarray, state),
+        data,
+        feed.padded(index),
+        key,
+        jax.tree.map(lambda *x: feed.padded(np.stack(x)), *each),
+        3,
+    )
+    np.testing.assert_allclose(metrics["loss"][:3], losses, rtol=1e-5)
+    assert not metrics["loss"][3:].any()
     close(scanned, looped)
 
 
@@ -74,11 +100,15 @@ def test_vmap_over_members_equals_solo_runs(exp, batches):
         for seed in (0, 1)
     ]
     keys = [rng.root(seed) for seed in (0, 1)]
-    members, _ = jax.jit(jax.vmap(exp.train_step, in_axes=(0, None, 0)))(
-        jax.tree.map(lambda *x: np.stack(x), *states), batches[0], jnp.stack(keys)
+    each = [settings(exp), settings(exp, lr=3e-3, weight_decay=0.1, strength=0.5)]
+    members, _ = jax.jit(jax.vmap(exp.train_step, in_axes=(0, None, 0, 0)))(
+        jax.tree.map(lambda *x: np.stack(x), *states),
+        batches[0],
+        jnp.stack(keys),
+        jax.tree.map(lambda *x: np.stack(x), *each),
     )
     for i in range(2):
-        solo, _ = jax.jit(exp.train_step)(states[i], batches[0], keys[i])
+        solo, _ = jax.jit(exp.train_step)(states[i], batches[0], keys[i], each[i])
         close(jax.tree.map(lambda x, i=i: x[i], members), solo, tolerance=1e-4)
 
 
@@ -101,34 +131,138 @@ def test_moving_average_follows_its_definition(tiny_config, batches):
         tiny_config.optim.ema_decay = 0.9
     exp = experiment.build(tiny_config, train_examples=40)
     before = exp.init()
-    after, _ = jax.jit(exp.train_step)(before, batches[0], rng.root(0))
+    step = functools.partial(jax.jit(exp.train_step), settings=settings(exp))
+    after, _ = step(before, batches[0], rng.root(0))
     # The first of min(0.9, (1 + t) / (10 + t)) is 0.1; statistics are averaged too.
     variables = [{"params": s.params, **s.model_state} for s in (before, after)]
     expected = jax.tree.map(lambda old, new: 0.1 * old + 0.9 * new, *variables)
     close(after.ema, expected)
     late = after._replace(step=np.int32(1000))
     close(
-        jax.jit(exp.train_step)(late, batches[1], rng.root(0))[0].ema["params"],
+        step(late, batches[1], rng.root(0))[0].ema["params"],
         jax.tree.map(
             lambda old, new: 0.9 * old + 0.1 * new,
             after.ema["params"],
-            jax.jit(exp.train_step)(late, batches[1], rng.root(0))[0].params,
+            step(late, batches[1], rng.root(0))[0].params,
         ),
     )
     assert state_lib.evaluation_variables(after) is after.ema
 
 
-def test_learning_rate_factor_scales_the_update(exp, batches):
+def test_settings_of_the_step_are_those_of_optax(exp, batches):
+    """The update of AdamW, by optax itself, with rate and decay given to the step."""
+    state, lr, decay = exp.init(), 3e-3, 0.2
+    now = settings(exp, lr=lr, weight_decay=decay)
+    after, _ = jax.jit(exp.train_step)(state, batches[0], rng.root(0), now)
+
+    ops = make_preprocess(exp.config.preprocess.train, train=True)
+    batch = jax.jit(ops)(batches[0], rng.stream(rng.root(0), "augment", 0))
+
+    def loss(params):
+        output, _ = exp.model.apply(
+            {"params": params, **state.model_state},
+            batch["image"],
+            train=True,
+            mutable=["batch_stats"],
+        )
+        return jnp.mean(exp.task.loss(output.logits, batch))
+
+    mask = optim.decay_mask(state.params, exp.config.optim.no_decay)
+    tx = optax.chain(
+        optax.clip_by_global_norm(exp.config.optim.clip_norm),
+        optax.adamw(lr, weight_decay=decay, mask=mask),
+    )
+    grads = jax.jit(jax.grad(loss))(state.params)
+    updates, _ = tx.update(grads, tx.init(state.params), state.params)
+    close(after.params, optax.apply_updates(state.params, updates))
+
+
+def test_norms_of_the_layers_are_those_of_the_gradient(exp, batches):
+    _, metrics = jax.jit(exp.train_step)(
+        exp.init(), batches[0], rng.root(0), settings(exp)
+    )
+    count = len(jax.tree.leaves(exp.abstract_state.params))
+    assert metrics["layer_norms"].shape == (count,)
+    total = np.sqrt(np.sum(np.square(metrics["layer_norms"])))
+    np.testing.assert_allclose(metrics["grad_norm"], total, rtol=1e-6)
+
+
+def test_no_strength_is_no_augmentation(tiny_config, batches):
+    with tiny_config.unlocked():
+        tiny_config.preprocess.train = (
+            "to_float|affine(rotate=5)|brightness(0.2)|contrast(0.3)|standardise"
+        )
+    ops = make_preprocess(tiny_config.preprocess.train, train=True)
+    plain = make_preprocess("to_float|standardise", train=False)
+    key = rng.root(0)
+    np.testing.assert_allclose(
+        ops(batches[0], key, 0.0)["image"], plain(batches[0])["image"], atol=1e-4
+    )
+    assert np.abs(ops(batches[0], key, 1.0)["image"] - plain(batches[0])["image"]).max()
+
+
+@pytest.mark.parametrize("accumulate", [2, 4])
+def test_parts_of_a_batch_add_up_to_it(tiny_config, batches, accumulate):
+    """A model without batch norm and dropout: the same gradient, whatever the parts."""
+    with tiny_config.unlocked():
+        tiny_config.preprocess.train = "to_float|affine(rotate=5)|standardise"
+    whole = experiment.build(tiny_config, train_examples=40)
+    model = Plain(num_outputs=24)
+    steps_ = [
+        make_train_step(
+            model,
+            whole.task,
+            make_preprocess(tiny_config.preprocess.train, train=True),
+            whole.tx,
+            accumulate=parts,
+        )
+        for parts in (1, accumulate)
+    ]
+    state = state_lib.create(model, (48, 48, 1), whole.tx, ema=False, seed=0)
+    one, other = (
+        jax.jit(step)(state, batches[0], rng.root(0), settings(whole))
+        for step in steps_
+    )
+    close(one[1], other[1], tolerance=1e-5)
+    # Adam divides by the square root: noise in a gradient near 0 becomes a direction.
+    close(one[0].opt_state[1].mu, other[0].opt_state[1].mu, tolerance=1e-5)
+
+
+def test_parts_use_ghost_batch_norm(tiny_config, batches):
+    """Running statistics of two parts: those of two small batches, one by one."""
+    with tiny_config.unlocked():
+        tiny_config.preprocess.train = "to_float|standardise"
+        tiny_config.accumulate = 2
+    exp = experiment.build(tiny_config, train_examples=40)
     state = exp.init()
-    step = functools.partial(
-        jax.jit(exp.train_step), batch=batches[0], root=rng.root(0)
-    )
-    full, _ = step(state)
-    half, _ = step(state._replace(lr_scale=np.float32(0.5)))
-    close(
-        jax.tree.map(lambda new, old: new - old, half.params, state.params),
-        jax.tree.map(lambda new, old: 0.5 * (new - old), full.params, state.params),
-    )
+    after, _ = jax.jit(exp.train_step)(state, batches[0], rng.root(0), settings(exp))
+    images = make_preprocess("to_float|standardise", train=False)(batches[0])["image"]
+    expected = state.model_state
+    for part in (images[0::2], images[1::2]):
+        _, expected = exp.model.apply(
+            {"params": state.params, **expected},
+            part,
+            train=True,
+            mutable=["batch_stats"],
+        )
+    close(after.model_state, expected)
+
+
+class Plain(nn.Module):
+    """One convolution and a dense layer."""
+
+    num_outputs: int
+    scheme: str = "he_fan_in"
+
+    @nn.compact
+    def __call__(self, images, *, train=False):
+        x = nn.relu(layers.Conv(8, stride=2, padding=1, name="conv")(images))
+        return layers.Output(
+            layers.head(
+                x, self.num_outputs, pool="grid", rate=0.0, train=train, name="fc"
+            ),
+            {},
+        )
 
 
 def test_eval_step_sees_each_image_alone(exp, batches):

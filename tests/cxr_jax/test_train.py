@@ -7,7 +7,6 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import jax
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 
 from cxr_jax import checkpoint, evaluate, experiment, train
+from cxr_jax.data import pipeline, roles
 from tfds_builders.common.errors import InputError
 
 
@@ -126,7 +126,7 @@ def test_a_finished_run_without_its_checkpoints_still_has_its_config(
 
 
 def test_a_reader_that_is_gone_does_not_cost_the_run(
-    long_config, tmp_path, environment
+    command, long_config, tmp_path, environment
 ):
     process = subprocess.Popen(
         command(long_config, tmp_path / "run"), env=environment, stdout=subprocess.PIPE
@@ -181,20 +181,6 @@ def test_eval_with_another_model_is_refused(finished, tiny_config):
         evaluate.evaluate(tiny_config, finished, "brixia:test")
 
 
-def command(config, workdir):
-    """The run as a process of its own, from a config.json."""
-    code = (
-        "import sys, pathlib, jax\n"
-        "jax.config.update('jax_num_cpu_devices', 2)\n"
-        "jax.config.update('jax_numpy_rank_promotion', 'raise')\n"
-        "jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)\n"
-        "from cxr_jax import config, train\n"
-        "sys.exit(train.train(config.from_json(pathlib.Path(sys.argv[1])),"
-        " pathlib.Path(sys.argv[2])))\n"
-    )
-    return [sys.executable, "-c", code, str(config), str(workdir)]
-
-
 @pytest.fixture
 def long_config(tiny_config, tmp_path):
     """As many steps as it takes to hit the run in the middle."""
@@ -223,7 +209,7 @@ def wait_for(workdir: pathlib.Path, step: int, process) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_stopped_and_resumed_run_ends_bit_identical(
-    how, long_config, tmp_path, environment, tiny_config
+    how, command, long_config, tmp_path, environment, tiny_config
 ):
     workdirs = tmp_path / "broken", tmp_path / "unbroken"
     process = subprocess.Popen(
@@ -268,10 +254,32 @@ def test_a_loss_that_is_not_a_number_stops_the_run(tiny_config, tmp_path, keep_s
         tiny_config.optim.warmup = "0 steps"
         tiny_config.optim.weight_decay = 10.0
     with pytest.raises(
-        InputError, match=r"step \d+: the (loss|grad_norm) is (nan|inf)"
+        InputError, match=r"step \d+: the loss is[\s\S]*not_finite.json"
     ):
         train.train(tiny_config, tmp_path)
     assert not (tmp_path / "results.json").exists()
+    kept = json.loads((tmp_path / "not_finite.json").read_text())
+    # The batch is the one that the step saw: the same order, asked for anew.
+    splits = roles.open_splits(tiny_config.data, tmp_path)
+    order = pipeline.order(splits.train.size, batch_size=8, seed=0)
+    ids = splits.train.table["example_id"]
+    assert kept["batch"] == [ids[i] for i in order[kept["step"] - 1]]
+    assert "fc/kernel" in kept["gradient_norm_by_layer"]
+
+
+@pytest.mark.parametrize("place", ["host", "device"])
+def test_the_numbers_do_not_depend_on_where_the_pictures_live(
+    tiny_config, tmp_path, keep_signals, place
+):
+    with tiny_config.unlocked():
+        tiny_config.data.residency = "disk"
+    assert train.train(tiny_config, tmp_path / "disk") == 0
+    with tiny_config.unlocked():
+        tiny_config.data.residency = place
+    assert train.train(tiny_config, tmp_path / place) == 0
+    one, other = (timeless(lines(tmp_path / name)) for name in ("disk", place))
+    for row, expected in zip(other, one, strict=True):
+        assert row == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 def test_a_val_split_that_is_not_there_is_named(tiny_config, tmp_path, keep_signals):

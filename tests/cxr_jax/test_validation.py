@@ -17,7 +17,9 @@ def estimates(**values):
 def follow(tiny_config, monkeypatch):
     """Feeds validate() with given metrics; -> which evaluations were the best so far."""
     exp = experiment.build(tiny_config, train_examples=40)
-    writer = types.SimpleNamespace(evaluated=lambda *_: None)
+    drawn = {"classes": [0, 1], "target_by_called": [[3, 0], [1, 2]]}
+    exp = exp._replace(task=exp.task._replace(confusion=lambda *_: drawn))
+    writer = types.SimpleNamespace(evaluated=lambda *_: None, picture=lambda *_: None)
 
     def run(select, evaluations):
         with tiny_config.unlocked():
@@ -31,7 +33,7 @@ def follow(tiny_config, monkeypatch):
                     None, {}, {}, {"thresholds": [0.5]}, estimates(**m)
                 ),
             )
-            state, memory, improved = validation.validate(
+            memory, improved = validation.validate(
                 exp, None, state._replace(step=np.int32(step)), memory, None, writer
             )
             found.append(improved)

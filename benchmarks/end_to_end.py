@@ -1,0 +1,151 @@
+"""From the start of the process to the end of an epoch, beside a PyTorch script.
+
+    python -m benchmarks.end_to_end [--model=resnet18] [--images=2000] [--repeats=3]
+
+Our row is the command a user types (cxr_jax.main), PyTorch's is `torch_training`; both
+read 256-pixel PNG, augment alike, and train with AdamW on batches of 32. Seconds from
+the start of the process to the first finished step, to the end of epoch 1 and of epoch
+5; cold with an empty compilation cache, warm with that of the run before. The processes
+take turns. The pictures are drawn; that is not counted, and --folder keeps them.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import cv2
+import numpy as np
+from absl import flags
+
+from benchmarks import films
+from cxr_jax.data import source
+from tfds_builders.common import command
+
+DATASET, BATCH, EPOCHS = "brixia/256", 32, 5
+# Of the films drawn, those that fall into train; some more are drawn than are needed.
+_TRAIN = 0.6
+
+
+def ours(data_dir: str, images: int, model: str, side: int, workdir: str) -> list[str]:
+    """The training command."""
+    steps = images // BATCH
+    settings = {
+        "data.data_dir": data_dir,
+        "data.train": f"train[:{images}]",
+        "data.val": "val[:32]",
+        "data.test": "test[:32]",
+        "data.size": 256,
+        "total": f"{EPOCHS * steps} steps",
+        "every.log": "1 steps",
+        "every.eval": f"{EPOCHS * steps} steps",
+        "every.checkpoint": f"{EPOCHS * steps} steps",
+        "model.name": model,
+        "resamples": 0,
+    }
+    return [
+        *(sys.executable, "-m", "cxr_jax.main", f"--workdir={workdir}"),
+        f"--config=configs/brixia.py:size={side}",
+        *(f"--config.{key}={value}" for key, value in settings.items()),
+    ]
+
+
+def torchs(folder: str, model: str, side: int) -> list[str]:
+    """PyTorch's command."""
+    sizes = (side, BATCH, EPOCHS)
+    module = [sys.executable, "-m", "benchmarks.torch_training"]
+    return [*module, folder, model, *map(str, sizes)]
+
+
+def follow(arguments: list[str], steps: int, cache: str) -> list[float]:
+    """Seconds to the first step, to the end of epoch 1, and to that of the last."""
+    start, found = time.perf_counter(), {}
+    process = subprocess.Popen(
+        arguments,
+        env={**os.environ, "JAX_COMPILATION_CACHE_DIR": cache},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        step = re.match(r"step +(\d+)", line)
+        if step:
+            found.setdefault(int(step[1]), time.perf_counter() - start)
+    if process.wait():
+        raise SystemExit(f"{' '.join(arguments)}: exit code {process.returncode}")
+    return [found[1], found[steps], found[EPOCHS * steps]]
+
+
+def export(folder: pathlib.Path, data_dir: str, images: int) -> str:
+    """The same training pictures as PNG files, with their scores; -> the folder."""
+    target = folder / f"png_{images}"
+    if not target.exists():
+        partial = target.with_name(target.name + ".partial")
+        partial.mkdir(parents=True, exist_ok=True)
+        builder = source.open_builder(DATASET, data_dir)
+        split = source.load(builder, f"train[:{images}]")
+        for number, row in enumerate(split.rows.tolist()):
+            image = source.decode(split.read(row)["image"], 256, "stretch")
+            cv2.imwrite(str(partial / f"{number:06}.png"), image)
+        np.save(partial / "scores.npy", split.table["scores"])
+        partial.rename(target)
+    return str(target)
+
+
+def run(folder: pathlib.Path, model: str, images: int, side: int, repeats: int) -> str:
+    """The table."""
+    drawn = round(images / _TRAIN)
+    data_dir = films.draw(folder, DATASET, 256, drawn)
+    files, cache = export(folder, data_dir, images), folder / "compiled"
+    rows: dict[str, list[list[float]]] = {}
+    for _ in range(repeats):
+        shutil.rmtree(cache, ignore_errors=True)
+        with tempfile.TemporaryDirectory() as work:
+            theirs = torchs(files, model, side)
+            each = {
+                "ours, cold": ours(data_dir, images, model, side, f"{work}/cold"),
+                "PyTorch": theirs,
+                "ours, warm": ours(data_dir, images, model, side, f"{work}/warm"),
+            }
+            for name, arguments in each.items():
+                found = follow(arguments, images // BATCH, str(cache))
+                rows.setdefault(name, []).append(found)
+    reference = [
+        statistics.median(times) for times in zip(*rows["PyTorch"], strict=True)
+    ]
+    head = f"{'':14}{'first step':>26}{'epoch 1':>26}{f'epoch {EPOCHS}':>26}"
+    lines = [f"{model} at {side} px, {images:,} images, seconds (n = {repeats})", head]
+    for name, found in rows.items():
+        cells = []
+        for times, theirs in zip(zip(*found, strict=True), reference, strict=True):
+            middle = statistics.median(times)
+            spread = f"{min(times):.1f}-{max(times):.1f}"
+            cells.append(f"{middle:8.1f} {spread:>11} {middle / theirs:4.2f}x")
+        lines.append(f"{name:14}" + "".join(cells))
+    return "\n".join(lines)
+
+
+def main(argv: list[str]) -> None:
+    values = flags.FLAGS
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(values.folder or temporary).expanduser().absolute()
+        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
+        sizes = (values.images, values.side, values.repeats)
+        print(run(folder, values.model, *sizes))
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string(
+        "model", "resnet18", "of cxr_jax and of benchmarks.torch_models"
+    )
+    flags.DEFINE_integer("images", 2_000, "of an epoch")
+    flags.DEFINE_integer("side", 128, "what the model sees, in pixels")
+    flags.DEFINE_integer("repeats", 3, "rounds")
+    flags.DEFINE_string("folder", "", "keep the drawn pictures here")
+    command.run(main)

@@ -1,0 +1,28 @@
+"""How much does a result depend on the seed? K trainings that differ in nothing else.
+
+The spread is what any other comparison has to exceed. All members train side by side
+in one program, and each ends as if it had run alone.
+
+    python -m launch.sweep configs/ablations/seeds.py --workdir=runs/seeds --together
+    python -m launch.collect runs/seeds
+
+Argument: `brixia` runs it on the prepared release, with the settings of
+`configs/brixia.py`, instead of the quickstart on phantoms. For another number of seeds
+of any config: python -m cxr_jax.main --config=... --members=8. Time: about 8 minutes
+for the phantom on 2 cores.
+"""
+
+from configs import brixia, quickstart
+from cxr_jax.config import parse_arg
+
+MEMBERS = 5
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, brixia=False)
+    return brixia.get_config() if arg.brixia else quickstart.get_config()
+
+
+def sweep(add):
+    for seed in range(MEMBERS):
+        add({"seed": seed})

@@ -1,0 +1,75 @@
+"""Arrays by name, and their digests: what is read is what was saved, bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import jax
+import numpy as np
+
+from cxr_jax import trees
+
+
+def by_name(tree: Any) -> dict[str, Any]:
+    """{'params/head/kernel': leaf} in the order of the leaves."""
+    leaves = jax.tree.leaves(tree)
+    named = dict(zip(jax.tree.leaves(trees.names(tree)), leaves, strict=True))
+    if len(named) < len(leaves):
+        raise ValueError("two leaves of the state have the same name")
+    return named
+
+
+def host_copy(tree: Any) -> dict[str, np.ndarray]:
+    """The leaves by name, in memory that no device shares.
+
+    On the CPU, jax hands out its own buffer as a numpy array, and a step to which the
+    state is donated overwrites it: so the copy has to be a real one.
+    """
+    named = by_name(tree)
+    for leaf in named.values():  # all transfers at once, where there is one
+        if isinstance(leaf, jax.Array):
+            leaf.copy_to_host_async()
+    return {n: np.array(leaf, copy=True, order="C") for n, leaf in named.items()}
+
+
+def shapes(named: dict[str, Any]) -> dict[str, list]:
+    """{name: [dtype, shape]} of arrays or abstract arrays, as JSON has it."""
+    return {n: [str(leaf.dtype), list(leaf.shape)] for n, leaf in named.items()}
+
+
+def of(named: dict[str, np.ndarray]) -> dict[str, str]:
+    """{name: digest} over dtype, shape and bytes."""
+    return {
+        name: _hash(json.dumps(kind).encode(), _bytes(named[name]))
+        for name, kind in shapes(named).items()
+    }
+
+
+def seal(record: dict[str, Any]) -> dict[str, Any]:
+    """The JSON record with a digest of its own."""
+    return record | {"digest": _of_json(record)}
+
+
+def is_sealed(record: Any) -> bool:
+    """Nothing in it was changed since `seal`."""
+    if not isinstance(record, dict):
+        return False
+    content = {key: value for key, value in record.items() if key != "digest"}
+    return record.get("digest") == _of_json(content)
+
+
+def _of_json(content: dict[str, Any]) -> str:
+    return _hash(json.dumps(content, sort_keys=True).encode())
+
+
+def _hash(*parts: bytes | memoryview) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _bytes(array: np.ndarray) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
