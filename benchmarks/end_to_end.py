@@ -38,10 +38,11 @@ def ours(data_dir: str, images: int, model: str, side: int, workdir: str) -> lis
     """The training command."""
     steps = images // BATCH
     settings = {
+        "data.dataset": DATASET,
         "data.data_dir": data_dir,
         "data.train": f"train[:{images}]",
-        "data.val": "val[:32]",
-        "data.test": "test[:32]",
+        "data.val": "val[:16]",
+        "data.test": "test[:16]",
         "data.size": 256,
         "total": f"{EPOCHS * steps} steps",
         "every.log": "1 steps",

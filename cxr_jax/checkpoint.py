@@ -10,7 +10,10 @@ import itertools
 import json
 import os
 import pathlib
+import sys
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -291,9 +294,8 @@ def _read(
         more = f" and {len(changed) - 1} more arrays" if changed[1:] else ""
         raise _Damaged(f"{changed[0]}{more}: not the bytes that were saved")
     placed = [_place(found[name], leaf) for name, leaf in abstract.items()]
-    return jax.tree.unflatten(jax.tree.structure(abstract_state), placed), record[
-        "meta"
-    ]
+    state = jax.tree.unflatten(jax.tree.structure(abstract_state), placed)
+    return state, record["meta"]
 
 
 def _record(store: Store, step: int) -> dict[str, Any]:
@@ -312,13 +314,31 @@ def _record(store: Store, step: int) -> dict[str, Any]:
 
 def _load(store: Store, step: int, **items: ocp.args.CheckpointArgs) -> Any:
     try:
-        return store.manager.restore(step, args=ocp.args.Composite(**items))
+        with _hushed():
+            return store.manager.restore(step, args=ocp.args.Composite(**items))
     except MemoryError:
         raise
     # Orbax, its storage layer, the decompression and JSON each raise their own.
     except Exception as error:
         _check_permission(store.folder / str(step))
         raise _Damaged(_first_line(error)) from error
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Where one array cannot be read, those read beside it say nothing.
+
+    Nobody waits for them any more, and each would print a traceback.
+    """
+    report = sys.unraisablehook
+
+    def report_others(unraisable) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            report(unraisable)
+
+    sys.unraisablehook = report_others
+    yield
+    sys.unraisablehook = report  # not after an error: some are still on their way
 
 
 def _check_permission(folder: pathlib.Path) -> None:

@@ -7,6 +7,7 @@ in both, and so are the numbers, to the rounding of another program.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,8 +23,7 @@ from cxr_jax.data.source import Examples
 from cxr_jax.state import TrainState
 from cxr_jax.steps import Settings
 
-# Steps of one call on an accelerator: so many that starting them costs nothing, so few
-# that Ctrl-C is obeyed within seconds.
+# Steps of one call at most: so many that starting them costs nothing.
 STEPS = 32
 
 Advance = Callable[[TrainState, int, Settings], tuple[TrainState, dict[str, jax.Array]]]
@@ -103,6 +103,29 @@ def on_device(train_step, mesh, data: dict[str, Any], root, *, order) -> Feed:
     return Feed(advance, STEPS)
 
 
+class Pace:
+    """Steps of the next call: a second's worth, so that Ctrl-C need not wait longer.
+
+    Nothing but the time of the lines on the terminal depends on it.
+
+    Attributes:
+      steps: of the next call, 1 to `most`.
+    """
+
+    def __init__(self, most: int):
+        self.steps, self._most = 1, most
+        self._sent, self._then = 0, time.monotonic()
+
+    def sent(self, steps: int) -> None:
+        """A call was sent off, and the one before it is done."""
+        now = time.monotonic()
+        if self._sent:
+            in_a_second = int(self._sent / max(now - self._then, 1e-6))
+            # What an evaluation or a compilation took is soon grown out of.
+            self.steps = max(1, min(in_a_second, 2 * self.steps, self._most))
+        self._sent, self._then = steps, now
+
+
 def padded(rows: np.ndarray) -> np.ndarray:
     """[n, ...] -> [STEPS, ...] with zeros after them: one shape, one program."""
     filled = np.zeros((STEPS, *rows.shape[1:]), rows.dtype)
@@ -133,6 +156,8 @@ def make_many(step):
     Returns:
       The state, and the metrics with that axis before theirs.
     """
+
+    step = jax.jit(step)  # traced once, though it is asked for its shapes before
 
     def many(state, data, indices, root, settings, count):
         def one(number, carry):

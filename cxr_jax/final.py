@@ -22,7 +22,7 @@ def finish(
     Args:
       best: the record of that evaluation: step, metric, value, decision.
     """
-    store = checkpoint.open_store(workdir / "checkpoints")
+    store = checkpoint.open_store(workdir / "checkpoints", read_only=True)
     state, _ = checkpoint.restore(store, exp.abstract_state, best["step"])
     eval_step = evaluators.compile_step(exp)
     evaluations = {}

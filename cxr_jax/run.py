@@ -29,7 +29,8 @@ class Run:
     """One training in its workdir; `train` and `together` bring the device's side.
 
     Attributes:
-      exp, splits, workdir: of the run; a label stands before its lines.
+      exp, splits, workdir: of the run; a label stands before its lines, and a quiet
+        one says what evaluations gave only.
       targets: of the training split.
       order: positions in the training split of batch i, at [i].
       start: the step it began at in this process, after `begin`.
@@ -43,6 +44,7 @@ class Run:
         workdir: pathlib.Path,
         *,
         label: str = "",
+        is_quiet: bool = False,
     ):
         self.exp, self.splits, self.workdir = exp, splits, workdir
         config = exp.config
@@ -56,7 +58,7 @@ class Run:
             splits.train.size, batch_size=config.batch_size, seed=config.seed
         )
         self.start = 0
-        self._label = label
+        self._label, self._is_quiet = label, is_quiet
         self._shown = False
         self._writer: Writer | None = None
         self._store = checkpoint.open_store(workdir / "checkpoints")
@@ -97,6 +99,7 @@ class Run:
             steps_per_epoch=self.splits.train.size / exp.config.batch_size,
             interval=self.memory["interval"],
             label=self._label,
+            is_quiet=self._is_quiet,
         )
         return state
 

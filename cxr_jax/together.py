@@ -1,6 +1,6 @@
 """Members trained side by side in one program; each ends as if it had run alone.
 
-`vmap` over states, keys, targets and settings: one compilation, one copy of the
+One step for all states, keys, targets and settings: one compilation, one copy of the
 pictures on the device. Every member has its own workdir, with all that a run of its own
 leaves, and may be continued or evaluated alone.
 """
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from ml_collections import ConfigDict
 
 from cxr_jax import (
@@ -110,7 +111,8 @@ def _open(
             provenance.save(workdir / "provenance.json", splits.description)
             keep_config(workdir, config)
         alike = experiment.variant(exp, config, train_examples=splits.train.size)
-        runs.append(Run(alike, splits, workdir, label=name))
+        # One of them is enough to tell how far they are.
+        runs.append(Run(alike, splits, workdir, label=name, is_quiet=bool(runs)))
     return runs, pictures
 
 
@@ -148,7 +150,7 @@ def fit(runs: list[Run], pictures: Pictures, stop: StopRequest) -> bool:
     advance = make_advance(runs, pictures)
     pick = jax.jit(lambda states, k: jax.tree.map(lambda leaf: leaf[k], states))
     going = [k for k, run in enumerate(runs) if not run.is_over(step)]
-    asked = False
+    asked, pace = False, feed.Pace(feed.STEPS)
     while going:
         improved = [runs[k].evaluate(step, pick(states, k)) for k in going]
         asked = processes.anywhere(stop.signal is not None)
@@ -161,11 +163,12 @@ def fit(runs: list[Run], pictures: Pictures, stop: StopRequest) -> bool:
         going = [k for k in going if not runs[k].is_over(step)]
         if asked or not going:
             break
-        end = min(step + feed.STEPS, *(runs[k].next_stop(step) for k in going))
+        end = min(step + pace.steps, *(runs[k].next_stop(step) for k in going))
         rows = [run.settings(step, end) for run in runs]
         states, metrics = advance(states, step, rows, going)
         for k in going:
             runs[k].note(end, {n: v[:, k] for n, v in metrics.items()}, rows[k])
+        pace.sent(end - step)
         step = end
     if asked:
         say(f"{stop.name}: step {step} is saved; the same command goes on")
@@ -222,9 +225,11 @@ def make_advance(runs: list[Run], pictures: Pictures):
         new, metrics = one(state, data, index, root, settings)
         return jax.tree.map(lambda n, o: jnp.where(goes, n, o), new, state), metrics
 
-    shared = {name: None if name == "image" else 0 for name in data}
+    # The CPU is as busy with one member as with several, and its convolutions with a
+    # kernel for each member are many times slower than one after another.
+    spread = one_by_one if jax.default_backend() == "cpu" else side_by_side
     many = jax.jit(
-        feed.make_many(jax.vmap(step, in_axes=(0, shared, 0, 0, 0))),
+        feed.make_many(spread(step)),
         donate_argnums=0,
         out_shardings=sharding.replicated(exp.mesh),
     )
@@ -252,6 +257,33 @@ def make_advance(runs: list[Run], pictures: Pictures):
         return states, jax.tree.map(lambda values: values[:count], metrics)
 
     return advance
+
+
+def side_by_side(step):
+    """`feed.gathering`'s step for all members at once; they share the pictures alone."""
+
+    def members(states, data, index, roots, now):
+        shared = {name: None if name == "image" else 0 for name in data}
+        return jax.vmap(step, in_axes=(0, shared, 0, 0, 0))(
+            states, data, index, roots, now
+        )
+
+    return members
+
+
+def one_by_one(step):
+    """The same, one member after another in the one program."""
+
+    def members(states, data, index, roots, now):
+        own = {name: column for name, column in data.items() if name != "image"}
+
+        def one(member):
+            state, targets, index, root, now = member
+            return step(state, {"image": data["image"], **targets}, index, root, now)
+
+        return lax.map(one, (states, own, index, roots, now))
+
+    return members
 
 
 def _spread(targets: np.ndarray, where: np.ndarray, size: int) -> np.ndarray:

@@ -94,11 +94,12 @@ def fit(
     """
     state = run.begin()
     advance, most = make_feed(run, place)
+    pace = feed.Pace(most)
     step = ask = run.start
     traced = profile if processes.is_first() else 0
     with (
         closing(run),
-        recorded(run.workdir / "profile", step + most, traced) as trace,
+        recorded(run.workdir / "profile", step + 1, traced) as trace,
     ):
         while True:
             improved = run.evaluate(step, state)
@@ -111,12 +112,13 @@ def fit(
                 run.save(step, state)
             if asked or over:
                 break
-            end = min(step + most, run.next_stop(step))
+            end = min(step + pace.steps, run.next_stop(step))
             settings = run.settings(step, end)
             trace.before(step)
             state, metrics = advance(state, step, settings)
             trace.after(metrics)
             run.note(end, metrics, settings)
+            pace.sent(end - step)
             step = end
     processes.wait("checkpoints")  # which all are about to read
     if not asked:

@@ -29,6 +29,7 @@ class Writer:
       steps_per_epoch: for the epoch on the line.
       interval: the steps since the last line, as the checkpoint kept them.
       label: stands before its lines where several runs go on side by side.
+      is_quiet: of the lines on the terminal, those of evaluations alone.
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class Writer:
         steps_per_epoch: float,
         interval: list[dict[str, float]] | None = None,
         label: str = "",
+        is_quiet: bool = False,
     ):
         self._path = path
+        self._is_quiet = is_quiet
         self._prefix = f"{label}  " if label else ""
         self._total, self._log_steps = total_steps, log_steps
         self._batch_size, self._steps_per_epoch = batch_size, steps_per_epoch
@@ -90,19 +93,21 @@ class Writer:
                 raise NotFinite(step, values["loss"], lr, norms)
             self.interval.append(values)
             if step % self._log_steps == 0 or step == self._total:
-                self._log(step, lr)
+                self._log(step, lr, last)
 
-    def _log(self, step: int, lr: float) -> None:
+    def _log(self, step: int, lr: float, last: int) -> None:
         seconds = time.monotonic() - self._begin
         mean = {
             f"train/{name}": sum(v[name] for v in self.interval) / len(self.interval)
             for name in self.interval[0]
         }
-        done = step - self._first  # since the first call; evaluations left out
+        done = last - self._first  # since the first call; evaluations left out
         speed = done * self._batch_size / seconds if done > 0 else math.nan
-        left = (self._total - step) * self._batch_size / speed
+        left = (self._total - last) * self._batch_size / speed
         self.interval = []
         self.write(step, {**mean, "lr": lr, "images_per_second": speed})
+        if self._is_quiet:
+            return
         say(
             f"{self._prefix}step {step:>6}/{self._total}  epoch {step / self._steps_per_epoch:6.1f}  "
             f"loss {mean['train/loss']:.4f}  lr {lr:.2e}  "

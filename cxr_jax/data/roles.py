@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax import processes
-from cxr_jax.data import phantom, source
+from cxr_jax.data import source
 from tfds_builders.common.errors import InputError
 
 ROLES = ("train", "val", "test")
@@ -66,6 +66,9 @@ def data_dir(config: ConfigDict, workdir: pathlib.Path) -> str:
     """Where the dataset of `config.data` lies; the phantom lives in the workdir."""
     if not config.phantom:
         return config.data_dir
+    # Builders need half of SciPy, which takes longer to import than all of JAX.
+    from cxr_jax.data import phantom
+
     if processes.is_first():
         phantom.ensure(config, workdir)
     processes.wait("phantom")

@@ -34,6 +34,10 @@ QUICKSTART = "--config=configs/quickstart.py"
         ([QUICKSTART, "--config.total=long"], "'long' is no duration"),
         ([QUICKSTART, "--config.preprocess.train=to_flot"], "to_float"),
         ([QUICKSTART, "surplus"], "surplus"),
+        ([QUICKSTART, "--members=some.json"], "give a number of seeds"),
+        ([QUICKSTART, "--coordinator=127.0.0.1:1"], "give all three"),
+        ([QUICKSTART, "--config.batch_size=9", "--config.accumulate=2"], "divide"),
+        ([QUICKSTART, "--config.data.residency=gpu"], "choose one of: auto, disk"),
         (["--mode=eval"], "no such file"),
         ([], "--config"),
     ],
@@ -84,3 +88,36 @@ def test_quickstart_in_small_then_eval_without_tensorflow(environment, tmp_path)
     assert "mae_zone" in evaluated.stdout
     again = json.loads((workdir / "evaluations/brixia_256-test.json").read_text())
     assert again["metrics"]["test/mae_zone"] == metrics["test/mae_zone"]
+
+
+def test_members_a_dry_run_and_a_profile(environment, tmp_path, brixia_data):
+    """One start each, on the small dataset."""
+    small = [
+        QUICKSTART,
+        "--config.data.phantom=0",
+        f"--config.data.data_dir={brixia_data}",
+        "--config.data.size=48",
+        "--config.preprocess.train=to_float|flip_lr|standardise",
+        "--config.preprocess.eval=to_float|standardise",
+        "--config.total=4steps",
+        "--config.every.eval=4steps",
+        "--config.batch_size=8",
+        "--config.model.widths=(4,8)",
+        "--config.model.stem_stride=1",
+        "--config.resamples=20",
+    ]
+    shown = run(environment, *small, "--dry_run", f"--workdir={tmp_path / 'dry'}")
+    assert "a dry run: nothing was trained" in shown.stdout
+    assert not (tmp_path / "dry").exists()
+    together = tmp_path / "members"
+    shown = run(environment, *small, "--members=2", f"--workdir={together}")
+    for name in ("seed=0", "seed=1"):
+        assert (together / name / "results.json").is_file()
+    # One of them says how far they are, all say what an evaluation gave.
+    assert "seed=1  step      4/4  val loss" in shown.stdout
+    assert "seed=1  step      2/4  epoch" not in shown.stdout
+    profiled = tmp_path / "profiled"
+    shown = run(environment, *small, "--profile=1", f"--workdir={profiled}")
+    assert list(profiled.rglob("perfetto_trace.json.gz"))
+    assert "ui.perfetto.dev" in shown.stdout
+    assert list((profiled / "events").glob("events.out.tfevents.*"))
