@@ -89,7 +89,7 @@ def test_the_training_holds_them(tiny_config, tmp_path, monkeypatch, place, held
     class Begun(Exception):
         """The training has got as far as its loop."""
 
-    def fit(run, place, stop):
+    def fit(run, place, stop, profile):
         raise Begun(place, *[part.pixels is not None for part in run.splits[:3]])
 
     monkeypatch.setattr(train, "fit", fit)

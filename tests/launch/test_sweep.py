@@ -273,3 +273,49 @@ def test_a_sweep_file_without_its_imports_is_one_error(config, tmp_path):
     assert done.returncode == 1
     assert "No module named 'nowhere_to_be_found'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+FINISH_ALL = (
+    "import json, pathlib, sys\n"
+    "path = pathlib.Path(sys.argv[1].removeprefix('--members='))\n"
+    "for name, overrides in json.loads(path.read_text()).items():\n"
+    "    (path.parent / name).mkdir()\n"
+    "    (path.parent / name / 'results.json').write_text(json.dumps(overrides))\n"
+)
+
+
+@pytest.mark.parametrize(
+    "code, expected, said",
+    [
+        (FINISH_ALL, 0, "all 4 runs are finished"),
+        ("import sys; sys.exit(1)", 1, "the members failed: exit code 1"),
+        ("import sys; sys.exit(0)", 143, "SIGTERM: stopped; the same command goes on"),
+    ],
+)
+def test_runs_as_members_of_one_program(
+    config, names, out, monkeypatch, capsys, code, expected, said
+):
+    monkeypatch.setattr(
+        sweep, "command_of", lambda *_: [sys.executable, "-S", "-c", code]
+    )
+    assert sweep.run_together(str(config), out, [], dry_run=False) == expected
+    assert said in capsys.readouterr().out
+    overrides = json.loads((out / "members.json").read_text())
+    assert tuple(overrides) == names
+    for name in names if not expected else ():
+        # What the program was told is what the sweep file says.
+        written = json.loads((out / name / "results.json").read_text())
+        assert (
+            written
+            == overrides[name]
+            == dict(plan.load(str(config))[names.index(name)].overrides)
+        )
+
+
+def test_the_command_of_members(config, out, capsys):
+    extra = ["--config.total=1 steps"]
+    assert sweep.run_together(str(config), out, extra, dry_run=True) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("cxr_jax.main") == 1
+    assert f"--workdir={out}" in shown and f"--members={out}/members.json" in shown
+    assert not out.exists()

@@ -1,0 +1,53 @@
+"""What the benchmarks of whole commands run is what they say."""
+
+import sys
+
+import pytest
+
+from benchmarks import end_to_end, films, members
+
+
+def test_a_step_is_timed_when_its_line_comes(monkeypatch):
+    code = (
+        "import time\n"
+        "for step in range(1, 11):\n"
+        "    time.sleep(0.02)\n"
+        "    print(f'step {step:>6}/10  loss', flush=True)\n"
+        "print('done')\n"
+    )
+    monkeypatch.setattr(end_to_end, "EPOCHS", 5)
+    first, one, five = end_to_end.follow([sys.executable, "-c", code], 2, "unused")
+    # Ten sleeps: the first, the second and the tenth line.
+    assert one - first >= 0.015 and five - one >= 8 * 0.015
+
+
+def test_a_command_that_fails_ends_the_benchmark():
+    with pytest.raises(SystemExit, match="exit code 3"):
+        end_to_end.follow([sys.executable, "-c", "raise SystemExit(3)"], 1, "unused")
+
+
+def test_both_read_the_same_pictures(tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    data_dir = films.draw(tmp_path, end_to_end.DATASET, 96, 20)
+    folder = end_to_end.export(tmp_path, data_dir, 5)
+    from cxr_jax.data import source
+
+    split = source.load(source.open_builder(end_to_end.DATASET, data_dir), "train[:5]")
+    for number in range(5):
+        written = cv2.imread(f"{folder}/{number:06}.png", cv2.IMREAD_UNCHANGED)
+        stored = source.decode(split.read(number)["image"], 256, "stretch")[..., 0]
+        assert (written == stored).all() and written.dtype == stored.dtype
+
+
+def test_our_command_is_one_that_the_project_takes(tmp_path, brixia_data):
+    """A wrong key would be told by the flags, before anything is trained."""
+    import subprocess
+
+    arguments = end_to_end.ours(str(brixia_data), 32, "cnn", 32, str(tmp_path / "run"))
+    done = subprocess.run(
+        [*arguments, "--dry_run"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "5 steps of 32 images" in done.stdout
+    alone = members.training("configs/quickstart.py", "data", 5, "runs/a", 0)
+    assert not any("members" in each for each in alone)
