@@ -45,6 +45,7 @@ def get_config(size: int = 256) -> ConfigDict:
     config.model.dtype = "float32"
     config.model.pool = "global"  # or 'grid': 3 x 2 parts, as the zones lie
     config.model.dropout = 0.0
+    config.model.remat = False  # compute blocks anew on the way back: less memory
 
     config.preprocess = ConfigDict()
     config.preprocess.train = (

@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from cxr_jax import sharding
+from cxr_jax import processes, sharding
 from cxr_jax.data import pipeline
 from cxr_jax.data.source import Examples
 from cxr_jax.state import TrainState
@@ -106,20 +106,22 @@ def on_device(train_step, mesh, data: dict[str, Any], root, *, order) -> Feed:
 class Pace:
     """Steps of the next call: a second's worth, so that Ctrl-C need not wait longer.
 
-    Nothing but the time of the lines on the terminal depends on it.
+    Nothing but the time of the lines on the terminal depends on it. Several processes
+    have to send off the same calls, whatever their clocks say: each is of `most`.
 
     Attributes:
       steps: of the next call, 1 to `most`.
     """
 
     def __init__(self, most: int):
-        self.steps, self._most = 1, most
+        self._most, self._is_fixed = most, processes.count() > 1
+        self.steps = most if self._is_fixed else 1
         self._sent, self._then = 0, time.monotonic()
 
     def sent(self, steps: int) -> None:
         """A call was sent off, and the one before it is done."""
         now = time.monotonic()
-        if self._sent:
+        if self._sent and not self._is_fixed:
             in_a_second = int(self._sent / max(now - self._then, 1e-6))
             # What an evaluation or a compilation took is soon grown out of.
             self.steps = max(1, min(in_a_second, 2 * self.steps, self._most))

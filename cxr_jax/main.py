@@ -39,6 +39,11 @@ _DRY_RUN = flags.DEFINE_bool(
     False,
     "Prints data, parameters, operations, memory and steps of the training, and stops.",
 )
+_ALLOW = flags.DEFINE_list(
+    "allow",
+    [],
+    "Keys of the config that may differ from those a run began with, as total,optim.lr.",
+)
 _PROFILE = flags.DEFINE_integer(
     "profile",
     0,
@@ -106,7 +111,7 @@ def main(argv: list[str]) -> int:
         return 0
     if _MEMBERS.value:
         return together.train(config, workdir, _MEMBERS.value)
-    return train.train(config, workdir, profile=_PROFILE.value)
+    return train.train(config, workdir, profile=_PROFILE.value, allow=_ALLOW.value)
 
 
 def _audit(config: ConfigDict | None, workdir: pathlib.Path) -> int:

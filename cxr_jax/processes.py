@@ -79,8 +79,29 @@ def wait(name: str) -> None:
 
 def anywhere(flag: bool) -> bool:
     """True in all as soon as it is true in one; all have to ask at the same point."""
+    return bool(largest(int(flag)))
+
+
+def largest(number: int) -> int:
+    """The largest of what all of them give, which have to ask at the same point."""
     if _count == 1:
-        return flag
+        return number
     from jax.experimental import multihost_utils
 
-    return bool(multihost_utils.process_allgather(np.array(flag)).any())
+    return int(multihost_utils.process_allgather(np.array(number, np.int32)).max())
+
+
+def from_first(numbers: list[float]) -> list[float]:
+    """What the first of them gives, bit for bit; all have to ask at the same point.
+
+    Decisions of the training rest on such numbers: another processor may round them
+    in another way, and the processes would part for ever.
+    """
+    if _count == 1:
+        return numbers
+    from jax.experimental import multihost_utils
+
+    # JAX would make float32 of float64, but leaves whole numbers alone.
+    bits = np.array(numbers, np.float64).view(np.int32)
+    bits = np.asarray(multihost_utils.broadcast_one_to_all(bits))
+    return bits.view(np.float64).tolist()

@@ -33,8 +33,13 @@ PACKAGES = (
 )
 
 
-def save(path: pathlib.Path, dataset: dict[str, Any]) -> None:
+def save(path: pathlib.Path, dataset: dict[str, Any], changes: str = "") -> None:
     """Writes `provenance.json`; what changed before a later start is added to it.
+
+    Args:
+      path: of the file.
+      dataset: of `source.describe`, with the fingerprints of what was read.
+      changes: of the config, that were allowed for this start.
 
     Raises:
       InputError: the run has begun on other data.
@@ -52,6 +57,8 @@ def save(path: pathlib.Path, dataset: dict[str, Any]) -> None:
             "give back the data of the run, or start a new --workdir",
         )
     later = first.pop("resumed", [])
+    if changes:
+        now["config"] = changes.splitlines()
     if now != (later or [first])[-1]:
         first["resumed"] = [*later, now]
         files.write_text(path, json.dumps(first, indent=2) + "\n")

@@ -90,6 +90,8 @@ class Run:
             self.memory = validation.start(exp.task.constant(self.targets))
             validation.check_selection(exp, self.splits.val)
         self.start = int(state.step)
+        if self._writer:
+            self._writer.close()
         self._writer = Writer(
             self.workdir / "metrics.jsonl",
             start=self.start,

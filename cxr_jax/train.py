@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 
@@ -32,19 +33,26 @@ from cxr_jax.writer import say
 _ASK = 16
 
 
-def train(config: ConfigDict, workdir: pathlib.Path, *, profile: int = 0) -> int:
+def train(
+    config: ConfigDict,
+    workdir: pathlib.Path,
+    *,
+    profile: int = 0,
+    allow: Sequence[str] = (),
+) -> int:
     """Trains, or goes on training, and evaluates on test once at the end.
 
     Args:
       config: locked, of `configs/`.
       workdir: of this run; docs/runs.md says what it holds afterwards.
       profile: calls of the step that are traced, after the one that compiles.
+      allow: keys of the config that may differ from those the run began with.
 
     Returns:
       The exit code: 0 when finished, or saved after SIGTERM; 130 after Ctrl-C. The
       final evaluation may be killed: the same command repeats it.
     """
-    with claimed(workdir, config):
+    with claimed(workdir, config, allow=allow) as changes:
         if (workdir / "results.json").exists():
             results.show_finished(workdir / "results.json")
             return 0
@@ -54,7 +62,7 @@ def train(config: ConfigDict, workdir: pathlib.Path, *, profile: int = 0) -> int
         if place != "disk":
             splits = cache.hold(splits, config.data)
         if processes.is_first():
-            provenance.save(workdir / "provenance.json", splits.description)
+            provenance.save(workdir / "provenance.json", splits.description, changes)
             keep_config(workdir, config)
         with listening() as stop:
             memory = fit(Run(exp, splits, workdir), place, stop, profile)

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from cxr_jax import evaluators, pictures, plateau, rng, tasks
+from cxr_jax import evaluators, pictures, plateau, processes, rng, tasks
 from cxr_jax.data.source import Split
 from cxr_jax.experiment import Experiment
 from cxr_jax.metrics import Estimate
@@ -77,7 +77,7 @@ def validate(
         "val/confusion",
         pictures.confusion(confusion["target_by_called"], confusion["classes"]),
     )
-    value, loss = selected(metrics, name), metrics["loss"].value
+    value, loss = processes.from_first([selected(metrics, name), metrics["loss"].value])
     best = memory["best"]
     # A small val split saturates (AUROC 1 from the first epochs on): the loss decides.
     sign = 1 if tasks.lower_is_better(name) else -1

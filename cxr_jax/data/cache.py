@@ -10,6 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from cxr_jax import processes
 from cxr_jax.data import memory, roles, source
 from tfds_builders.common.errors import InputError
 
@@ -36,8 +37,10 @@ def residency(splits: roles.Splits, config: ConfigDict) -> str:
     needed = {"device": train, "host": train + val}
     room = {"device": device if train + val <= host else 0, "host": host}
     if config.residency == "auto":
-        fitting = [place for place in needed if needed[place] <= room[place]]
-        return fitting[0] if fitting else "disk"
+        places = [*needed, "disk"]
+        fits = [needed.get(place, 0) <= room.get(place, 0) for place in places]
+        # The same for all processes: it is another program.
+        return places[processes.largest(fits.index(True))]
     place = config.residency
     if place != "disk" and needed[place] > room[place]:
         raise InputError(

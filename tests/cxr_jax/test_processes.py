@@ -1,9 +1,11 @@
 """Several processes and several devices train what one does."""
 
 import json
+import random
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import pytest
@@ -80,7 +82,7 @@ def test_two_processes_train_what_one_does(pair, config, alone, tmp_path):
     shown = finish(pair(config, tmp_path / "pair"))
     same_losses(tmp_path / "pair", alone, 1e-5)
     assert "of 2 processes" in shown[0]
-    assert "step" not in shown[1]  # the first alone speaks
+    assert "loss" not in shown[1]  # the first alone speaks
     results = [
         json.loads((w / "results.json").read_text()) for w in (tmp_path / "pair", alone)
     ]
@@ -95,9 +97,10 @@ def test_pictures_on_the_devices_of_two_processes(
     pair, config, alone, tiny_config, tmp_path
 ):
     with tiny_config.unlocked():
-        tiny_config.data.residency = "device"
+        tiny_config.data.residency = "auto"
     config.write_text(config_lib.to_json(tiny_config))
-    finish(pair(config, tmp_path / "pair"))
+    shown = finish(pair(config, tmp_path / "pair"))
+    assert "from the device" in shown[0]
     same_losses(tmp_path / "pair", alone, 1e-5)
 
 
@@ -146,6 +149,59 @@ def test_one_goes_on_with_what_two_began(
     for row, expected in zip(*first, strict=True):
         assert row["train/loss"] == pytest.approx(expected["train/loss"], rel=1e-2)
     assert lines(workdir)[-1]["step"] == 400
+
+
+def test_a_scheduler_tells_them_of_each_other(environment):
+    """As Slurm sets it for a step of two tasks on this machine."""
+    code = (
+        "from cxr_jax import processes\n"
+        "processes.start()\n"
+        "import jax, numpy as np\n"
+        "print(processes.count(), processes.is_first(), jax.device_count(),"
+        " processes.part(np.arange(6)).tolist(),"
+        " processes.anywhere(not processes.is_first()),"
+        " processes.from_first([0.1 + 0.2, float('nan')] if processes.is_first()"
+        " else [1.0, 2.0]), processes.largest(3 - jax.process_index()))\n"
+    )
+    slurm = {
+        "JAX_NUM_CPU_DEVICES": "1",
+        "SLURM_JOB_ID": str(random.randrange(10**6)),  # it makes the port
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": "2",
+        "SLURM_STEP_NUM_TASKS": "2",
+    }
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={
+                **environment,
+                **slurm,
+                "SLURM_PROCID": str(index),
+                "SLURM_LOCALID": str(index),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    said = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    agreed = "True [0.30000000000000004, nan] 3"
+    assert said[0][0].splitlines()[-1] == "2 True 2 [0, 1, 2] " + agreed
+    assert said[1][0].splitlines()[-1] == "2 False 2 [3, 4, 5] " + agreed
+
+
+def test_no_scheduler_is_said(environment):
+    code = "from cxr_jax import processes; processes.start()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "the processes do not come together" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,27 @@ def test_another_config_is_refused_with_the_difference(finished, tiny_config):
         train.train(tiny_config, finished)
 
 
+def test_a_change_that_is_allowed_by_name_goes_on_and_is_noted(
+    finished, tiny_config, keep_signals
+):
+    (finished / "results.json").unlink()  # as if it had been stopped before the end
+    with tiny_config.unlocked():
+        tiny_config.total = "8 steps"
+        tiny_config.optim.lr = 0.5
+    with pytest.raises(InputError, match=r"lr = 0.5[\s\S]*--allow=optim.lr goes on"):
+        train.train(tiny_config, finished, allow=["total"])
+    assert train.train(tiny_config, finished, allow=["total", "optim"]) == 0
+    assert lines(finished)[-1]["step"] == 8
+    assert json.loads((finished / "config.json").read_text())["optim"]["lr"] == 0.5
+    provenance = json.loads((finished / "provenance.json").read_text())
+    assert provenance["resumed"][0]["config"] == [
+        "- optim.lr = 0.001",
+        "+ optim.lr = 0.5",
+        "- total = '6 steps'",
+        "+ total = '8 steps'",
+    ]
+
+
 def test_eval_of_the_same_split_gives_the_same_numbers(finished, capsys):
     assert evaluate.evaluate(None, finished, "brixia:test") == 0
     trained = json.loads((finished / "results.json").read_text())["metrics"]
