@@ -105,6 +105,11 @@ class Run:
         )
         return state
 
+    def forget_pictures(self) -> None:
+        """Of the training: they are on the device, and need not be here as well."""
+        train = self.splits.train._replace(pixels=None)
+        self.splits = self.splits._replace(train=train)
+
     def evaluate(self, step: int, state: TrainState) -> bool:
         """Evaluates on val where that is due; -> has it become the best so far?"""
         # What was due at the start of a resumed run was done before its checkpoint.

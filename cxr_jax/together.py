@@ -127,7 +127,8 @@ def _hold(opened: dict[int, roles.Splits], config: ConfigDict):
         )
     if len(opened) == 1:
         held = cache.hold(some, config)
-        return dict.fromkeys(opened, held), Pictures(some.train.rows, held.train.pixels)
+        pictures = Pictures(some.train.rows, held.train.pixels)
+        return dict.fromkeys(opened, held._replace(train=some.train)), pictures
     # Folds are parts of one whole: every picture is decoded once, and found by its row.
     parts = [part for s in opened.values() for part in (s.train, s.val)]
     rows = np.unique(np.concatenate([part.rows for part in parts]))

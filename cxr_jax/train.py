@@ -64,11 +64,13 @@ def train(
         if processes.is_first():
             provenance.save(workdir / "provenance.json", splits.description, changes)
             keep_config(workdir, config)
+        run = Run(exp, splits, workdir)
+        del splits  # or its pictures would stay
         with listening() as stop:
-            memory = fit(Run(exp, splits, workdir), place, stop, profile)
+            memory = fit(run, place, stop, profile)
         if memory is None:
             return stop.exit_code
-        finish(exp, splits, workdir, memory["best"])
+        finish(exp, run.splits, workdir, memory["best"])
     return 0
 
 
@@ -142,6 +144,7 @@ def make_feed(run: Run, place: str) -> feed.Feed:
     root = sharding.compute(partial(rng.root, config.seed), exp.mesh)
     if place == "device":
         data = {"image": train.pixels, **run.targets}
+        run.forget_pictures()
         return feed.on_device(exp.train_step, exp.mesh, data, root, order=run.order)
     examples = source.Examples(
         train, run.targets, size=config.data.size, square=config.data.square

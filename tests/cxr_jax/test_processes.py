@@ -121,9 +121,9 @@ def test_one_goes_on_with_what_two_began(
 ):
     """A stop of one process stops both, saved; one process ends the run."""
     with tiny_config.unlocked():
-        tiny_config.total = "400 steps"
-        tiny_config.every.eval = "200 steps"
-        tiny_config.every.checkpoint = "200 steps"
+        tiny_config.total = "60 steps"
+        tiny_config.every.eval = "60 steps"
+        tiny_config.every.checkpoint = "60 steps"
         tiny_config.every.log = "1 steps"
         tiny_config.resamples = 0
     config.write_text(config_lib.to_json(tiny_config))
@@ -137,7 +137,7 @@ def test_one_goes_on_with_what_two_began(
     shown = finish(both)
     assert "is saved; the same command goes on" in shown[0]
     before = len(lines(workdir))
-    assert before < 400 and not (workdir / "results.json").exists()
+    assert before < 60 and not (workdir / "results.json").exists()
     for name, devices in (("pair", 1), ("alone", 1)):
         subprocess.run(
             command(config, tmp_path / name, devices),
@@ -148,7 +148,7 @@ def test_one_goes_on_with_what_two_began(
     first = lines(workdir)[:before], lines(tmp_path / "alone")[:before]
     for row, expected in zip(*first, strict=True):
         assert row["train/loss"] == pytest.approx(expected["train/loss"], rel=1e-2)
-    assert lines(workdir)[-1]["step"] == 400
+    assert lines(workdir)[-1]["step"] == 60
 
 
 def test_a_scheduler_tells_them_of_each_other(environment):

@@ -122,12 +122,12 @@ def test_pad_keeps_every_pixel_and_centres_it():
 
 
 def test_settings_that_cannot_work_are_named():
-    good = {"square": "pad", "size": 8, "data_dir": "", "cache": "memory"}
+    good = {"square": "pad", "size": 8, "data_dir": "", "residency": "host"}
     source.check_data_config(ConfigDict(good))
     for changes, key in (
         ({"square": "crop"}, "config.data.square"),
         ({"size": 0}, "config.data.size"),
-        ({"cache": "disk"}, "config.data.cache"),
+        ({"residency": "gpu"}, "config.data.residency"),
         ({"data_dir": "/no/such/folder"}, "config.data.data_dir"),
     ):
         with pytest.raises(InputError, match=key):
