@@ -1,7 +1,8 @@
 """Members trained side by side in one program; each ends as if it had run alone.
 
-One step for all states, keys, targets and settings: one compilation, one copy of the
-pictures on the device. Every member has its own workdir, with all that a run of its own
+`vmap` over states, keys, targets and settings: one compilation, one copy of the pictures
+on the device. (On the CPU, where convolutions of several kernels at once are slow, those
+alone are a loop: `models.convolution`.) Every member has its own workdir, with all that a run of its own
 leaves, and may be continued or evaluated alone.
 """
 
@@ -15,7 +16,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from ml_collections import ConfigDict
 
 from cxr_jax import (
@@ -226,11 +226,10 @@ def make_advance(runs: list[Run], pictures: Pictures):
         new, metrics = one(state, data, index, root, settings)
         return jax.tree.map(lambda n, o: jnp.where(goes, n, o), new, state), metrics
 
-    # The CPU is as busy with one member as with several, and its convolutions with a
-    # kernel for each member are many times slower than one after another.
-    spread = one_by_one if jax.default_backend() == "cpu" else side_by_side
+    shared = {name: None if name == "image" else 0 for name in data}
+    side_by_side = jax.vmap(step, in_axes=(0, shared, 0, 0, 0))
     many = jax.jit(
-        feed.make_many(spread(step)),
+        feed.make_many(side_by_side),
         donate_argnums=0,
         out_shardings=sharding.replicated(exp.mesh),
     )
@@ -258,33 +257,6 @@ def make_advance(runs: list[Run], pictures: Pictures):
         return states, jax.tree.map(lambda values: values[:count], metrics)
 
     return advance
-
-
-def side_by_side(step):
-    """`feed.gathering`'s step for all members at once; they share the pictures alone."""
-
-    def members(states, data, index, roots, now):
-        shared = {name: None if name == "image" else 0 for name in data}
-        return jax.vmap(step, in_axes=(0, shared, 0, 0, 0))(
-            states, data, index, roots, now
-        )
-
-    return members
-
-
-def one_by_one(step):
-    """The same, one member after another in the one program."""
-
-    def members(states, data, index, roots, now):
-        own = {name: column for name, column in data.items() if name != "image"}
-
-        def one(member):
-            state, targets, index, root, now = member
-            return step(state, {"image": data["image"], **targets}, index, root, now)
-
-        return lax.map(one, (states, own, index, roots, now))
-
-    return members
 
 
 def _spread(targets: np.ndarray, where: np.ndarray, size: int) -> np.ndarray:

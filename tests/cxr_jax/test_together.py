@@ -52,10 +52,8 @@ DIFFERENT = {
 }
 
 
-@pytest.mark.parametrize("how", [together.one_by_one, together.side_by_side])
-def test_members_end_as_they_do_alone(tiny_config, tmp_path, monkeypatch, how):
+def test_members_end_as_they_do_alone(tiny_config, tmp_path):
     """To a part in a thousand after six steps: Adam makes rounding visible."""
-    monkeypatch.setattr(together, "one_by_one", how)
     text = written(tmp_path / "members.json", DIFFERENT)
     assert together.train(tiny_config, tmp_path, text) == 0
     for name, overrides in DIFFERENT.items():
