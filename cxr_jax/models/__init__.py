@@ -12,6 +12,7 @@ images are float32 [B, H, W, C], any H and W (the two reproductions: one size on
 from cxr_jax.models.cnn import CNN
 from cxr_jax.models.densenet import densenet121
 from cxr_jax.models.layers import Output
+from cxr_jax.models.mobilenet import mobilenet_v2
 from cxr_jax.models.reproductions import S3CNN, S4CNN
 from cxr_jax.models.resnet import resnet18, resnet34, resnet50
 
@@ -23,6 +24,7 @@ MODELS = {
     "resnet34": resnet34,
     "resnet50": resnet50,
     "densenet121": densenet121,
+    "mobilenet_v2": mobilenet_v2,
 }
 
 __all__ = ["MODELS", "Output"]

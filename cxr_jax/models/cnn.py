@@ -1,12 +1,20 @@
 """A small plain CNN: for small images, small data and small machines."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from cxr_jax.models.layers import Conv, Output, batch_norm, head, max_pool
+from cxr_jax.models.layers import (
+    Conv,
+    Output,
+    batch_norm,
+    head,
+    max_pool,
+    rematerialised,
+)
 
 
 class CNN(nn.Module):
@@ -18,6 +26,7 @@ class CNN(nn.Module):
     stem_stride: stride of the first convolution; 2 makes it four times cheaper.
     pool: 'global', or 'grid' (3 x 2 parts) for scores per zone.
     dropout: rate before the dense layer.
+    remat: compute each stage anew on the way back instead of keeping its inside.
     """
 
     num_outputs: int
@@ -27,6 +36,7 @@ class CNN(nn.Module):
     stem_stride: int = 1
     pool: str = "global"
     dropout: float = 0.0
+    remat: bool = False
     scheme: str = "he_fan_in"
 
     @nn.compact
@@ -35,17 +45,9 @@ class CNN(nn.Module):
         for i, width in enumerate(self.widths, 1):
             if i > 1:
                 x = max_pool(x, size=2, stride=2)
-            for j in range(1, self.convs + 1):
-                x = Conv(
-                    width,
-                    stride=self.stem_stride if i == j == 1 else 1,
-                    padding=1,
-                    use_bias=False,
-                    dtype=self.dtype,
-                    name=f"stage{i}_conv{j}",
-                )(x)
-                x = batch_norm(x, train=train, name=f"stage{i}_bn{j}", dtype=self.dtype)
-                x = nn.relu(x)
+            stage = partial(_stage, i=i, width=width)
+            stage = rematerialised(stage) if self.remat else stage
+            x = stage(self, x, train)
             features[f"stage{i}"] = x
         logits = head(
             x,
@@ -56,3 +58,19 @@ class CNN(nn.Module):
             name="fc",
         )
         return Output(logits, features)
+
+
+def _stage(cnn: CNN, x, train: bool, *, i: int, width: int):
+    """`convs` convolutions to `width` channels, each with batch norm and relu."""
+    for j in range(1, cnn.convs + 1):
+        x = Conv(
+            width,
+            stride=cnn.stem_stride if i == j == 1 else 1,
+            padding=1,
+            use_bias=False,
+            dtype=cnn.dtype,
+            name=f"stage{i}_conv{j}",
+        )(x)
+        x = batch_norm(x, train=train, name=f"stage{i}_bn{j}", dtype=cnn.dtype)
+        x = nn.relu(x)
+    return x

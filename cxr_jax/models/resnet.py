@@ -9,7 +9,14 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from cxr_jax.models.layers import Conv, Output, batch_norm, head, max_pool
+from cxr_jax.models.layers import (
+    Conv,
+    Output,
+    batch_norm,
+    head,
+    max_pool,
+    rematerialised,
+)
 
 
 class Block(nn.Module):
@@ -21,7 +28,7 @@ class Block(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x, *, train: bool):
+    def __call__(self, x, train: bool):
         def conv_norm(x, width, size, stride, conv, bn):
             x = Conv(
                 width,
@@ -54,6 +61,7 @@ class ResNet(nn.Module):
     """Stem, four stages of residual blocks ('layer1'..'layer4'), dense layer 'fc'.
 
     pool, dropout: of the head, see layers.head.
+    remat: compute each block anew on the way back instead of keeping its inside.
     """
 
     num_outputs: int
@@ -62,6 +70,7 @@ class ResNet(nn.Module):
     bottleneck: bool = False
     pool: str = "global"
     dropout: float = 0.0
+    remat: bool = False
     scheme: str = "he_fan_out"
 
     @nn.compact
@@ -78,15 +87,16 @@ class ResNet(nn.Module):
         x = nn.relu(batch_norm(x, train=train, name="bn1", dtype=self.dtype))
         x = max_pool(x, size=3, stride=2, padding=1)
         features = {}
+        block = rematerialised(Block) if self.remat else Block
         for i, depth in enumerate(self.depths, 1):
             for j in range(depth):
-                x = Block(
+                x = block(
                     width=64 * 2 ** (i - 1),
                     stride=2 if i > 1 and j == 0 else 1,
                     bottleneck=self.bottleneck,
                     dtype=self.dtype,
                     name=f"layer{i}_{j}",
-                )(x, train=train)
+                )(x, train)
             features[f"stage{i}"] = x
         logits = head(
             x,

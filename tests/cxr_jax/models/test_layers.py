@@ -93,6 +93,38 @@ def test_grid_pool_runs_in_zone_order():
     np.testing.assert_allclose(layers.grid_pool(x)[0, :, 0], np.arange(6), rtol=1e-6)
 
 
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("shape", [(6, 5, 4, 3), (8, 3)])
+def test_batch_norm_and_its_gradients_equal_linens(train, shape):
+    class Ours(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return layers.batch_norm(x, train=train, name="bn", dtype=jnp.float32)
+
+    class Theirs(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, name="bn")(x)
+
+    x, dy = 2 + 3 * draw(*shape), draw(*shape, name="dy")
+    channels = shape[-1:]
+    params = {"scale": draw(*channels, name="s"), "bias": draw(*channels, name="b")}
+    stats = {"mean": draw(*channels), "var": 1 + draw(*channels) ** 2}
+
+    def results(module):
+        def apply(params, x):
+            variables = {"params": {"bn": params}, "batch_stats": {"bn": stats}}
+            return module.apply(variables, x, mutable=["batch_stats"])
+
+        y, pullback, updated = jax.vjp(apply, params, x, has_aux=True)
+        return y, pullback(dy), updated
+
+    ours, theirs = results(Ours()), results(Theirs())
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    for mine, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-5)
+
+
 def test_batch_norm_momentum_is_the_share_that_stays():
     class Norm(nn.Module):
         @nn.compact

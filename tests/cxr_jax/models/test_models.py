@@ -15,6 +15,7 @@ import pytest
 from cxr_jax.models import MODELS
 from cxr_jax.models.densenet import DenseNet
 from cxr_jax.models.init import abstract_variables, initialise
+from cxr_jax.models.mobilenet import MobileNet, Stage
 from cxr_jax.models.resnet import ResNet
 from cxr_jax.rng import generator
 
@@ -40,6 +41,7 @@ def images(*shape):
         ("resnet34", 1000, (224, 224, 3), 21_797_672, 17_024),
         ("resnet50", 1000, (224, 224, 3), 25_557_032, 53_120),
         ("densenet121", 1000, (224, 224, 3), 7_978_856, 83_648),
+        ("mobilenet_v2", 1000, (224, 224, 3), 3_504_872, 34_112),
     ],
 )
 def test_parameter_count_is_the_published_one(name, outputs, shape, trained, state):
@@ -63,6 +65,19 @@ def test_names_are_shaped_like_torchvisions():
     basic = names(abstract_variables(MODELS["resnet18"](2), (64, 64, 1))["params"])
     assert "layer1_0/downsample_conv/kernel" not in basic
     assert "layer2_0/downsample_conv/kernel" in basic
+    mobilenet = names(
+        abstract_variables(MODELS["mobilenet_v2"](2), (64, 64, 1))["params"]
+    )
+    assert {
+        "features_0_0/kernel",
+        "features_1/conv_0_0/kernel",
+        "features_1/conv_1/kernel",
+        "features_1/conv_2/scale",
+        "features_17/conv_0_1/bias",
+        "features_17/conv_2/kernel",
+        "features_18_1/scale",
+        "classifier_1/kernel",
+    } <= mobilenet
     densenet = names(
         abstract_variables(MODELS["densenet121"](2), (64, 64, 1))["params"]
     )
@@ -77,7 +92,9 @@ def test_names_are_shaped_like_torchvisions():
     } <= densenet
 
 
-@pytest.mark.parametrize("name", ["cnn", "resnet34", "resnet50", "densenet121"])
+@pytest.mark.parametrize(
+    "name", ["cnn", "resnet34", "resnet50", "densenet121", "mobilenet_v2"]
+)
 @pytest.mark.parametrize("shape", [(64, 64, 1), (75, 90, 3)])
 @pytest.mark.parametrize("pool", ["global", "grid"])
 def test_shapes_for_any_size_and_channels(name, shape, pool):
@@ -94,11 +111,11 @@ def test_shapes_for_any_size_and_channels(name, shape, pool):
     assert list(output.features) == ["stage1", "stage2", "stage3", "stage4"]
     heights = [leaf.shape[1] for leaf in output.features.values()]
     # cnn keeps the full size in stage1; the others divide by 4 before it. Odd sizes
-    # round up in the residual nets and down where pooling is VALID.
+    # round up with strides and down where pooling is VALID.
     height = shape[0]
     if name == "cnn":
         expected = [height, height // 2, height // 4, height // 8]
-    elif name.startswith("resnet"):
+    elif name != "densenet121":
         expected = [-(-height // 2**i) for i in (2, 3, 4, 5)]
     else:
         expected = [-(-height // 4) // 2**i for i in range(4)]
@@ -107,6 +124,8 @@ def test_shapes_for_any_size_and_channels(name, shape, pool):
         jnp.shape, variables["batch_stats"]
     )
 
+
+MOBILENET = MobileNet(2, stages=(Stage(1, 4, 1, 1), Stage(2, 8, 2, 2)), stem=4, last=16)
 
 # Small enough to compile in seconds; the full residual and dense nets repeat these
 # blocks and are checked by shape above.
@@ -117,6 +136,7 @@ SMALL = {
     "basic": (ResNet(2, depths=(1, 1)), (32, 32, 1)),
     "bottleneck": (ResNet(2, depths=(1, 1), bottleneck=True), (32, 32, 3)),
     "densenet": (DenseNet(2, depths=(2, 2), growth=4, stem=8), (32, 32, 1)),
+    "mobilenet": (MOBILENET, (32, 32, 1)),
 }
 
 
@@ -153,6 +173,66 @@ def test_a_step_under_the_strict_settings(name):
         assert any(jax.tree.leaves(moved))
     else:
         assert not updated
+
+
+@pytest.mark.parametrize(
+    "name", ["cnn", "basic", "bottleneck", "densenet", "mobilenet"]
+)
+def test_remat_changes_neither_names_nor_numbers(name):
+    model, shape = SMALL[name]
+    params, state = initialise(model, shape, seed=0)
+    x = images(4, *shape)
+
+    def loss(params, model):
+        output, updated = model.apply(
+            {"params": params, **state},
+            x,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": jax.random.key(1)},
+        )
+        return jnp.sum(output.logits**2), (output, updated)
+
+    remat = model.clone(remat=True)
+    assert names(abstract_variables(remat, shape)) == names({"params": params, **state})
+    gradient = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)
+    for mine, theirs in zip(
+        jax.tree.leaves(gradient(params, remat)),
+        jax.tree.leaves(gradient(params, model)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_remat_keeps_less_for_the_way_back():
+    kept = {}
+    for remat in (False, True):
+        model = DenseNet(2, depths=(8,), growth=8, stem=8, remat=remat)
+        params, state = initialise(model, (32, 32, 1), seed=0)
+
+        def logits(params, model=model, state=state):
+            return model.apply(
+                {"params": params, **state},
+                images(2, 32, 32, 1),
+                train=True,
+                mutable=["batch_stats"],
+            )[0].logits
+
+        pullback = jax.eval_shape(lambda p, f=logits: jax.vjp(f, p)[1], params)
+        kept[remat] = sum(leaf.size for leaf in jax.tree.leaves(pullback))
+    assert kept[True] < 0.5 * kept[False]
+
+
+def test_densenet_norms_see_the_moments_of_all_maps_before_them():
+    model, shape = SMALL["densenet"]
+    params, state = initialise(model, shape, seed=0)
+    apply = jax.jit(partial(model.apply, train=True, mutable=["batch_stats"]))
+    output, updated = apply({"params": params, **state}, images(4, *shape))
+    block = np.asarray(output.features["stage1"])
+    found = updated["batch_stats"]["transition1"]["norm"]
+    mean, var = block.mean(axis=(0, 1, 2)), block.var(axis=(0, 1, 2))
+    np.testing.assert_allclose(found["mean"], 0.1 * mean, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found["var"], 0.9 + 0.1 * var, rtol=1e-4)
 
 
 def test_evaluation_does_not_depend_on_the_rest_of_the_batch():
