@@ -4,7 +4,6 @@ import errno
 import importlib.util
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -62,8 +61,9 @@ def python(*arguments, **kwargs):
     )
 
 
-def command(*arguments, **kwargs):
-    return python("-m", "tfds_builders.build", *arguments, **kwargs)
+def fresh_command(*arguments):
+    """In a process of its own from the first import on; `build_command` does without."""
+    return python("-m", "tfds_builders.build", *arguments)
 
 
 def versions(data):
@@ -72,10 +72,13 @@ def versions(data):
     return sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
 
 
-def test_command_then_its_own_snippet_without_tensorflow(release, tmp_path):
+def test_command_then_its_own_snippet_without_tensorflow(
+    release, tmp_path, build_command
+):
     data = tmp_path / "data"
     # The folder that holds the release does as well as its own.
-    done = command("brixia", f"--manual_dir={release.parent}", f"--data_dir={data}")
+    where = f"--manual_dir={release.parent}", f"--data_dir={data}"
+    done = fresh_command("brixia", *where)
     assert done.returncode == 0, done.stderr
     assert "100%" in done.stderr
     assert "Unknown size" not in done.stdout
@@ -98,7 +101,7 @@ def test_command_then_its_own_snippet_without_tensorflow(release, tmp_path):
     read = python("-c", program, cwd=tmp_path)
     assert read.stdout == "[]\n", read.stderr
 
-    again = command("brixia", f"--manual_dir={release}", f"--data_dir={data}")
+    again = build_command("brixia", f"--manual_dir={release}", f"--data_dir={data}")
     assert again.returncode == 0
     assert "Already prepared" in again.stdout
     assert str(builder.data_path) in again.stdout
@@ -125,8 +128,10 @@ def test_building_imports_neither_tensorflow_nor_jax(release, tmp_path):
         (["brixia", "--maunal_dir=x"], "Unknown command line flag 'maunal_dir'"),
     ],
 )
-def test_wrong_commands_end_with_a_message_alone(tmp_path, arguments, words):
-    done = command(*arguments, f"--data_dir={tmp_path}")
+def test_wrong_commands_end_with_a_message_alone(
+    tmp_path, build_command, arguments, words
+):
+    done = build_command(*arguments, f"--data_dir={tmp_path}")
     assert done.returncode == 1
     assert words in done.stderr
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") <= 2
@@ -143,19 +148,21 @@ def test_data_dir_that_cannot_be(release, tmp_path):
         with pytest.raises(InputError, match="--data_dir") as error:
             build("brixia", release, place, quiet=True)
         assert str(place) in str(error.value)
-    done = command("brixia", f"--manual_dir={release}", f"--data_dir={places[-1]}")
+    where = f"--manual_dir={release}", f"--data_dir={places[-1]}"
+    done = fresh_command("brixia", *where)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
 
 
-def test_home_folder(release, tmp_path):
+def test_home_folder(release, tmp_path, build_command):
     home = tmp_path / "home"
     shutil.copytree(release, home / "release")
-    done = command(
+    done = build_command(
         "brixia",
         "--manual_dir=~/release",
         "--data_dir=~/data",
-        env=os.environ | {"HOME": str(home)},
+        "--num_workers=0",
+        env={"HOME": str(home)},
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
@@ -237,7 +244,7 @@ def test_second_build_waits_for_the_first(release, tmp_path, capfd):
 
 def test_two_commands_at_once(release, tmp_path):
     line = [sys.executable, "-m", "tfds_builders.build", "brixia"]
-    line += [f"--manual_dir={release}", f"--data_dir={tmp_path}"]
+    line += [f"--manual_dir={release}", f"--data_dir={tmp_path}", "--num_workers=0"]
     both = [
         subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(2)
@@ -280,13 +287,14 @@ def test_disk_that_cannot_be_written(release, tmp_path, monkeypatch, code):
     assert versions(tmp_path) == []
 
 
-def test_record_writer_that_cannot_write(release, tmp_path):
+def test_record_writer_that_cannot_write(release, tmp_path, build_command):
     # A limit on the size of files stops the writer in the middle, like a full disk.
-    done = command(
+    done = build_command(
         "brixia",
         f"--manual_dir={release}",
         f"--data_dir={tmp_path}",
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)),
+        "--num_workers=0",
+        largest_file=40_000,
     )
     assert done.returncode == 1
     assert os.strerror(errno.EFBIG) in done.stderr
@@ -404,11 +412,19 @@ def test_any_number_of_workers_writes_the_same_bytes(
     importlib.util.find_spec("apache_beam") is None, reason="Apache Beam is an extra"
 )
 def test_beam_in_two_processes_writes_the_same_bytes(pictures, tmp_path):
-    build("covidgr", pictures, tmp_path / "here", quiet=True)
-    done = command(
+    # Beam starts its processes again for every split, so there are but two of them.
+    release = shutil.copytree(pictures, tmp_path / "release")
+    whole = build("covidgr", pictures, tmp_path / "whole", quiet=True)
+    for example in whole.as_data_source("val"):
+        (path,) = release.glob(f"*/{example['example_id'].decode()}.jpg")
+        path.unlink()
+    here = build("covidgr", release, tmp_path / "here", quiet=True)
+    assert set(here.info.splits) == {"train", "test"}
+    done = fresh_command(
         "covidgr",
-        f"--manual_dir={pictures}",
+        f"--manual_dir={release}",
         f"--data_dir={tmp_path / 'beam'}",
+        "--num_workers=0",
         "--beam_runner=DirectRunner",
         "--beam_pipeline_options="
         "direct_num_workers=2,direct_running_mode=multi_processing",
@@ -417,16 +433,16 @@ def test_beam_in_two_processes_writes_the_same_bytes(pictures, tmp_path):
     assert contents(tmp_path / "beam") == contents(tmp_path / "here")
 
 
-def test_beam_options_that_cannot_be(pictures, tmp_path):
+def test_beam_options_that_cannot_be(pictures, tmp_path, build_command):
     line = ["covidgr", f"--manual_dir={pictures}", f"--data_dir={tmp_path}"]
-    done = command(*line, "--beam_pipeline_options=direct_num_workers=2")
+    done = build_command(*line, "--beam_pipeline_options=direct_num_workers=2")
     assert done.returncode == 1
     assert "Name one: --beam_runner=DirectRunner" in done.stderr
     if importlib.util.find_spec("apache_beam") is None:
-        done = command(*line, "--beam_runner=DirectRunner")
+        done = build_command(*line, "--beam_runner=DirectRunner")
         assert "pip install 'cxr_jax[beam]'" in done.stderr
     else:
-        done = command(*line, "--beam_runner=Cheese")
+        done = build_command(*line, "--beam_runner=Cheese")
         assert "Use a name that Beam knows" in done.stderr
     assert done.returncode == 1 and "Traceback" not in done.stderr
 
@@ -443,10 +459,12 @@ def spoiled(pictures, folder):
     return release, paths
 
 
-def test_rejected_files_stop_the_build_and_are_listed(pictures, tmp_path):
+def test_rejected_files_stop_the_build_and_are_listed(
+    pictures, tmp_path, build_command
+):
     release, paths = spoiled(pictures, tmp_path / "release")
     line = ["covidgr", f"--manual_dir={release}", f"--data_dir={tmp_path / 'data'}"]
-    done = command(*line, "--num_workers=2", "--max_rejected=3")
+    done = build_command(*line, "--num_workers=1", "--max_rejected=3")
     assert done.returncode == 1
     assert "error: 4 files cannot be read: 3 are allowed" in done.stderr
     for path in paths:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
+import scipy
 
 from tfds_builders.common.fingerprints import SIDE, fingerprint
 

@@ -18,8 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+import scipy
 from threadpoolctl import threadpool_limits
 
 from tfds_builders.common import candidates, registration
@@ -96,8 +95,8 @@ def groups(names: Sequence[str], fingerprints: np.ndarray) -> list[str]:
     found = pairs(fingerprints)
     ends = [pair.left for pair in found], [pair.right for pair in found]
     shape = len(names), len(names)
-    graph = coo_array((np.ones(len(found), bool), ends), shape=shape)
-    labels = connected_components(graph, directed=False)[1]
+    graph = scipy.sparse.coo_array((np.ones(len(found), bool), ends), shape=shape)
+    labels = scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
     smallest: dict[int, str] = {}
     for name, label in zip(names, labels, strict=True):
         smallest[label] = min(name, smallest.get(label, name))

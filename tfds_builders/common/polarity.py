@@ -17,7 +17,7 @@ import itertools
 
 import cv2
 import numpy as np
-from scipy.stats import rankdata
+import scipy
 
 _LEAST = 32  # pixels; below this nobody sees a chest
 _FLAT = 0.02  # of the range: a line of this contrast is a frame's
@@ -69,7 +69,9 @@ def _windows(film: np.ndarray) -> np.ndarray:
         for top in sorted({0, (_GRID - height) // 2, _GRID - height})
         for left in sorted({0, (_GRID - width) // 2, _GRID - width})
     ]
-    return _standardised(rankdata(np.reshape(parts, (len(parts), -1)), axis=1))
+    return _standardised(
+        scipy.stats.rankdata(np.reshape(parts, (len(parts), -1)), axis=1)
+    )
 
 
 def _standardised(rows: np.ndarray) -> np.ndarray:

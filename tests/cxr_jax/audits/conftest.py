@@ -134,7 +134,7 @@ def _feature(column):
 
 @pytest.fixture(autouse=True)
 def few_trees(monkeypatch):
-    monkeypatch.setattr(baselines, "_TREES", 20)
+    monkeypatch.setattr(baselines, "_TREES", 5)
 
 
 @pytest.fixture(scope="session")

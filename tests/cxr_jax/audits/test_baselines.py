@@ -9,6 +9,12 @@ from tfds_builders.common import splits
 NAMES = ("border", "histogram", "size", "metadata", "thumbnail")
 
 
+@pytest.fixture(autouse=True)
+def enough_trees(few_trees, monkeypatch):
+    """Here the figures themselves are tested."""
+    monkeypatch.setattr(baselines, "_TREES", 20)
+
+
 def target_of(index, classes=("N", "P")):
     return Target("label", classes, np.asarray(index))
 

@@ -99,7 +99,7 @@ UNGUARDED = """
 import sys
 from tfds_builders.build import build
 from tfds_builders.common.builder import Options
-build("covidgr", sys.argv[1], sys.argv[2], quiet=True, options=Options(num_workers=2))
+build("covidgr", sys.argv[1], sys.argv[2], quiet=True, options=Options(num_workers=1))
 """
 
 
@@ -120,9 +120,7 @@ def test_a_program_that_builds_in_its_workers_too(tmp_path):
 
 
 PARENT = """
-import sys, time
 from tfds_builders.common.parallel import Workers
-from tfds_builders.common.phantom import write_release
 def wait(i):
     import os, time
     print(os.getpid(), flush=True)
