@@ -110,8 +110,20 @@ def main(argv: list[str]) -> int:
         dry_run.show(*train.prepare(config, workdir))
         return 0
     if _MEMBERS.value:
+        _refuse_with_members()
         return together.train(config, workdir, _MEMBERS.value)
     return train.train(config, workdir, profile=_PROFILE.value, allow=_ALLOW.value)
+
+
+def _refuse_with_members() -> None:
+    for flag in (_PROFILE, _ALLOW):
+        if flag.value:
+            raise InputError(
+                f"--{flag.name} and --members",
+                "do not go together",
+                "each member is a run of its own: give it as --workdir, without "
+                "--members",
+            )
 
 
 def _audit(config: ConfigDict | None, workdir: pathlib.Path) -> int:

@@ -2,8 +2,8 @@
 
 `vmap` over states, keys, targets and settings: one compilation, one copy of the pictures
 on the device. (On the CPU, where convolutions of several kernels at once are slow, those
-alone are a loop: `models.convolution`.) Every member has its own workdir, with all that a run of its own
-leaves, and may be continued or evaluated alone.
+alone are a loop: `models.convolution`.) Every member has a workdir of its own, with all
+that a run leaves, and may be continued or evaluated alone.
 """
 
 from __future__ import annotations
