@@ -51,7 +51,7 @@ def _forward(x, kernel, stride, padding):
 
 
 def _backward(stride, padding, kept, dy):
-    x, kernel = kept
+    x, kernel = (jax.ShapeDtypeStruct(array.shape, array.dtype) for array in kept)
 
     def of_x(kernel, dy):
         usual = jax.linear_transpose(lambda x: _usual(x, kernel, stride, padding), x)
@@ -78,7 +78,7 @@ def _backward(stride, padding, kept, dy):
         )
 
     # Apart, so that the one of the first layer's pictures is left out altogether.
-    return _by_member(of_x)(kernel, dy), _by_member(of_kernel)(x, dy)
+    return _by_member(of_x)(kept[1], dy), _by_member(of_kernel)(kept[0], dy)
 
 
 _convolve.defvjp(_forward, _backward)
