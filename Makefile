@@ -25,7 +25,7 @@ quickstart: $(READY)
 	  --workdir=$(WORKDIR)
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest -n 2
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
