@@ -102,6 +102,7 @@ def export(folder: pathlib.Path, data_dir: str, images: int) -> str:
 def run(folder: pathlib.Path, model: str, images: int, side: int, repeats: int) -> str:
     """The table."""
     drawn = round(images / _TRAIN)
+    folder = folder / str(images)
     data_dir = films.draw(folder, DATASET, 256, drawn)
     files, cache = export(folder, data_dir, images), folder / "compiled"
     rows: dict[str, list[list[float]]] = {}
