@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from absl import flags
 
-from benchmarks import films
+from benchmarks import films, machine
 from cxr_jax.data import source
 from tfds_builders.common import command
 
@@ -137,7 +137,7 @@ def main(argv: list[str]) -> None:
     values = flags.FLAGS
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(values.folder or temporary).expanduser().absolute()
-        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
+        print(machine.describe(), flush=True)
         sizes = (values.images, values.side, values.repeats)
         print(run(folder, values.model, *sizes))
 

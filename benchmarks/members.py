@@ -19,7 +19,7 @@ import time
 
 from absl import flags
 
-from benchmarks import films
+from benchmarks import films, machine
 from tfds_builders.common import command
 
 
@@ -76,7 +76,7 @@ def main(argv: list[str]) -> None:
     values = flags.FLAGS
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(values.folder or temporary).expanduser().absolute()
-        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
+        print(machine.describe(), flush=True)
         counts = [int(count) for count in values.members]
         print(run(folder, values.config, counts, values.epochs, values.repeats))
 

@@ -5,7 +5,6 @@ python -m benchmarks.read [--repeats=5]; README.md says what is measured.
 
 from __future__ import annotations
 
-import importlib.metadata
 import itertools
 import multiprocessing
 import os
@@ -18,7 +17,7 @@ from typing import NamedTuple
 from absl import flags
 
 from benchmarks import films as films_lib
-from benchmarks import readers
+from benchmarks import machine, readers
 from benchmarks.films import Films
 from tfds_builders.common import command
 from tfds_builders.common.errors import InputError
@@ -38,6 +37,8 @@ FROM_DISK = (
     readers.tensorflow_records,
 )
 FROM_MEMORY = (readers.ours_held, readers.torch_held, readers.tensorflow_held)
+
+_PACKAGES = ("grain", "opencv-python-headless", "torch", "tensorflow-cpu", "tensorflow")
 
 
 class Format(NamedTuple):
@@ -170,7 +171,7 @@ def main(argv: list[str]) -> None:
             )
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(values.workdir or scratch)
-        print(_machine())
+        print(machine.describe(*_PACKAGES))
         for name in values.format or FORMATS:
             form = FORMATS[name]
             data_dir = films_lib.draw(folder, form.dataset, 2 * form.side, values.films)
@@ -182,18 +183,6 @@ def main(argv: list[str]) -> None:
             )
             print(f"\n{name}: images/s, median, min .. max, ours / theirs")
             print("\n".join(table(rates)), flush=True)
-
-
-def _machine() -> str:
-    names = ("grain", "opencv-python-headless", "torch", "tensorflow-cpu", "tensorflow")
-    found = []
-    for name in names:
-        try:
-            found.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    return f"{os.cpu_count()} cores, load {load}; {', '.join(found)}"
 
 
 if __name__ == "__main__":

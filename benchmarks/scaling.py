@@ -21,7 +21,7 @@ import tempfile
 
 from absl import flags
 
-from benchmarks import films
+from benchmarks import films, machine
 from tfds_builders.common import command
 
 
@@ -87,7 +87,7 @@ def main(argv: list[str]) -> None:
     values = flags.FLAGS
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(values.folder or temporary).expanduser().absolute()
-        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
+        print(machine.describe(), flush=True)
         print(run(folder, [int(n) for n in values.devices], values.repeats))
 
 

@@ -6,7 +6,6 @@ is measured.
 
 from __future__ import annotations
 
-import importlib.metadata
 import multiprocessing
 import os
 import statistics
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
+from benchmarks import machine
 from tfds_builders.common import command
 from tfds_builders.common.errors import InputError
 
@@ -31,6 +31,15 @@ _KERAS = {
     "densenet121": "DenseNet121",
     "mobilenet_v2": "MobileNetV2",
 }
+
+_PACKAGES = (
+    "jax",
+    "torch",
+    "torchvision",
+    "keras",
+    "tensorflow-cpu",
+    "tensorflow",
+)
 
 
 class Case(NamedTuple):
@@ -57,16 +66,16 @@ def ours(case: Case):
     """The step that `cxr_jax.train` makes, jitted as it does."""
     import jax
 
-    from cxr_jax import experiment, flops, rng, sharding
+    from cxr_jax import experiment, feed, flops, rng, sharding
     from cxr_jax.steps import Settings
 
     exp = experiment.build(
         our_config(case), train_examples=case.batch_size, image_dtype=np.uint8
     )
-    everywhere = sharding.replicated(exp.mesh)
-    step = jax.jit(exp.train_step, donate_argnums=0, out_shardings=everywhere)
+    step = feed.compiled(exp.train_step, exp.mesh)
     images, labels = case.batch()
     batch = sharding.put({"image": images, "label": labels}, exp.mesh)
+    everywhere = sharding.replicated(exp.mesh)
     state, root = jax.device_put((exp.init(), rng.root(0)), everywhere)
     settings = Settings(*map(np.float32, (1e-3, 0.0, 1.0)))
     operations = flops.flops(exp.train_step, state, batch, root, settings)
@@ -305,7 +314,7 @@ def main(argv: list[str]) -> None:
             "is too small",
             "give at least 32 pixels, 1 picture and 1 timing",
         )
-    print(_machine(), flush=True)
+    print(machine.describe(*_PACKAGES), flush=True)
     for name in values.models:
         for side in [SIDE_OF_S4] if name == "s4_cnn" else sizes:
             case = Case(name, side, values.batch_size, values.dtype)
@@ -329,18 +338,6 @@ def _heading(case: Case, found, limit: float | None) -> str:
             f"{limit:,.0f} GFLOP/s: {most:,.1f} images/s is the arithmetic floor"
         )
     return "\n".join(lines)
-
-
-def _machine() -> str:
-    names = ("jax", "torch", "torchvision", "keras", "tensorflow-cpu", "tensorflow")
-    found = []
-    for name in names:
-        try:
-            found.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    return f"{os.cpu_count()} cores, load {load}; {', '.join(found)}"
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
-from cxr_jax import digest, files, processes
+from cxr_jax import digest, files, processes, trees
 from cxr_jax.state import TrainState
 from cxr_jax.writer import say
 from tfds_builders.common.errors import InputError
@@ -284,7 +284,7 @@ def _read(
     Read on the host first: a device without room is no damage.
     """
     record = _record(store, step)
-    abstract = digest.by_name(abstract_state)
+    abstract = trees.by_name(abstract_state)
     _check_fit(store.folder / str(step), record["shapes"], digest.shapes(abstract))
     targets = {n: np.empty(leaf.shape, leaf.dtype) for n, leaf in abstract.items()}
     found = _load(store, step, state=ocp.args.StandardRestore(targets)).state

@@ -12,22 +12,13 @@ import numpy as np
 from cxr_jax import trees
 
 
-def by_name(tree: Any) -> dict[str, Any]:
-    """{'params/head/kernel': leaf} in the order of the leaves."""
-    leaves = jax.tree.leaves(tree)
-    named = dict(zip(jax.tree.leaves(trees.names(tree)), leaves, strict=True))
-    if len(named) < len(leaves):
-        raise ValueError("two leaves of the state have the same name")
-    return named
-
-
 def host_copy(tree: Any) -> dict[str, np.ndarray]:
     """The leaves by name, in memory that no device shares.
 
     On the CPU, jax hands out its own buffer as a numpy array, and a step to which the
     state is donated overwrites it: so the copy has to be a real one.
     """
-    named = by_name(tree)
+    named = trees.by_name(tree)
     for leaf in named.values():  # all transfers at once, where there is one
         if isinstance(leaf, jax.Array):
             leaf.copy_to_host_async()

@@ -7,10 +7,19 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
 from cxr_jax import config as config_lib
-from cxr_jax import experiment, flops, optim, parameters, results, rng, sharding, trees
+from cxr_jax import (
+    experiment,
+    feed,
+    flops,
+    optim,
+    parameters,
+    results,
+    rng,
+    sharding,
+    trees,
+)
 from cxr_jax.data import cache, roles
 from cxr_jax.steps import Settings
 from cxr_jax.writer import say
@@ -63,7 +72,7 @@ def compile_step(exp: experiment.Experiment, image_dtype: Any) -> Step:
       image_dtype: of the stored pictures.
     """
     everywhere = sharding.replicated(exp.mesh)
-    split = NamedSharding(exp.mesh, PartitionSpec("data"))
+    split = sharding.by_example(exp.mesh)
     number = jax.ShapeDtypeStruct((), np.float32)
     arguments = (
         exp.abstract_state,
@@ -72,7 +81,7 @@ def compile_step(exp: experiment.Experiment, image_dtype: Any) -> Step:
         Settings(number, number, number),
     )
     begin = time.monotonic()
-    step = jax.jit(exp.train_step, donate_argnums=0, out_shardings=everywhere)
+    step = feed.compiled(exp.train_step, exp.mesh)
     traced = step.trace(*arguments)
     compiled = traced.lower().compile()
     return Step(
@@ -202,7 +211,7 @@ def _disk(exp) -> list[str]:
     ]
 
 
-def _placed(tree: Any, where: NamedSharding) -> Any:
+def _placed(tree: Any, where: jax.sharding.NamedSharding) -> Any:
     return jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), tree
     )

@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import NamedSharding, PartitionSpec
 
 from cxr_jax import processes, sharding
 from cxr_jax.data import pipeline
@@ -42,6 +41,11 @@ class Feed(NamedTuple):
     most: int
 
 
+def compiled(step, mesh):
+    """A step (state, ...) -> (state, metrics), jitted; the state it is given is used up."""
+    return jax.jit(step, donate_argnums=0, out_shardings=sharding.replicated(mesh))
+
+
 def from_host(
     train_step,
     mesh,
@@ -61,8 +65,7 @@ def from_host(
       root: key of the run, on all devices.
       batch_size, seed, start: of `pipeline.train_batches`.
     """
-    everywhere = sharding.replicated(mesh)
-    step = jax.jit(train_step, donate_argnums=0, out_shardings=everywhere)
+    step = compiled(train_step, mesh)
     batches = pipeline.train_batches(
         examples, batch_size=batch_size, seed=seed, start=start
     )
@@ -86,11 +89,7 @@ def on_device(train_step, mesh, data: dict[str, Any], root, *, order) -> Feed:
       order: of `pipeline.order`.
     """
     data = sharding.replicate(data, mesh)
-    many = jax.jit(
-        make_many(gathering(train_step, mesh)),
-        donate_argnums=0,
-        out_shardings=sharding.replicated(mesh),
-    )
+    many = compiled(make_many(gathering(train_step, mesh)), mesh)
 
     def advance(state, first, settings):
         count = len(settings.lr)
@@ -137,7 +136,7 @@ def padded(rows: np.ndarray) -> np.ndarray:
 
 def gathering(train_step, mesh):
     """-> step(state, data, index [B], root, settings), which takes its batch itself."""
-    split = NamedSharding(mesh, PartitionSpec("data"))
+    split = sharding.by_example(mesh)
 
     def step(state, data, index, root, settings):
         batch = {name: column[index] for name, column in data.items()}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import jax
-
 from cxr_jax import trees
 from cxr_jax.state import TrainState
 
@@ -41,8 +39,7 @@ def table(state: TrainState) -> list[str]:
 def _by_module(tree: Any) -> dict[str, dict[str, Any]]:
     """{'layer1_0/conv1': {'kernel': leaf}}."""
     found: dict[str, dict[str, Any]] = {}
-    names = jax.tree.leaves(trees.names(tree))
-    for path, leaf in zip(names, jax.tree.leaves(tree), strict=True):
+    for path, leaf in trees.by_name(tree).items():
         module, _, name = path.rpartition("/")
         found.setdefault(module, {})[name] = leaf
     return found

@@ -36,6 +36,11 @@ def replicated(mesh: jax.sharding.Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
+def by_example(mesh: jax.sharding.Mesh) -> NamedSharding:
+    """Split along the first axis."""
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
 def replicate(tree: Any, mesh: jax.sharding.Mesh) -> Any:
     """Host arrays, alike in all processes, to every device."""
     everywhere = replicated(mesh)
@@ -58,7 +63,7 @@ def put(batch: dict[str, Any], mesh: jax.sharding.Mesh) -> dict[str, jax.Array]:
 
     Processes hold consecutive parts, as devices do: `processes.part`.
     """
-    split = NamedSharding(mesh, PartitionSpec("data"))
+    split = by_example(mesh)
     return jax.tree.map(
         lambda part: jax.make_array_from_process_local_data(split, part), batch
     )

@@ -32,7 +32,7 @@ from cxr_jax.data import cache, roles
 from cxr_jax.final import finish
 from cxr_jax.run import Run
 from cxr_jax.signals import StopRequest, listening
-from cxr_jax.train import announce
+from cxr_jax.train import announce, build
 from cxr_jax.workdir import claimed, keep_config
 from cxr_jax.writer import say
 from tfds_builders.common.errors import InputError
@@ -95,12 +95,7 @@ def _open(
         for fold, config in {c.data.fold: c for c in configs.values()}.items()
     }
     splits = opened[first.data.fold]
-    exp = experiment.build(
-        first,
-        train_examples=splits.train.size,
-        class_counts=experiment.count_classes(first.task, splits.train),
-        image_dtype=roles.image_dtype(splits.train),
-    )
+    exp = build(first, splits)
     announce(exp, splits, "device")
     say(f"       {len(configs)} members, which differ in {members.common(configs)}")
     opened, pictures = _hold(opened, first.data)
@@ -228,11 +223,7 @@ def make_advance(runs: list[Run], pictures: Pictures):
 
     shared = {name: None if name == "image" else 0 for name in data}
     side_by_side = jax.vmap(step, in_axes=(0, shared, 0, 0, 0))
-    many = jax.jit(
-        feed.make_many(side_by_side),
-        donate_argnums=0,
-        out_shardings=sharding.replicated(exp.mesh),
-    )
+    many = feed.compiled(feed.make_many(side_by_side), exp.mesh)
 
     def advance(states, first, settings, going):
         count = max(len(each.lr) for each in settings)

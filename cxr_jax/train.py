@@ -79,13 +79,17 @@ def prepare(
 ) -> tuple[experiment.Experiment, roles.Splits]:
     """The experiment and its data; a phantom is made in the workdir where asked for."""
     splits = roles.open_splits(config.data, workdir)
-    exp = experiment.build(
+    return build(config, splits), splits
+
+
+def build(config: ConfigDict, splits: roles.Splits) -> experiment.Experiment:
+    """The experiment of a config on these splits."""
+    return experiment.build(
         config,
         train_examples=splits.train.size,
         class_counts=experiment.count_classes(config.task, splits.train),
         image_dtype=roles.image_dtype(splits.train),
     )
-    return exp, splits
 
 
 def fit(

@@ -14,6 +14,15 @@ def names(tree: Any) -> Any:
     )
 
 
+def by_name(tree: Any) -> dict[str, Any]:
+    """{'params/head/kernel': leaf} in the order of the leaves."""
+    leaves = jax.tree.leaves(tree)
+    named = dict(zip(jax.tree.leaves(names(tree)), leaves, strict=True))
+    if len(named) < len(leaves):
+        raise ValueError("two leaves have the same name")
+    return named
+
+
 def size(tree: Any) -> int:
     """Number of scalars in all leaves."""
     return sum(leaf.size for leaf in jax.tree.leaves(tree))

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import sys
 
 import jax
@@ -97,3 +98,12 @@ def command():
         return [sys.executable, "-c", code, config, workdir, devices, *process]
 
     return lambda *arguments: [str(each) for each in make(*arguments)]
+
+
+@pytest.fixture
+def keep_signals():
+    """train() takes over the signals of the process; give them back."""
+    before = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -69,10 +69,12 @@ def data_dir(config: ConfigDict, workdir: pathlib.Path) -> str:
     # Builders need half of SciPy, which takes longer to import than all of JAX.
     from cxr_jax.data import phantom
 
+    if not processes.is_first():  # the first makes it, the others find it
+        processes.wait("phantom")
+    data_dir = phantom.ensure(config, workdir)
     if processes.is_first():
-        phantom.ensure(config, workdir)
-    processes.wait("phantom")
-    return phantom.ensure(config, workdir)
+        processes.wait("phantom")
+    return data_dir
 
 
 def shared_patients(splits: Splits) -> dict[str, int]:

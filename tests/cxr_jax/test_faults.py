@@ -7,7 +7,6 @@ import os
 import pathlib
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -21,15 +20,6 @@ from cxr_jax import config as config_lib
 from tfds_builders.common.errors import InputError
 
 KILLS = 20
-
-
-@pytest.fixture
-def keep_signals():
-    """train() takes over the signals of the process; give them back."""
-    before = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

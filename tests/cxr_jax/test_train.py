@@ -18,15 +18,6 @@ from cxr_jax.data import pipeline, roles
 from tfds_builders.common.errors import InputError
 
 
-@pytest.fixture
-def keep_signals():
-    """train() takes over the signals of the process; give them back."""
-    before = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 def states(workdir, config):
     exp = experiment.build(config, train_examples=40)
     store = checkpoint.open_store(workdir / "checkpoints")
