@@ -3,7 +3,7 @@
 Counted are matrix products and convolutions, a multiply-add as two; they are nearly all
 that a network computes. (Papers and model tables often call multiply-adds FLOPs.) A
 convolution written out as products of single numbers is not seen: the depthwise ones of
-`models.convolution`, which are 7 % of MobileNetV2.
+`models.depthwise`, which are 7 % of MobileNetV2.
 """
 
 from __future__ import annotations

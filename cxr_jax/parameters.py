@@ -41,6 +41,8 @@ def _by_module(tree: Any) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for path, leaf in trees.by_name(tree).items():
         module, _, name = path.rpartition("/")
+        if not module:  # of the network itself, as a class token
+            module, name = path, "array"
         found.setdefault(module, {})[name] = leaf
     return found
 

@@ -170,35 +170,6 @@ def _sum_over_pictures(part, x, dy):
     return total
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def depthwise(x, kernel, stride: int):
-    """Each channel with a kernel of its own [h, h, C], no padding: [B, h, w, C].
-
-    Written out as sums of shifted pictures: XLA:CPU has nothing faster for groups.
-    """
-    taps = windows(x, len(kernel), stride)
-    return sum(tap * _broadcast(kernel[ij]) for ij, tap in taps.items())
-
-
-def _depthwise_forward(x, kernel, stride):
-    return depthwise(x, kernel, stride), (x, kernel)
-
-
-def _depthwise_backward(stride, kept, dy):
-    x, kernel = kept
-    taps = windows(x, len(kernel), stride)
-    back = {ij: dy * _broadcast(kernel[ij]) for ij in taps}
-    products = [(tap * dy).sum(axis=(0, 1, 2)) for tap in taps.values()]
-    return spread(back, stride, x.shape), jnp.stack(products).reshape(kernel.shape)
-
-
-depthwise.defvjp(_depthwise_forward, _depthwise_backward)
-
-
-def _broadcast(weights):
-    return weights.reshape(1, 1, 1, -1)
-
-
 def windows(x, size: int, stride: int) -> dict[tuple[int, int], jax.Array]:
     """{(i, j): pixel (i, j) of every size x size window, [B, h, w, C]}."""
     batch, height, width, channels = x.shape

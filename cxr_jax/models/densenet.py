@@ -1,4 +1,4 @@
-"""DenseNet-121 (Huang et al. 2017, arXiv 1608.06993), names as in torchvision."""
+"""DenseNet-121/161/169/201 (Huang et al. 2017, arXiv 1608.06993), names: torchvision."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,8 +14,14 @@ from cxr_jax.models.layers import (
     head,
     max_pool,
     moments,
+    of_style,
     rematerialised,
 )
+
+NORMS = {
+    "torch": {"momentum": 0.9, "epsilon": 1e-5},
+    "keras": {"momentum": 0.99, "epsilon": 1.001e-5},
+}
 
 
 class DenseLayer(nn.Module):
@@ -26,14 +32,16 @@ class DenseLayer(nn.Module):
 
     growth: int
     dtype: Any
+    style: str
 
     @nn.compact
     def __call__(self, maps, train: bool, known):
-        y = _norm_relu(maps, known, train=train, name="norm1", dtype=self.dtype)
+        norms = {"train": train, "dtype": self.dtype, **NORMS[self.style]}
+        y = _norm_relu(maps, known, name="norm1", **norms)
         y = Conv(
             4 * self.growth, size=1, use_bias=False, dtype=self.dtype, name="conv1"
         )(y)
-        y = nn.relu(batch_norm(y, train=train, name="norm2", dtype=self.dtype))
+        y = nn.relu(batch_norm(y, name="norm2", **norms))
         return Conv(
             self.growth, padding=1, use_bias=False, dtype=self.dtype, name="conv2"
         )(y)
@@ -43,10 +51,12 @@ class Transition(nn.Module):
     """Norm, relu, 1 x 1 to half the channels, average-pool 2."""
 
     dtype: Any
+    style: str
 
     @nn.compact
     def __call__(self, maps, known, *, train: bool):
-        x = _norm_relu(maps, known, train=train, name="norm", dtype=self.dtype)
+        norms = {"train": train, "dtype": self.dtype, **NORMS[self.style]}
+        x = _norm_relu(maps, known, name="norm", **norms)
         width = x.shape[-1] // 2
         x = Conv(width, size=1, use_bias=False, dtype=self.dtype, name="conv")(x)
         return avg_pool(x, size=2)
@@ -80,10 +90,13 @@ class DenseNet(nn.Module):
     pool: str = "global"
     dropout: float = 0.0
     remat: bool = False
+    style: str = "torch"
     scheme: str = "he_fan_in"
 
     @nn.compact
     def __call__(self, images, *, train: bool = False) -> Output:
+        norms = of_style(NORMS, self.style, "DenseNet")
+        norms = {"train": train, "dtype": self.dtype, **norms}
         x = Conv(
             self.stem,
             size=7,
@@ -93,7 +106,7 @@ class DenseNet(nn.Module):
             dtype=self.dtype,
             name="conv0",
         )(images)
-        x = nn.relu(batch_norm(x, train=train, name="norm0", dtype=self.dtype))
+        x = nn.relu(batch_norm(x, name="norm0", **norms))
         x = max_pool(x, size=3, stride=2, padding=1)
         features = {}
         layer = rematerialised(DenseLayer) if self.remat else DenseLayer
@@ -102,15 +115,17 @@ class DenseNet(nn.Module):
             for j in range(depth + 1):
                 if j:
                     name = f"denseblock{i}_denselayer{j}"
-                    x = layer(self.growth, self.dtype, name=name)(maps, train, known)
+                    settings = (self.growth, self.dtype, self.style)
+                    x = layer(*settings, name=name)(maps, train, known)
                 maps.append(x)
                 if train:
                     known.append(moments(x))
             if i < len(self.depths):
                 features[f"stage{i}"] = jnp.concatenate(maps, axis=-1)
                 name = f"transition{i}"
-                x = Transition(self.dtype, name=name)(maps, known, train=train)
-        x = _norm_relu(maps, known, train=train, name="norm5", dtype=self.dtype)
+                transition = Transition(self.dtype, self.style, name=name)
+                x = transition(maps, known, train=train)
+        x = _norm_relu(maps, known, name="norm5", **norms)
         features[f"stage{len(self.depths)}"] = x
         logits = head(
             x,
@@ -126,3 +141,19 @@ class DenseNet(nn.Module):
 def densenet121(num_outputs: int, dtype=jnp.float32, **kwargs) -> DenseNet:
     """7,978,856 parameters with 3 channels and 1000 outputs."""
     return DenseNet(num_outputs, dtype, **kwargs)
+
+
+def densenet161(num_outputs: int, dtype=jnp.float32, **kwargs) -> DenseNet:
+    """28,681,000 parameters with 3 channels and 1000 outputs; not in Keras."""
+    settings = {"depths": (6, 12, 36, 24), "growth": 48, "stem": 96}
+    return DenseNet(num_outputs, dtype, **settings, **kwargs)
+
+
+def densenet169(num_outputs: int, dtype=jnp.float32, **kwargs) -> DenseNet:
+    """14,149,480 parameters with 3 channels and 1000 outputs."""
+    return DenseNet(num_outputs, dtype, depths=(6, 12, 32, 32), **kwargs)
+
+
+def densenet201(num_outputs: int, dtype=jnp.float32, **kwargs) -> DenseNet:
+    """20,013,928 parameters with 3 channels and 1000 outputs."""
+    return DenseNet(num_outputs, dtype, depths=(6, 12, 48, 32), **kwargs)

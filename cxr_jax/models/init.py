@@ -9,6 +9,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from cxr_jax import rng
 
@@ -19,7 +20,7 @@ def initialise(model, image_shape: tuple[int, int, int], seed: int):
     Returns (params, model_state), trees of float32 numpy arrays; model_state is
     {'batch_stats': ...}, or {} for a model without. Each leaf depends on the seed,
     its path and its shape alone. Kernels follow `model.scheme` (see SCHEMES);
-    biases and means are 0, scales and variances 1.
+    biases, means and class tokens are 0, scales and variances 1, layer scales 1e-6.
     """
     abstract = abstract_variables(model, image_shape)
     params = abstract.pop("params")
@@ -61,26 +62,36 @@ def torch_uniform(generator, shape):
     return generator.uniform(-limit, limit, shape)
 
 
+def truncated_normal(generator, shape):
+    """Normal, deviation 0.02, cut at two of them: ViT's and ConvNeXt's."""
+    limits = ndtr([-2.0, 2.0])
+    return 0.02 * ndtri(generator.uniform(*limits, shape))
+
+
 # scheme: (convolution kernels, dense kernels)
 SCHEMES = {
     "he_fan_out": (he_fan_out, torch_uniform),
     "he_fan_in": (he_fan_in, torch_uniform),
     "glorot_uniform": (glorot_uniform, glorot_uniform),
+    "truncated_normal": (truncated_normal, truncated_normal),
 }
 
-CONSTANTS = {"bias": 0.0, "mean": 0.0, "scale": 1.0, "var": 1.0}
+CONSTANTS = {"bias": 0.0, "mean": 0.0, "scale": 1.0, "var": 1.0, "zero_kernel": 0.0}
+CONSTANTS |= {"class_token": 0.0, "layer_scale": 1e-6}
 
 
 def _draw(path, leaf, *, seed: int, scheme: str) -> np.ndarray:
     names = [entry.key for entry in path]
     if names[-1] in CONSTANTS:
         return np.full(leaf.shape, CONSTANTS[names[-1]], leaf.dtype)
-    if names[-1] != "kernel":
+    if names[-1] not in ("kernel", "position_embedding"):
         raise ValueError(
             f"no rule for the first value of {'/'.join(names)}: add its name to "
             "CONSTANTS or call it 'kernel'"
         )
     convolution, dense = SCHEMES[scheme]
     rule = convolution if len(leaf.shape) == 4 else dense
+    if names[-1] == "position_embedding":
+        rule = truncated_normal
     generator = rng.generator(seed, "params/" + "/".join(names))
     return rule(generator, leaf.shape).astype(leaf.dtype)

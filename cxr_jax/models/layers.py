@@ -14,8 +14,11 @@ import numpy as np
 from jax import lax
 
 from cxr_jax.models import convolution
+from cxr_jax.models.depthwise import depthwise
+from tfds_builders.common.errors import InputError
 
-POOLS = ("global", "grid")
+POOLS = ("global", "grid", "zones", "projection")
+Pixels = int | tuple[tuple[int, int], tuple[int, int]]
 
 
 class Output(NamedTuple):
@@ -29,12 +32,31 @@ class Output(NamedTuple):
     features: dict[str, jax.Array]
 
 
+def of_style(choices: dict[str, Any], style: str, model: str) -> Any:
+    """What `model` does in the style of a framework: 'torch', 'keras'.
+
+    Raises:
+      InputError: that framework has no such model.
+    """
+    if style not in choices:
+        raise InputError(
+            "config.model.style",
+            f"is {style!r}, and of that there is no {model}",
+            f"set --config.model.style={' or '.join(choices)}",
+        )
+    return choices[style]
+
+
 class DepthwiseConv(nn.Module):
-    """k x k convolution of every channel by itself."""
+    """k x k convolution of every channel by itself.
+
+    padding: 'SAME', the number of pixels on every side, or ((top, bottom), (left,
+      right)).
+    """
 
     size: int = 3
     stride: int = 1
-    padding: int = 1
+    padding: str | Pixels = 1
     use_bias: bool = True
     dtype: Any = jnp.float32
 
@@ -46,16 +68,21 @@ class DepthwiseConv(nn.Module):
             (self.size, self.size, 1, x.shape[-1]),
             jnp.float32,
         )
-        sides = (self.padding, self.padding)
-        x = jnp.pad(x.astype(self.dtype), ((0, 0), sides, sides, (0, 0)))
-        y = convolution.depthwise(x, kernel[:, :, 0].astype(self.dtype), self.stride)
+        sides = self.padding
+        if isinstance(sides, int):
+            sides = ((sides, sides), (sides, sides))
+        elif isinstance(sides, str):
+            steps = (self.stride, self.stride)
+            sides = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], steps, sides)
+        x = jnp.pad(x.astype(self.dtype), ((0, 0), *sides, (0, 0)))
+        y = depthwise(x, kernel[:, :, 0].astype(self.dtype), self.stride)
         if self.use_bias:
             y = y + _bias(self, x.shape[-1])
         return y
 
 
 class Conv(nn.Module):
-    """k x k convolution; 1 x 1 is written as a matrix product.
+    """k x k convolution; without overlap, as 1 x 1, it is written as a matrix product.
 
     XLA:CPU computes the weight gradient of a 1 x 1 convolution some 15 times slower
     than that of the same matrix product; elsewhere the two forms are equivalent.
@@ -83,6 +110,8 @@ class Conv(nn.Module):
         if self.size == 1 and self.padding in ("SAME", "VALID", 0):
             x = x[:, :: self.stride, :: self.stride]
             y = lax.dot_general(x, kernel[0, 0], (((3,), (0,)), ((), ())))
+        elif self.size == self.stride and self.padding in ("VALID", 0):
+            y = jnp.einsum("bhiwjc,ijco->bhwo", tiles(x, self.size), kernel)
         else:
             y = convolution.convolve(x, kernel, self.stride, self.padding)
         if self.use_bias:
@@ -164,6 +193,51 @@ def dropout(x, rate: float, *, train: bool, name: str):
     return nn.Dropout(rate=rate, deterministic=not train, name=name)(x)
 
 
+def drop_path(x, rate: float, *, train: bool, name: str):
+    """Stochastic depth (Huang et al. 2016, arXiv 1603.09382) on a residual branch.
+
+    Each example's branch is dropped with probability `rate`, from the 'dropout'
+    stream; what is kept is divided by 1 - rate. No key is needed at rate 0.
+    """
+    if rate == 0.0:
+        return x
+    axes = tuple(range(1, x.ndim))
+    return nn.Dropout(
+        rate=rate, broadcast_dims=axes, deterministic=not train, name=name
+    )(x)
+
+
+def layer_norm(x, *, name: str, dtype, epsilon=1e-6):
+    """Layer norm over the last axis; float32 statistics in two passes."""
+    norm = nn.LayerNorm(epsilon, dtype=dtype, use_fast_variance=False, name=name)
+    return norm(x)
+
+
+def gelu(x):
+    """x times the normal distribution's cumulative (Hendrycks 2016, arXiv 1606.08415).
+
+    With erf, as in PyTorch and Keras; by default jax.nn.gelu takes tanh in its place.
+    """
+    return jax.nn.gelu(x, approximate=False)
+
+
+class SqueezeExcite(nn.Module):
+    """Channels weighted by what the whole map holds (Hu et al. 2018, arXiv 1709.01507).
+
+    width: channels between 'fc1' (then silu) and 'fc2' (then a sigmoid).
+    """
+
+    width: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x):
+        y = x.astype(jnp.float32).mean(axis=(1, 2), keepdims=True)
+        y = Conv(self.width, size=1, dtype=self.dtype, name="fc1")(y)
+        y = Conv(x.shape[-1], size=1, dtype=self.dtype, name="fc2")(nn.silu(y))
+        return x * nn.sigmoid(y)
+
+
 def max_pool(x, *, size: int, stride: int, padding: int = 0):
     """Max pooling. Padding is with zeros: exact for x >= 0 (after a relu) only.
 
@@ -199,11 +273,15 @@ _max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 def avg_pool(x, *, size: int):
     """Average over size x size tiles; rows and columns left over are dropped."""
+    return tiles(x, size).mean(axis=(2, 4))
+
+
+def tiles(x, size: int):
+    """[B, h, size, w, size, C]: rows and columns left over are dropped."""
     batch, height, width, channels = x.shape
     rows, columns = height // size, width // size
     x = x[:, : rows * size, : columns * size]
-    tiles = x.reshape(batch, rows, size, columns, size, channels)
-    return tiles.mean(axis=(2, 4))
+    return x.reshape(batch, rows, size, columns, size, channels)
 
 
 def area_weights(length: int, bins: int) -> np.ndarray:
@@ -234,13 +312,31 @@ def grid_pool(x, *, rows: int = 3, columns: int = 2):
     return x.reshape(x.shape[0], rows * columns, x.shape[-1])
 
 
+def pooled_map(x, pool: str):
+    """The map of what `head` pools, float32: [B, 1, 1, C] or [B, 3, 2, C].
+
+    For models with layers between pooling and head; `head` leaves it as it is.
+    """
+    if pool in ("global", "projection"):
+        return x.astype(jnp.float32).mean(axis=(1, 2), keepdims=True)
+    parts = grid_pool(x)
+    return parts.reshape(x.shape[0], 2, 3, x.shape[-1]).swapaxes(1, 2)
+
+
 def head(x, num_outputs: int, *, pool: str, rate: float, train: bool, name: str):
     """Pool a feature map, drop out, and one dense layer: [B, num_outputs] float32.
 
     pool: 'global' averages the whole map; 'grid' averages each of 3 x 2 parts and
-      flattens them, so that the head knows in which zone something was seen.
+      flattens them, so that the head knows in which zone something was seen; 'zones'
+      averages the same parts, and one dense layer serves them all: see `zones`;
+      'projection' is 'global' with a hidden layer as wide as the map before the dense
+      one, for the task contrast (Chen et al. 2020, arXiv 2002.05709).
     """
-    if pool == "global":
+    if pool == "zones":
+        from cxr_jax.models import zones  # which imports this module
+
+        return zones.zones_head(x, num_outputs, rate=rate, train=train, name=name)
+    if pool in ("global", "projection"):
         x = x.astype(jnp.float32).mean(axis=(1, 2))
     elif pool == "grid":
         x = grid_pool(x)
@@ -248,4 +344,6 @@ def head(x, num_outputs: int, *, pool: str, rate: float, train: bool, name: str)
     else:
         raise ValueError(f"pool is {pool!r}; it must be one of {', '.join(POOLS)}")
     x = dropout(x, rate, train=train, name="dropout")
+    if pool == "projection":
+        x = nn.relu(nn.Dense(x.shape[-1], dtype=jnp.float32, name="projection")(x))
     return nn.Dense(num_outputs, dtype=jnp.float32, name=name)(x)

@@ -12,8 +12,17 @@ from cxr_jax.models.layers import (
     Output,
     batch_norm,
     head,
+    of_style,
     rematerialised,
 )
+
+NORMS = {
+    "torch": {"momentum": 0.9, "epsilon": 1e-5},
+    "keras": {"momentum": 0.999, "epsilon": 1e-3},
+}
+
+# With a stride Keras pads as TensorFlow does, more after than before.
+PADDING = {"torch": 1, "keras": "SAME"}
 
 
 class Stage(NamedTuple):
@@ -48,11 +57,13 @@ class Block(nn.Module):
     expand: int
     stride: int
     dtype: Any
+    style: str
 
     @nn.compact
     def __call__(self, x, train: bool):
         def norm(y, name):
-            return batch_norm(y, train=train, name=name, dtype=self.dtype)
+            norms = NORMS[self.style]
+            return batch_norm(y, train=train, name=name, dtype=self.dtype, **norms)
 
         settings = {"use_bias": False, "dtype": self.dtype}
         y, i = x, 0
@@ -60,7 +71,10 @@ class Block(nn.Module):
             y = Conv(x.shape[-1] * self.expand, size=1, name="conv_0_0", **settings)(y)
             y, i = relu6(norm(y, "conv_0_1")), 1
         y = DepthwiseConv(
-            stride=self.stride, padding=1, name=f"conv_{i}_0", **settings
+            stride=self.stride,
+            padding=PADDING[self.style],
+            name=f"conv_{i}_0",
+            **settings,
         )(y)
         y = relu6(norm(y, f"conv_{i}_1"))
         y = Conv(self.width, size=1, name=f"conv_{i + 1}", **settings)(y)
@@ -84,18 +98,22 @@ class MobileNet(nn.Module):
     pool: str = "global"
     dropout: float = 0.0
     remat: bool = False
+    style: str = "torch"
     scheme: str = "he_fan_out"
 
     @nn.compact
     def __call__(self, images, *, train: bool = False) -> Output:
+        norms = of_style(NORMS, self.style, "MobileNetV2")
+
         def conv_norm(x, width, conv, bn, **settings):
             x = Conv(width, use_bias=False, dtype=self.dtype, name=conv, **settings)(x)
-            return relu6(batch_norm(x, train=train, name=bn, dtype=self.dtype))
+            x = batch_norm(x, train=train, name=bn, dtype=self.dtype, **norms)
+            return relu6(x)
 
         block = rematerialised(Block) if self.remat else Block
-        x = conv_norm(
-            images, self.stem, "features_0_0", "features_0_1", stride=2, padding=1
-        )
+        names = ("features_0_0", "features_0_1")
+        padding = PADDING[self.style]
+        x = conv_norm(images, self.stem, *names, stride=2, padding=padding)
         maps, index = [], 0
         for stage in self.stages:
             for i in range(stage.repeats):
@@ -108,6 +126,7 @@ class MobileNet(nn.Module):
                     stage.expand,
                     stride,
                     self.dtype,
+                    self.style,
                     name=f"features_{index}",
                 )(x, train)
         name = f"features_{index + 1}"

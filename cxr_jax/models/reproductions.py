@@ -1,7 +1,7 @@
-"""Two published Keras networks, rebuilt layer by layer to the exact parameter count.
+"""The networks of the systems that this project replaces, layer by layer.
 
-Both flatten their last map, so the parameters fit one image size only. Both report
-logits; the sigmoid or softmax that ended them belongs to the loss.
+S2, S3 and S4 flatten their last map, so the parameters fit one image size only. All
+report logits; the sigmoid or softmax that ended them belongs to the loss.
 """
 
 from typing import Any
@@ -11,12 +11,72 @@ import jax.numpy as jnp
 
 from cxr_jax.models.layers import (
     Conv,
+    DepthwiseConv,
     Output,
     avg_pool,
     batch_norm,
     dropout,
     max_pool,
 )
+from cxr_jax.models.mobilenet_v1 import MobileNetV1
+
+
+def s1_cnn(num_outputs: int, dtype=jnp.float32, **kwargs) -> MobileNetV1:
+    """COVID vs non-COVID by transfer, small: 229,585 parameters with one output.
+
+    The source says only that a small CNN with transferred weights is meant to run
+    within a hospital. Our choice: the smallest trunk with public ImageNet weights,
+    MobileNetV1 with alpha 0.25, averaged, dense 64 with relu, dropout 0.5, dense. Any
+    size, 1 or 3 channels; 5,472 running statistics besides.
+    """
+    kwargs = {"alpha": 0.25, "hidden": (64,), "dropout": 0.5, **kwargs}
+    return MobileNetV1(num_outputs, dtype, **kwargs)
+
+
+class S2CNN(nn.Module):
+    """COVID vs non-COVID on 150 x 150 x 3 with separable convolutions.
+
+    A separable convolution is a depthwise one without bias, then 1 x 1 and relu. The
+    source tells no count; a Keras model written after its description has 2,314,337
+    parameters with one output, 960 of them running statistics.
+    """
+
+    num_outputs: int = 1
+    dtype: Any = jnp.float32
+    scheme: str = "glorot_uniform"
+
+    @nn.compact
+    def __call__(self, images, *, train: bool = False) -> Output:
+        x, features = images, {}
+        for j in (1, 2):
+            x = nn.relu(Conv(16, dtype=self.dtype, name=f"stage1_conv{j}")(x))
+        features["stage1"] = x
+        x = max_pool(x, size=2, stride=2)
+        for i, width in enumerate((32, 64, 128, 256), 2):
+            x = features[f"stage{i}"] = self._separable(x, train, i=i, width=width)
+            x = max_pool(x, size=2, stride=2)
+            if i > 3:
+                x = dropout(x, 0.2, train=train, name=f"dropout{i}")
+        x = x.reshape(x.shape[0], -1)
+        for i, (width, rate) in enumerate(((512, 0.7), (128, 0.5), (64, 0.3)), 1):
+            x = nn.relu(nn.Dense(width, dtype=self.dtype, name=f"dense{i}")(x))
+            x = dropout(x, rate, train=train, name=f"dense{i}_dropout")
+        logits = nn.Dense(self.num_outputs, dtype=jnp.float32, name="dense4")(
+            x.astype(jnp.float32)
+        )
+        return Output(logits, features)
+
+    def _separable(self, x, train: bool, *, i: int, width: int):
+        """Two separable convolutions, then batch norm as Keras has it."""
+        for j in (1, 2):
+            name = f"stage{i}_conv{j}"
+            depthwise = DepthwiseConv(
+                use_bias=False, dtype=self.dtype, name=f"{name}_depthwise"
+            )
+            pointwise = Conv(width, size=1, dtype=self.dtype, name=f"{name}_pointwise")
+            x = nn.relu(pointwise(depthwise(x)))
+        settings = {"momentum": 0.99, "epsilon": 1e-3, "dtype": self.dtype}
+        return batch_norm(x, train=train, name=f"stage{i}_bn", **settings)
 
 
 class S3CNN(nn.Module):

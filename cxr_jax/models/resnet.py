@@ -1,6 +1,7 @@
-"""ResNet-18/34/50 (He et al. 2016, arXiv 1512.03385), names as in torchvision.
+"""ResNet-18/34/50/101/152 (He et al. 2016, arXiv 1512.03385), names as in torchvision.
 
-ResNet-50 is the v1.5 form: the stride sits in the 3 x 3 convolution of a bottleneck.
+In the style of 'torch' the stride sits in the 3 x 3 convolution of a bottleneck (v1.5);
+in that of 'keras' in its first 1 x 1 (v1, the paper's), and convolutions have biases.
 """
 
 from collections.abc import Sequence
@@ -15,8 +16,15 @@ from cxr_jax.models.layers import (
     batch_norm,
     head,
     max_pool,
+    of_style,
     rematerialised,
 )
+from tfds_builders.common.errors import InputError
+
+NORMS = {
+    "torch": {"momentum": 0.9, "epsilon": 1e-5},
+    "keras": {"momentum": 0.99, "epsilon": 1.001e-5},
+}
 
 
 class Block(nn.Module):
@@ -26,23 +34,28 @@ class Block(nn.Module):
     stride: int
     bottleneck: bool
     dtype: Any
+    style: str = "torch"
 
     @nn.compact
     def __call__(self, x, train: bool):
+        norms = of_style(NORMS, self.style, "ResNet")
+        keras = self.style == "keras"
+
         def conv_norm(x, width, size, stride, conv, bn):
             x = Conv(
                 width,
                 size=size,
                 stride=stride,
                 padding=size // 2,
-                use_bias=False,
+                use_bias=keras,
                 dtype=self.dtype,
                 name=conv,
             )(x)
-            return batch_norm(x, train=train, name=bn, dtype=self.dtype)
+            return batch_norm(x, train=train, name=bn, dtype=self.dtype, **norms)
 
         if self.bottleneck:
-            layers = ((self.width, 1, 1), (self.width, 3, self.stride))
+            strides = (self.stride, 1) if keras else (1, self.stride)
+            layers = ((self.width, 1, strides[0]), (self.width, 3, strides[1]))
             layers += ((4 * self.width, 1, 1),)
         else:
             layers = ((self.width, 3, self.stride), (self.width, 3, 1))
@@ -71,20 +84,29 @@ class ResNet(nn.Module):
     pool: str = "global"
     dropout: float = 0.0
     remat: bool = False
+    style: str = "torch"
     scheme: str = "he_fan_out"
 
     @nn.compact
     def __call__(self, images, *, train: bool = False) -> Output:
+        norms = of_style(NORMS, self.style, "ResNet")
+        if self.style == "keras" and not self.bottleneck:
+            raise InputError(
+                "config.model.style",
+                "is 'keras', and of that there is no ResNet-18 or -34",
+                "set --config.model.style=torch, or choose resnet50, 101 or 152",
+            )
         x = Conv(
             64,
             size=7,
             stride=2,
             padding=3,
-            use_bias=False,
+            use_bias=self.style == "keras",
             dtype=self.dtype,
             name="conv1",
         )(images)
-        x = nn.relu(batch_norm(x, train=train, name="bn1", dtype=self.dtype))
+        x = batch_norm(x, train=train, name="bn1", dtype=self.dtype, **norms)
+        x = nn.relu(x)
         x = max_pool(x, size=3, stride=2, padding=1)
         features = {}
         block = rematerialised(Block) if self.remat else Block
@@ -95,6 +117,7 @@ class ResNet(nn.Module):
                     stride=2 if i > 1 and j == 0 else 1,
                     bottleneck=self.bottleneck,
                     dtype=self.dtype,
+                    style=self.style,
                     name=f"layer{i}_{j}",
                 )(x, train)
             features[f"stage{i}"] = x
@@ -122,3 +145,13 @@ def resnet34(num_outputs: int, dtype=jnp.float32, **kwargs) -> ResNet:
 def resnet50(num_outputs: int, dtype=jnp.float32, **kwargs) -> ResNet:
     """25,557,032 parameters with 3 channels and 1000 outputs."""
     return ResNet(num_outputs, dtype, depths=(3, 4, 6, 3), bottleneck=True, **kwargs)
+
+
+def resnet101(num_outputs: int, dtype=jnp.float32, **kwargs) -> ResNet:
+    """44,549,160 parameters with 3 channels and 1000 outputs."""
+    return ResNet(num_outputs, dtype, depths=(3, 4, 23, 3), bottleneck=True, **kwargs)
+
+
+def resnet152(num_outputs: int, dtype=jnp.float32, **kwargs) -> ResNet:
+    """60,192,808 parameters with 3 channels and 1000 outputs."""
+    return ResNet(num_outputs, dtype, depths=(3, 8, 36, 3), bottleneck=True, **kwargs)

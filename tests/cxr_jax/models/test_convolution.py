@@ -171,27 +171,6 @@ def test_members_take_turns_on_a_cpu_and_go_together_on_a_gpu():
 
 @settings(max_examples=10, deadline=None)
 @given(
-    height=st.integers(5, 9),
-    width=st.integers(5, 9),
-    channels=st.sampled_from([1, 6]),
-    size=st.sampled_from([1, 2, 3, 5]),
-    stride=st.integers(1, 3),
-)
-def test_depthwise_equals_the_usual_one(height, width, channels, size, stride):
-    x = draw(2, height, width, channels)
-    kernel = draw(size, size, 1, channels, name="kernel")
-    assert_close(
-        with_gradients(
-            lambda x, k: convolution.depthwise(x, k[:, :, 0], stride), x, kernel
-        ),
-        with_gradients(
-            lambda x, k: usual(x, k, stride, "VALID", groups=channels), x, kernel
-        ),
-    )
-
-
-@settings(max_examples=10, deadline=None)
-@given(
     height=st.integers(3, 9),
     width=st.integers(3, 9),
     size=st.integers(1, 3),

@@ -5,12 +5,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from cxr_jax.models import MODELS
+from cxr_jax.models.convnext import ConvNeXt
 from cxr_jax.models.init import initialise
 
 
-@pytest.mark.parametrize("name", ["cnn", "s4_cnn", "resnet18", "densenet121"])
+@pytest.mark.parametrize(
+    "name", ["cnn", "s4_cnn", "resnet18", "densenet121", "vit_s16"]
+)
 def test_same_tree_as_linens_init(name):
     model, shape = MODELS[name](3), (64, 64, 1)
     params, state = initialise(model, shape, seed=0)
@@ -54,6 +58,23 @@ def test_constants():
     assert (norm["scale"] == 1).all() and (norm["bias"] == 0).all()
     assert (stats["var"] == 1).all() and (stats["mean"] == 0).all()
     assert (params["fc"]["bias"] == 0).all()
+
+
+def test_transformers_begin_with_a_truncated_normal():
+    params, _ = initialise(MODELS["vit_s16"](10), (64, 64, 1), seed=0)
+    # The deviation of a normal cut at two of its own (scipy.stats.truncnorm).
+    spread = 0.02 * scipy.stats.truncnorm(-2, 2).std()
+    for leaf in (
+        params["patch_embed_proj"]["kernel"],
+        params["blocks_3"]["mlp"]["fc1"]["kernel"],
+        params["position_embedding"],
+    ):
+        assert leaf.std() == pytest.approx(spread, rel=0.05)
+        assert 0.035 < np.abs(leaf).max() <= 0.04
+    assert (params["class_token"] == 0).all()
+    model = ConvNeXt(10, depths=(1,), widths=(8,))
+    params, _ = initialise(model, (64, 64, 1), seed=0)
+    assert (params["features_1_0"]["layer_scale"] == np.float32(1e-6)).all()
 
 
 def test_a_leaf_depends_on_seed_path_and_shape_alone():

@@ -1,0 +1,236 @@
+"""Every model: parameters, operations of a picture, pictures per second.
+
+    python -m benchmarks.models [--models=resnet18,vit_s16] [--side=224]
+
+Prints the rows of docs/models.md. Each model runs in a process of its own, one after
+another; docs/models.md says what is measured.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import os
+import statistics
+import time
+from functools import partial
+from typing import NamedTuple
+
+from absl import flags
+
+from benchmarks import machine
+from tfds_builders.common import command
+from tfds_builders.common.errors import InputError
+
+OUTPUTS = 1000
+OPERATIONS_SIDE = 224
+OUTPUTS_OF = {"s1_cnn": 1}
+# Models whose last map is flattened: one size only, and outputs of their own.
+FIXED = {"s2_cnn": (150, 150, 3), "s3_cnn": (256, 256, 3), "s4_cnn": (299, 299, 1)}
+# Of other tasks than classes of a picture.
+OTHERS = ("bsnet",)
+
+
+class Row(NamedTuple):
+    """What is told of a model.
+
+    Attributes:
+      parameters, statistics: with OUTPUTS outputs (FIXED: their own) and 3 channels.
+      operations: of one picture on the way forward, at 224 px; a multiply-add is two.
+      seconds: {'infer', 'train'} -> of a batch, one for each timing.
+      first: {'infer', 'train'} -> of compiling and running the first.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    parameters: int
+    statistics: int
+    operations: int
+    seconds: dict[str, list[float]]
+    first: dict[str, float]
+
+
+def measure(name: str, side: int, batch_size: int, repeats: int) -> Row:
+    """All of a model; in a process that has done nothing else."""
+    import jax
+
+    from cxr_jax.models import MODELS, init
+
+    shape = FIXED.get(name, (side, side, 3))
+    counted = FIXED.get(name, (OPERATIONS_SIDE, OPERATIONS_SIDE, 3))
+    model = (
+        MODELS[name]() if name in FIXED else MODELS[name](OUTPUTS_OF.get(name, OUTPUTS))
+    )
+    variables = init.abstract_variables(model, counted)
+    params = variables.pop("params")
+    sizes = [
+        sum(leaf.size for leaf in jax.tree.leaves(tree)) for tree in (params, variables)
+    ]
+    timed, first = {}, {}
+    if repeats:
+        for title, make in (("infer", inference), ("train", training)):
+            run = make(model, shape, batch_size)
+            first[title] = seconds(run)
+            timed[title] = [seconds(run) for _ in range(repeats)]
+    return Row(name, shape, *sizes, operations(model, counted), timed, first)
+
+
+def operations(model, shape: tuple[int, int, int]) -> int:
+    """Of one picture: products, convolutions, and depthwise ones beside them."""
+    import flax.linen as nn
+    import jax
+    import jax.numpy as jnp
+
+    from cxr_jax import flops
+    from cxr_jax.models import init
+    from cxr_jax.models.layers import DepthwiseConv
+
+    depthwise = 0
+
+    def count(call, arguments, settings, context):
+        nonlocal depthwise
+        y = call(*arguments, **settings)
+        if isinstance(context.module, DepthwiseConv):
+            depthwise += 2 * y.size * context.module.size**2
+        return y
+
+    variables = init.abstract_variables(model, shape)
+    images = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    with nn.intercept_methods(count):
+        others = flops.flops(partial(model.apply, train=False), variables, images)
+    return others + depthwise
+
+
+def inference(model, shape, batch_size: int):
+    """-> run(), which waits for the logits of a batch of noise."""
+    import jax
+
+    from cxr_jax.models import init
+
+    params, state = init.initialise(model, shape, seed=0)
+    variables = jax.device_put({"params": params, **state})
+    images = jax.device_put(_images(shape, batch_size))
+    apply = jax.jit(lambda variables, images: model.apply(variables, images).logits)
+    return lambda: apply(variables, images).block_until_ready()
+
+
+def training(model, shape, batch_size: int):
+    """-> run(), which makes one step of Adam on the cross entropy of random labels."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    from cxr_jax import rng
+    from cxr_jax.models import init
+
+    params, model_state = init.initialise(model, shape, seed=0)
+    tx = optax.adam(1e-3)
+    images = jax.device_put(_images(shape, batch_size))
+
+    def loss(params, model_state, key):
+        output, updated = model.apply(
+            {"params": params, **model_state},
+            images,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": key},
+        )
+        labels = jnp.arange(batch_size) % output.logits.shape[1]
+        if output.logits.shape[1] == 1:
+            rows = optax.sigmoid_binary_cross_entropy(output.logits[:, 0], labels % 2)
+        else:
+            rows = optax.softmax_cross_entropy_with_integer_labels(
+                output.logits, labels
+            )
+        return rows.mean(), updated
+
+    def step(params, model_state, opt_state, key):
+        gradient, updated = jax.grad(loss, has_aux=True)(params, model_state, key)
+        updates, opt_state = tx.update(gradient, opt_state)
+        return optax.apply_updates(params, updates), updated, opt_state
+
+    jitted = jax.jit(step, donate_argnums=(0, 1, 2))
+    held = jax.device_put((params, model_state, tx.init(params)))
+    key = rng.stream(rng.root(0), "dropout")
+
+    def run():
+        nonlocal held
+        held = jax.block_until_ready(jitted(*held, key))
+
+    return run
+
+
+def _images(shape, batch_size: int):
+    import numpy as np
+
+    from cxr_jax import rng
+
+    generator = rng.generator(0, "images")
+    return generator.normal(size=(batch_size, *shape)).astype(np.float32)
+
+
+def seconds(run) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def line(row: Row, batch_size: int) -> str:
+    """A row of the table in Markdown."""
+    total = f"{row.parameters:,}"
+    if row.statistics:
+        total += f" + {row.statistics:,}"
+    cells = [
+        f"`{row.name}`",
+        " x ".join(map(str, row.shape)),
+        total,
+        f"{row.operations / 1e9:.2f}",
+    ]
+    for title in ("infer", "train"):
+        times = row.seconds.get(title)
+        rate = batch_size / statistics.median(times) if times else None
+        cells.append("-" if rate is None else f"{rate:.1f}")
+    cells.append(f"{row.first['train']:.0f}" if row.first else "-")
+    return f"| {' | '.join(cells)} |"
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise InputError(argv[1], "an argument", "there are only flags: see --help")
+    from cxr_jax.models import MODELS
+
+    values = flags.FLAGS
+    names = values.models or [name for name in MODELS if name not in OTHERS]
+    for name in names:
+        if name not in MODELS or name in OTHERS:
+            known = ", ".join(name for name in MODELS if name not in OTHERS)
+            raise InputError("--models", f"{name!r} is unknown", f"there are: {known}")
+    if values.side < 64 or values.batch_size < 1 or values.repeats < 0:
+        raise InputError(
+            "--side, --batch_size or --repeats",
+            "is too small",
+            "give at least 64 pixels, 1 picture and 0 timings",
+        )
+    print(machine.describe("jax", "flax", "optax"), flush=True)
+    print(f"batch {values.batch_size}, float32, n={values.repeats}, median")
+    print(
+        "| model | picture | parameters (+ statistics) | GFLOP | infer images/s | "
+        "train images/s | first step s |\n|---|---|---|---|---|---|---|",
+        flush=True,
+    )
+    # A cache of compiled programs would hide what the first step costs.
+    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+    context = multiprocessing.get_context("spawn")
+    for name in names:
+        with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+            arguments = (name, values.side, values.batch_size, values.repeats)
+            row = pool.submit(measure, *arguments).result()
+        print(line(row, values.batch_size), flush=True)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_list("models", [], "some of cxr_jax.models.MODELS; all if left out")
+    flags.DEFINE_integer("side", 128, "of the timed pictures, in pixels")
+    flags.DEFINE_integer("batch_size", 8, "pictures of a batch")
+    flags.DEFINE_integer("repeats", 3, "timings of each; 0 counts only")
+    command.run(main)
