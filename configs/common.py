@@ -22,6 +22,7 @@ def get_config(size: int = 256) -> ConfigDict:
     config.data.val = "val"
     config.data.test = "test"
     config.data.fold = -1  # 0..4: cross-validation by patient, that fold as test
+    config.data.masks = False  # lung masks too: for the tasks segment and align
     config.data.size = 512  # side of the square that goes to the device
     config.data.square = "stretch"  # or 'pad'
     config.data.residency = "auto"  # decoded pictures: 'device', 'host' or 'disk'
@@ -33,6 +34,8 @@ def get_config(size: int = 256) -> ConfigDict:
     config.task.mae_share = 0.3
     config.task.label_smoothing = 0.0
     config.task.label_noise = 0.0  # share of the training labels that is made wrong
+    config.task.temperature = 0.5  # of the loss of contrast
+    config.task.dice_share = 0.5  # of the losses of segment and align
     # For classify:
     config.task.classes = ()
     config.task.merge = ""  # labels of other datasets: 'P=COVID,N=Normal'
@@ -43,9 +46,15 @@ def get_config(size: int = 256) -> ConfigDict:
     config.model = ConfigDict()
     config.model.name = "resnet18"
     config.model.dtype = "float32"
+    config.model.style = "torch"  # or 'keras': whose form of it, see docs/models.md
     config.model.pool = "global"  # or 'grid': 3 x 2 parts, as the zones lie
     config.model.dropout = 0.0
     config.model.remat = False  # compute blocks anew on the way back: less memory
+
+    # Weights to begin with: a file (PyTorch, Keras, .npz) or the workdir of a run.
+    config.init_from = ""
+    # Names that may differ from the file's, which are drawn instead; see docs/models.md.
+    config.init_excuse = "(^|/)(fc|classifier[_0-9]*|heads?|predictions|projection)[./]"
 
     config.preprocess = ConfigDict()
     config.preprocess.train = (
@@ -63,6 +72,9 @@ def get_config(size: int = 256) -> ConfigDict:
     config.optim.warmup = "5 percent"
     config.optim.weight_decay = 1e-2
     config.optim.no_decay = "(bias|scale)$"
+    # Factors on the rate by name, 0 freezing: ('^conv1: 0', '^layer4: 0.1 from 2 epochs')
+    config.optim.layers = ()
+    config.optim.frozen_norms = ""  # batch norms that keep their statistics, by path
     config.optim.clip_norm = 1.0
     config.optim.ema_decay = 0.0
 
@@ -78,7 +90,7 @@ def get_config(size: int = 256) -> ConfigDict:
     config.every.checkpoint = "1 epochs"
 
     config.select = ""  # metric on val that picks the checkpoint; empty: the task's
-    config.resamples = 1000
+    config.resamples = 2000
 
     config.audit = ConfigDict()
     config.audit.against = ()  # external test sets, as in --eval_on: ('covidgr',)

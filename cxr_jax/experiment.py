@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ import optax
 from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
-from cxr_jax import optim, ranges, sharding, state, steps
+from cxr_jax import optim, ranges, rates, sharding, state, steps
 from cxr_jax.data import source
 from cxr_jax.models import MODELS, init
 from cxr_jax.ops.registry import make_preprocess
@@ -30,6 +31,7 @@ class Experiment(NamedTuple):
       task: targets, loss, predictions, metrics.
       tx: of optax, gives the direction; `schedule`: step -> learning rate, before
         reduce-on-plateau.
+      rates: {parameter: rates.Rate}, how fast each learns.
       train_step, eval_step: pure, not jitted; see `steps`.
       mesh: of the devices.
       image_shape: (H, W, C) that the model sees.
@@ -43,6 +45,7 @@ class Experiment(NamedTuple):
     task: Task
     tx: optax.GradientTransformation
     schedule: Callable[[Any], Any]
+    rates: dict[str, rates.Rate]
     train_step: Callable[..., Any]
     eval_step: Callable[..., Any]
     mesh: jax.sharding.Mesh
@@ -54,14 +57,15 @@ class Experiment(NamedTuple):
     abstract_state: state.TrainState
 
     def init(self) -> state.TrainState:
-        """A fresh state on the host."""
-        return state.create(
-            self.model,
-            self.image_shape,
-            self.tx,
-            ema=bool(self.config.optim.ema_decay),
-            seed=self.config.seed,
-        )
+        """A fresh state on the host: drawn, or begun with `config.init_from`."""
+        seed = self.config.seed
+        params, model_state = init.initialise(self.model, self.image_shape, seed)
+        variables = {"params": params, **model_state}
+        if self.config.init_from:
+            from cxr_jax.weights import start  # a run's weights need this module
+
+            variables = start.begin(self.config, variables)
+        return state.create(variables, self.tx, ema=bool(self.config.optim.ema_decay))
 
 
 def build(
@@ -93,27 +97,32 @@ def build(
     image_shape = _image_shape(train_ops, eval_ops, batch)
     lengths, schedule = _lengths_and_schedule(config, train_examples)
     tx = optim.make_optimiser(config.optim)
+    abstract = _abstract_state(
+        model, image_shape, tx, bool(config.optim.ema_decay), mesh
+    )
+    layers = _rates(config, abstract.params, train_examples, lengths["total_steps"])
     return Experiment(
         config=config,
         model=model,
         task=task,
         tx=tx,
         schedule=schedule,
+        rates=layers,
         train_step=steps.make_train_step(
             model,
             task,
             train_ops,
             tx,
+            rates=layers,
+            frozen_norms=config.optim.frozen_norms,
             no_decay=config.optim.no_decay,
             ema_decay=config.optim.ema_decay,
             accumulate=config.accumulate,
         ),
-        eval_step=steps.make_eval_step(model, task, eval_ops),
+        eval_step=steps.make_eval_step(model, task, eval_ops, train_ops),
         mesh=mesh,
         image_shape=image_shape,
-        abstract_state=_abstract_state(
-            model, image_shape, tx, bool(config.optim.ema_decay), mesh
-        ),
+        abstract_state=abstract,
         **lengths,
     )
 
@@ -122,6 +131,14 @@ def variant(exp: Experiment, config: ConfigDict, *, train_examples: int) -> Expe
     """The same for a config that differs in `members.MAY_DIFFER` only: no tracing."""
     ranges.check(config)
     lengths, schedule = _lengths_and_schedule(config, train_examples)
+    params = exp.abstract_state.params
+    layers = _rates(config, params, train_examples, lengths["total_steps"])
+    if layers != exp.rates:
+        raise InputError(
+            "config.optim.layers",
+            "begins at other steps in one member than in another",
+            "give its beginning in steps",
+        )
     return exp._replace(config=config, schedule=schedule, **lengths)
 
 
@@ -148,8 +165,11 @@ def make_model(config: ConfigDict, num_outputs: int):
         for name in inspect.signature(constructor).parameters
         if name not in ("num_outputs", "dtype", "parent", "name", "kwargs")
     ]
+    takes_all = "kwargs" in inspect.signature(constructor).parameters
+    if settings.get("style") == "torch" and not takes_all and "style" not in known:
+        del settings["style"]  # the default, of models that have one form only
     unknown = sorted(set(settings) - set(known))
-    if unknown and "kwargs" not in inspect.signature(constructor).parameters:
+    if unknown and not takes_all:
         raise InputError(
             f"config.model.{unknown[0]}",
             f"{config.name} has no such setting",
@@ -196,12 +216,29 @@ def _lengths(config: ConfigDict, train_examples: int) -> dict[str, int]:
     }
 
 
+def _rates(config: ConfigDict, params, train_examples: int, total_steps: int):
+    to_steps = partial(
+        config_lib.steps,
+        key="optim.layers",
+        train_examples=train_examples,
+        batch_size=config.batch_size,
+        total_steps=total_steps,
+    )
+    return rates.parse(config.optim.layers, params, to_steps)
+
+
 def abstract_batch(config: ConfigDict, task: Task, image_dtype):
-    """A batch from the host, {'image', targets...}, as shapes and dtypes."""
+    """A batch from the host, {'image', 'mask', targets...}, as shapes and dtypes."""
     size = config.data.size
     leading = (config.batch_size,)
+    pictures = {"image": image_dtype} | (
+        {"mask": np.uint8} if config.data.masks else {}
+    )
     return {
-        "image": jax.ShapeDtypeStruct((*leading, size, size, 1), image_dtype),
+        **{
+            name: jax.ShapeDtypeStruct((*leading, size, size, 1), dtype)
+            for name, dtype in pictures.items()
+        },
         **{
             name: jax.ShapeDtypeStruct((*leading, *shape), dtype)
             for name, (shape, dtype) in task.example_targets.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pathlib
@@ -73,6 +74,12 @@ def explained(path: pathlib.Path) -> Iterator[None]:
             f"{free_space(path)}; make room, get permission or give another folder. "
             "What was saved before is untouched",
         ) from error
+
+
+def sha256(path: pathlib.Path) -> str:
+    """Of a whole file, read in parts; 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def free_space(path: pathlib.Path) -> str:

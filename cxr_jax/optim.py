@@ -72,8 +72,10 @@ def make_optimiser(config: ConfigDict) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(config.clip_norm), direction)
 
 
-def descend(params: Any, direction: Any, settings: Any, no_decay: str) -> Any:
-    """params - lr * (direction + weight_decay * params): decoupled weight decay.
+def descend(
+    params: Any, direction: Any, settings: Any, no_decay: str, factors: list[Any]
+) -> Any:
+    """params - lr * factor * (direction + weight_decay * params): decoupled decay.
 
     Loshchilov and Hutter 2019, arXiv 1711.05101. Rate and decay come with every step
     and not from optax: members that train side by side have their own.
@@ -82,14 +84,18 @@ def descend(params: Any, direction: Any, settings: Any, no_decay: str) -> Any:
       params, direction: alike; the direction is that of `make_optimiser`.
       settings: `steps.Settings`.
       no_decay: see `decay_mask`.
+      factors: on the learning rate, of every leaf; a plain 0 leaves it untouched.
     """
 
-    def new(param, toward, decays):
+    def new(param, toward, decays, factor):
+        if isinstance(factor, float) and factor == 0:
+            return param
         if decays:
             toward = toward + settings.weight_decay * param
-        return param - settings.lr * toward
+        return param - settings.lr * factor * toward
 
-    return jax.tree.map(new, params, direction, decay_mask(params, no_decay))
+    factors = jax.tree.unflatten(jax.tree.structure(params), factors)
+    return jax.tree.map(new, params, direction, decay_mask(params, no_decay), factors)
 
 
 def decay_mask(params: Any, no_decay: str) -> Any:

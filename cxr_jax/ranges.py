@@ -21,7 +21,10 @@ _RANGES = {
     "data.fold": (-1, math.inf, True),
     "data.size": (1, 16384, True),
     "data.phantom": (0, math.inf, True),
+    "data.masks": (False, True, True),
     "task.mae_share": (0, 1, True),
+    "task.temperature": (1e-3, math.inf, False),
+    "task.dice_share": (0, 1, True),
     "task.label_smoothing": (0, 1, False),
     "task.focal_gamma": (0, math.inf, False),
     "model.dropout": (0, 1, False),
@@ -34,26 +37,21 @@ _RANGES = {
     "plateau.floor": (0, math.inf, False),
 }
 
+_TEXTS = ("init_from", "init_excuse", "optim.layers", "optim.frozen_norms")
+
+_POOLS = ("global", "grid", "zones", "projection")
+
 _DTYPES = ("float32", "bfloat16")
 
 
 def check(config: ConfigDict) -> None:
     """Refuses a number outside its range, naming the key and the range."""
+    for key in _TEXTS:
+        _value(config, key)
     for key, (low, high, closed) in _RANGES.items():
-        *sections, name = key.split(".")
-        section = config
-        for part in sections:
-            section = section[part]
-        if name not in section:
-            if key == "model.dropout":  # not every model has it
-                continue
-            raise InputError(
-                f"config.{key}",
-                "is missing: the config is of an earlier version",
-                "go on with that version (the run's provenance.json names it), or train "
-                "again in a new --workdir",
-            )
-        value = section[name]
+        if key == "model.dropout" and "dropout" not in config.model:
+            continue  # not every model has it
+        value = _value(config, key)
         if not (low <= value < high or (closed and value == high)):
             upper = "" if high == math.inf else f" to {high}"
             below = "" if closed or high == math.inf else ", less than the last"
@@ -73,15 +71,32 @@ def check(config: ConfigDict) -> None:
         raise InputError(
             "config.model.widths", f"is {widths}", "give channels per stage: (16, 32)"
         )
-    if config.model.get("pool", "global") not in ("global", "grid"):
+    if config.model.get("pool", "global") not in _POOLS:
         raise InputError(
-            "config.model.pool", f"{config.model.pool!r}", "choose 'global' or 'grid'"
+            "config.model.pool",
+            f"{config.model.pool!r} is unknown",
+            f"choose one of: {', '.join(_POOLS)}",
         )
-    try:
-        re.compile(config.optim.no_decay)
-    except re.error as error:
-        raise InputError(
-            "config.optim.no_decay",
-            f"{config.optim.no_decay!r} is no regular expression ({error})",
-            "as '(bias|scale)$'",
-        ) from None
+    for key in ("no_decay", "frozen_norms"):
+        try:
+            re.compile(config.optim[key])
+        except re.error as error:
+            raise InputError(
+                f"config.optim.{key}",
+                f"{config.optim[key]!r} is no regular expression ({error})",
+                "as '(bias|scale)$'",
+            ) from None
+
+
+def _value(config: ConfigDict, key: str):
+    found = config
+    for part in key.split("."):
+        if part not in found:
+            raise InputError(
+                f"config.{key}",
+                "is missing: the config is of an earlier version",
+                "go on with that version (the run's provenance.json names it), or train "
+                "again in a new --workdir",
+            )
+        found = found[part]
+    return found

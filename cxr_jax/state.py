@@ -8,8 +8,6 @@ import jax
 import numpy as np
 import optax
 
-from cxr_jax.models import init
-
 PyTree = Any
 
 
@@ -33,18 +31,17 @@ class TrainState(NamedTuple):
 
 
 def create(
-    model, image_shape, tx: optax.GradientTransformation, *, ema: bool, seed: int
+    variables: dict[str, PyTree], tx: optax.GradientTransformation, *, ema: bool
 ) -> TrainState:
-    """A fresh state with parameters drawn on the host (no compilation).
+    """A fresh state on the host.
 
     Args:
-      model: a flax module of `cxr_jax.models`.
-      image_shape: (height, width, channels) after preprocessing.
+      variables: {'params', 'batch_stats'}, of `models.init.initialise` or of weights.
       tx: the optimiser.
       ema: keep a moving average of the parameters.
-      seed: of the whole run.
     """
-    params, model_state = init.initialise(model, image_shape, seed)
+    model_state = {name: tree for name, tree in variables.items() if name != "params"}
+    params = variables["params"]
     return TrainState(
         step=np.zeros((), np.int32),
         params=params,

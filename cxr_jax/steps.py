@@ -15,8 +15,10 @@ import optax
 from jax import lax
 
 from cxr_jax import optim, rng
+from cxr_jax import rates as rates_lib
 from cxr_jax.state import TrainState
 from cxr_jax.tasks import Task
+from tfds_builders.common.errors import InputError
 
 Batch = dict[str, jax.Array]
 
@@ -41,7 +43,9 @@ def make_train_step(
     preprocess,
     tx,
     *,
+    rates: dict[str, rates_lib.Rate],
     no_decay: str = "",
+    frozen_norms: str = "",
     ema_decay: float = 0.0,
     accumulate: int = 1,
 ):
@@ -52,21 +56,33 @@ def make_train_step(
     and `grad_norm`, float32 [], and `layer_norms` [number of parameter leaves]: of the
     gradient, in the order of `trees.names`.
 
+    rates, frozen_norms: see `rates`.
     accumulate: parts that the batch is worked off in, one after another, for less
       memory. Gradients are those of the whole batch, except that batch norm and
       dropout work per part (ghost batch norm, Hoffer et al. 2017, arXiv 1705.08741).
     """
 
     def loss_fn(params, model_state, batch, dropout):
-        output, updated = model.apply(
-            {"params": params, **model_state},
-            batch["image"],
-            train=True,
-            mutable=["batch_stats"],
-            rngs={"dropout": dropout},
-        )
-        return jnp.mean(task.loss(output.logits, batch)), {**model_state, **updated}
+        params = rates_lib.frozen_stopped(params, rates)
+        with rates_lib.frozen_norms(rates, frozen_norms):
+            output, updated = model.apply(
+                {"params": params, **model_state},
+                batch["image"],
+                train=True,
+                mutable=["batch_stats"],
+                rngs={"dropout": dropout},
+            )
+        return jnp.mean(task.loss(task.reads(output), batch)), {
+            **model_state,
+            **updated,
+        }
 
+    if accumulate > 1 and task.views > 1:
+        raise InputError(
+            "config.accumulate",
+            f"is {accumulate}, and the loss compares all pictures of a batch",
+            "set it to 1; config.model.remat=True and model.dtype=bfloat16 save memory",
+        )
     gradient = jax.value_and_grad(loss_fn, has_aux=True)
     if accumulate > 1:
         gradient = partial(_in_parts, gradient, accumulate)
@@ -74,14 +90,20 @@ def make_train_step(
     def train_step(
         state: TrainState, batch: Batch, root: jax.Array, settings: Settings
     ):
-        augment = rng.stream(root, "augment", state.step)
-        batch = preprocess(batch, augment, settings.strength)
+        keys = [rng.stream(root, "augment", state.step)]
+        keys += [
+            rng.stream(root, f"augment/{k}", state.step) for k in range(1, task.views)
+        ]
+        views = [preprocess(batch, key, settings.strength) for key in keys]
+        batch = side_by_side(views)
         dropout = rng.stream(root, "dropout", state.step)
         (loss, model_state), grads = gradient(
             state.params, state.model_state, batch, dropout
         )
+        grads = rates_lib.asleep_zeroed(grads, rates, state.step)
         direction, opt_state = tx.update(grads, state.opt_state, state.params)
-        params = optim.descend(state.params, direction, settings, no_decay)
+        factors = rates_lib.factors(rates, state.step)
+        params = optim.descend(state.params, direction, settings, no_decay, factors)
         ema = state.ema
         if ema is not None:
             # Short memory at first, or a short run would average its initialisation.
@@ -98,6 +120,18 @@ def make_train_step(
         }
 
     return train_step
+
+
+def side_by_side(views: list[Batch]) -> Batch:
+    """Views of a batch as one batch, those of an example next to each other.
+
+    So they stay on one device, where the examples are split among several.
+    """
+    if len(views) == 1:
+        return views[0]
+    return jax.tree.map(
+        lambda *rows: jnp.stack(rows, axis=1).reshape(-1, *rows[0].shape[1:]), *views
+    )
 
 
 def _in_parts(gradient, parts: int, params, model_state, batch, dropout):
@@ -128,15 +162,37 @@ def _in_parts(gradient, parts: int, params, model_state, batch, dropout):
     return (total / parts, model_state), grads
 
 
-def make_eval_step(model, task: Task, preprocess):
-    """-> step(variables, batch) -> {'loss' [B], predictions [B, ...]}."""
+def make_eval_step(model, task: Task, preprocess, augment=None):
+    """-> step(variables, batch) -> {'loss' [B], predictions [B, ...]}.
+
+    augment: of the training, for tasks that compare views.
+    """
 
     def eval_step(variables: dict[str, Any], batch: Batch):
-        batch = preprocess(batch, None)
+        if task.views > 1:
+            batch = fixed_views(batch, augment, task.views)
+        else:
+            batch = preprocess(batch, None)
         output = model.apply(variables, batch["image"], train=False)
+        found = task.reads(output)
         return {
-            "loss": task.eval_loss(output.logits, batch),
-            **task.predict(output.logits),
+            "loss": task.eval_loss(found, batch),
+            **task.predict(found),
+            **task.compare(found, batch),
         }
 
     return eval_step
+
+
+def fixed_views(batch: Batch, augment, count: int) -> Batch:
+    """The same views in every evaluation: drawn by a key that the pixels give.
+
+    So they depend neither on the batch nor on the place in it.
+    """
+
+    def one(image):
+        key = jax.random.fold_in(rng.root(0), jnp.sum(image.astype(jnp.uint32)))
+        keys = [rng.stream(key, f"view/{k}") for k in range(count)]
+        return [augment({"image": image[None]}, key)["image"][0] for key in keys]
+
+    return side_by_side([{"image": view} for view in jax.vmap(one)(batch["image"])])

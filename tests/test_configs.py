@@ -16,6 +16,7 @@ CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
 FILES = sorted(p for p in CONFIGS.rglob("*.py") if p.name != "common.py")
 ARGUMENTS = {
     "brixia": ("phantom", "overlap", "fold=2"),
+    "bsnet": ("segment,phantom", "align,size=64", "score", "all,fold=1"),
     "covidgr": ("phantom", "fold=0"),
     "radiography": ("phantom", "binary", "fold=4"),
     "s3_cnn": ("phantom",),
@@ -23,6 +24,7 @@ ARGUMENTS = {
     "loss": ("brixia",),
     "seeds": ("brixia",),
     "folds": ("brixia",),
+    "simclr": ("dataset=covidgr/256", "size=96"),
 }
 SETTINGS = Settings(*[jax.ShapeDtypeStruct((), np.float32)] * 3)
 CASES = [(p, a) for p in FILES for a in (None, *ARGUMENTS.get(p.stem, ()))]
@@ -41,13 +43,7 @@ def build(config):
         config.lock(), train_examples=100, class_counts=np.full(classes, 25)
     )
     key = jax.eval_shape(lambda: rng.root(0))
-    size = config.data.size
-    batch = {
-        "image": jax.ShapeDtypeStruct((config.batch_size, size, size, 1), np.uint16)
-    } | {
-        name: jax.ShapeDtypeStruct((config.batch_size, *shape), dtype)
-        for name, (shape, dtype) in exp.task.example_targets.items()
-    }
+    batch = experiment.abstract_batch(config, exp.task, np.uint16)
     state, metrics = jax.eval_shape(
         exp.train_step, exp.abstract_state, batch, key, SETTINGS
     )

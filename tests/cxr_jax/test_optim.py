@@ -26,7 +26,8 @@ def update(config, grads, lr=0.1):
     tx = optim.make_optimiser(config)
     direction, _ = tx.update(grads, tx.init(PARAMS), PARAMS)
     now = Settings(lr=lr, weight_decay=config.weight_decay, strength=1.0)
-    return optim.descend(PARAMS, direction, now, config.no_decay)
+    factors = [1.0] * len(jax.tree.leaves(PARAMS))
+    return optim.descend(PARAMS, direction, now, config.no_decay, factors)
 
 
 def test_decay_reaches_kernels_only():
@@ -78,7 +79,7 @@ def test_every_optimiser_descends(name):
     for _ in range(50):
         grads = jax.grad(lambda p: jnp.sum(p["x"] ** 2))(params)
         direction, state = tx.update(grads, state, params)
-        params = optim.descend(params, direction, now, "")
+        params = optim.descend(params, direction, now, "", [1.0])
     assert float(jnp.sum(params["x"] ** 2)) < 5.0
 
 

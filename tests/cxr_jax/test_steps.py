@@ -7,9 +7,10 @@ import numpy as np
 import optax
 import pytest
 
-from cxr_jax import experiment, feed, optim, rng, sharding
+from cxr_jax import experiment, feed, optim, rates, rng, sharding
 from cxr_jax import state as state_lib
 from cxr_jax.models import layers
+from cxr_jax.models.init import initialise
 from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.steps import Settings, make_train_step
 
@@ -95,10 +96,11 @@ def test_many_steps_in_one_call_equal_the_loop(exp, batches):
 
 
 def test_vmap_over_members_equals_solo_runs(exp, batches):
-    states = [
-        state_lib.create(exp.model, exp.image_shape, exp.tx, ema=False, seed=seed)
-        for seed in (0, 1)
-    ]
+    states = []
+    for seed in (0, 1):
+        params, model_state = initialise(exp.model, exp.image_shape, seed)
+        variables = {"params": params, **model_state}
+        states.append(state_lib.create(variables, exp.tx, ema=False))
     keys = [rng.root(seed) for seed in (0, 1)]
     each = [settings(exp), settings(exp, lr=3e-3, weight_decay=0.1, strength=0.5)]
     members, _ = jax.jit(jax.vmap(exp.train_step, in_axes=(0, None, 0, 0)))(
@@ -208,17 +210,19 @@ def test_parts_of_a_batch_add_up_to_it(tiny_config, batches, accumulate):
         tiny_config.preprocess.train = "to_float|affine(rotate=5)|standardise"
     whole = experiment.build(tiny_config, train_examples=40)
     model = Plain(num_outputs=24)
+    params, _ = initialise(model, (48, 48, 1), seed=0)
     steps_ = [
         make_train_step(
             model,
             whole.task,
             make_preprocess(tiny_config.preprocess.train, train=True),
             whole.tx,
+            rates=rates.parse((), params, int),
             accumulate=parts,
         )
         for parts in (1, accumulate)
     ]
-    state = state_lib.create(model, (48, 48, 1), whole.tx, ema=False, seed=0)
+    state = state_lib.create({"params": params}, whole.tx, ema=False)
     one, other = (
         jax.jit(step)(state, batches[0], rng.root(0), settings(whole))
         for step in steps_

@@ -1,0 +1,107 @@
+"""Fetches public weights: python -m cxr_jax.weights.fetch resnet18."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+import urllib.error
+import urllib.request
+
+from absl import flags
+from tqdm import tqdm
+
+from cxr_jax.weights.published import PUBLISHED, Published
+from tfds_builders.common import command
+from tfds_builders.common.errors import InputError
+
+_PART = 1 << 20
+_SECONDS = 30
+
+
+def fetch(name: str, folder: pathlib.Path) -> pathlib.Path:
+    """The file of these weights in the folder, fetched if it is not there.
+
+    What is there is checked against the published sum too. A file has its name only
+    once it is whole and right.
+
+    Raises:
+      InputError: an unknown name, no network, or another checksum.
+    """
+    if name not in PUBLISHED:
+        raise InputError(
+            name, "no such weights are known", f"there are: {', '.join(PUBLISHED)}"
+        )
+    known = PUBLISHED[name]
+    path = folder / known.url.rsplit("/", 1)[-1]
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        try:
+            _download(known, partial, path)
+            check(partial, known)
+            partial.rename(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    check(path, known)
+    return path
+
+
+def check(path: pathlib.Path, known: Published) -> None:
+    """Refuses a file whose checksum is not the published one."""
+    algorithm, _, digits = known.checksum.partition(":")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, algorithm).hexdigest()
+    if not found.startswith(digits):
+        raise InputError(
+            path,
+            f"has the {algorithm} {found}, and {digits} is published",
+            "it is damaged or another file: delete it and fetch it again",
+        )
+
+
+def _download(known: Published, partial: pathlib.Path, path: pathlib.Path) -> None:
+    try:
+        with (
+            urllib.request.urlopen(known.url, timeout=_SECONDS) as answer,
+            partial.open("wb") as file,
+            tqdm(
+                total=int(answer.headers.get("Content-Length", 0)) or None,
+                unit="B",
+                unit_scale=True,
+                desc=path.name,
+                disable=None,
+            ) as progress,
+        ):
+            while part := answer.read(_PART):
+                file.write(part)
+                progress.update(len(part))
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        raise InputError(
+            known.url,
+            f"cannot be reached ({getattr(error, 'reason', error)})",
+            f"fetch it where there is a network, and put it at {path}",
+        ) from None
+
+
+def main(argv: list[str]) -> None:
+    values = flags.FLAGS
+    folder = pathlib.Path(values.folder).expanduser()
+    if len(argv) == 1:
+        for name, known in PUBLISHED.items():
+            print(f"{name:18} {known.checksum[:18]:18} {known.url}")
+        return
+    for name in argv[1:]:
+        known = PUBLISHED.get(name)
+        if known:
+            print(f"{known.url}\n  {known.checksum}", flush=True)
+        path = fetch(name, folder)
+        print(
+            f"{path}\n  --config.model.name={known.model} "
+            f"--config.model.style={known.style} --config.init_from={path}"
+        )
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("folder", "~/.cache/cxr_jax/weights", "where they are kept")
+    command.run(main)
