@@ -84,7 +84,7 @@ def torch_held(films: Films) -> Iterator[np.ndarray]:
     """PyTorch's DataLoader over a TensorDataset of decoded pictures."""
     import torch
 
-    pixels = torch.from_numpy(cache.decoded(_split(films), films.side, "pad"))
+    pixels = torch.from_numpy(cache.decoded(_split(films), films.side, "pad")["image"])
     dataset = torch.utils.data.TensorDataset(pixels, torch.zeros(films.records))
     loader = torch.utils.data.DataLoader(
         dataset, films.batch_size, shuffle=True, drop_last=True
@@ -126,7 +126,7 @@ def tensorflow_held(films: Films) -> Iterator[np.ndarray]:
     """tf.data over decoded pictures in memory."""
     import tensorflow as tf
 
-    pixels = cache.decoded(_split(films), films.side, "pad")
+    pixels = cache.decoded(_split(films), films.side, "pad")["image"]
     order = tf.data.Dataset.range(films.records).shuffle(films.records).repeat()
     held = tf.constant(pixels)
     dataset = order.batch(films.batch_size).map(

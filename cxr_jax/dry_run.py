@@ -101,7 +101,7 @@ def _data(exp, splits) -> list[str]:
             lines.append(f"WARNING: {shared} {splits.train.unit} are in both of {pair}")
     images = splits.train.size + splits.val.size
     dtype = roles.image_dtype(splits.train)
-    size = images * config.size**2 * dtype.itemsize
+    size = sum(cache.bytes_of(part, config) for part in (splits.train, splits.val))
     place = cache.residency(splits, config)
     where = {
         "device": "train is held on every device, val on the host",

@@ -105,7 +105,7 @@ def open_split(config: ConfigDict, workdir: pathlib.Path, eval_on: str):
     if same_roles and asked in roles.ROLES:
         split = roles.roles(builder, data)[asked]
     else:
-        split = source.load(builder, asked)
+        split = source.load(builder, asked, data.masks)
     return builder, split, file_name(name, asked)
 
 

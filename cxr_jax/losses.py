@@ -70,6 +70,26 @@ def ce_mae(logits, labels, *, alpha: float = 0.3, smoothing=0.0, class_weights=N
     return (1 - alpha) * ce + alpha * absolute_error(logits, labels)
 
 
+def dice(probability, mask):
+    """1 - Dice of a soft mask: [B, H, W, 1] each -> [B].
+
+    Twice the common part over the sum of both (Milletari et al. 2016, arXiv 1606.04797,
+    there with squares below). One pixel is added on both sides of the fraction: two
+    empty masks agree.
+    """
+    probability, mask = (x.astype(jnp.float32) for x in (probability, mask))
+    axes = tuple(range(1, mask.ndim))
+    common = (probability * mask).sum(axes)
+    return 1 - (2 * common + 1) / (probability.sum(axes) + mask.sum(axes) + 1)
+
+
+def dice_bce(logits, mask, *, share: float = 0.5):
+    """share * (1 - Dice) + (1 - share) * cross-entropy of the pixels, in nats: [B]."""
+    logits, mask = logits.astype(jnp.float32), mask.astype(jnp.float32)
+    entropy = _per_example(jax.nn.softplus(logits) - logits * mask)
+    return share * dice(jax.nn.sigmoid(logits), mask) + (1 - share) * entropy
+
+
 def expected_score(logits):
     """Mean of the levels 0..K-1 under the softmax: [B, ..., K] -> [B, ...]."""
     probabilities = jax.nn.softmax(_float32(logits))

@@ -39,10 +39,13 @@ from tfds_builders.common.errors import InputError
 
 
 class Pictures(NamedTuple):
-    """The training pictures of all members: row `rows[i]` of the dataset at [i]."""
+    """The training pictures of all members: row `rows[i]` of the dataset at [i].
+
+    pixels: {'image', 'mask': [N, size, size, 1]}.
+    """
 
     rows: np.ndarray
-    pixels: np.ndarray
+    pixels: dict[str, np.ndarray]
 
 
 def train(config: ConfigDict, folder: pathlib.Path, text: str) -> int:
@@ -129,13 +132,13 @@ def _hold(opened: dict[int, roles.Splits], config: ConfigDict):
     rows = np.unique(np.concatenate([part.rows for part in parts]))
     whole = some.train._replace(split="all", rows=rows)
     pixels = cache.decoded(whole, config.size, config.square)
+
+    def held(val):
+        places = np.searchsorted(rows, val.rows)
+        return val._replace(pixels={name: p[places] for name, p in pixels.items()})
+
     opened = {
-        fold: splits._replace(
-            val=splits.val._replace(
-                pixels=pixels[np.searchsorted(rows, splits.val.rows)]
-            )
-        )
-        for fold, splits in opened.items()
+        fold: splits._replace(val=held(splits.val)) for fold, splits in opened.items()
     }
     return opened, Pictures(rows, pixels)
 
@@ -204,7 +207,7 @@ def make_advance(runs: list[Run], pictures: Pictures):
     """
     exp = runs[0].exp
     positions = [np.searchsorted(pictures.rows, run.splits.train.rows) for run in runs]
-    data = {"image": pictures.pixels}
+    data = dict(pictures.pixels)
     for name in runs[0].targets:
         rows = [
             _spread(run.targets[name], where, len(pictures.rows))
@@ -221,7 +224,7 @@ def make_advance(runs: list[Run], pictures: Pictures):
         new, metrics = one(state, data, index, root, settings)
         return jax.tree.map(lambda n, o: jnp.where(goes, n, o), new, state), metrics
 
-    shared = {name: None if name == "image" else 0 for name in data}
+    shared = {name: None if name in pictures.pixels else 0 for name in data}
     side_by_side = jax.vmap(step, in_axes=(0, shared, 0, 0, 0))
     many = feed.compiled(feed.make_many(side_by_side), exp.mesh)
 

@@ -147,7 +147,7 @@ def make_feed(run: Run, place: str) -> feed.Feed:
     exp, train, config = run.exp, run.splits.train, run.exp.config
     root = sharding.compute(partial(rng.root, config.seed), exp.mesh)
     if place == "device":
-        data = {"image": train.pixels, **run.targets}
+        data = {**train.pixels, **run.targets}
         run.forget_pictures()
         return feed.on_device(exp.train_step, exp.mesh, data, root, order=run.order)
     examples = source.Examples(

@@ -45,16 +45,20 @@ def check_selection(exp: Experiment, val: Split) -> None:
     """
     targets = exp.task.targets(val)
     drawn = rng.generator(exp.config.seed, "check_selection")
-    logits = drawn.normal(size=(val.size, exp.task.num_outputs)).astype(np.float32)
-    predictions = {
-        "loss": logits[:, 0],
-        **jax.tree.map(np.asarray, exp.task.predict(logits)),
-    }
+    predictions = _draw(exp.task, drawn, val.size)
     decision = exp.task.decide(targets, predictions)
     metrics = exp.task.metrics(
         val, targets, predictions, decision, resamples=0, seed=exp.config.seed
     )
     selected(metrics, _name(exp))
+
+
+def _draw(task: tasks.Task, generator: np.random.Generator, size: int):
+    if task.draw is not None:
+        return task.draw(generator, size)
+    shape = (size * task.views, task.num_outputs)
+    logits = generator.normal(size=shape).astype(np.float32)
+    return {"loss": logits[:, 0], **jax.tree.map(np.asarray, task.predict(logits))}
 
 
 def validate(
@@ -72,11 +76,11 @@ def validate(
     confusion = exp.task.confusion(
         evaluation.targets, evaluation.predictions, evaluation.decision
     )
-    writer.picture(
-        step,
-        "val/confusion",
-        pictures.confusion(confusion["target_by_called"], confusion["classes"]),
-    )
+    if confusion:
+        picture = pictures.confusion(
+            confusion["target_by_called"], confusion["classes"]
+        )
+        writer.picture(step, "val/confusion", picture)
     value, loss = processes.from_first([selected(metrics, name), metrics["loss"].value])
     best = memory["best"]
     # A small val split saturates (AUROC 1 from the first epochs on): the loss decides.

@@ -31,7 +31,7 @@ def residency(splits: roles.Splits, config: ConfigDict) -> str:
     Raises:
       InputError: there is no room where the config wants them.
     """
-    train, val = _bytes(splits.train, config), _bytes(splits.val, config)
+    train, val = bytes_of(splits.train, config), bytes_of(splits.val, config)
     host = _HOST_SHARE * memory.available()
     device = _DEVICE_SHARE * _device_memory()
     needed = {"device": train, "host": train + val}
@@ -71,18 +71,20 @@ def hold(splits: roles.Splits, config: ConfigDict) -> roles.Splits:
     )
 
 
-def decoded(split: source.Split, size: int, square: str) -> np.ndarray:
-    """Every picture of a split in its order, [N, size, size, 1] of the stored type.
+def decoded(split: source.Split, size: int, square: str) -> dict[str, np.ndarray]:
+    """Every picture of a split in its order, {name: [N, size, size, 1]} as stored.
 
     Args:
       split: of N examples.
       size, square: see `source.decode`.
     """
-    pixels = np.empty((split.size, size, size, 1), roles.image_dtype(split))
+    shape = (split.size, size, size, 1)
+    pixels = {name: np.empty(shape, dtype) for name, dtype in _dtypes(split).items()}
 
     def fill(start: int) -> int:
         run = np.arange(start, min(start + _RUN, split.size))
-        pixels[run] = source.images(split, run, size, square)
+        for name, found in source.pictures(split, run, size, square).items():
+            pixels[name][run] = found
         return len(run)
 
     with (
@@ -96,8 +98,15 @@ def decoded(split: source.Split, size: int, square: str) -> np.ndarray:
     return pixels
 
 
-def _bytes(split: source.Split, config: ConfigDict) -> int:
-    return split.size * config.size**2 * roles.image_dtype(split).itemsize
+def bytes_of(split: source.Split, config: ConfigDict) -> int:
+    """What the decoded pictures of a split take, with their masks; see `residency`."""
+    each = sum(dtype.itemsize for dtype in _dtypes(split).values())
+    return split.size * config.size**2 * each
+
+
+def _dtypes(split: source.Split) -> dict[str, np.dtype]:
+    stored = {"image": roles.image_dtype(split), "mask": np.dtype(np.uint8)}
+    return {name: stored[name] for name in split.pictures}
 
 
 def _device_memory() -> int:

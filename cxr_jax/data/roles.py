@@ -51,7 +51,9 @@ def open_splits(config: ConfigDict, workdir: pathlib.Path) -> Splits:
 def roles(builder, config: ConfigDict) -> dict[str, source.Split]:
     """{'train', 'val', 'test'} as `config.data` names them, or by its fold."""
     if config.fold < 0:
-        return {role: source.load(builder, config[role]) for role in ROLES}
+        return {
+            role: source.load(builder, config[role], config.masks) for role in ROLES
+        }
     renamed = [role for role in ROLES if config[role] != role]
     if renamed:
         raise InputError(
@@ -59,7 +61,7 @@ def roles(builder, config: ConfigDict) -> dict[str, source.Split]:
             f"is {config[renamed[0]]!r} while config.data.fold={config.fold}",
             "with a fold the splits are exactly train, val and test",
         )
-    return source.by_fold(source.load(builder, "all"), config.fold)
+    return source.by_fold(source.load(builder, "all", config.masks), config.fold)
 
 
 def data_dir(config: ConfigDict, workdir: pathlib.Path) -> str:

@@ -38,7 +38,8 @@ class Split(NamedTuple):
       unit: what a `patient_id` stands for: 'patients', 'images' (one per patient is
         assumed) or 'near-duplicate groups'.
       synthetic: the pictures are phantoms.
-      pixels: [N, size, size, 1], the decoded images where they are held in memory.
+      pictures: names of those that a batch holds: 'image', and 'mask' of the lungs.
+      pixels: {name of a picture: [N, size, size, 1]} where they are held in memory.
     """
 
     dataset: str
@@ -49,7 +50,8 @@ class Split(NamedTuple):
     label_names: dict[str, tuple[str, ...]]
     unit: str
     synthetic: bool
-    pixels: np.ndarray | None = None
+    pictures: tuple[str, ...] = ("image",)
+    pixels: dict[str, np.ndarray] | None = None
 
     @property
     def size(self) -> int:
@@ -136,15 +138,16 @@ def is_synthetic(builder) -> bool:
     return bool((builder.info.metadata or {}).get("synthetic", False))
 
 
-def load(builder, split: str) -> Split:
+def load(builder, split: str, masks: bool = False) -> Split:
     """Opens one split.
 
     Args:
       builder: of `open_builder`.
       split: 'train', 'test', 'train+val', 'train[:50%]', 'all': as TFDS reads it.
+      masks: lung masks go with the images.
 
     Raises:
-      InputError: no such split, nothing in it, or files that cannot be read.
+      InputError: no such split, nothing in it, no masks, or files that cannot be read.
     """
     known = ", ".join(
         f"{name} ({info.num_examples})" for name, info in builder.info.splits.items()
@@ -166,6 +169,14 @@ def load(builder, split: str) -> Split:
             builder.info.full_name, f"split {split!r} is empty", f"it has: {known}"
         )
     layout = records.layout(builder.info.features)
+    wanted = ("image", "mask") if masks else ("image",)
+    if not set(wanted) <= set(layout.pictures):
+        raise InputError(
+            builder.info.full_name,
+            f"has no lung masks (its pictures: {', '.join(layout.pictures)})",
+            "set config.data.dataset=covid_radiography/segmentation, or "
+            "config.data.masks=False",
+        )
     with _damage_explained(builder.data_dir):
         table = records.table(source, layout.columns)
     return Split(
@@ -181,6 +192,7 @@ def load(builder, split: str) -> Split:
         },
         unit=(builder.info.metadata or {}).get("unit", "patients"),
         synthetic=is_synthetic(builder),
+        pictures=wanted,
     )
 
 
@@ -240,7 +252,9 @@ def take(split: Split, rows: np.ndarray, name: str) -> Split:
         else [column[row] for row in rows]
         for key, column in split.table.items()
     }
-    pixels = None if split.pixels is None else split.pixels[rows]
+    pixels = split.pixels
+    if pixels is not None:
+        pixels = {key: column[rows] for key, column in pixels.items()}
     return split._replace(split=name, rows=split.rows[rows], table=table, pixels=pixels)
 
 
@@ -287,26 +301,39 @@ def decode(png: bytes, size: int, square: str) -> np.ndarray:
     return image.reshape(size, size, 1)
 
 
-def images(split: Split, indices: np.ndarray, size: int, square: str) -> np.ndarray:
-    """[B, size, size, 1] of the stored type: held in memory, or decoded now.
+def decode_mask(png: bytes, size: int, square: str) -> np.ndarray:
+    """The same of a mask of 0 and 255: what is lung in most of a pixel is 255."""
+    mask = decode(png, size, square)
+    return np.where(mask > 127, np.uint8(255), np.uint8(0))
+
+
+_DECODE = {"image": decode, "mask": decode_mask}
+
+
+def pictures(
+    split: Split, indices: np.ndarray, size: int, square: str
+) -> dict[str, np.ndarray]:
+    """{name: [B, size, size, 1]} of the stored type: held in memory, or decoded now.
 
     Args:
       indices: int [B], positions within the split.
       size, square: see `decode`; of pictures in memory they are settled.
     """
     if split.pixels is not None:
-        return split.pixels[indices]
-    found = None
+        return {name: column[indices] for name, column in split.pixels.items()}
+    found = {}
     for place, row in enumerate(split.rows[indices]):
-        image = decode(split.read(int(row))["image"], size, square)
-        if found is None:
-            found = np.empty((len(indices), *image.shape), image.dtype)
-        np.copyto(found[place], image, casting="no")
+        stored = split.read(int(row))
+        for name in split.pictures:
+            image = _DECODE[name](stored[name], size, square)
+            if name not in found:
+                found[name] = np.empty((len(indices), *image.shape), image.dtype)
+            np.copyto(found[name][place], image, casting="no")
     return found
 
 
 class Examples:
-    """A split in batches of given positions: {'image', targets...}."""
+    """A split in batches of given positions: {'image', targets...}, and 'mask'."""
 
     def __init__(
         self, split: Split, targets: dict[str, np.ndarray], *, size: int, square: str
@@ -318,9 +345,9 @@ class Examples:
         return self._split.size
 
     def batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """{'image': [B, size, size, 1], targets: [B, ...]}."""
+        """{'image', 'mask': [B, size, size, 1], targets: [B, ...]}."""
         return {
-            "image": images(self._split, indices, self._size, self._square),
+            **pictures(self._split, indices, self._size, self._square),
             **{name: column[indices] for name, column in self._targets.items()},
         }
 

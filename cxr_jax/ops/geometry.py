@@ -7,6 +7,8 @@ output to input: `source = matrix[:, :2] @ (row, column) + matrix[:, 2]`.
 import jax.numpy as jnp
 from jax import lax
 
+from cxr_jax.ops import frame
+
 FILLS = ("edge", "zero")
 
 
@@ -75,3 +77,16 @@ def warp(images, matrix, fill):
             pixels = jnp.take_along_axis(flat, index, axis=1, mode="promise_in_bounds")
             total += (weight_y * weight_x)[..., None] * pixels.reshape(images.shape)
     return total
+
+
+def move(batch, matrix, fill):
+    """`warp` of a batch: of its image and lung mask; the frame of the lungs goes along."""
+    moved = {
+        name: warp(batch[name], matrix, fill)
+        for name in ("image", "mask")
+        if name in batch
+    }
+    if "frame" in batch:
+        back = frame.inverse(frame.of_matrix(matrix, batch["image"].shape[1:3]))
+        moved["frame"] = frame.compose(back, batch["frame"])
+    return batch | moved

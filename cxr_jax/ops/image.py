@@ -1,6 +1,7 @@
 """Deterministic image ops: each `make` checks its arguments and returns fn(batch).
 
-`batch['image']` is [B,H,W,C]; everything else in the batch passes untouched.
+`batch['image']` is [B,H,W,C], `batch['mask']` of the lungs [B,H,W,1] where there is one;
+everything else in the batch passes untouched.
 """
 
 import jax.numpy as jnp
@@ -28,11 +29,19 @@ def to_float():
                 f"images of type {image.dtype}",
                 "give it stored pixels, uint8 or uint16 over their full range",
             )
-        # Divide rather than multiply by the reciprocal: the maximum is then exactly 1.
-        top = jnp.iinfo(image.dtype).max
-        return batch | {"image": image.astype(jnp.float32) / jnp.float32(top)}
+        return batch | {name: _to_unit(batch[name]) for name in _pictures(batch)}
 
     return apply
+
+
+def _pictures(batch):
+    """Names of what lies on the grid of the image."""
+    return [name for name in ("image", "mask") if name in batch]
+
+
+def _to_unit(image):
+    # Divide rather than multiply by the reciprocal: the maximum is then exactly 1.
+    return image.astype(jnp.float32) / jnp.float32(jnp.iinfo(image.dtype).max)
 
 
 def resize_weights(size, target):
@@ -54,8 +63,7 @@ def resize(height, width=None):
     height = whole("height", height, 1, LARGEST_SIDE)
     width = height if width is None else whole("width", width, 1, LARGEST_SIDE)
 
-    def apply(batch):
-        image = batch["image"]
+    def resized(image):
         # HIGHEST: the default on a GPU rounds to TF32, 10 bits of a 16-bit film.
         exact = {"precision": lax.Precision.HIGHEST}
         if image.shape[2] != width:
@@ -64,7 +72,10 @@ def resize(height, width=None):
         if image.shape[1] != height:
             weights = resize_weights(image.shape[1], height)
             image = jnp.einsum("oh,bhpc->bopc", weights, image, **exact)
-        return batch | {"image": image}
+        return image
+
+    def apply(batch):
+        return batch | {name: resized(batch[name]) for name in _pictures(batch)}
 
     return apply
 

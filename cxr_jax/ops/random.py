@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from cxr_jax.ops import frame
 from cxr_jax.ops.arguments import choice, factors, number
-from cxr_jax.ops.geometry import FILLS, affine_matrix, warp
+from cxr_jax.ops.geometry import FILLS, affine_matrix, move
 from tfds_builders.common.zones import MIRRORED
 
 # The labels in zone order. They follow the lungs when the picture is turned over.
@@ -27,41 +28,57 @@ def affine(rotate=0, shift=0, zoom=0, shear=0, fill="edge"):
 
     `rotate` and `shear` in degrees, `shift` as a fraction of each side, `zoom` as a
     change of scale drawn for each axis alone: the draws and the conventions of
-    Keras's `ImageDataGenerator`, whose `fill_mode='nearest'` is fill='edge'.
+    Keras's `ImageDataGenerator`, whose `fill_mode='nearest'` is fill='edge'. Lung mask
+    and frame move with the image.
     """
-    limits = {"rotate": (rotate, 180), "shift": (shift, 1)}
-    limits |= {"zoom": (zoom, 0.9), "shear": (shear, 80)}
-    rotate, shift, zoom, shear = (
-        number(name, value, 0, most) for name, (value, most) in limits.items()
-    )
-    choice("fill", fill, FILLS)
+    most = limits(rotate, shift, zoom, shear, fill)
 
     def apply(batch, key, strength=1.0):
-        image = batch["image"]
-        count, height, width, _ = image.shape
-        draws = jax.random.uniform(key, (count, 6), minval=-1, maxval=1) * strength
-        side = jnp.array([[height, width]], draws.dtype)
-        matrix = affine_matrix(
-            (height, width),
-            rotate=math.radians(rotate) * draws[:, 0],
-            shift=shift * side * draws[:, 1:3],
-            zoom=1 + zoom * draws[:, 3:5],
-            shear=math.radians(shear) * draws[:, 5],
-        )
-        return batch | {"image": warp(image, matrix, fill)}
+        shape = (len(batch["image"]), 6)
+        draws = jax.random.uniform(key, shape, minval=-1, maxval=1) * strength
+        return moved(batch, draws, most, fill)
 
     return apply
 
 
+def limits(rotate, shift, zoom, shear, fill) -> tuple[float, float, float, float]:
+    """The four limits of `affine`, checked."""
+    most = {"rotate": (rotate, 180), "shift": (shift, 1)}
+    most |= {"zoom": (zoom, 0.9), "shear": (shear, 80)}
+    choice("fill", fill, FILLS)
+    return tuple(number(name, value, 0, top) for name, (value, top) in most.items())
+
+
+def moved(batch, draws, most, fill):
+    """The batch moved by `draws` [B, 6], from -1 to 1, of the limits `most`."""
+    rotate, shift, zoom, shear = most
+    height, width = batch["image"].shape[1:3]
+    side = jnp.array([[height, width]], draws.dtype)
+    matrix = affine_matrix(
+        (height, width),
+        rotate=math.radians(rotate) * draws[:, 0],
+        shift=shift * side * draws[:, 1:3],
+        zoom=1 + zoom * draws[:, 3:5],
+        shear=math.radians(shear) * draws[:, 5],
+    )
+    return move(batch, matrix, fill)
+
+
 def make_flip(axis, zones, p):
-    """Turn the picture over along `axis` with probability p, and its labels with it."""
+    """Turn the picture over along `axis` with probability p, with mask and labels."""
     p = number("p", p, 0, 1)
 
     def apply(batch, key, strength=1.0):
         del strength
         image = batch["image"]
         chosen = jax.random.bernoulli(key, p, image.shape[:1])
-        turned = {"image": jnp.flip(image, axis)}
+        turned = {
+            name: jnp.flip(batch[name], axis)
+            for name in ("image", "mask")
+            if name in batch
+        }
+        if "frame" in batch:
+            turned["frame"] = frame.turned_over(batch["frame"], axis)
         for name in ZONE_LABELS:
             if name in batch:
                 turned[name] = batch[name][:, jnp.array(zones)]

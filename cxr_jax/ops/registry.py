@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from cxr_jax import rng
-from cxr_jax.ops import image, random
+from cxr_jax.ops import image, lungs, random
 from tfds_builders.common.errors import InputError
 
 # What the pixels are on the way through, each a special case of the one before.
@@ -34,6 +34,8 @@ OPS = {
     "to_rgb": Op(image.to_rgb, random=False),
     "standardise": Op(image.standardise, random=False, needs=FLOAT, gives=FLOAT),
     "normalise": Op(image.normalise, random=False, needs=UNIT, gives=FLOAT),
+    "lung_frame": Op(lungs.lung_frame, random=False, needs=FLOAT),
+    "pose": Op(lungs.pose, random=False, needs=FLOAT),
     "affine": Op(random.affine, random=True, needs=FLOAT),
     "flip_lr": Op(random.flip_lr, random=True),
     "flip_ud": Op(random.flip_ud, random=True),
@@ -108,10 +110,12 @@ def make_preprocess(text, *, train):
 
     Returns:
       fn(batch, key=None, strength=1) -> batch, pure and of fixed shapes: it runs under
-      jit, vmap and scan. batch is a dict with 'image' [B,H,W,C], uint8 or uint16; flips
-      change the labels in zone order too. strength multiplies the limits of random ops. Every random op draws from a stream of its own,
-      named after the op and counted among its namesakes, so that adding another op
-      leaves its draws as they were. The key is not needed without random ops.
+      jit, vmap and scan. batch is a dict with 'image' [B,H,W,C], uint8 or uint16, and
+      'mask' of the lungs, which moves with it; flips change the labels in zone order
+      too. strength multiplies the limits of random ops. Every random op draws from a
+      stream of its own, named after the op and counted among its namesakes, so that
+      adding another op leaves its draws as they were. The key is not needed without
+      random ops.
 
     Raises:
       InputError: on any fault in the text; on images that do not suit it, when traced.

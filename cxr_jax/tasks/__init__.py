@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 from ml_collections import ConfigDict
 
+from cxr_jax.tasks.align import make_align
 from cxr_jax.tasks.brixia import make_brixia
 from cxr_jax.tasks.classify import make_classify
+from cxr_jax.tasks.contrast import make_contrast
+from cxr_jax.tasks.segment import make_segment
 from cxr_jax.tasks.task import (
     Task,
     lower_is_better,
@@ -14,7 +17,13 @@ from cxr_jax.tasks.task import (
 )
 from tfds_builders.common.errors import InputError
 
-TASKS = {"brixia": make_brixia, "classify": make_classify}
+TASKS = {
+    "brixia": make_brixia,
+    "classify": make_classify,
+    "contrast": make_contrast,
+    "segment": make_segment,
+    "align": make_align,
+}
 
 __all__ = [
     "TASKS",

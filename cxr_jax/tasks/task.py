@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from cxr_jax.data.source import Split
 from cxr_jax.metrics import Estimate
+from cxr_jax.models import Output
 from tfds_builders.common.errors import InputError
 
 Arrays = dict[str, np.ndarray]
@@ -28,13 +29,22 @@ class Task(NamedTuple):
       eval_loss: the same without class weights, so that the loss of a split does not
         depend on another split.
       predict: logits -> {name: [B, ...]}, inside jit.
+      compare: (logits, batch) -> more of them, inside jit: figures of each image where
+        a prediction is too large to be kept.
+      reads: what of the model's Output `loss`, `predict` and `compare` are given; the
+        logits unless a task names something else.
+      draw: (numpy generator, N) -> predictions at random, which show before the
+        training whether a metric is defined; None for those of random logits.
       decide: (targets, predictions) -> JSON values settled on val, as thresholds.
       constant: targets of train -> JSON values: the best constant predictor.
       metrics: (split, targets, predictions, decision, *, resamples, seed) ->
         {name: Estimate}.
       columns: (targets, predictions) -> {column: [N]} of the predictions file.
-      confusion: (targets, predictions, decision) -> {'classes', 'target_by_called'}.
+      confusion: (targets, predictions, decision) -> {'classes', 'target_by_called'}, or
+        {} where there are no classes.
       select: the metric on val that picks the checkpoint, unless the config names one.
+      views: augmented views of each picture, their rows side by side in the logits,
+        which are then [B * views, num_outputs].
     """
 
     num_outputs: int
@@ -50,16 +60,28 @@ class Task(NamedTuple):
     columns: Callable[[Arrays, Arrays], dict[str, Any]]
     confusion: Callable[[Arrays, Arrays, dict[str, Any]], dict[str, Any]]
     select: str
+    compare: Callable[[Any, dict[str, jax.Array]], dict[str, jax.Array]] = (
+        lambda logits, batch: {}
+    )
+    reads: Callable[[Output], Any] = lambda output: output.logits
+    draw: Callable[[np.random.Generator, int], Arrays] | None = None
+    views: int = 1
 
 
 def lower_is_better(metric: str) -> bool:
     """Losses, errors and their spread fall as a model gets better."""
-    return metric.startswith(("loss", "mae", "sd", "rps"))
+    falling = ("loss", "mae", "sd", "rps", "rmse", "brier", "ece", "set_size")
+    return metric.startswith((*falling, "lr_negative"))
 
 
 def says_something_of_the_model(metric: str) -> bool:
-    """Not prevalence, nor the figures of a constant predictor or of a reader."""
-    return not metric.startswith("prevalence") and not metric.endswith(
+    """It has a better and a worse end, and is the model's own.
+
+    Prevalence is the split's; others are of a constant predictor or of a reader; a bias
+    or a calibration is best in the middle.
+    """
+    middle = ("bias", "limits", "calibration_", "coverage")
+    return not metric.startswith(("prevalence", *middle)) and not metric.endswith(
         ("_constant", "_reader")
     )
 

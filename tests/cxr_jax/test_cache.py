@@ -24,7 +24,7 @@ def test_batches_are_the_same_bit_for_bit(splits, tiny_config):
     for role in ("train", "val"):
         one, other = getattr(splits, role), getattr(held, role)
         assert one.pixels is None
-        assert other.pixels.shape == (one.size, 48, 48, 1)
+        assert other.pixels["image"].shape == (one.size, 48, 48, 1)
         for expected, found in zip(batches(one), batches(other), strict=True):
             assert list(expected) == list(found)
             for name, column in expected.items():
@@ -38,7 +38,7 @@ def test_decoded_pictures_are_in_the_order_of_the_split(splits, square, monkeypa
     monkeypatch.setattr(cache, "_RUN", 5)
     split = splits.train
     some = source.take(split, np.arange(split.size)[::-3], "some")
-    pixels = cache.decoded(some, 32, square)
+    pixels = cache.decoded(some, 32, square)["image"]
     for i in range(some.size):
         png = some.read(int(some.rows[i]))["image"]
         np.testing.assert_array_equal(pixels[i], source.decode(png, 32, square))
@@ -48,7 +48,7 @@ def test_a_part_of_a_held_split_has_its_pictures(splits, tiny_config):
     held = cache.hold(splits, tiny_config.data).train
     rows = np.array([4, 0, 2])
     part = source.take(held, rows, "part")
-    np.testing.assert_array_equal(part.pixels, held.pixels[rows])
+    np.testing.assert_array_equal(part.pixels["image"], held.pixels["image"][rows])
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ EXAMPLES = {
     "to_rgb": "to_rgb",
     "standardise": "standardise",
     "normalise": "normalise(0.5, 0.25)",
+    "lung_frame": "lung_frame",
+    "pose": "pose(rotate=10)",
     "affine": "affine(rotate=10)",
     "flip_lr": "flip_lr",
     "flip_ud": "flip_ud",

@@ -1,0 +1,47 @@
+"""Ops on where the lungs lie: their frame, and the same pose at every evaluation."""
+
+from cxr_jax.ops import frame
+from cxr_jax.ops.arguments import number
+from cxr_jax.ops.random import limits, moved
+from tfds_builders.common.errors import InputError
+
+
+def lung_frame(margin=0.05):
+    """Adds 'frame' [B, 2, 3]: the upright box around the lungs of the mask.
+
+    `margin` of its sides is left on each side. Ops after it move the frame with the
+    picture, so that it stays the one in which the lungs stand as they did here. A
+    picture without any lung gets the whole picture.
+    """
+    margin = number("margin", margin, 0, 1)
+
+    def apply(batch):
+        if "mask" not in batch:
+            raise InputError(
+                "lung_frame",
+                "there are no lung masks",
+                "set config.data.masks=True, on a dataset that has them",
+            )
+        return batch | {"frame": frame.around(batch["mask"], margin)}
+
+    return apply
+
+
+def pose(rotate=0, shift=0, zoom=0, shear=0, fill="edge"):
+    """`affine` with the draws of the batch's 'pose' [B, 6] instead of random ones.
+
+    The task `align` gives each picture its own, so that an evaluation sees it moved,
+    and always in the same way.
+    """
+    most = limits(rotate, shift, zoom, shear, fill)
+
+    def apply(batch):
+        if "pose" not in batch:
+            raise InputError(
+                "pose",
+                "the batch says of no picture how it is to be moved",
+                "use it with config.task.name=align, or take it out",
+            )
+        return moved(batch, batch["pose"], most, fill)
+
+    return apply
