@@ -5,7 +5,9 @@ a row of weights (how often each image was drawn), and a statistic is a function
 weights, vectorised over rows: nothing is ever copied or re-sorted per resample.
 """
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -60,12 +62,17 @@ def replicates(
     if counts.shape[1] == 0:
         return np.full(len(counts), np.nan)
     rows = max(1, BLOCK // counts.shape[1])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        parts = [
-            statistic(counts[i : i + rows].astype(np.float64))
-            for i in range(0, len(counts), rows)
-        ]
-    return np.concatenate(parts)
+
+    def part(start: int) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return statistic(counts[start : start + rows].astype(np.float64))
+
+    starts = range(0, len(counts), rows)
+    if len(starts) == 1:
+        return part(0)
+    # numpy works without the interpreter's lock. The order of the parts is kept.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.concatenate(list(pool.map(part, starts)))
 
 
 def summary(values: np.ndarray, n: int, *, undefined: str) -> Estimate:

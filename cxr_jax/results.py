@@ -5,26 +5,41 @@ from __future__ import annotations
 import json
 import math
 import pathlib
+import re
 from typing import Any
 
 from cxr_jax import files, processes
 from cxr_jax.data.source import Split
 from cxr_jax.evaluators import Evaluation
+from cxr_jax.metrics import Estimate
 from cxr_jax.writer import say
+
+# Metrics that are written but not printed: docs/metrics.md explains them all.
+_DETAIL = re.compile(
+    r"_zone_[A-F]$|_(right|left)$|_(tempered|vector)$|_at95$|^(macro|weighted)_(precision|recall)"
+    r"|^micro_|^weighted_|^(rmse|sd|spearman|limits|lr|brier|rps|mcc|kappa$|balanced)"
+    r"|^(calibration_intercept|auroc_delong|exact_global|within_one_global)"
+    r"|^(icc|bias|pearson)_zone$|^(icc|kappa)_.*junior"
+)
 
 
 def to_json(evaluations: dict[str, Evaluation]) -> dict[str, Any]:
     """{'val': Evaluation} -> {'val/mae_zone': {'value', 'lo', 'hi', 'n'}}, NaN null."""
     return {
-        f"{name}/{metric}": {
-            "value": _number(estimate.value),
-            "lo": _number(estimate.lo),
-            "hi": _number(estimate.hi),
-            "n": int(estimate.n),
-            **({"reason": estimate.reason} if estimate.reason else {}),
-        }
+        f"{name}/{metric}": estimate_to_json(estimate)
         for name, evaluation in evaluations.items()
         for metric, estimate in evaluation.metrics.items()
+    }
+
+
+def estimate_to_json(estimate: Estimate) -> dict[str, Any]:
+    """{'value', 'lo', 'hi', 'n'}, and 'reason' where there is one; NaN is null."""
+    return {
+        "value": number(estimate.value),
+        "lo": number(estimate.lo),
+        "hi": number(estimate.hi),
+        "n": int(estimate.n),
+        **({"reason": estimate.reason} if estimate.reason else {}),
     }
 
 
@@ -51,12 +66,13 @@ def show(split: str, content: dict[str, Any]) -> None:
       split: as in the keys of `content['metrics']`.
       content: of `results.json`, or of an evaluation.
     """
-    sizes, best = content["sizes"][split], content["best"]
+    sizes = content["sizes"][split]
     unit = next((key for key in sizes if key != "images"), "images")
-    say(
-        f"\n{content['dataset']} {split}: {_count(sizes)}\n"
-        f"checkpoint of step {best['step']}, {best['metric']} {best['value']:.3f}"
-    )
+    say(f"\n{content['dataset']} {split}: {_count(sizes)}")
+    if "best" in content:  # not of pooled folds
+        best = content["best"]
+        name = f"{best['metric']} {best['value']:.3f}"
+        say(f"checkpoint of step {best['step']}, {name}")
     if content["synthetic"]:
         say("SYNTHETIC phantoms: these figures say nothing about patients.")
     metrics = {
@@ -64,10 +80,13 @@ def show(split: str, content: dict[str, Any]) -> None:
         for key, value in content["metrics"].items()
         if key.startswith(f"{split}/")
     }
-    width = max(map(len, metrics))
+    shown = {name: row for name, row in metrics.items() if not _DETAIL.search(name)}
+    width = max(map(len, shown))
     say(f"  {'':{width}}    value   95 % interval (bootstrap over {unit})")
-    for name, estimate in metrics.items():
+    for name, estimate in shown.items():
         say(f"  {name:{width}}  {_row(estimate)}")
+    if len(shown) < len(metrics):
+        say(f"  and {len(metrics) - len(shown)} more, in the file below")
 
 
 def show_finished(path: pathlib.Path) -> None:
@@ -93,5 +112,6 @@ def _row(estimate: dict[str, Any]) -> str:
     return text + (f"   ({estimate['reason']})" if "reason" in estimate else "")
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
+    """As JSON has it: what is not finite is null."""
     return float(value) if math.isfinite(value) else None

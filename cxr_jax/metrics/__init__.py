@@ -1,6 +1,7 @@
 """Metrics of a whole split: numpy arrays in, {name: Estimate} out."""
 
 from cxr_jax.bootstrap import Estimate
+from cxr_jax.metrics.agreement import scores_agreement, second_reader_metrics
 from cxr_jax.metrics.classification import (
     choose_thresholds,
     class_frequencies,
@@ -9,8 +10,23 @@ from cxr_jax.metrics.classification import (
     decide,
     majority_metrics,
 )
+from cxr_jax.metrics.confidence import confidence_metrics, settle
 from cxr_jax.metrics.consensus import consensus_metrics
+from cxr_jax.metrics.delong import auroc as delong_auroc
 from cxr_jax.metrics.loss import mean_loss
+from cxr_jax.metrics.operating import (
+    classes_agreement,
+    operating_metrics,
+    sensitive_thresholds,
+)
+from cxr_jax.metrics.segmentation import (
+    alignment_metrics,
+    majority_mask,
+    majority_mask_metrics,
+    overlap_metrics,
+    per_image_overlap,
+    pixel_confusion,
+)
 from cxr_jax.metrics.severity import (
     brixia_metrics,
     constant_median,
@@ -20,16 +36,30 @@ from cxr_jax.metrics.severity import (
 
 __all__ = [
     "Estimate",
+    "alignment_metrics",
     "brixia_metrics",
     "choose_thresholds",
     "class_frequencies",
+    "classes_agreement",
     "classify_metrics",
+    "confidence_metrics",
     "confusion_matrix",
     "consensus_metrics",
     "constant_median",
     "constant_median_metrics",
     "decide",
+    "delong_auroc",
+    "majority_mask",
+    "majority_mask_metrics",
     "majority_metrics",
     "mean_loss",
+    "operating_metrics",
+    "overlap_metrics",
+    "per_image_overlap",
+    "pixel_confusion",
     "rounded",
+    "scores_agreement",
+    "second_reader_metrics",
+    "sensitive_thresholds",
+    "settle",
 ]

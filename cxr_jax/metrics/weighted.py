@@ -32,6 +32,11 @@ def standard_deviation(values, weights):
     return np.sqrt(np.maximum(variance, 0))
 
 
+def root_mean_square(values, weights):
+    """Square root of the weighted mean square."""
+    return np.sqrt(mean(np.square(np.asarray(values, np.float64)), weights))
+
+
 def pearson(x, y, weights):
     """Weighted correlation of Pearson; NaN where either is constant."""
     (x, range_x), (y, range_y) = _centred(x), _centred(y)
@@ -41,6 +46,64 @@ def pearson(x, y, weights):
     covariance = mean(x * y, weights) - mean_x * mean_y
     defined = (var_x > TINY * range_x**2) & (var_y > TINY * range_y**2)
     return np.where(defined, covariance / np.sqrt(var_x * var_y), np.nan)
+
+
+def spearman(x, y, weights):
+    """Weighted correlation of ranks (Spearman 1904), ties at their middle rank.
+
+    The ranks are those of each row: an image drawn twice takes two places. x, y: [n],
+    or [n, Z], whose zones then rank among each other. Fastest where x has few levels.
+    """
+    x, y = (np.asarray(values, np.float64) for values in (x, y))
+    zones = x.size // max(len(x), 1)
+    order = np.argsort(y.ravel(), kind="stable")
+    weights = np.take(weights, order // zones, axis=1)
+    x, y = x.ravel()[order], y.ravel()[order]
+    levels, level = np.unique(x, return_inverse=True)
+    belongs = (level[:, None] == np.arange(len(levels))).astype(np.float64)
+    cases = weights @ belongs
+    total = weights.sum(axis=1)
+    middle = (total[:, None] + 1) / 2  # the mean of all ranks
+    of_x = np.cumsum(cases, axis=1) - cases / 2 + 0.5 - middle  # of each level
+    of_y = _ranks_in_order(y, weights) - middle
+    pulled = weights * of_y
+    together = ((pulled @ belongs) * of_x).sum(axis=1)
+    squares = (cases * of_x**2).sum(axis=1) * np.einsum("rn,rn->r", pulled, of_y)
+    below = np.sqrt(squares)
+    return np.where(below > TINY * total**3, together / below, np.nan)
+
+
+def intraclass(ratings, weights):
+    """ICC(2,1): absolute agreement of single readers drawn at random.
+
+    Shrout and Fleiss 1979 (doi 10.1037/0033-2909.86.2.420), two-way random effects.
+    ratings: [n, k] of k readers; [n, Z, k] pools zones. NaN where nothing varies.
+    """
+    ratings = np.asarray(ratings, np.float64)
+    readers = ratings.shape[-1]
+    ratings = ratings - ratings.mean()
+    per_case = ratings.reshape(len(ratings), -1, readers)
+    zones = per_case.shape[1]
+    cases = weights.sum(axis=1) * zones
+
+    def total(values):  # [n, Z] -> sum over cases, [R]
+        return weights @ values.sum(axis=1)
+
+    of_reader = np.stack([total(per_case[..., k]) for k in range(readers)], axis=1)
+    grand = of_reader.sum(axis=1) / (readers * cases)
+    all_squares = total((per_case**2).sum(axis=2)) - readers * cases * grand**2
+    of_cases = readers * total(per_case.mean(axis=2) ** 2) - readers * cases * grand**2
+    of_readers = (of_reader**2).sum(axis=1) / cases - readers * cases * grand**2
+    rest = (all_squares - of_cases - of_readers) / ((cases - 1) * (readers - 1))
+    between_cases = of_cases / (cases - 1)
+    between_readers = of_readers / (readers - 1)
+    below = (
+        between_cases
+        + (readers - 1) * rest
+        + readers * (between_readers - rest) / cases
+    )
+    defined = all_squares > TINY * cases * np.square(ratings).max(initial=0)
+    return np.where(defined, (between_cases - rest) / below, np.nan)
 
 
 def quadratic_kappa(x, y, weights):
@@ -121,6 +184,17 @@ def _centred(values):
     spread = np.ptp(values)
     constant = spread <= TINY * np.abs(values).max()
     return values - values.mean(), np.inf if constant else spread
+
+
+def _ranks_in_order(values, weights):
+    """Middle ranks [R, n] of rising values, an image counting as often as its weight."""
+    sums = np.cumsum(weights, axis=1)
+    first = np.searchsorted(values, values, "left")
+    last = np.searchsorted(values, values, "right") - 1
+    if np.array_equal(first, last):  # no ties
+        return sums - weights / 2 + 0.5
+    before = np.take(sums, first, axis=1) - np.take(weights, first, axis=1)
+    return (before + np.take(sums, last, axis=1) + 1) / 2
 
 
 class _Ranked(NamedTuple):

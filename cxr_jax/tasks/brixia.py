@@ -52,7 +52,9 @@ def make_brixia(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         loss=loss,
         eval_loss=loss,
         predict=predict,
-        decide=lambda targets, predictions: {},
+        decide=lambda targets, predictions: {
+            "confidence": metrics.settle(targets["scores"], predictions["probs"])
+        },
         constant=lambda targets: {
             "median": metrics.constant_median(targets["scores"]).tolist()
         },
@@ -88,6 +90,24 @@ def _brixia_metrics(split, targets, predictions, decision, *, resamples, seed):
         patients,
         **bootstrap,
     )
+    found |= metrics.scores_agreement(
+        targets["scores"], predictions["expected"], patients, **bootstrap
+    )
+    found |= metrics.confidence_metrics(
+        targets["scores"],
+        predictions["probs"],
+        patients,
+        decision["confidence"],
+        **bootstrap,
+    )
+    if "scores_junior" in split.table:
+        found |= metrics.second_reader_metrics(
+            predictions["expected"],
+            targets["scores"],
+            split.table["scores_junior"],
+            patients,
+            **bootstrap,
+        )
     if "consensus_mean" in split.table:
         found |= metrics.consensus_metrics(
             predictions["expected"],

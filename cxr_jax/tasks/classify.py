@@ -48,8 +48,12 @@ def make_classify(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         weights = class_counts.sum() / (len(classes) * np.maximum(class_counts, 1))
 
     def decide(targets, predictions):
-        found = metrics.choose_thresholds(targets["label"], predictions["probs"])
-        return {"thresholds": found.tolist()}
+        label, probs = targets["label"], predictions["probs"]
+        return {
+            "thresholds": metrics.choose_thresholds(label, probs).tolist(),
+            "sensitive_thresholds": metrics.sensitive_thresholds(label, probs).tolist(),
+            "confidence": metrics.settle(label, probs),
+        }
 
     def constant(targets):
         found = metrics.class_frequencies(targets["label"], len(classes))
@@ -135,6 +139,9 @@ def _class_metrics(split, targets, predictions, decision, *, classes, resamples,
         severity_names=severity_names,
         **bootstrap,
     )
+    found |= _more_metrics(
+        targets["label"], predictions["probs"], patients, decision, classes, bootstrap
+    )
     if "frequencies" in decision:
         constant = metrics.majority_metrics(
             targets["label"],
@@ -146,6 +153,27 @@ def _class_metrics(split, targets, predictions, decision, *, classes, resamples,
         found["accuracy_constant"] = constant["accuracy"]
         found["macro_f1_constant"] = constant["macro_f1"]
     found["loss"] = metrics.mean_loss(predictions["loss"], patients, **bootstrap)
+    return found
+
+
+def _more_metrics(label, probs, patients, decision, classes, bootstrap):
+    """Operating points, agreement and calibration; see docs/metrics.md."""
+    called = metrics.decide(probs, np.array(decision["thresholds"]))
+    agree = metrics.classes_agreement(
+        label, called, len(classes), patients, **bootstrap
+    )
+    confident = metrics.confidence_metrics(
+        label, probs, patients, decision["confidence"], **bootstrap
+    )
+    found = agree | confident
+    if len(classes) > 2:
+        return found
+    found["auroc_delong"] = metrics.delong_auroc(label == 1, probs[:, 1])
+    for suffix, key in (("", "thresholds"), ("_at95", "sensitive_thresholds")):
+        call = probs[:, 1] >= decision[key][1]
+        found |= metrics.operating_metrics(
+            label == 1, call, patients, suffix=suffix, **bootstrap
+        )
     return found
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as sk
 
 from cxr_jax.metrics import weighted
@@ -144,3 +145,55 @@ def test_constants_are_undefined_also_where_rounding_hides_them():
         assert np.isnan(both).all()
         one = weighted.quadratic_kappa(np.arange(7), np.full(7, 2), weights)
         assert one[0] == pytest.approx(0)
+
+
+@cases
+@given(seed=seeds, levels=levels)
+def test_spearman_with_whole_weights_is_that_of_repeated_images(seed, levels):
+    _, scores, _ = draw(seed, levels=levels)
+    g = generator(seed, "spearman")
+    other = np.floor(levels * (scores + g.normal(0, 0.3, len(scores)))) / levels
+    weights = g.integers(0, 3, (4, len(scores))).astype(float)
+    weights[0] = 1
+    found = weighted.spearman(scores, other, weights)
+    for row, ours in zip(weights.astype(int), found, strict=True):
+        repeated = np.repeat(scores, row), np.repeat(other, row)
+        if min(map(np.ptp, repeated)) == 0:
+            assert np.isnan(ours)
+            continue
+        expected = stats.spearmanr(*repeated).statistic
+        np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_icc_is_the_published_example():
+    """Shrout and Fleiss 1979, table 2: four judges, ICC(2,1) = 0.29."""
+    ratings = [
+        [9, 2, 5, 8],
+        [6, 1, 3, 2],
+        [8, 4, 6, 8],
+        [7, 1, 2, 6],
+        [10, 5, 6, 9],
+        [6, 2, 4, 7],
+    ]
+    found = weighted.intraclass(np.array(ratings), np.ones((1, 6)))
+    assert found == pytest.approx(0.29, abs=0.005)
+
+
+@cases
+@given(seed=seeds)
+def test_icc_from_its_analysis_of_variance(seed):
+    """Sums of squares of the repeated table, written out."""
+    g = generator(seed, "icc")
+    ratings = g.normal(size=(12, 1)) + g.normal(0, 0.7, (12, 3)) + [0, 0.5, 1]
+    row = g.integers(0, 3, 12)
+    row[:2] = 1
+    cases_ = np.repeat(ratings, row, axis=0)
+    n, k = cases_.shape
+    grand = cases_.mean()
+    rows = k * ((cases_.mean(axis=1) - grand) ** 2).sum() / (n - 1)
+    columns = n * ((cases_.mean(axis=0) - grand) ** 2).sum() / (k - 1)
+    inside = cases_ - cases_.mean(axis=1, keepdims=True) - cases_.mean(axis=0) + grand
+    rest = (inside**2).sum() / ((n - 1) * (k - 1))
+    expected = (rows - rest) / (rows + (k - 1) * rest + k * (columns - rest) / n)
+    found = weighted.intraclass(ratings, row[None].astype(float))
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
