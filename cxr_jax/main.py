@@ -11,6 +11,8 @@ from ml_collections import ConfigDict, config_flags
 from tfds_builders.common import command
 from tfds_builders.common.errors import InputError
 
+_OF_RUNS = ("ensemble", "compare", "folds")
+
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
@@ -21,12 +23,27 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=T
 _MODE = flags.DEFINE_enum(
     "mode",
     "train",
-    ["train", "eval", "audit"],
+    ["train", "eval", "audit", "ensemble", "compare", "folds"],
     "train: trains or goes on, then tests. eval: tests the best checkpoint. audit: "
-    "looks for leakage and shortcuts in the data, before anyone trains.",
+    "looks for leakage and shortcuts in the data, before anyone trains; with --checkpoint "
+    "in a trained model. ensemble: averages the predictions of finished runs. compare: "
+    "tests them against the first. folds: pools the runs of a cross-validation.",
 )
 _EVAL_ON = flags.DEFINE_string(
-    "eval_on", ":test", "With --mode=eval: dataset[/config][:split], as covidgr:test."
+    "eval_on",
+    ":test",
+    "With --mode=eval or ensemble: dataset[/config][:split], as covidgr:test.",
+)
+_RUNS = flags.DEFINE_list(
+    "runs",
+    [],
+    "With --mode=ensemble, compare or folds: workdirs of finished runs, or a folder that "
+    "holds them.",
+)
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint",
+    "",
+    "With --mode=audit: the workdir of a finished run, whose model is audited.",
 )
 _MEMBERS = flags.DEFINE_string(
     "members",
@@ -80,7 +97,7 @@ def main(argv: list[str]) -> int:
     # The libraries' own reports are for their developers; ours go to the terminal.
     logging.set_verbosity(logging.ERROR)
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
-    if _MODE.value == "audit":
+    if _MODE.value == "audit" and not _CHECKPOINT.value:
         return _audit(config, workdir)
     if _DATASET.value or _DATA_DIR.value:
         raise InputError(
@@ -88,6 +105,7 @@ def main(argv: list[str]) -> int:
             f"belong to --mode=audit, and the mode is {_MODE.value}",
             "set config.data.dataset and config.data.data_dir",
         )
+    _check_runs()
     import jax  # here, so that --help and a mistyped flag answer at once
 
     from cxr_jax import dry_run, evaluate, processes, together, train
@@ -102,6 +120,10 @@ def main(argv: list[str]) -> int:
         processes.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
     if _MODE.value == "eval":
         return evaluate.evaluate(config, workdir, _EVAL_ON.value)
+    if _MODE.value in _OF_RUNS:
+        return _of_runs(config, workdir)
+    if _CHECKPOINT.value:
+        return _audit_model(workdir)
     if config is None:
         raise InputError(
             "--config", "is not given", "give one of configs/, as configs/quickstart.py"
@@ -115,6 +137,32 @@ def main(argv: list[str]) -> int:
     return train.train(config, workdir, profile=_PROFILE.value, allow=_ALLOW.value)
 
 
+def _check_runs() -> None:
+    if (_MODE.value in _OF_RUNS) != bool(_RUNS.value):
+        raise InputError(
+            "--runs",
+            f"belongs to --mode={' or '.join(_OF_RUNS)}, and the mode is {_MODE.value}"
+            if _RUNS.value
+            else "is not given",
+            "python -m cxr_jax.main --mode=ensemble --runs=runs/a,runs/b "
+            "--workdir=runs/ensemble",
+        )
+
+
+def _of_runs(config: ConfigDict | None, workdir: pathlib.Path) -> int:
+    if _MODE.value == "ensemble":
+        from cxr_jax import ensemble
+
+        return ensemble.combine(config, _RUNS.value, workdir, _EVAL_ON.value)
+    if _MODE.value == "compare":
+        from cxr_jax import compare
+
+        return compare.compare(_RUNS.value, workdir)
+    from cxr_jax import folds
+
+    return folds.pool(_RUNS.value, workdir)
+
+
 def _refuse_with_members() -> None:
     for flag in (_PROFILE, _ALLOW):
         if flag.value:
@@ -124,6 +172,25 @@ def _refuse_with_members() -> None:
                 "each member is a run of its own: give it as --workdir, without "
                 "--members",
             )
+
+
+def _audit_model(workdir: pathlib.Path) -> int:
+    for flag in (_CONFIG, _DATASET, _DATA_DIR):
+        if flag.value:
+            raise InputError(
+                f"--{flag.name} and --checkpoint",
+                "do not go together",
+                "the run's own config and data are read from its workdir",
+            )
+    if _MODE.value != "audit":
+        raise InputError(
+            "--checkpoint",
+            f"belongs to --mode=audit, and the mode is {_MODE.value}",
+            "leave it away, or set --mode=audit",
+        )
+    from cxr_jax.audits import model
+
+    return model.audit(pathlib.Path(_CHECKPOINT.value).expanduser(), workdir)
 
 
 def _audit(config: ConfigDict | None, workdir: pathlib.Path) -> int:

@@ -25,19 +25,21 @@ def alone(config, overrides, workdir):
     return workdir
 
 
-def same_run(one, other, tolerance):
-    """Every line of both runs, and every figure on test."""
-    for row, expected in zip(lines(one), lines(other), strict=True):
-        row.pop("images_per_second", None), expected.pop("images_per_second", None)
-        assert row == pytest.approx(expected, rel=tolerance, abs=tolerance)
-    found, expected = (
-        json.loads((w / "results.json").read_text())["metrics"] for w in (one, other)
-    )
-    for name, estimate in expected.items():
-        if estimate["value"] is not None:
-            assert found[name]["value"] == pytest.approx(
-                estimate["value"], rel=tolerance, abs=tolerance
-            ), name
+@pytest.fixture
+def same_run(same_numbers):
+    """Every line of both runs, and the figures on val and test."""
+
+    def figures(workdir):
+        content = json.loads((workdir / "results.json").read_text())
+        named = content["metrics"].items()
+        return {n.replace("test/", "val/"): e["value"] for n, e in named}
+
+    def check(one, other, tolerance):
+        for row, expected in zip(lines(one), lines(other), strict=True):
+            same_numbers(row, expected, tolerance)
+        same_numbers(figures(one), figures(other), tolerance)
+
+    return check
 
 
 def written(path, overrides):
@@ -52,7 +54,7 @@ DIFFERENT = {
 }
 
 
-def test_members_end_as_they_do_alone(tiny_config, tmp_path):
+def test_members_end_as_they_do_alone(same_run, tiny_config, tmp_path):
     """To a part in a thousand after six steps: Adam makes rounding visible."""
     text = written(tmp_path / "members.json", DIFFERENT)
     assert together.train(tiny_config, tmp_path, text) == 0
@@ -65,7 +67,7 @@ def test_members_end_as_they_do_alone(tiny_config, tmp_path):
     assert len(set(losses)) == len(DIFFERENT)
 
 
-def test_folds_are_members(tiny_config, tmp_path):
+def test_folds_are_members(same_run, tiny_config, tmp_path):
     """They train on other pictures, and on other numbers of them."""
     with tiny_config.unlocked():
         tiny_config.total = "1 epochs"
@@ -82,7 +84,7 @@ def test_folds_are_members(tiny_config, tmp_path):
     assert len(tested) == len(set(tested))
 
 
-def test_a_member_that_stops_early_stays_as_it_was(tiny_config, tmp_path):
+def test_a_member_that_stops_early_stays_as_it_was(same_run, tiny_config, tmp_path):
     with tiny_config.unlocked():
         tiny_config.total = "12 steps"
         tiny_config.every.eval = "2 steps"

@@ -281,7 +281,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run(tiny_config, tmp_path, keep_s
 
 @pytest.mark.parametrize("place", ["host", "device"])
 def test_the_numbers_do_not_depend_on_where_the_pictures_live(
-    tiny_config, tmp_path, keep_signals, place
+    tiny_config, tmp_path, keep_signals, same_numbers, place
 ):
     with tiny_config.unlocked():
         tiny_config.data.residency = "disk"
@@ -291,7 +291,7 @@ def test_the_numbers_do_not_depend_on_where_the_pictures_live(
     assert train.train(tiny_config, tmp_path / place) == 0
     one, other = (timeless(lines(tmp_path / name)) for name in ("disk", place))
     for row, expected in zip(other, one, strict=True):
-        assert row == pytest.approx(expected, rel=1e-4, abs=1e-5)
+        same_numbers(row, expected, 1e-4)
 
 
 def test_a_val_split_that_is_not_there_is_named(tiny_config, tmp_path, keep_signals):

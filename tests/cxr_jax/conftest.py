@@ -1,0 +1,65 @@
+"""What several tests of runs share."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.special
+
+from cxr_jax import config as config_lib
+from cxr_jax import evaluators, results
+from cxr_jax.data import roles
+from cxr_jax.evaluators import Evaluation
+from cxr_jax.rng import generator
+from cxr_jax.tasks import make_task
+
+
+@pytest.fixture
+def finished_run():
+    """(workdir, config, seed) -> the workdir, as a finished run leaves it."""
+
+    def finish(workdir, config, seed=0, scale=2.0):
+        """What a finished run leaves, of drawn probabilities that lean to the truth."""
+        splits = roles.open_splits(config.data, workdir)
+        task, evaluations = make_task(config.task), {}
+        decision, draw = None, generator(seed, "ensemble")
+        for role in ("val", "test"):
+            split = getattr(splits, role)
+            targets = task.targets(split)
+            (labels,) = targets.values()
+            logits = draw.normal(size=(*labels.shape, task.levels))
+            logits += np.eye(task.levels)[labels]
+            probs = scipy.special.softmax(scale * logits, axis=-1).astype(np.float32)
+            expected = probs @ np.arange(task.levels, dtype=np.float32)
+            predictions = {"probs": probs, "expected": expected}
+            decision = decision or task.decide(targets, predictions)
+            evaluations[role] = Evaluation(split, targets, predictions, decision, {})
+            path = workdir / "predictions" / f"{split.dataset}-{role}.csv"
+            evaluators.save_predictions(path, evaluations[role], task)
+        best = {"step": 1, "decision": {**decision, **task.constant(targets)}}
+        results.save(workdir / "results.json", {"best": best, "best_step": 1})
+        origin = {"dataset": json.loads(json.dumps(splits.description))}
+        (workdir / "provenance.json").write_text(json.dumps(origin))
+        (workdir / "config.json").write_text(config_lib.to_json(config))
+        return workdir
+
+    return finish
+
+
+# Others jump where a rounding moves an image over an edge: shares, bins, sets, ranks.
+SMOOTH = ("loss", "mae", "rmse", "bias", "sd", "rps", "pearson", "brier")
+
+
+@pytest.fixture
+def same_numbers():
+    """(row, expected, tolerance): two rows of metrics.jsonl, but for their speed."""
+
+    def check(row, expected, tolerance):
+        assert row.keys() == expected.keys()
+        for name, value in expected.items():
+            metric = name.rpartition("/")[2]
+            is_smooth = metric.startswith(SMOOTH) or not name.startswith("val/")
+            if name != "images_per_second" and is_smooth and value is not None:
+                assert row[name] == pytest.approx(value, rel=tolerance, abs=tolerance)
+
+    return check
