@@ -8,6 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax.data.source import Split
+from tfds_builders.common.errors import InputError
 
 
 class Target(NamedTuple):
@@ -40,6 +41,12 @@ def of_task(config: ConfigDict, splits: list[Split]) -> Target:
     found = [task.targets(split) for split in splits]
     if "scores" in found[0]:
         return _of_zones(np.concatenate([targets["scores"] for targets in found]))
+    if "label" not in found[0]:
+        raise InputError(
+            "config.task.name",
+            f"is {config.name!r}, which has no classes or scores to audit",
+            "audit the dataset: --mode=audit --dataset=NAME instead of --config",
+        )
     index = np.concatenate([targets["label"] for targets in found])
     return Target("label", tuple(config.classes), index.astype(np.int64))
 

@@ -1,0 +1,143 @@
+"""Where in the picture a figure comes from: three maps, and whether to believe them.
+
+All maps are float32 [B, H, W] of the picture the model sees; what speaks for the figure
+is above 0. `score` turns logits [B, num_outputs] into one number an image [B].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cxr_jax.models import init, layers
+from tfds_builders.common.errors import InputError
+
+HEADS = ("fc", "classifier", "classifier_1", "head")
+STEPS = 32
+Score = Callable[[jax.Array], jax.Array]
+
+
+class _Head(nn.Module):
+    """The head alone, under the name that its parameters have."""
+
+    num_outputs: int
+    pool: str
+    title: str
+
+    @nn.compact
+    def __call__(self, x):
+        settings = {"pool": self.pool, "rate": 0.0, "train": False}
+        return layers.head(x, self.num_outputs, **settings, name=self.title)
+
+
+def grad_cam(model, variables: dict[str, Any], images, score: Score) -> jax.Array:
+    """Grad-CAM on the last feature map, enlarged (Selvaraju et al. 2017, 1610.02391).
+
+    Channels weighted by the mean gradient of the score; what is below 0 is cut off.
+
+    Raises:
+      InputError: between the last map and the head something else is computed.
+    """
+    output = model.apply(variables, images, train=False)
+    last = list(output.features.values())[-1].astype(jnp.float32)
+    title = next((name for name in HEADS if name in variables["params"]), "")
+    if last.ndim != 4 or not title:
+        raise _no_grad_cam(model)
+    head = _Head(model.num_outputs, model.pool, title)
+    params = {"params": {title: variables["params"][title]}}
+
+    def scored(maps):
+        logits = head.apply(params, maps)
+        return score(logits).sum(), logits
+
+    gradient, logits = jax.grad(scored, has_aux=True)(last)
+    if not np.allclose(logits, output.logits, rtol=1e-3, atol=1e-3):
+        raise _no_grad_cam(model)
+    weights = gradient.mean(axis=(1, 2), keepdims=True)
+    found = nn.relu((weights * last).sum(axis=-1))
+    return jax.image.resize(found, images.shape[:3], "bilinear")
+
+
+def integrated_gradients(
+    model, variables: dict[str, Any], images, score: Score, baseline=None
+) -> jax.Array:
+    """Gradients along the way from a baseline (Sundararajan et al. 2017, 1703.01365).
+
+    Summed over the picture they are the score less that of the baseline, up to the
+    coarseness of 32 steps. baseline: like images; each picture's mean where None.
+    """
+    if baseline is None:
+        mean = images.mean(axis=(1, 2), keepdims=True)
+        baseline = jnp.broadcast_to(mean, images.shape)
+
+    def scored(x):
+        return score(model.apply(variables, x, train=False).logits).sum()
+
+    @jax.jit
+    def add(total, share):
+        return total + jax.grad(scored)(baseline + share * (images - baseline))
+
+    total = jnp.zeros_like(images)
+    for share in (np.arange(STEPS) + 0.5) / STEPS:  # the middle of every step
+        total = add(total, np.float32(share))
+    return ((images - baseline) * total / STEPS).sum(axis=-1)
+
+
+def occlusion(
+    model, variables: dict[str, Any], images, score: Score, *, tiles: int = 8
+) -> jax.Array:
+    """What the score loses when a tile is covered with the picture's mean.
+
+    Zeiler and Fergus 2014, arXiv 1311.2901. tiles: along each side, without overlap.
+    """
+
+    @jax.jit
+    def scored(x):
+        return score(model.apply(variables, x, train=False).logits)
+
+    height, width = images.shape[1:3]
+    rows = np.arange(height) * tiles // height
+    columns = np.arange(width) * tiles // width
+    mean = images.mean(axis=(1, 2), keepdims=True)
+    whole = scored(images)
+    found = np.zeros(images.shape[:3], np.float32)
+    for row in range(tiles):
+        for column in range(tiles):
+            tile = (rows == row)[:, None] & (columns == column)
+            covered = jnp.where(tile[None, :, :, None], mean, images)
+            lost = np.asarray(whole - scored(covered))
+            found += lost[:, None, None] * tile
+    return jnp.asarray(found)
+
+
+def randomised(model, variables: dict[str, Any], image_shape, seed: int):
+    """The same model with drawn parameters: its maps should be others.
+
+    Adebayo et al. 2018, arXiv 1810.03292. Running statistics stay.
+    """
+    params, _ = init.initialise(model, image_shape, seed)
+    return {**variables, "params": params}
+
+
+def share_inside(maps, masks) -> np.ndarray:
+    """Share of each map's positive part that lies in the mask: [B], NaN where none.
+
+    maps: [B, H, W]; masks: bool [B, H, W].
+    """
+    positive = np.maximum(np.asarray(maps, np.float64), 0)
+    total = positive.sum(axis=(1, 2))
+    inside = (positive * masks).sum(axis=(1, 2))
+    return np.divide(inside, total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def _no_grad_cam(model) -> InputError:
+    return InputError(
+        "Grad-CAM",
+        f"{type(model).__name__} computes something between its last map and its head",
+        "use integrated gradients or occlusion for this model",
+    )

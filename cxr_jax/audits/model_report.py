@@ -1,0 +1,163 @@
+"""The audit of a model as a person reads it: tables, and a verdict in words."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+
+from cxr_jax import results
+from cxr_jax.audits import alterations, controls, looking, subgroups, table
+from cxr_jax.bootstrap import Estimate
+
+# What a guess reaches, by headline figure.
+CHANCE = {"auroc": 0.5, "auroc_macro": 0.5, "pearson_global": 0.0}
+# A model that keeps so much of what it has above chance without lungs reads something
+# else for the most part.
+MOSTLY = 0.5
+# Maps that are so much like those of drawn parameters say little.
+ALIKE = 0.5
+
+
+def verdicts(figure, whole, hidden, altered, grouped) -> list[str]:
+    """A line for each audit: what was measured, against which null, what it means."""
+    chance = CHANCE[figure]
+    lines = []
+    for control in controls.controls(True):
+        if not control.without_lungs or control.name not in hidden:
+            continue
+        found = hidden[control.name]["figure"]
+        if control.name == "nothing":
+            continue
+        lines.append(_of_control(control.name, figure, found, whole, chance, hidden))
+    worst = [
+        (lost[-1].value, name, lost)
+        for name, pairs in altered.items()
+        for lost in [[gap for _, gap in pairs]]
+        if np.isfinite(lost[-1].value)
+    ]
+    if worst:
+        value, name, lost = max(worst)
+        strengths = alterations.ALTERATIONS[name].strengths
+        first = next(
+            (s for s, gap in zip(strengths, lost, strict=True) if gap.lo > 0), None
+        )
+        since = f", from {first:g} on beyond chance" if first is not None else ""
+        unit = alterations.ALTERATIONS[name].unit
+        lines.append(
+            f"  Robustness: it loses most to {name}: {value:.3f} of {figure} at "
+            f"strength {strengths[-1]:g} ({unit}){since} (null: nothing is lost)."
+        )
+    sure = [group for group in grouped if group.gap.lo > 0]
+    if sure:
+        group = max(sure, key=lambda g: g.gap.value)
+        lines.append(
+            f"  Subgroups: worst beyond chance is {group.attribute} {group.name} "
+            f"({group.images} images): {group.gap.value:.3f} ({group.gap.lo:.3f} to "
+            f"{group.gap.hi:.3f}) below all others (null: no gap; of {len(grouped)} "
+            f"groups about {len(grouped) / 40:.1f} seem so by chance)."
+        )
+    elif grouped:
+        lines.append(
+            f"  Subgroups: none of {len(grouped)} groups is worse than the others "
+            "beyond chance."
+        )
+    else:
+        lines.append(
+            f"  Subgroups: none has {subgroups.LEAST} images on either side: nothing "
+            "can be said."
+        )
+    return lines
+
+
+def _of_control(name, figure, found, whole, chance, hidden) -> str:
+    left = hidden[name]["left"]
+    text = f"  Shortcuts, {name}: {figure} "
+    if not np.isfinite(found.value):
+        return text + f"undefined ({found.reason}): it says the same of all pictures."
+    text += f"{found.value:.3f}"
+    if np.isfinite(found.lo):
+        text += f" ({found.lo:.3f} to {found.hi:.3f})"
+    text += f", whole picture {whole.value:.3f}; null {chance:g}. "
+    # At exactly 1 all resamples are alike, and there is no interval.
+    least = found.lo if np.isfinite(found.lo) else found.value
+    if not least > chance:
+        return text + "No better than chance: nothing found."
+    if left.value >= MOSTLY:
+        return text + (
+            "SHORTCUT: most of what it knows is there without a lung. Its figures say "
+            "little about disease."
+        )
+    return (
+        text
+        + f"{left.value:.0%} of what it has above chance is there: a shortcut helps."
+    )
+
+
+def wrapped(line: str) -> str:
+    """For a terminal."""
+    return textwrap.fill(line, table.WIDTH, subsequent_indent=" " * 4)
+
+
+def of_look(found: looking.Look) -> str:
+    """In the lungs where masks are known, else on the border."""
+    share, area, where = found.border, found.border_area, "border"
+    if found.lungs is not None:
+        share, area, where = found.lungs, found.lungs_area, "lungs"
+    text = f"  Looking, {found.method}: "
+    if not np.isfinite(share.value):
+        return text + f"no figure ({share.reason})."
+    text += f"{share.value:.0%} of the map lies in the {where}"
+    if np.isfinite(share.lo):
+        text += f" ({share.lo:.0%} to {share.hi:.0%})"
+    text += f"; null: their share of the area, {area:.0%}. "
+    if np.isfinite(found.likeness):
+        text += (
+            f"Rank correlation with maps of drawn parameters {found.likeness:.2f}: "
+            + (
+                "they say little of what was learned."
+                if found.likeness > ALIKE
+                else "low,"
+            )
+            + ("" if found.likeness > ALIKE else " as it should be.")
+        )
+    return text
+
+
+def tables(split, figure, whole, hidden, altered, grouped) -> list[str]:
+    lines = [f"\n{split.dataset} test: {results.count(split)}; {figure}"]
+    if split.synthetic:
+        lines.append("SYNTHETIC phantoms: these figures say nothing about patients.")
+    rows = [["whole picture", *_cells(whole), ""]]
+    rows += [
+        [name, *_cells(found["figure"]), table.number(found["ratio"].value)]
+        for name, found in hidden.items()
+    ]
+    lines += ["", "With parts hidden", *table.lines(
+        ["", figure, "95 % interval", "of whole"], rows
+    )]  # fmt: skip
+    rows = []
+    for name, pairs in altered.items():
+        alteration = alterations.ALTERATIONS[name]
+        strengths = "/".join(f"{s:g}" for s in alteration.strengths)
+        values = [table.number(one.value) for one, _ in pairs]
+        rows.append([name, f"{strengths} {alteration.unit}", *values])
+    head = ["", "strength", *map(str, range(1, 6))]
+    lines += ["", f"Altered, {figure} by strength", *table.lines(head, rows)]
+    if grouped:
+        rows = [
+            [
+                f"{table.shortened(g.attribute, 16)} {table.shortened(g.name, 24)}",
+                f"{g.images:,}",
+                *_cells(g.estimate),
+                table.number(g.gap.value),
+            ]
+            for g in grouped
+        ]
+        head = ["", "images", figure, "95 % interval", "below others"]
+        lines += ["", "By group", *table.lines(head, rows)]
+    return lines
+
+
+def _cells(estimate: Estimate) -> list[str]:
+    return [table.number(estimate.value), table.interval(estimate)]
