@@ -51,10 +51,11 @@ def show(exp: experiment.Experiment, splits: roles.Splits) -> None:
     Raises:
       InputError: the pictures do not fit where the config wants to hold them.
     """
+    frozen = frozenset(n for n, rate in exp.rates.items() if rate.factor == 0)
     sections = {
         "data": _data(exp, splits),
         "model": _model(exp),
-        "": parameters.table(exp.abstract_state),
+        "": parameters.table(exp.abstract_state, frozen),
         "training": _training(exp, splits),
     }
     _say(sections)

@@ -11,13 +11,14 @@ from cxr_jax.state import TrainState
 _TEXTS = 3  # columns, before those of numbers
 
 
-def table(state: TrainState) -> list[str]:
+def table(state: TrainState, frozen: frozenset[str] = frozenset()) -> list[str]:
     """A line for each module that holds arrays, under a head and above the sums.
 
     The running statistics of a batch norm stand beside its parameters.
 
     Args:
       state: of arrays or of shapes.
+      frozen: names of the parameters that never learn.
     """
     held = _by_module(state.params)
     statistics = _by_module(state.model_state.get("batch_stats", {}))
@@ -31,7 +32,13 @@ def table(state: TrainState) -> list[str]:
         counts = (f"{trees.size(arrays):,}", f"{beside:,}" if beside else "")
         rows.append((module, ", ".join(shapes), ", ".join(types), *counts))
     sums = (f"{trees.size(tree):,}" for tree in (state.params, state.model_state))
-    rows.append(("total, all trained", "", "", *sums))
+    learning = sum(
+        leaf.size
+        for name, leaf in trees.by_name(state.params).items()
+        if name not in frozen
+    )
+    title = f"total, {learning:,} trained" if frozen else "total, all trained"
+    rows.append((title, "", "", *sums))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
 

@@ -1,17 +1,18 @@
 """What are ImageNet weights worth on chest X-rays: from scratch, frozen, fine-tuned?
 
 MobileNetV2 three ways by three seeds, everything else alike: `scratch` draws all
-weights; `frozen` trains the head on features of the weights as they are; `tuned` goes
-on training all of them at a tenth of the rate, batch norms keeping their statistics
-(the file has none of its own: they were worked into the convolutions).
+weights (in PyTorch's style, whose batch norms settle within so few steps); `frozen`
+trains the head on features of the weights as they are; `tuned` goes on training all of
+them at a tenth of the rate, batch norms keeping their statistics (the file has none of
+its own: they were worked into the convolutions).
 
     python -m launch.sweep "configs/ablations/transfer.py:weights=FILE" --workdir=runs/transfer
     python -m launch.collect runs/transfer
 
-Arguments: `weights` is the .npz or the .pth of a MobileNetV2 (docs/models.md), `style`
+Arguments: `weights` is the .npz or the .pth of a MobileNetV2 (docs/weights.md), `style`
 'keras' or 'torch' as the file is; `radiography` takes four classes of
 covid_radiography, else zone scores of brixia_public; `size=128`. The rates were chosen
-before any run. Time on 2 cores: docs/models.md.
+before any run. Time on 2 cores, and what came out: docs/weights.md.
 """
 
 from configs import common, radiography
@@ -48,6 +49,7 @@ def get_config(arg=None):
 
 def sweep(add):
     for seed in SEEDS:
-        add({"init_from": "", "seed": seed})
+        # Keras's running statistics would need thousands of steps to be those of the data.
+        add({"init_from": "", "model.style": "torch", "seed": seed})
         add({"optim.layers": ("^features: 0",), "seed": seed})
         add({"optim.lr": 1e-4, "optim.frozen_norms": ".", "seed": seed})

@@ -126,3 +126,10 @@ def test_numbers_in_names_are_in_their_order():
     abstract = state.TrainState(None, params, {}, None, None)
     names = [line.split()[0] for line in parameters.table(abstract)[1:-1]]
     assert names == ["layer1", "layer2", "layer10", "layer11"]
+
+
+def test_what_is_frozen_is_not_counted_as_trained():
+    leaf = {"kernel": jax.ShapeDtypeStruct((2, 3), np.float32)}
+    abstract = state.TrainState(None, {"a": leaf, "b": leaf}, {}, None, None)
+    lines = parameters.table(abstract, frozenset(["a/kernel"]))
+    assert lines[-1].startswith("total, 6 trained") and "12" in lines[-1]
