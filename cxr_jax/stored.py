@@ -64,8 +64,7 @@ def find(folders: Sequence[str]) -> list[Run]:
       InputError: one that is not finished or is named twice, or fewer than two.
     """
     paths: list[pathlib.Path] = []
-    for text in folders:
-        folder = pathlib.Path(text).expanduser()
+    for folder in _folders(list(folders)):
         inside = sorted(path.parent for path in folder.glob("*/config.json"))
         paths += [folder] if (folder / "config.json").exists() or not inside else inside
     different = {path.resolve() for path in paths}
@@ -77,6 +76,19 @@ def find(folders: Sequence[str]) -> list[Run]:
             "sweep",
         )
     return [read(path) for path in paths]
+
+
+def _folders(texts: list[str]) -> list[pathlib.Path]:
+    """Paths of a list that was cut at its commas: runs of a sweep have some too."""
+    found = []
+    while texts:
+        for count in range(len(texts), 0, -1):
+            folder = pathlib.Path(",".join(texts[:count])).expanduser()
+            if folder.is_dir() or count == 1:
+                found.append(folder)
+                texts = texts[count:]
+                break
+    return found
 
 
 def read(workdir: pathlib.Path) -> Run:

@@ -11,7 +11,7 @@ import pytest
 import scipy.special
 from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score
 
-from cxr_jax import ensemble, together
+from cxr_jax import ensemble, stored, together
 from tfds_builders.common.errors import InputError
 
 
@@ -291,3 +291,10 @@ def test_what_an_earlier_version_did_not_settle_is_settled_now(two, tmp_path):
         found = after["members"][str(two[0])]["metrics"][name]
         assert found == pytest.approx(estimate, abs=1e-5), name
     assert after["metrics"] == before["metrics"]
+
+
+def test_runs_may_have_commas_in_their_names(finished_run, tiny_config, tmp_path):
+    names = ("lr=0.1,seed=0", "lr=0.1,seed=1")
+    made = [finished_run(tmp_path / n, tiny_config, i) for i, n in enumerate(names)]
+    as_the_flag_cuts_them = ",".join(map(str, made)).split(",")
+    assert [run.workdir for run in stored.find(as_the_flag_cuts_them)] == made
