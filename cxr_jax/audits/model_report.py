@@ -48,19 +48,26 @@ def verdicts(figure, whole, hidden, altered, grouped) -> list[str]:
             f"  Robustness: it loses most to {name}: {value:.3f} of {figure} at "
             f"strength {strengths[-1]:g} ({unit}){since} (null: nothing is lost)."
         )
-    sure = [group for group in grouped if group.gap.lo > 0]
+    told = [group for group in grouped if np.isfinite(group.gap.value)]
+    sure = [group for group in told if group.gap.lo > 0]
     if sure:
         group = max(sure, key=lambda g: g.gap.value)
         lines.append(
             f"  Subgroups: worst beyond chance is {group.attribute} {group.name} "
             f"({group.images} images): {group.gap.value:.3f} ({group.gap.lo:.3f} to "
-            f"{group.gap.hi:.3f}) below all others (null: no gap; of {len(grouped)} "
-            f"groups about {len(grouped) / 40:.1f} seem so by chance)."
+            f"{group.gap.hi:.3f}) below all others (null: no gap; of {len(told)} "
+            f"groups about {len(told) / 40:.1f} seem so by chance)."
+        )
+    elif told:
+        lines.append(
+            f"  Subgroups: none of {len(told)} groups is worse than the others beyond "
+            "chance."
         )
     elif grouped:
         lines.append(
-            f"  Subgroups: none of {len(grouped)} groups is worse than the others "
-            "beyond chance."
+            f"  Subgroups: in none of {len(grouped)} the figure is defined, as some class "
+            "does not occur there. Where an attribute goes with the class, a model can "
+            "read the one for the other."
         )
     else:
         lines.append(

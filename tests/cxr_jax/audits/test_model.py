@@ -112,6 +112,16 @@ def test_verdicts_say_what_was_found():
     assert "No better than chance" in found[0] and "nothing" in found[1]
 
 
+def test_groups_of_one_class_are_no_all_clear():
+    good, nothing = Estimate(0.9, 0.8, 1.0, 90), Estimate(*[float("nan")] * 3, 40)
+    group = subgroups.Group("source", "one hospital", 40, nothing, nothing)
+    (line,) = model_report.verdicts("auroc", good, {}, {}, [group])
+    assert "some class does not occur there" in line
+    worse = subgroups.Group("sex", "F", 40, good, Estimate(0.2, 0.1, 0.3, 90))
+    (line,) = model_report.verdicts("auroc", good, {}, {}, [group, worse])
+    assert "sex F" in line and "of 1 groups" in line
+
+
 @pytest.fixture(params=[True, False], ids=["marker", "none"])
 def trained(request, tiny_config, tmp_path, keep_signals, monkeypatch):
     """A classifier of left and right halves; half the time a corner says the class."""
