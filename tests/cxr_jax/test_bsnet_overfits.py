@@ -60,6 +60,7 @@ def batch(tiny_config, tmp_path):
     return {"image": image, "scores": train.table["scores"][:32].astype(np.int32)}
 
 
+@pytest.mark.slow
 def test_a_small_one(batch):
     task = tasks.make_task(bsnet.get_config().task)
     spread = np.abs(batch["scores"] - np.median(batch["scores"], axis=0)).mean()

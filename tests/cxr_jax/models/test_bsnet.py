@@ -121,6 +121,7 @@ def test_a_step_reaches_every_part(variables):
     assert all(jax.tree.leaves(moved))
 
 
+@pytest.mark.slow
 def test_remat_changes_neither_names_nor_numbers(variables, output):
     remat = SMALL.clone(remat=True)
     assert jax.tree.structure(abstract_variables(remat, SHAPE)) == jax.tree.structure(
