@@ -81,13 +81,14 @@ def audit(checkpoint_of: pathlib.Path, workdir: pathlib.Path) -> int:
       The exit code, 0: a verdict is for a person to act on.
     """
     model, lungs = _open(checkpoint_of)
-    whole = bootstrap.replicates(model.statistic(), model.counts)
+    statistic = model.statistic()
+    whole = bootstrap.replicates(statistic, model.counts)
     estimate = bootstrap.summary(whole, model.split.size, undefined="undefined")
     chance = model_report.CHANCE[model.figure]
     hidden = _hide(model, lungs, whole, chance)
     altered = _alter(model, whole)
     grouped = subgroups.groups(
-        model.split.table, model.split.label_names, model.statistic(), model.counts
+        model.split.table, model.split.label_names, statistic, model.counts
     )
     looked = looking.look(
         model.exp, model.state, model.split, lungs, model.exp.config.seed
