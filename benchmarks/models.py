@@ -27,6 +27,8 @@ OPERATIONS_SIDE = 224
 OUTPUTS_OF = {"s1_cnn": 1}
 # Models whose last map is flattened: one size only, and outputs of their own.
 FIXED = {"s2_cnn": (150, 150, 3), "s3_cnn": (256, 256, 3), "s4_cnn": (299, 299, 1)}
+# Seconds of a timing at least: a forward pass of a small model takes 5 ms.
+SHORTEST = 0.7
 # Of other tasks than classes of a picture.
 OTHERS = ("bsnet",)
 
@@ -71,7 +73,8 @@ def measure(name: str, side: int, batch_size: int, repeats: int) -> Row:
         for title, make in (("infer", inference), ("train", training)):
             run = make(model, shape, batch_size)
             first[title] = seconds(run)
-            timed[title] = [seconds(run) for _ in range(repeats)]
+            calls = max(1, round(SHORTEST / max(seconds(run), 1e-6)))
+            timed[title] = [seconds(run, calls) for _ in range(repeats)]
     return Row(name, shape, *sizes, operations(model, counted), timed, first)
 
 
@@ -169,10 +172,12 @@ def _images(shape, batch_size: int):
     return generator.normal(size=(batch_size, *shape)).astype(np.float32)
 
 
-def seconds(run) -> float:
+def seconds(run, calls: int = 1) -> float:
+    """Of one call, the mean of several."""
     start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+    for _ in range(calls):
+        run()
+    return (time.perf_counter() - start) / calls
 
 
 def line(row: Row, batch_size: int) -> str:
