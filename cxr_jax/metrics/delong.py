@@ -75,7 +75,8 @@ def areas(positive, scores) -> tuple[np.ndarray, np.ndarray]:
         of_positives.append((ranks[positive] - inside[0]) / n)
         of_negatives.append(1 - (ranks[~positive] - inside[1]) / m)
     m, n = positive.sum(), (~positive).sum()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        covariance = np.atleast_2d(np.cov(of_positives)) / m
-        covariance = covariance + np.atleast_2d(np.cov(of_negatives)) / n
-    return np.mean(of_positives, axis=1), covariance
+    means = np.mean(of_positives, axis=1)
+    if min(m, n) < 2:  # no variance of one
+        return means, np.full((len(means), len(means)), np.nan)
+    covariance = np.atleast_2d(np.cov(of_positives)) / m
+    return means, covariance + np.atleast_2d(np.cov(of_negatives)) / n
