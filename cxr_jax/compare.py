@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from cxr_jax import bootstrap, metrics, results
 from cxr_jax import stored as stored_lib
@@ -27,6 +28,8 @@ from tfds_builders.common.errors import InputError
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 LEVEL = 0.05
+# Where every verdict is one of an interval, so many are drawn at least.
+LEAST_RESAMPLES = 200
 _RESTORE = "restore it, or train WORKDIR again"
 
 
@@ -134,6 +137,13 @@ def statistics(
     if task == "brixia":
         return _of_scores(labels, probs)
     return _of_classes(labels[:, 0], probs[:, 0], np.array(decision["thresholds"]))
+
+
+def headline(task: ConfigDict) -> str:
+    """Of `statistics`, the one figure by which a model of `config.task` is judged."""
+    if task.name == "brixia":
+        return "pearson_global"
+    return "auroc" if len(task.classes) == 2 else "auroc_macro"
 
 
 def _of_scores(labels, probs) -> dict[str, Statistic]:

@@ -6,14 +6,8 @@ import pathlib
 
 from ml_collections import ConfigDict
 
-from cxr_jax import (
-    checkpoint,
-    evaluators,
-    experiment,
-    provenance,
-    results,
-)
 from cxr_jax import config as config_lib
+from cxr_jax import evaluators, provenance, results, trained
 from cxr_jax.data import roles, source
 from cxr_jax.writer import say
 from tfds_builders.common.errors import InputError
@@ -36,31 +30,20 @@ def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> 
     Returns:
       The exit code.
     """
-    trained = config_lib.from_json(workdir / "config.json")
-    config = trained if config is None else config
-    changes = config_lib.diff(trained, config, ignore=_FREE)
+    own = config_lib.from_json(workdir / "config.json")
+    config = own if config is None else config
+    changes = config_lib.diff(own, config, ignore=_FREE)
     if changes:
         raise InputError(
             "--config",
             "differs from the config of the run:\n  " + changes.replace("\n", "\n  "),
             "leave --config away: the run's own is read from its workdir",
         )
-    best = checkpoint.read_best(workdir / "checkpoints")
     builder, split, name = open_split(config, workdir, eval_on)
     shared = patients_seen_in_training(config, workdir, split)
-    # No shape depends on the length of the training, nor on class weights.
-    exp = experiment.build(
-        config, train_examples=split.size, image_dtype=roles.image_dtype(split)
-    )
-    store = checkpoint.open_store(workdir / "checkpoints", read_only=True)
-    state, _ = checkpoint.restore(store, exp.abstract_state, best["step"])
+    exp, state, eval_step, best = trained.load(workdir, config, split)
     evaluation = evaluators.evaluate(
-        exp,
-        evaluators.compile_step(exp),
-        state,
-        split,
-        best["decision"],
-        resamples=config.resamples,
+        exp, eval_step, state, split, best["decision"], resamples=config.resamples
     )
     predictions = workdir / "predictions" / f"{name}.csv"
     evaluators.save_predictions(predictions, evaluation, exp.task)
@@ -123,10 +106,10 @@ def patients_seen_in_training(
     """
     if not is_own(config, split.dataset):
         return {}
-    trained = source.open_builder(
+    builder = source.open_builder(
         config.data.dataset, roles.data_dir(config.data, workdir)
     )
-    parts, shared = roles.roles(trained, config.data), {}
+    parts, shared = roles.roles(builder, config.data), {}
     for role, use in (("train", "trained"), ("val", "selected")):
         patients = source.shared_patients(parts[role], split)
         images = source.shared_images(parts[role], split)

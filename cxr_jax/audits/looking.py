@@ -22,7 +22,7 @@ from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.state import evaluation_variables
 from tfds_builders.common.errors import InputError
 
-# So many pictures are enough for a mean, and maps cost 33 passes each.
+# So many pictures are enough for a mean, and maps cost up to 65 passes each.
 MOST = 32
 
 
@@ -30,7 +30,7 @@ class Look(NamedTuple):
     """One kind of map over some test pictures.
 
     Attributes:
-      method: 'Grad-CAM' or 'integrated gradients'.
+      method: 'Grad-CAM', 'integrated gradients' or 'occlusion'.
       lungs, border: share of what speaks for the figure that lies there; None where
         there are no masks.
       lungs_area, border_area: share of the picture.
@@ -69,13 +69,14 @@ def look(exp, state, split, lungs: np.ndarray | None, counts_seed: int) -> list[
     for method, make in (
         ("Grad-CAM", attribution.grad_cam),
         ("integrated gradients", attribution.integrated_gradients),
+        ("occlusion", attribution.occlusion),
     ):
         try:
             maps, others = (
                 np.asarray(make(exp.model, v, images, score_of(exp.task)))
                 for v in (variables, drawn)
             )
-        except InputError:  # no Grad-CAM for this model: the other map stands alone
+        except InputError:  # no Grad-CAM for this model: the others stand alone
             continue
         found.append(
             Look(

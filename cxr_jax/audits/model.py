@@ -15,22 +15,26 @@ import numpy as np
 
 from cxr_jax import (
     bootstrap,
-    checkpoint,
     compare,
     evaluators,
     experiment,
     files,
     results,
+    trained,
 )
 from cxr_jax import config as config_lib
-from cxr_jax.audits import alterations, controls, looking, model_report, subgroups
+from cxr_jax.audits import (
+    agreement_groups,
+    alterations,
+    controls,
+    looking,
+    model_report,
+    subgroups,
+)
 from cxr_jax.bootstrap import Estimate
 from cxr_jax.data import cache, roles, source
 from cxr_jax.writer import say
 from tfds_builders.common.errors import InputError
-
-# Every verdict is one of an interval.
-LEAST_RESAMPLES = 200
 
 
 class Model(NamedTuple):
@@ -51,8 +55,8 @@ class Model(NamedTuple):
     counts: np.ndarray
     figure: str
 
-    def statistic(self, pixels: np.ndarray | None = None):
-        """weights -> headline figure, on other pixels of the same images."""
+    def said(self, pixels: np.ndarray | None = None):
+        """Labels [N, G] and probabilities [N, G, K], on other pixels of the images."""
         split = self.split
         if pixels is not None:
             split = split._replace(pixels={**split.pixels, "image": pixels})
@@ -62,12 +66,17 @@ class Model(NamedTuple):
         (labels,) = targets.values()
         labels = labels.reshape(split.size, -1)
         probs = predictions["probs"].reshape(*labels.shape, -1).astype(np.float64)
-        task = self.exp.config.task.name
-        return compare.statistics(task, labels, probs, self.decision)[self.figure]
+        return labels, probs
 
-    def replicates(self, pixels: np.ndarray) -> np.ndarray:
-        """The headline figure of other pixels, split and resamples: [R + 1]."""
-        return bootstrap.replicates(self.statistic(pixels), self.counts)
+    def statistics(self, labels: np.ndarray, probs: np.ndarray):
+        """{metric: weights -> figure} of what it said of some images."""
+        task = self.exp.config.task.name
+        return compare.statistics(task, labels, probs, self.decision)
+
+    def replicates(self, labels: np.ndarray, probs: np.ndarray) -> np.ndarray:
+        """The headline figure, of the split and its resamples: [R + 1]."""
+        statistic = self.statistics(labels, probs)[self.figure]
+        return bootstrap.replicates(statistic, self.counts)
 
 
 def audit(checkpoint_of: pathlib.Path, workdir: pathlib.Path) -> int:
@@ -81,19 +90,22 @@ def audit(checkpoint_of: pathlib.Path, workdir: pathlib.Path) -> int:
       The exit code, 0: a verdict is for a person to act on.
     """
     model, lungs = _open(checkpoint_of)
-    statistic = model.statistic()
-    whole = bootstrap.replicates(statistic, model.counts)
+    labels, probs = model.said()
+    whole = model.replicates(labels, probs)
     estimate = bootstrap.summary(whole, model.split.size, undefined="undefined")
     chance = model_report.CHANCE[model.figure]
     hidden = _hide(model, lungs, whole, chance)
     altered = _alter(model, whole)
-    grouped = subgroups.groups(
-        model.split.table, model.split.label_names, statistic, model.counts
-    )
+    rows, agreed = _group(model, labels, probs)
+    grouped = [
+        row for row in rows if row.gaps[model.figure].reason != subgroups.FEW_OTHERS
+    ]
     looked = looking.look(
         model.exp, model.state, model.split, lungs, model.exp.config.seed
     )
-    lines = model_report.verdicts(model.figure, estimate, hidden, altered, grouped)
+    lines = model_report.verdicts(
+        model.figure, estimate, hidden, altered, grouped, agreed
+    )
     lines += [model_report.of_look(each) for each in looked]
     say(
         "\n".join(
@@ -111,7 +123,10 @@ def audit(checkpoint_of: pathlib.Path, workdir: pathlib.Path) -> int:
         "figure": model.figure,
         "chance": chance,
         "whole": results.estimate_to_json(estimate),
-        **_to_json(hidden, altered, grouped),
+        **_to_json(hidden, altered),
+        "groups": [_group_to_json(row, model.figure) for row in grouped],
+        "subgroups": [_row_to_json(row) for row in rows],
+        "agreement": [_limits_to_json(each) for each in agreed],
         "looking": [looking.to_json(each) for each in looked],
         "verdicts": [line.strip() for line in lines],
     }
@@ -121,13 +136,10 @@ def audit(checkpoint_of: pathlib.Path, workdir: pathlib.Path) -> int:
     return 0
 
 
-def _to_json(hidden, altered, grouped) -> dict[str, Any]:
+def _to_json(hidden, altered) -> dict[str, Any]:
     to_json = results.estimate_to_json
     return {
-        "hidden": {
-            name: {key: to_json(value) for key, value in found.items()}
-            for name, found in hidden.items()
-        },
+        "hidden": {name: _estimates_to_json(found) for name, found in hidden.items()},
         "altered": {
             name: {
                 "unit": alterations.ALTERATIONS[name].unit,
@@ -137,17 +149,43 @@ def _to_json(hidden, altered, grouped) -> dict[str, Any]:
             }
             for name, found in altered.items()
         },
-        "groups": [
-            {
-                "attribute": group.attribute,
-                "group": group.name,
-                "images": group.images,
-                "figure": to_json(group.estimate),
-                "gap": to_json(group.gap),
-            }
-            for group in grouped
-        ],
     }
+
+
+def _group_to_json(row: subgroups.Row, figure: str) -> dict[str, Any]:
+    return {
+        "attribute": row.attribute,
+        "group": row.name,
+        "images": row.images,
+        "figure": results.estimate_to_json(row.figures[figure]),
+        "gap": results.estimate_to_json(row.gaps[figure]),
+    }
+
+
+def _row_to_json(row: subgroups.Row) -> dict[str, Any]:
+    return {
+        "attribute": row.attribute,
+        "group": row.name,
+        "images": row.images,
+        "patients": row.patients,
+        "metrics": _estimates_to_json(row.figures),
+        "gaps": _estimates_to_json(row.gaps),
+    }
+
+
+def _limits_to_json(found: agreement_groups.Limits) -> dict[str, Any]:
+    figures = {name: getattr(found, name) for name in ("bias", "sd", "low", "high")}
+    return {
+        "attribute": found.attribute,
+        "group": found.name,
+        "images": found.images,
+        "patients": found.patients,
+        **_estimates_to_json(figures),
+    }
+
+
+def _estimates_to_json(found: dict[str, Estimate]) -> dict[str, Any]:
+    return {name: results.estimate_to_json(each) for name, each in found.items()}
 
 
 def _open(folder: pathlib.Path) -> tuple[Model, np.ndarray | None]:
@@ -158,22 +196,13 @@ def _open(folder: pathlib.Path) -> tuple[Model, np.ndarray | None]:
             f"its task is {config.task.name}",
             "a model of the task brixia or classify can be audited",
         )
-    best = checkpoint.read_best(folder / "checkpoints")
-    splits = roles.open_splits(config.data, folder)
-    split = splits.test
-    exp = experiment.build(
-        config, train_examples=split.size, image_dtype=roles.image_dtype(split)
-    )
-    store = checkpoint.open_store(folder / "checkpoints", read_only=True)
-    state, _ = checkpoint.restore(store, exp.abstract_state, best["step"])
+    split = roles.open_splits(config.data, folder).test
+    exp, state, eval_step, best = trained.load(folder, config, split)
     size, square = config.data.size, config.data.square
     split = split._replace(pixels=cache.decoded(split, size, square))
-    resamples = max(config.resamples, LEAST_RESAMPLES)
+    resamples = max(config.resamples, compare.LEAST_RESAMPLES)
     counts = bootstrap.weights(split.table["patient_id"], resamples, config.seed)
-    figure = "pearson_global" if config.task.name == "brixia" else "auroc"
-    if len(config.task.classes) > 2:
-        figure = "auroc_macro"
-    eval_step = evaluators.compile_step(exp)
+    figure = compare.headline(config.task)
     parts = (exp, state, eval_step, best["decision"], split, counts, figure)
     return Model(*parts), _lungs(split, size, square)
 
@@ -186,12 +215,26 @@ def _lungs(split: source.Split, size: int, square: str) -> np.ndarray | None:
     return np.stack([source.decode_mask(png, size, square) for png in masks]) > 0
 
 
+def _group(model: Model, labels, probs):
+    """(every metric by group, limits of agreement by group of the task brixia)."""
+    table, names = model.split.table, model.split.label_names
+
+    def make(members):
+        return model.statistics(labels[members], probs[members])
+
+    rows = subgroups.of_metrics(table, names, make, model.counts)
+    if model.exp.config.task.name != "brixia":
+        return rows, []
+    expected = probs @ np.arange(probs.shape[-1])
+    return rows, agreement_groups.limits(table, names, labels, expected, model.counts)
+
+
 def _hide(model: Model, lungs, whole, chance) -> dict[str, dict[str, Estimate]]:
     """{control: its figure, and which share of it is left above chance}."""
     found = {}
     for control in controls.controls(lungs is not None):
         pixels = control.apply(model.split.pixels["image"], lungs)
-        values = model.replicates(pixels)
+        values = model.replicates(*model.said(pixels))
         n = model.split.size
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio, left = values / whole, (values - chance) / (whole - chance)
@@ -213,7 +256,8 @@ def _alter(model: Model, whole) -> dict[str, list[tuple[Estimate, Estimate]]]:
             pixels = alterations.alter(
                 model.split.pixels["image"], name, strength, model.exp.config.seed
             )
-            values, n = model.replicates(pixels), model.split.size
+            values = model.replicates(*model.said(pixels))
+            n = model.split.size
             found[name].append(
                 (
                     bootstrap.summary(values, n, undefined="undefined"),

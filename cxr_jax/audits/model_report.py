@@ -19,66 +19,111 @@ MOSTLY = 0.5
 ALIKE = 0.5
 
 
-def verdicts(figure, whole, hidden, altered, grouped) -> list[str]:
+def verdicts(figure, whole, hidden, altered, grouped, agreed=()) -> list[str]:
     """A line for each audit: what was measured, against which null, what it means."""
-    chance = CHANCE[figure]
-    lines = []
-    for control in controls.controls(True):
-        if not control.without_lungs or control.name not in hidden:
-            continue
-        found = hidden[control.name]["figure"]
-        if control.name == "nothing":
-            continue
-        lines.append(_of_control(control.name, figure, found, whole, chance, hidden))
+    lines = _of_whole(figure, whole)
+    lines += [
+        _of_control(control.name, figure, whole, hidden)
+        for control in controls.controls(True)
+        if control.without_lungs and control.name in hidden
+        if control.name != "nothing"
+    ]
+    lines += _of_alterations(figure, altered)
+    lines.append(_of_groups(figure, grouped))
+    if agreed:
+        lines.append(_of_agreement(agreed))
+    return lines
+
+
+def _of_whole(figure, whole) -> list[str]:
+    """A warning where there is nothing that could be lost or hidden."""
+    least = whole.lo if np.isfinite(whole.lo) else whole.value
+    if least > CHANCE[figure]:
+        return []
+    line = f"  Whole picture: {figure} {table.number(whole.value)}"
+    if np.isfinite(whole.lo):
+        line += f" ({whole.lo:.3f} to {whole.hi:.3f})"
+    return [
+        line + f" is no better than chance ({CHANCE[figure]:g}) on these "
+        f"{whole.n} images: what follows says little."
+    ]
+
+
+def _of_alterations(figure, altered) -> list[str]:
     worst = [
         (lost[-1].value, name, lost)
         for name, pairs in altered.items()
         for lost in [[gap for _, gap in pairs]]
         if np.isfinite(lost[-1].value)
     ]
-    if worst:
-        value, name, lost = max(worst)
-        strengths = alterations.ALTERATIONS[name].strengths
-        first = next(
-            (s for s, gap in zip(strengths, lost, strict=True) if gap.lo > 0), None
-        )
-        since = f", from {first:g} on beyond chance" if first is not None else ""
-        unit = alterations.ALTERATIONS[name].unit
-        lines.append(
-            f"  Robustness: it loses most to {name}: {value:.3f} of {figure} at "
-            f"strength {strengths[-1]:g} ({unit}){since} (null: nothing is lost)."
-        )
-    told = [group for group in grouped if np.isfinite(group.gap.value)]
-    sure = [group for group in told if group.gap.lo > 0]
+    if not worst:
+        return []
+    value, name, lost = max(worst)
+    strengths = alterations.ALTERATIONS[name].strengths
+    first = next(
+        (s for s, gap in zip(strengths, lost, strict=True) if gap.lo > 0), None
+    )
+    since = f", from {first:g} on beyond chance" if first is not None else ""
+    unit = alterations.ALTERATIONS[name].unit
+    line = (
+        f"  Robustness: it loses most to {name}: {value:.3f} of {figure} at "
+        f"strength {strengths[-1]:g} ({unit}){since} (null: nothing is lost)."
+    )
+    return [line]
+
+
+def _of_groups(figure, grouped) -> str:
+    told = [row for row in grouped if np.isfinite(row.gaps[figure].value)]
+    sure = [row for row in told if row.gaps[figure].lo > 0]
     if sure:
-        group = max(sure, key=lambda g: g.gap.value)
-        lines.append(
-            f"  Subgroups: worst beyond chance is {group.attribute} {group.name} "
-            f"({group.images} images): {group.gap.value:.3f} ({group.gap.lo:.3f} to "
-            f"{group.gap.hi:.3f}) below all others (null: no gap; of {len(told)} "
+        row = max(sure, key=lambda row: row.gaps[figure].value)
+        gap = row.gaps[figure]
+        return (
+            f"  Subgroups: worst beyond chance is {row.attribute} {row.name} "
+            f"({row.images} images): {gap.value:.3f} ({gap.lo:.3f} to "
+            f"{gap.hi:.3f}) below all others (null: no gap; of {len(told)} "
             f"groups about {len(told) / 40:.1f} seem so by chance)."
         )
-    elif told:
-        lines.append(
+    if told:
+        return (
             f"  Subgroups: none of {len(told)} groups is worse than the others beyond "
             "chance."
         )
-    elif grouped:
-        lines.append(
+    if grouped:
+        return (
             f"  Subgroups: in none of {len(grouped)} the figure is defined, as some class "
             "does not occur there. Where an attribute goes with the class, a model can "
             "read the one for the other."
         )
-    else:
-        lines.append(
-            f"  Subgroups: none has {subgroups.LEAST} images on either side: nothing "
-            "can be said."
+    return (
+        f"  Subgroups: none has {subgroups.LEAST} images on either side: nothing "
+        "can be said."
+    )
+
+
+def _of_agreement(agreed) -> str:
+    """The group with the largest bias."""
+    told = [each for each in agreed if np.isfinite(each.bias.lo)]
+    sure = [each for each in told if each.bias.lo > 0 or each.bias.hi < 0]
+    if not sure:
+        return (
+            f"  Agreement: in none of {len(told)} groups the global score is too high "
+            "or too low beyond chance (null: a bias of 0)."
         )
-    return lines
+    most = max(sure, key=lambda each: abs(each.bias.value))
+    bias = most.bias
+    return (
+        f"  Agreement: the bias of the global score is largest in {most.attribute} "
+        f"{most.name} ({most.images} images): {bias.value:+.2f} ({bias.lo:+.2f} to "
+        f"{bias.hi:+.2f}) points, limits {most.low.value:+.1f} to "
+        f"{most.high.value:+.1f} (null: 0; of {len(told)} groups about "
+        f"{len(told) / 20:.1f} seem biased by chance)."
+    )
 
 
-def _of_control(name, figure, found, whole, chance, hidden) -> str:
-    left = hidden[name]["left"]
+def _of_control(name, figure, whole, hidden) -> str:
+    chance = CHANCE[figure]
+    found, left = hidden[name]["figure"], hidden[name]["left"]
     text = f"  Shortcuts, {name}: {figure} "
     if not np.isfinite(found.value):
         return text + f"undefined ({found.reason}): it says the same of all pictures."
@@ -156,8 +201,8 @@ def tables(split, figure, whole, hidden, altered, grouped) -> list[str]:
             [
                 f"{table.shortened(g.attribute, 16)} {table.shortened(g.name, 24)}",
                 f"{g.images:,}",
-                *_cells(g.estimate),
-                table.number(g.gap.value),
+                *_cells(g.figures[figure]),
+                table.number(g.gaps[figure].value),
             ]
             for g in grouped
         ]

@@ -61,11 +61,21 @@ def scores_agreement(
             add(f"kappa_{scope}", weighted.quadratic_kappa, pair[0], level)
     error = expected.sum(axis=1) - target.sum(axis=1)
     for name, sign in (("low", -1), ("high", 1)):
-        add(f"limits_{name}_global", partial(_limit, error, sign * LIMITS))
+        add(f"limits_{name}_global", partial(limit, error, sign * LIMITS))
     off = np.abs(rounded(expected.sum(axis=1), 18) - target.sum(axis=1))
     add("exact_global", weighted.mean, off == 0)
     add("within_one_global", weighted.mean, off <= 1)
     return found
+
+
+def limit(error, deviations: float, weights):
+    """The mean of the errors [n] and so many of their standard deviations more: [R].
+
+    A limit of agreement with deviations of -LIMITS or LIMITS. The deviation is that of a
+    sample (divided by n - 1), as in Bland and Altman 1986.
+    """
+    spread = weighted.standard_deviation(error, weights, lost=1)
+    return weighted.mean(error, weights) + deviations * spread
 
 
 def second_reader_metrics(
@@ -98,8 +108,3 @@ def second_reader_metrics(
                     statistic, counts, undefined=CONSTANT
                 )
     return found
-
-
-def _limit(error, deviations: float, weights):
-    spread = weighted.standard_deviation(error, weights)
-    return weighted.mean(error, weights) + deviations * spread

@@ -25,11 +25,19 @@ def ratio(numerator, denominator, weights):
     return np.where(below > 0, above / below, np.nan)
 
 
-def standard_deviation(values, weights):
-    """Weighted standard deviation, of the population (divided by n)."""
-    values = values - values.mean()
+def standard_deviation(values, weights, lost: int = 0):
+    """Weighted standard deviation, of the population (divided by n).
+
+    lost: degrees of freedom, 1 for that of a sample (divided by n - 1); NaN where no
+    more cases than that have weight.
+    """
+    zones = np.size(values) // max(len(values), 1)
+    values = values - np.mean(values)
     variance = mean(values**2, weights) - mean(values, weights) ** 2
-    return np.sqrt(np.maximum(variance, 0))
+    cases = weights.sum(axis=1) * zones
+    larger = np.full_like(cases, np.nan)
+    np.divide(cases, cases - lost, out=larger, where=cases > lost)
+    return np.sqrt(np.maximum(variance * larger, 0))
 
 
 def root_mean_square(values, weights):

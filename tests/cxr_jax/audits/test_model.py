@@ -1,6 +1,7 @@
 """A trained model's audit: controls, alterations and groups, and a planted marker."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxr_jax import bootstrap, train
-from cxr_jax.audits import alterations, controls, model, model_report, subgroups
+from cxr_jax.audits import (
+    agreement_groups,
+    alterations,
+    controls,
+    model,
+    model_report,
+    subgroups,
+)
 from cxr_jax.bootstrap import Estimate
 from cxr_jax.data import roles, source
 from cxr_jax.metrics import weighted
@@ -81,15 +89,17 @@ def test_a_group_has_the_figure_of_its_images_alone(seed):
     scores = g.normal(size=73) + positive
     counts = bootstrap.weights(np.arange(73), 20, seed)
 
-    def figure(weights):
-        return weighted.auroc(positive, scores, weights)
+    def make(members):
+        return {"auroc": partial(weighted.auroc, positive[members], scores[members])}
 
-    found = subgroups.groups({"sex": sex, "age": age}, {}, figure, counts)
+    table = {"patient_id": np.arange(73), "sex": sex, "age": age}
+    found = subgroups.of_metrics(table, {}, make, counts)
     by_name = {(one.attribute, one.name): one for one in found}
     women = by_name["sex", "F"]
     own = slice(40, 70)
     expected = weighted.auroc(positive[own], scores[own], np.ones((1, 30)))[0]
-    assert women.estimate.value == pytest.approx(expected) and women.images == 30
+    assert women.figures["auroc"].value == pytest.approx(expected)
+    assert women.images == women.patients == 30
     assert ("sex", "X") not in by_name  # too few
     thirds = [one for one in found if one.attribute == "age"]
     assert len(thirds) == 3 and sum(one.images for one in thirds) == 70
@@ -112,14 +122,44 @@ def test_verdicts_say_what_was_found():
     assert "No better than chance" in found[0] and "nothing" in found[1]
 
 
+def test_a_model_that_knows_nothing_is_told_first():
+    chance = Estimate(0.52, 0.4, 0.6, 17)
+    first, *_ = model_report.verdicts("auroc", chance, {}, {}, [])
+    assert "0.520 (0.400 to 0.600) is no better than chance (0.5) on these 17" in first
+    good = Estimate(0.52, 0.51, 0.6, 17)
+    assert len(model_report.verdicts("auroc", good, {}, {}, [])) == 1
+    good = Estimate(0.1, 0.05, 0.3, 17)  # a correlation
+    assert len(model_report.verdicts("pearson_global", good, {}, {}, [])) == 1
+
+
 def test_groups_of_one_class_are_no_all_clear():
     good, nothing = Estimate(0.9, 0.8, 1.0, 90), Estimate(*[float("nan")] * 3, 40)
-    group = subgroups.Group("source", "one hospital", 40, nothing, nothing)
+
+    def row(attribute, name, estimate, gap):
+        figures = {"auroc": estimate}, {"auroc": gap}
+        return subgroups.Row(attribute, name, 40, 40, *figures)
+
+    group = row("source", "one hospital", nothing, nothing)
     (line,) = model_report.verdicts("auroc", good, {}, {}, [group])
     assert "some class does not occur there" in line
-    worse = subgroups.Group("sex", "F", 40, good, Estimate(0.2, 0.1, 0.3, 90))
+    worse = row("sex", "F", good, Estimate(0.2, 0.1, 0.3, 90))
     (line,) = model_report.verdicts("auroc", good, {}, {}, [group, worse])
     assert "sex F" in line and "of 1 groups" in line
+
+
+def test_the_largest_bias_is_told():
+    good, none = Estimate(0.9, 0.8, 1.0, 90), Estimate(0.1, -0.2, 0.4, 40)
+
+    def limits(name, bias):
+        of_limit = Estimate(-3.0, -4.0, -2.0, 40), Estimate(5.0, 4.0, 6.0, 40)
+        return agreement_groups.Limits("view", name, 40, 40, bias, good, *of_limit)
+
+    low = Estimate(-1.25, -2.0, -0.5, 40)
+    told = [limits("AP", low), limits("PA", Estimate(1.0, 0.2, 1.8, 40))]
+    *_, line = model_report.verdicts("auroc", good, {}, {}, [], told)
+    assert "view AP (40 images): -1.25 (-2.00 to -0.50) points" in line
+    *_, line = model_report.verdicts("auroc", good, {}, {}, [], [limits("AP", none)])
+    assert "in none of 1 groups" in line
 
 
 @pytest.fixture(params=[True, False], ids=["marker", "none"])

@@ -42,7 +42,7 @@ def test_limits_of_agreement_are_bland_and_altmans(scores):
     found = scores_agreement(target, expected, patients, resamples=0)
     error = expected.sum(axis=1) - target.sum(axis=1)
     for name, sign in (("low", -1), ("high", 1)):
-        limit = error.mean() + sign * 1.96 * error.std()
+        limit = error.mean() + sign * 1.96 * error.std(ddof=1)
         assert found[f"limits_{name}_global"].value == pytest.approx(limit)
 
 
