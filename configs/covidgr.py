@@ -2,7 +2,8 @@
 
 Sensitivity is also given by severity level, as Tabik et al. 2020 report it
 (doi 10.1109/JBHI.2020.3037127). Arguments: `fold=K` (of 5, by patient; the default
-split is fold 0), `size=256` (side of what the model sees), `phantom`.
+split is fold 0), `size=256` (side of what the model sees), `binary` (classes named as in
+`configs/radiography.py:binary`, so that each is tested on the other's set), `phantom`.
 
     python -m tfds_builders.build covidgr --manual_dir=COVIDGR_1.0
     python -m cxr_jax.main --config=configs/covidgr.py --workdir=runs/covidgr
@@ -16,7 +17,7 @@ from cxr_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, phantom=False, fold=-1, size=256)
+    arg = parse_arg(arg, phantom=False, binary=False, fold=-1, size=256)
     config = common.get_config(arg.size)
     config.data.dataset = "covidgr/512"
     config.data.fold = arg.fold
@@ -24,5 +25,8 @@ def get_config(arg=None):
     config.task.name = "classify"
     config.task.loss = "cross_entropy"
     config.task.classes = ("N", "P")
+    if arg.binary:
+        config.task.classes = ("non_COVID", "COVID")
+        config.task.merge = "N=non_COVID,P=COVID"
     config.task.label_smoothing = 0.05
     return config

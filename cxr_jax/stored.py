@@ -19,7 +19,7 @@ from tfds_builders.common.errors import InputError
 _RESTORE = "restore it, or train the run again in a new --workdir"
 
 # Tasks that write a probability for every class or score.
-_WITH_PROBABILITIES = ("brixia", "classify")
+WITH_PROBABILITIES = ("brixia", "classify")
 
 # Probabilities are float32: a row sums to 1 within this.
 _ROUNDING = 1e-3
@@ -57,23 +57,27 @@ class Stored(NamedTuple):
     probs: np.ndarray
 
 
-def find(folders: Sequence[str]) -> list[Run]:
+def find(folders: Sequence[str], least: int = 2) -> list[Run]:
     """The runs of `--runs`: workdirs, or folders of workdirs, as a sweep leaves them.
 
+    Args:
+      folders: of the flag.
+      least: how many there have to be, 1 or 2.
+
     Raises:
-      InputError: one that is not finished or is named twice, or fewer than two.
+      InputError: one that is not finished or is named twice, or too few.
     """
     paths: list[pathlib.Path] = []
     for folder in _folders(list(folders)):
         inside = sorted(path.parent for path in folder.glob("*/config.json"))
         paths += [folder] if (folder / "config.json").exists() or not inside else inside
     different = {path.resolve() for path in paths}
-    if len(different) < max(len(paths), 2):
+    if len(different) < max(len(paths), least):
         raise InputError(
             "--runs",
             f"names {len(different)} different run(s), {len(paths)} in all",
-            "give two or more, each once: --runs=runs/a,runs/b, or the folder of a "
-            "sweep",
+            f"give {('one', 'two')[least - 1]} or more, each once: --runs=runs/a,runs/b, "
+            "or the folder of a sweep",
         )
     return [read(path) for path in paths]
 
@@ -115,12 +119,12 @@ def read(workdir: pathlib.Path) -> Run:
 def check_alike(runs: list[Run]) -> None:
     """Refuses runs that were not tested on the same examples, or not the same way."""
     first = runs[0]
-    if first.config.task.name not in _WITH_PROBABILITIES:
+    if first.config.task.name not in WITH_PROBABILITIES:
         raise InputError(
             first.workdir,
             f"its task is {first.config.task.name}, which has no probabilities of "
             "classes or scores",
-            f"average runs of the tasks {' or '.join(_WITH_PROBABILITIES)}",
+            f"average runs of the tasks {' or '.join(WITH_PROBABILITIES)}",
         )
     for run in runs[1:]:
         for what, one, other in zip(

@@ -17,13 +17,14 @@ FILES = sorted(p for p in CONFIGS.rglob("*.py") if p.name != "common.py")
 ARGUMENTS = {
     "brixia": ("phantom", "overlap", "fold=2"),
     "bsnet": ("segment,phantom", "align,size=64", "score", "all,fold=1"),
-    "covidgr": ("phantom", "fold=0"),
+    "covidgr": ("phantom", "fold=0", "binary"),
     "radiography": ("phantom", "binary", "fold=4"),
     "s3_cnn": ("phantom",),
     "s4_cnn": ("phantom",),
     "loss": ("brixia",),
     "seeds": ("brixia",),
     "folds": ("brixia",),
+    "controls": ("base=covidgr", "base=brixia,size=64"),
     "simclr": ("dataset=covidgr/256", "size=96"),
 }
 SETTINGS = Settings(*[jax.ShapeDtypeStruct((), np.float32)] * 3)

@@ -1,0 +1,67 @@
+"""What does a model learn from pictures without lungs: from a border, or nothing at all?
+
+Trained and tested on whole pictures, with the middle hidden, 15 to 100 % of the area, and
+on a border of 8 % of each side alone, by three seeds; everything else alike. A control
+that reaches the figure of whole pictures says that the figure needs no lung (Maguolo and
+Nanni 2021, arXiv 2004.12823). With 100 % hidden all pictures are black: what is reached
+there is chance.
+
+    python -m launch.sweep configs/ablations/controls.py --workdir=runs/controls
+    python -m launch.collect runs/controls
+
+Arguments: `base` is 'radiography' (four classes), 'covidgr' or 'brixia', whose settings
+are used; `size=128` is the side of the pictures, which are hidden as the audit of a
+model hides them. Time on 2 cores, and what came out: docs/audit.md.
+"""
+
+from configs import brixia, common, covidgr, radiography
+from cxr_jax.audits.controls import HIDDEN
+from cxr_jax.config import parse_arg
+from tfds_builders.common.errors import InputError
+
+BASES = {"radiography": radiography, "covidgr": covidgr, "brixia": brixia}
+# What 70 % hidden leaves is a border of 8 %, to within a pixel: one of the two will do.
+AT_BORDER = 0.7
+ARMS = (
+    "",
+    *(
+        "border_only()" if share == AT_BORDER else f"hide_middle({share})"
+        for share in HIDDEN
+    ),
+)
+SEEDS = (0, 1, 2)
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, base="radiography", size=128)
+    if arg.base not in BASES:
+        raise InputError(
+            "--config",
+            f"argument base is {arg.base!r}",
+            f"choose one of: {', '.join(BASES)}",
+        )
+    config = BASES[arg.base].get_config(f"size={arg.size}")
+    config.data.size = arg.size
+    config.preprocess.update(preprocess(""))
+    return config
+
+
+def preprocess(arm):
+    """Both strings, with `arm` before anything moves the picture.
+
+    The pictures have their size by then, so that the strings are those of any size.
+    """
+    strings = common.get_config(1).preprocess
+    first = f"to_float|{arm}|" if arm else "to_float|"
+    return {
+        role: strings[role].replace("to_float|resize(1)|", first)
+        for role in ("train", "eval")
+    }
+
+
+def sweep(add):
+    for seed in SEEDS:
+        for arm in ARMS:
+            strings = preprocess(arm)
+            changes = {f"preprocess.{role}": text for role, text in strings.items()}
+            add({**changes, "seed": seed})
