@@ -91,6 +91,7 @@ def get_config(size: int = 256) -> ConfigDict:
 
     config.select = ""  # metric on val that picks the checkpoint; empty: the task's
     config.resamples = 2000
+    config.report = True  # a page of it when the training is finished: docs/report.md
 
     config.audit = ConfigDict()
     config.audit.against = ()  # external test sets, as in --eval_on: ('covidgr',)

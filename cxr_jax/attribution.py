@@ -7,6 +7,7 @@ is above 0. `score` turns logits [B, num_outputs] into one number an image [B].
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -43,7 +44,7 @@ def grad_cam(model, variables: dict[str, Any], images, score: Score) -> jax.Arra
     Raises:
       InputError: between the last map and the head something else is computed.
     """
-    output = model.apply(variables, images, train=False)
+    output = jax.jit(partial(model.apply, train=False))(variables, images)
     last = list(output.features.values())[-1].astype(jnp.float32)
     title = next((name for name in HEADS if name in variables["params"]), "")
     if last.ndim != 4 or not title:

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict, config_flags
 from tfds_builders.common import command
 from tfds_builders.common.errors import InputError
 
-_OF_RUNS = ("ensemble", "compare", "folds")
+_OF_RUNS = ("ensemble", "compare", "folds", "matrix")
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -23,22 +23,25 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=T
 _MODE = flags.DEFINE_enum(
     "mode",
     "train",
-    ["train", "eval", "audit", "ensemble", "compare", "folds"],
-    "train: trains or goes on, then tests. eval: tests the best checkpoint. audit: "
+    ["train", "eval", "report", "audit", *_OF_RUNS],
+    "train: trains or goes on, then tests. eval: tests the best checkpoint. report: "
+    "writes the page of a finished run anew, with what was audited since. audit: "
     "looks for leakage and shortcuts in the data, before anyone trains; with --checkpoint "
     "in a trained model. ensemble: averages the predictions of finished runs. compare: "
-    "tests them against the first. folds: pools the runs of a cross-validation.",
+    "tests them against the first. folds: pools the runs of a cross-validation. matrix: "
+    "tests runs of several datasets on the test sets of all of them.",
 )
 _EVAL_ON = flags.DEFINE_string(
     "eval_on",
     ":test",
-    "With --mode=eval or ensemble: dataset[/config][:split], as covidgr:test.",
+    "With --mode=eval or ensemble: dataset[/config][:split], as covidgr:test; with "
+    "--mode=matrix several of them.",
 )
 _RUNS = flags.DEFINE_list(
     "runs",
     [],
-    "With --mode=ensemble, compare or folds: workdirs of finished runs, or a folder that "
-    "holds them.",
+    "With --mode=ensemble, compare, folds or matrix: workdirs of finished runs, or a "
+    "folder that holds them.",
 )
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
@@ -118,6 +121,10 @@ def main(argv: list[str]) -> int:
     jax.config.update("jax_numpy_rank_promotion", "raise")
     if _DISTRIBUTED.value or _COORDINATOR.value:
         processes.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
+    if _MODE.value == "report":
+        from cxr_jax.report import write
+
+        return write.write(workdir)
     if _MODE.value == "eval":
         return evaluate.evaluate(config, workdir, _EVAL_ON.value)
     if _MODE.value in _OF_RUNS:
@@ -158,6 +165,10 @@ def _of_runs(config: ConfigDict | None, workdir: pathlib.Path) -> int:
         from cxr_jax import compare
 
         return compare.compare(_RUNS.value, workdir)
+    if _MODE.value == "matrix":
+        from cxr_jax import matrix
+
+        return matrix.matrix(config, _RUNS.value, workdir, _EVAL_ON.value)
     from cxr_jax import folds
 
     return folds.pool(_RUNS.value, workdir)

@@ -43,6 +43,15 @@ def estimate_to_json(estimate: Estimate) -> dict[str, Any]:
     }
 
 
+def estimate_from_json(found: dict[str, Any]) -> Estimate:
+    """What `estimate_to_json` wrote."""
+    value, lo, hi = (
+        float("nan") if found[key] is None else found[key]
+        for key in ("value", "lo", "hi")
+    )
+    return Estimate(value, lo, hi, found["n"], found.get("reason", ""))
+
+
 def save(path: pathlib.Path, content: dict[str, Any]) -> None:
     """Writes the JSON; its presence means that everything before it is finished."""
     if processes.is_first():

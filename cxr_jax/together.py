@@ -85,6 +85,10 @@ def train(config: ConfigDict, folder: pathlib.Path, text: str) -> int:
         for run in runs:
             say(f"\n{run.workdir.name}")
             finish(run.exp, run.splits, run.workdir, run.memory["best"])
+            if run.exp.config.report:
+                from cxr_jax.report import write  # matplotlib takes a second
+
+                write.write(run.workdir)
     return 0
 
 

@@ -71,6 +71,10 @@ def train(
         if memory is None:
             return stop.exit_code
         finish(exp, run.splits, workdir, memory["best"])
+        if config.report:
+            from cxr_jax.report import write  # matplotlib takes a second
+
+            write.write(workdir)
     return 0
 
 

@@ -63,6 +63,7 @@ def tiny_config(brixia_data):
     config.every.checkpoint = "2 steps"
     config.every.log = "1 steps"
     config.resamples = 20
+    config.report = False
     return config.lock()
 
 

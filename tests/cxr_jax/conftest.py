@@ -14,7 +14,7 @@ from cxr_jax.rng import generator
 from cxr_jax.tasks import make_task
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def finished_run():
     """(workdir, config, seed) -> the workdir, as a finished run leaves it."""
 

@@ -52,6 +52,7 @@ def masked_config(masked_data):
         config.every.eval = config.every.checkpoint = "2 steps"
         config.every.log = "1 steps"
         config.resamples = 20
+        config.report = False
         return config.lock()
 
     return make
@@ -256,10 +257,13 @@ def test_the_stages_follow_each_other(
                 config.data = tiny_config.data
                 config.optim.layers = score.optim.layers
             config.init_from = str(before) if before else ""
+            config.report = stage != "score"
             config.data.residency = PLACES[stage]
         workdir = tmp_path / stage
         assert train.train(config, workdir) == 0
         results = json.loads((workdir / "results.json").read_text())
+        page = workdir / "report" / "report.html"
+        assert page.exists() == config.report
         wanted = {"segment": "dice", "align": "mae_corner", "score": "mae_zone"}[stage]
         assert np.isfinite(results["metrics"][f"test/{wanted}"]["value"])
         if before:

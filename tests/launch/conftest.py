@@ -3,7 +3,9 @@ import pytest
 SWEEP = """
 from configs import quickstart
 def get_config(arg=None):
-    return quickstart.get_config()
+    config = quickstart.get_config()
+    config.report = False
+    return config
 def sweep(add):
     for lr in (1e-3, 1e-2):
         for seed in (0, 1):

@@ -1,0 +1,111 @@
+"""Everything that a report is made of: what a run, its audits and its evaluations left."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any, NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from cxr_jax import bootstrap, files
+from cxr_jax import stored as stored_lib
+from cxr_jax.data import roles, source
+from cxr_jax.tasks import Task, make_task
+from tfds_builders.common.errors import InputError
+
+_RESTORE = "restore it, or train the run again in a new --workdir"
+
+
+class Material(NamedTuple):
+    """A finished run, read back; nothing is run again.
+
+    Attributes:
+      workdir: of the run.
+      config: its own.
+      task: of the config.
+      results, provenance: the content of results.json and provenance.json.
+      history: the lines of metrics.jsonl, each with a 'step'.
+      evaluations: {'covidgr-test': content} of evaluations/, external tests among them.
+      audit, model_audit: the content of audit.json and model_audit.json, in the workdir
+        or in its folder audit/; None where none was made.
+      metadata: of the dataset: 'unit', 'counts' of what was found and left out,
+        'splits' with images, patients and labels of each.
+      splits: train, val and test, with their columns.
+      labels, probs: of test, int [N, G] and float64 [N, G, K] of K levels: G is 6 zones,
+        or one. None of a task that has no probabilities.
+      counts: of `bootstrap.weights`, of test.
+    """
+
+    workdir: pathlib.Path
+    config: ConfigDict
+    task: Task
+    results: dict[str, Any]
+    provenance: dict[str, Any]
+    history: list[dict[str, Any]]
+    evaluations: dict[str, dict[str, Any]]
+    audit: dict[str, Any] | None
+    model_audit: dict[str, Any] | None
+    metadata: dict[str, Any]
+    splits: roles.Splits
+    labels: np.ndarray | None
+    probs: np.ndarray | None
+    counts: np.ndarray
+
+
+def read(workdir: pathlib.Path) -> Material:
+    """Reads a finished run.
+
+    Raises:
+      InputError: it is not finished, its data are not those of the training, or a file
+        of it is broken.
+    """
+    run = stored_lib.read(workdir)
+    config = run.config
+    task = make_task(config.task)
+    splits = roles.open_splits(config.data, stored_lib.home(run))
+    stored_lib.check_data([run], splits.description)
+    labels = probs = None
+    if config.task.name in stored_lib.WITH_PROBABILITIES:
+        name = f"{splits.test.dataset}-test"
+        found = stored_lib.gather(task, [run], splits.test, name, _RESTORE)
+        labels, probs = found.labels, found.probs[0]
+    patients = splits.test.table["patient_id"]
+    builder = source.open_builder(
+        config.data.dataset, roles.data_dir(config.data, stored_lib.home(run))
+    )
+    return Material(
+        workdir=workdir,
+        config=config,
+        task=task,
+        results=run.results,
+        provenance=files.read_json(workdir / "provenance.json", missing=_RESTORE),
+        history=_lines(workdir / "metrics.jsonl"),
+        evaluations={
+            path.stem: files.read_json(path, missing=_RESTORE)
+            for path in sorted((workdir / "evaluations").glob("*.json"))
+        },
+        audit=_audit(workdir, "audit.json"),
+        model_audit=_audit(workdir, "model_audit.json"),
+        metadata=dict(builder.info.metadata or {}),
+        splits=splits,
+        labels=labels,
+        probs=probs,
+        counts=bootstrap.weights(patients, config.resamples, config.seed),
+    )
+
+
+def _audit(workdir: pathlib.Path, name: str) -> dict[str, Any] | None:
+    for path in (workdir / name, workdir / "audit" / name):
+        if path.exists():
+            return files.read_json(path, missing=_RESTORE)
+    return None
+
+
+def _lines(path: pathlib.Path) -> list[dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+    except (OSError, ValueError) as error:
+        raise InputError(path, f"cannot be read ({error})", _RESTORE) from None

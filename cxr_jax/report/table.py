@@ -1,0 +1,120 @@
+"""A table of the report: the same rows for the page, for Markdown and for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from typing import Any, NamedTuple
+
+from cxr_jax.bootstrap import Estimate
+
+# A text, a number, an estimate with its interval, or nothing.
+Cell = str | int | float | Estimate | None
+
+
+class Table(NamedTuple):
+    """Rows under a head.
+
+    Attributes:
+      name: of the file, without its ending.
+      title, note: above and below it.
+      head: the columns' names.
+      rows: as many cells each.
+    """
+
+    name: str
+    title: str
+    head: tuple[str, ...]
+    rows: list[tuple[Cell, ...]]
+    note: str = ""
+
+
+def text(cell: Cell) -> str:
+    """As a person reads it: '0.842 (0.801 to 0.876)', '1,200', 'n/a: no positives'."""
+    if cell is None:
+        return ""
+    if isinstance(cell, Estimate):
+        if not math.isfinite(cell.value):
+            return f"n/a: {cell.reason}" if cell.reason else "n/a"
+        if not math.isfinite(cell.lo):
+            return number(cell.value)
+        return f"{number(cell.value)} ({number(cell.lo)} to {number(cell.hi)})"
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    return number(cell) if math.isfinite(cell) else "n/a"
+
+
+def number(value: float) -> str:
+    """Three digits behind the point, fewer of large numbers; '-0.000' has no sign."""
+    digits = 3 if abs(value) < 100 else 1
+    shown = f"{value:.{digits}f}"
+    return shown.removeprefix("-") if float(shown) == 0 else shown
+
+
+def sort_key(cell: Cell) -> str:
+    """What a column is sorted by: a number where there is one, else the text."""
+    value = cell.value if isinstance(cell, Estimate) else cell
+    if isinstance(value, str):
+        return value
+    return repr(float(value)) if value is not None and math.isfinite(value) else ""
+
+
+def is_numeric(table: Table, column: int) -> bool:
+    """All of its cells that hold something are numbers: it is aligned to the right."""
+    cells = [row[column] for row in table.rows if row[column] is not None]
+    return bool(cells) and not any(isinstance(cell, str) for cell in cells)
+
+
+def to_csv(table: Table) -> str:
+    """Every digit; an estimate takes four columns: value, lo, hi and n."""
+    wide = [
+        any(isinstance(row[k], Estimate) for row in table.rows)
+        for k in range(len(table.head))
+    ]
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(_spread(table.head, wide, _head))
+    for row in table.rows:
+        writer.writerow(_spread(row, wide, _values))
+    return stream.getvalue()
+
+
+def to_markdown(table: Table) -> str:
+    """Of GitHub's kind."""
+    rows = [table.head, *(tuple(text(cell) for cell in row) for row in table.rows)]
+    lines = [
+        "| " + " | ".join(_escaped(cell) or " " for cell in row) + " |" for row in rows
+    ]
+    marks = ["---:" if is_numeric(table, k) else "---" for k in range(len(table.head))]
+    lines.insert(1, f"| {' | '.join(marks)} |")
+    return "\n".join(lines)
+
+
+def _spread(row, wide: list[bool], spread) -> list[Any]:
+    found: list[Any] = []
+    for cell, is_wide in zip(row, wide, strict=True):
+        found += spread(cell) if is_wide else [_plain(cell)]
+    return found
+
+
+def _head(name: str) -> list[str]:
+    return [name, f"{name} lo", f"{name} hi", f"{name} n"]
+
+
+def _values(cell: Cell) -> list[Any]:
+    if isinstance(cell, Estimate):
+        return [_plain(cell.value), _plain(cell.lo), _plain(cell.hi), cell.n]
+    return [_plain(cell), "", "", ""]
+
+
+def _plain(cell: Any) -> Any:
+    if isinstance(cell, float):
+        return repr(float(cell)) if math.isfinite(cell) else ""
+    return "" if cell is None else cell
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("\n", " ")

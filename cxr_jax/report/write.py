@@ -1,0 +1,91 @@
+"""Writes the report of a finished run: --mode=report, and at the end of training."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+
+from cxr_jax import files, processes
+from cxr_jax.report import (
+    cautions,
+    gallery,
+    headline,
+    material,
+    page,
+    sections,
+    style,
+    table,
+)
+from cxr_jax.report.sections import Section
+from cxr_jax.writer import say
+
+FOLDER = "report"
+
+
+def write(workdir: pathlib.Path) -> int:
+    """Writes `report/` in the workdir of a finished run; an older one is replaced.
+
+    Args:
+      workdir: of the run; nothing of it is run again but a few maps of where a score
+        comes from.
+
+    Returns:
+      The exit code.
+
+    Raises:
+      InputError: the run is not finished, its data are gone, or the disk is full.
+    """
+    if not processes.is_first():
+        return 0
+    path = render(material.read(workdir), workdir / FOLDER)
+    say(f"\nreport: {path}")
+    return 0
+
+
+def render(
+    found: material.Material, final: pathlib.Path, side: int = gallery.SIDE
+) -> pathlib.Path:
+    """Writes the folder of a report, whole or not at all; -> its page.
+
+    side: of the pictures of cases, in pixels.
+    """
+    parts = sections.sections(found)
+    shown = headline.headlines(found)
+    cases = gallery.make(found, side)
+    everything = (found, shown, cautions.cautions(found), parts, cases)
+    new = final.with_name(f".{final.name}.tmp")
+    with files.explained(final):
+        shutil.rmtree(new, ignore_errors=True)
+        try:
+            _fill(new, parts, [page.headline_table(shown), gallery.table(cases.cases)])
+            files.write_text(new / "report.html", page.to_html(*everything))
+            files.write_text(new / "report.md", page.to_markdown(*everything))
+            _swap(new, final)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+    return final / "report.html"
+
+
+def _fill(folder: pathlib.Path, parts: list[Section], others: list[table.Table]):
+    """Every figure as PNG and SVG, every table as CSV."""
+    (folder / "figures").mkdir(parents=True)
+    (folder / "tables").mkdir()
+    for part in parts:
+        for drawing in part.drawings:
+            path = folder / "figures" / drawing.name
+            path.with_suffix(".png").write_bytes(style.to_png(drawing.figure))
+            path.with_suffix(".svg").write_bytes(style.to_svg(drawing.figure))
+        others = [*others, *part.tables, *part.folded]
+    for each in others:
+        text = table.to_csv(each)
+        (folder / "tables" / f"{each.name}.csv").write_text(text, encoding="utf-8")
+
+
+def _swap(new: pathlib.Path, final: pathlib.Path) -> None:
+    """A folder cannot replace one that is not empty: the old one steps aside first."""
+    old = final.with_name(f".{final.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.replace(old)
+    new.replace(final)
+    shutil.rmtree(old, ignore_errors=True)

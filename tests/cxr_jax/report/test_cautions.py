@@ -1,0 +1,80 @@
+"""What speaks against a figure is said, and nothing is said to be checked that was not."""
+
+import json
+
+import pytest
+
+from cxr_jax.report import cautions, headline, material
+from cxr_jax.report.cautions import CARE, FINE, STOP
+
+
+@pytest.fixture(scope="module")
+def brixia(brixia_run):
+    return material.read(brixia_run)
+
+
+def with_results(found, **changes):
+    content = json.loads(json.dumps(found.results))
+    for name, estimate in changes.items():
+        value, lo, hi = estimate
+        content["metrics"][f"test/{name}"] |= {"value": value, "lo": lo, "hi": hi}
+    return found._replace(results=content)
+
+
+def weights(found, words):
+    """The weights of those that hold the words."""
+    return [each.weight for each in cautions.cautions(found) if words in each.text]
+
+
+def test_phantoms_come_first(brixia):
+    listed = cautions.cautions(brixia)
+    assert listed[0].weight == STOP
+    assert weights(brixia, "SYNTHETIC") == [STOP]
+    order = [(STOP, CARE, FINE).index(each.weight) for each in listed]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize(
+    ("error", "constant", "weight"),
+    [((0.4, 0.3, 0.5), 0.6, FINE), ((0.4, 0.3, 0.7), 0.6, STOP),
+     ((0.9, 0.8, 1.0), 0.6, STOP), ((0.4, None, None), 0.6, STOP)],
+)  # fmt: skip
+def test_better_than_a_constant_only_with_its_whole_interval(
+    brixia, error, constant, weight
+):
+    nothing = (constant, None, None)
+    found = with_results(brixia, mae_zone=error, mae_zone_constant=nothing)
+    assert weights(found, "always the median") == [weight]
+
+
+def test_shared_patients_are_leakage(brixia):
+    shared = brixia.results | {"shared_patients": {"train-test": 2, "val-test": 0}}
+    found = brixia._replace(results=shared)
+    assert weights(found, "2 patients are in both train and test") == [STOP]
+    assert not weights(found, "No patient is in two")
+    assert weights(brixia, "No patient is in two") == [FINE]
+
+
+def test_an_audit_that_was_not_made_is_asked_for(brixia):
+    asked = [each.command for each in cautions.cautions(brixia) if each.command]
+    assert any("--mode=audit --checkpoint=" in each for each in asked)
+    assert any("--mode=eval" in each for each in asked)
+    verdict = {"verdicts": ["border only: SHORTCUT: most of it is there."]}
+    assert weights(brixia._replace(model_audit=verdict), "SHORTCUT") == [STOP]
+    clean = brixia._replace(model_audit={"verdicts": ["nothing found."]})
+    assert weights(clean, "found no shortcut") == [FINE]
+
+
+def test_sets_that_break_their_promise(brixia):
+    found = with_results(brixia, coverage_90=(0.7, 0.6, 0.8))
+    assert weights(found, "promise 90 %") == [CARE]
+    assert not weights(with_results(brixia, coverage_90=(0.9, 0.8, 0.95)), "promise")
+
+
+def test_a_headline_stands_beside_what_it_is_held_to(brixia):
+    first = headline.headlines(brixia)[0]
+    metrics = brixia.results["metrics"]
+    assert first.metric == "mae_zone"
+    assert first.estimate.value == metrics["test/mae_zone"]["value"]
+    constant = metrics["test/mae_zone_constant"]["value"]
+    assert first.beside["always the median"].value == constant

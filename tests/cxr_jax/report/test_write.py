@@ -1,0 +1,198 @@
+"""The report of a run: complete, true to its files, and never half written."""
+
+import csv
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cxr_jax.bootstrap import Estimate
+from cxr_jax.report import gallery, page, table, write
+from cxr_jax.report.table import Table
+from tfds_builders.common.errors import InputError
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """copied(run) -> the same run elsewhere, to be changed."""
+    return lambda run: shutil.copytree(run, tmp_path / "run")
+
+
+class References(html.parser.HTMLParser):
+    """What a page asks for, and its ids."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.ids = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name in ("src", "href", "xlink:href"):
+                self.links.append((tag, value))
+            if name == "id":
+                self.ids.append(value)
+
+
+def results_of(run):
+    return json.loads((run / "results.json").read_text())
+
+
+@pytest.mark.parametrize("kind", ["brixia_run", "class_run"])
+def test_everything_is_there_and_nothing_else_is_needed(kind, request):
+    run = request.getfixturevalue(kind)
+    text = (run / "report" / "report.html").read_text()
+    found = References(text)
+    assert len(found.ids) == len(set(found.ids))
+    for tag, link in found.links:
+        if link.startswith("#"):
+            assert link[1:] in found.ids, link
+        elif not link.startswith("data:"):
+            assert tag == "a" and (run / "report" / link).is_file(), link
+    assert not re.search(r"url\((?!['\"]?(#|data:))", text)
+    for figure in (run / "report" / "figures").glob("*.svg"):
+        assert figure.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+        assert f'id="figure-{figure.stem}"' in text
+    assert "no medical device" in text and "SYNTHETIC" in text
+    markdown = (run / "report" / "report.md").read_text()
+    for link in re.findall(r"\]\((figures/[^)]*)\)", markdown):
+        assert (run / "report" / link).is_file()
+    assert "no medical device" in markdown and "SYNTHETIC" in markdown
+    assert not list(run.glob(".report*"))
+
+
+def test_the_figures_are_those_of_the_run(brixia_run):
+    metrics = results_of(brixia_run)["metrics"]
+    with (brixia_run / "report/tables/metrics.csv").open(newline="") as file:
+        rows = {row["metric"]: row for row in csv.DictReader(file)}
+    assert len(rows) == sum(key.startswith("test/") for key in metrics)
+    for name, row in rows.items():
+        expected = metrics[f"test/{name}"]
+        for key, column in (("value", ""), ("lo", " lo"), ("hi", " hi")):
+            cell = row["test (95 % interval)" + column]
+            assert (float(cell) if cell else None) == expected[key], name
+    text = (brixia_run / "report/report.html").read_text()
+    error = metrics["test/mae_zone"]
+    assert f'<div class="value">{error["value"]:.3f}</div>' in text
+    assert f"{error['lo']:.3f} to {error['hi']:.3f}" in text
+    with (brixia_run / "report/tables/confusion.csv").open(newline="") as file:
+        cells = [[int(cell) for cell in row[1:]] for row in list(csv.reader(file))[1:]]
+    assert cells == results_of(brixia_run)["confusion"]["test"]["target_by_called"]
+
+
+def test_the_same_run_has_the_same_report(brixia_run):
+    folder = brixia_run / "report"
+    first = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    assert write.write(brixia_run) == 0
+    assert first == {p: p.read_bytes() for p in first}
+    assert len(first) == len([p for p in folder.rglob("*") if p.is_file()])
+
+
+def test_a_failure_leaves_the_former_report(brixia_run, monkeypatch):
+    before = (brixia_run / "report/report.html").read_bytes()
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(page, "to_markdown", full)
+    with pytest.raises(InputError, match=r"No space left(.|\n)*free there"):
+        write.write(brixia_run)
+    assert (brixia_run / "report/report.html").read_bytes() == before
+    assert not list(brixia_run.glob(".report*"))
+
+
+def test_what_is_no_run_is_refused(tmp_path, brixia_run, copied):
+    with pytest.raises(InputError, match="config.json"):
+        write.write(tmp_path / "nothing")
+    run = copied(brixia_run)
+    (run / "results.json").unlink()
+    with pytest.raises(InputError, match="is not finished"):
+        write.write(run)
+
+
+def test_the_command(brixia_run, environment):
+    done = subprocess.run(
+        [sys.executable, "-m", "cxr_jax.main", "--mode=report",
+         f"--workdir={brixia_run}"],
+        check=False, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "report.html" in done.stdout
+
+
+def test_audits_and_other_data_are_told_of(class_run, copied):
+    class_run = copied(class_run)
+    before = (class_run / "report/report.md").read_text()
+    assert "never tested on data from elsewhere" in before
+    assert "--mode=audit --checkpoint=" in before
+    estimate = {"value": 0.7, "lo": 0.6, "hi": 0.8, "n": 9}
+    (class_run / "evaluations").mkdir()
+    content = {
+        "metrics": {"test/auroc": estimate},
+        "sizes": {"test": {"images": 9, "patients": 8}},
+        "dataset": "elsewhere/1.0.0",
+        "shared_patients": {},
+        "synthetic": True,
+    }
+    (class_run / "evaluations/elsewhere-test.json").write_text(json.dumps(content))
+    finding = {"where": "covidgr", "text": "3 images", "leak": True, "name": "x"}
+    audit = {"findings": [finding], "datasets": {}}
+    (class_run / "audit.json").write_text(json.dumps(audit))
+    write.write(class_run)
+    after = (class_run / "report/report.md").read_text()
+    assert "Tested on other data too: elsewhere" in after
+    assert "**stop**: LEAKAGE. covidgr: 3 images" in after
+    with (class_run / "report/tables/external.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[1]["auroc"]) == 0.7 and rows[1]["tested on"] == "elsewhere-test"
+
+
+def test_the_cases_are_the_extremes():
+    labels = np.array([[0], [1], [1], [0]])
+    true = np.array([0.9, 0.2, 0.55, 0.45])
+    probs = np.where(labels == 1, 1 - true[:, None], true[:, None])[..., None]
+    probs = np.concatenate([probs, 1 - probs], axis=-1)
+    found = gallery.choose(labels, probs)
+    assert found["best"].tolist() == [0, 2, 3, 1]
+    assert found["worst"].tolist() == [1, 3, 2, 0]
+    assert found["doubted"][:2].tolist() in ([2, 3], [3, 2])
+    scores = np.array([[0, 3], [1, 1]])
+    sure = np.eye(4)[[[0, 3], [3, 1]]]
+    assert gallery.choose(scores, sure)["worst"].tolist() == [1, 0]
+
+
+def test_cells_and_csv():
+    estimate = Estimate(0.8421, 0.8, 0.88, 12)
+    none = Estimate(float("nan"), float("nan"), float("nan"), 0, "no positives")
+    found = Table("t", "T", ("a", "b"), [("x|y", estimate), ("z", none)])
+    assert table.text(estimate) == "0.842 (0.800 to 0.880)"
+    assert table.text(none) == "n/a: no positives"
+    assert table.text(-0.0001) == "0.000" and table.text(1234) == "1,234"
+    assert table.to_csv(found).splitlines() == [
+        "a,b,b lo,b hi,b n", "x|y,0.8421,0.8,0.88,12", "z,,,,0",
+    ]  # fmt: skip
+    assert table.to_markdown(found).splitlines()[1:3] == [
+        "| --- | ---: |",
+        "| x\\|y | 0.842 (0.800 to 0.880) |",
+    ]
+    assert table.sort_key(none) == "" and float(table.sort_key(estimate)) == 0.8421
+
+
+@pytest.mark.parametrize("resamples", [0, 20])
+def test_a_single_image_without_intervals(
+    resamples, reported_run, covidgr_data, tmp_path
+):
+    from configs import covidgr
+
+    config = covidgr.get_config()
+    config.data.dataset, config.data.data_dir = "covidgr/256", str(covidgr_data)
+    config.data.test, config.resamples = "test[:1]", resamples
+    run = reported_run(tmp_path / "run", config.lock())
+    assert write.write(run) == 0
+    text = (run / "report" / "report.md").read_text()
+    assert "Tested on 1 images" in text or "Tested on 1 image" in text
