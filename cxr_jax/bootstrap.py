@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+import threadpoolctl
 
 from cxr_jax import rng
 
@@ -18,6 +19,8 @@ from cxr_jax import rng
 # times faster than all rows together.
 BLOCK = 2**18
 LEVEL = 0.95
+
+_LIBRARIES = threadpoolctl.ThreadpoolController()
 
 
 class Estimate(NamedTuple):
@@ -71,7 +74,11 @@ def replicates(
     if len(starts) == 1:
         return part(0)
     # numpy works without the interpreter's lock. The order of the parts is kept.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    # Threads of BLAS would spin beside ours, and take twice the time.
+    with (
+        _LIBRARIES.limit(limits=1, user_api="blas"),
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
         return np.concatenate(list(pool.map(part, starts)))
 
 

@@ -163,17 +163,12 @@ def of_look(found: looking.Look) -> str:
     if np.isfinite(share.lo):
         text += f" ({share.lo:.0%} to {share.hi:.0%})"
     text += f"; null: their share of the area, {area:.0%}. "
-    if np.isfinite(found.likeness):
-        text += (
-            f"Rank correlation with maps of drawn parameters {found.likeness:.2f}: "
-            + (
-                "they say little of what was learned."
-                if found.likeness > ALIKE
-                else "low,"
-            )
-            + ("" if found.likeness > ALIKE else " as it should be.")
-        )
-    return text
+    if not np.isfinite(found.likeness):
+        return text + "Maps of drawn parameters, or its own, are flat: no comparison."
+    text += f"Rank correlation with maps of drawn parameters {found.likeness:.2f}: "
+    if found.likeness > ALIKE:
+        return text + "they say little of what was learned."
+    return text + "low, as it should be."
 
 
 def tables(split, figure, whole, hidden, altered, grouped) -> list[str]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from cxr_jax import results
 from cxr_jax.audits.table import count
+from cxr_jax.bootstrap import Estimate
 from cxr_jax.report import headline
 from cxr_jax.report.material import Material
 from cxr_jax.tasks.task import lower_is_better
@@ -84,11 +87,7 @@ def _of_figures(material: Material) -> list[Caution]:
                 "always the commonest class",
             ):
                 continue
-            better = (
-                each.estimate.hi < other.value
-                if lower_is_better(each.metric)
-                else each.estimate.lo > other.value
-            )
+            better = _beats(each.metric, each.estimate, other.value)
             name = f"{each.metric} {each.estimate.value:.3f}"
             than = f"{what} ({other.value:.3f})"
             if better:
@@ -111,9 +110,9 @@ def _of_leakage(material: Material) -> list[Caution]:
         text = "Nobody has looked for copies and shortcuts in the data."
         return [Caution(CARE, text, _audit_command(material))]
     listed = material.audit["findings"]
-    leaks = [f"{each['where']}: {each['text']}" for each in listed if each["leak"]]
+    leaks = [f"LEAKAGE. {e['where']}: {e['text']}." for e in listed if e["leak"]]
     if leaks:
-        return [Caution(STOP, "LEAKAGE. " + text) for text in leaks]
+        return [Caution(STOP, text) for text in leaks] + _baselines(material.audit)
     found = [Caution(FINE, "Identical and nearly identical films were looked for across "
                            "splits: no leakage was found.")]  # fmt: skip
     allowed = sorted({each["name"] for each in listed if each.get("allowed")})
@@ -166,24 +165,52 @@ def _of_model(material: Material) -> list[Caution]:
 
 
 def _of_external(material: Material) -> list[Caution]:
-    own = material.splits.test.dataset
-    others = {
-        content["dataset"].split("/")[0]
-        for content in material.evaluations.values()
-        if content["dataset"].split("/")[0] != own
-    }
-    if others:
-        return [
-            Caution(FINE, f"Tested on other data too: {', '.join(sorted(others))}.")
-        ]
     if material.labels is None:
         return []
+    own = material.splits.test.dataset
+    others = [
+        (name, content)
+        for name, content in material.evaluations.items()
+        if content["dataset"].split("/")[0] != own
+    ]
+    if others:
+        return [_elsewhere(material, name, content) for name, content in others]
     text = "It was never tested on data from elsewhere."
     command = (
         f"python -m cxr_jax.main --mode=eval --workdir={material.workdir} "
         "--eval_on=DATASET:test"
     )
     return [Caution(CARE, text, command)]
+
+
+def _elsewhere(material: Material, name: str, content: dict[str, Any]) -> Caution:
+    """A figure from elsewhere is held to a guess, and to that of the own test set."""
+    first = headline.headlines(material)[0]
+    estimates = {
+        key.split("/", 1)[1]: results.estimate_from_json(value)
+        for key, value in content["metrics"].items()
+    }
+    found = estimates.get(first.metric)
+    ((_, size),) = content["sizes"].items()
+    text = f"On {name}, {size['images']} images from elsewhere, "
+    if found is None or not np.isfinite(found.value):
+        return Caution(CARE, f"{text}{first.metric} is not defined.")
+    text += f"{first.metric} is {found.value:.3f}"
+    if np.isfinite(found.lo):
+        text += f" ({found.lo:.3f} to {found.hi:.3f})"
+    guess = first.beside.get("a guess") or estimates.get(f"{first.metric}_constant")
+    if guess is not None and not _beats(first.metric, found, guess.value):
+        than = f"{guess.value:.3f}, which takes no model"
+        return Caution(STOP, f"{text}: not shown to be better than {than}.")
+    low, high = sorted((found, first.estimate), key=lambda each: each.value)
+    if low.hi < high.lo and _beats(first.metric, first.estimate, found.value):
+        return Caution(CARE, f"{text}: worse than on its own test set.")
+    return Caution(FINE, f"{text}.")
+
+
+def _beats(metric: str, found: Estimate, other: float) -> bool:
+    """With its whole interval."""
+    return found.hi < other if lower_is_better(metric) else found.lo > other
 
 
 def _of_code(material: Material) -> list[Caution]:

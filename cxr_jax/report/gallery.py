@@ -10,6 +10,7 @@ import numpy as np
 
 from cxr_jax.audits.pictures import as_8bit
 from cxr_jax.data import source
+from cxr_jax.metrics import decide
 from cxr_jax.report import maps
 from cxr_jax.report.material import Material
 from cxr_jax.report.table import Table
@@ -130,9 +131,7 @@ def _case(material: Material, row: int, side: int) -> Case:
     example = material.splits.test.table["example_id"][row]
     uri = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
     if len(labels) == 1:
-        classes = material.config.task.classes
-        words = _of_class(classes, int(labels[0]), probs[0])
-        return Case(row, example, words, [], uri)
+        return Case(row, example, _of_class(material, row), [], uri)
     expected = probs @ np.arange(LEVELS)
     words = f"global score {expected.sum():.1f}, read as {labels.sum()}"
     # Drawn as a grid over the picture: where the lungs lie is not known here.
@@ -149,9 +148,12 @@ def _case(material: Material, row: int, side: int) -> Case:
     return Case(row, example, words, zones, uri)
 
 
-def _of_class(classes, label: int, probs: np.ndarray) -> str:
-    likeliest = int(probs.argmax())
-    text = f"{classes[likeliest]} {probs[likeliest]:.2f}"
-    if likeliest == label:
+def _of_class(material: Material, row: int) -> str:
+    """What it is called, at the threshold where there are two classes."""
+    classes, probs = material.config.task.classes, material.probs[row]
+    thresholds = np.array(material.results["best"]["decision"]["thresholds"])
+    label, called = int(material.labels[row, 0]), int(decide(probs, thresholds)[0])
+    text = f"called {classes[called]} ({probs[0, called]:.2f})"
+    if called == label:
         return f"{text}, as labelled"
-    return f"{text}, labelled {classes[label]} ({probs[label]:.2f})"
+    return f"{text}, labelled {classes[label]}"

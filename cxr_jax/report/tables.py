@@ -100,7 +100,7 @@ def external(material: Material) -> Table:
         remark = f"{seen} of them were trained or selected on" if seen else ""
         rows.append(_external_row(name, sizes, found, chosen, remark))
     head = ("tested on", "images", "patients", *chosen, "remark")
-    return Table("external", "On other data", head, rows)
+    return Table("external", "", head, rows)
 
 
 def without_a_lung(material: Material) -> Table:

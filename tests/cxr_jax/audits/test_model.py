@@ -13,6 +13,7 @@ from cxr_jax.audits import (
     agreement_groups,
     alterations,
     controls,
+    looking,
     model,
     model_report,
     subgroups,
@@ -130,6 +131,17 @@ def test_a_model_that_knows_nothing_is_told_first():
     assert len(model_report.verdicts("auroc", good, {}, {}, [])) == 1
     good = Estimate(0.1, 0.05, 0.3, 17)  # a correlation
     assert len(model_report.verdicts("pearson_global", good, {}, {}, [])) == 1
+
+
+@pytest.mark.parametrize(
+    "likeness, said",
+    [(0.2, "0.20: low"), (0.8, "0.80: they say little"), (float("nan"), "are flat")],
+)
+def test_maps_are_held_against_area_and_drawn_parameters(likeness, said):
+    share = Estimate(0.3, 0.2, 0.4, 32)
+    look = looking.Look("occlusion", None, float("nan"), share, 0.29, likeness)
+    text = model_report.of_look(look)
+    assert "30% of the map lies in the border (20% to 40%)" in text and said in text
 
 
 def test_groups_of_one_class_are_no_all_clear():

@@ -78,3 +78,27 @@ def test_a_headline_stands_beside_what_it_is_held_to(brixia):
     assert first.estimate.value == metrics["test/mae_zone"]["value"]
     constant = metrics["test/mae_zone_constant"]["value"]
     assert first.beside["always the median"].value == constant
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "weight"),
+    [((0.45, 0.4, 0.5), FINE), ((0.55, 0.52, 0.6), CARE), ((0.7, 0.5, 0.9), STOP)],
+)
+def test_a_figure_from_elsewhere_is_held_to_a_constant_and_to_the_own(
+    brixia, elsewhere, weight
+):
+    found = with_results(brixia, mae_zone=(0.4, 0.35, 0.46))
+    value, lo, hi = elsewhere
+    metrics = {
+        "test/mae_zone": {"value": value, "lo": lo, "hi": hi, "n": 30},
+        "test/mae_zone_constant": {"value": 0.8, "lo": None, "hi": None, "n": 30},
+    }
+    content = {
+        "dataset": "other/1.0.0",
+        "metrics": metrics,
+        "sizes": {"test": {"images": 30, "patients": 20}},
+    }
+    assert weights(found, "elsewhere, mae_zone") == []
+    found = found._replace(evaluations={"other-test": content})
+    assert weights(found, "elsewhere, mae_zone") == [weight]
+    assert not weights(found, "never tested on data from elsewhere")

@@ -145,7 +145,7 @@ def test_audits_and_other_data_are_told_of(class_run, copied):
     (class_run / "audit.json").write_text(json.dumps(audit))
     write.write(class_run)
     after = (class_run / "report/report.md").read_text()
-    assert "Tested on other data too: elsewhere" in after
+    assert "On elsewhere-test, 9 images from elsewhere, auroc is 0.700" in after
     assert "**stop**: LEAKAGE. covidgr: 3 images" in after
     with (class_run / "report/tables/external.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
