@@ -57,6 +57,20 @@ def assert_close(ours, theirs, tolerance=1e-5):
         )
 
 
+@pytest.mark.parametrize("side", [1, 2, 3])
+@pytest.mark.parametrize(("size", "padding"), [(3, 1), (3, "SAME"), (5, 2), (7, 3)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_kernel_may_be_larger_than_its_map(side, size, padding, stride):
+    """As in the last layers of a small picture; XLA is led past a slow way there."""
+    x, kernel = draw(4, side, side + 1, 8), draw(size, size, 8, 6, name="k")
+    ours = with_gradients(
+        lambda x, k: convolution.convolve(x, k, stride, padding), x, kernel
+    )
+    assert_close(
+        ours, with_gradients(lambda x, k: usual(x, k, stride, padding), x, kernel)
+    )
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     batch=st.integers(1, 4),
