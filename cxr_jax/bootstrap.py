@@ -19,6 +19,7 @@ from cxr_jax import rng
 # times faster than all rows together.
 BLOCK = 2**18
 LEVEL = 0.95
+ALIKE = "no interval: all resamples are alike"
 
 _LIBRARIES = threadpoolctl.ThreadpoolController()
 
@@ -105,7 +106,7 @@ def summary(values: np.ndarray, n: int, *, undefined: str) -> Estimate:
         reason = f"no interval: undefined in {lost:.0%} of the resamples"
         return Estimate(value, nan, nan, n, reason)
     if np.ptp(defined) <= 1e-12 * np.abs(defined).max():
-        return Estimate(value, nan, nan, n, "no interval: all resamples are alike")
+        return Estimate(value, nan, nan, n, ALIKE)
     tail = (1 - LEVEL) / 2
     lo, hi = (float(x) for x in np.quantile(defined, (tail, 1 - tail)))
     reason = (

@@ -47,7 +47,7 @@ def judge(model: Trained, each: Set, out: LeftOut, is_own: bool) -> Cell:
       model: whose task knows the labels of the set.
       each: the set.
       out: images that are not tested.
-      is_own: of the run; then the resamples are those of its `results.json`.
+      is_own: of the run; then the resamples are drawn as for its `results.json`.
     """
     config = model.exp.config
     if not len(out.kept):
@@ -99,15 +99,15 @@ def to_json(cell: Cell, each: Set) -> dict[str, Any]:
     return {
         "size": results.size(cell.tested) if cell.tested else {"images": 0},
         "left_out": {kind: sorted(names[out].tolist()) for kind, out in left_out},
-        "metrics": _estimates(cell.figures),
-        "own_less_this": _estimates(cell.drops),
+        "metrics": results.estimates_to_json(cell.figures),
+        "own_less_this": results.estimates_to_json(cell.drops),
         "copies_in_own_test": cell.in_own,
         "sources": [
             {
                 "source": row.name,
                 "images": row.images,
-                "metrics": _estimates(row.figures),
-                "worse_than_others": _estimates(row.gaps),
+                "metrics": results.estimates_to_json(row.figures),
+                "worse_than_others": results.estimates_to_json(row.gaps),
             }
             for row in cell.sources
         ],
@@ -152,7 +152,3 @@ def _by_source(split: Split, make, counts) -> list[subgroups.Row]:
         return []
     table = {name: split.table[name] for name in ("source", "patient_id")}
     return subgroups.of_metrics(table, split.label_names, make, counts)
-
-
-def _estimates(found: dict[str, Estimate]) -> dict[str, Any]:
-    return {name: results.estimate_to_json(each) for name, each in found.items()}

@@ -43,6 +43,11 @@ def estimate_to_json(estimate: Estimate) -> dict[str, Any]:
     }
 
 
+def estimates_to_json(found: dict[str, Estimate]) -> dict[str, Any]:
+    """{metric: of `estimate_to_json`}."""
+    return {name: estimate_to_json(each) for name, each in found.items()}
+
+
 def estimate_from_json(found: dict[str, Any]) -> Estimate:
     """What `estimate_to_json` wrote."""
     value, lo, hi = (
@@ -50,6 +55,18 @@ def estimate_from_json(found: dict[str, Any]) -> Estimate:
         for key in ("value", "lo", "hi")
     )
     return Estimate(value, lo, hi, found["n"], found.get("reason", ""))
+
+
+def estimates(content: dict[str, Any], split: str = "") -> dict[str, Estimate]:
+    """{metric: Estimate} of results.json or of an evaluation.
+
+    split: 'test' or 'val'; an evaluation has one only.
+    """
+    return {
+        key.partition("/")[2]: estimate_from_json(value)
+        for key, value in content["metrics"].items()
+        if key.startswith(split)
+    }
 
 
 def save(path: pathlib.Path, content: dict[str, Any]) -> None:

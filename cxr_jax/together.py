@@ -73,6 +73,7 @@ def train(config: ConfigDict, folder: pathlib.Path, text: str) -> int:
         if len(left) < len(configs):
             say(f"{len(configs) - len(left)} of {len(configs)} members are finished")
         if not left:
+            _report(configs, folder)
             return 0
         runs, pictures = _open({name: configs[name] for name in left}, folder)
         with listening() as stop, ExitStack() as open_runs:
@@ -85,11 +86,17 @@ def train(config: ConfigDict, folder: pathlib.Path, text: str) -> int:
         for run in runs:
             say(f"\n{run.workdir.name}")
             finish(run.exp, run.splits, run.workdir, run.memory["best"])
-            if run.exp.config.report:
-                from cxr_jax.report import write  # matplotlib takes a second
-
-                write.write(run.workdir)
+        _report(configs, folder)
     return 0
+
+
+def _report(configs: dict[str, ConfigDict], folder: pathlib.Path) -> None:
+    """Of all members at the end, those that a kill kept from it among them."""
+    for name, config in configs.items():
+        if config.report:
+            from cxr_jax.report import write  # matplotlib takes a second
+
+            write.write_missing(folder / name)
 
 
 def _open(

@@ -20,9 +20,9 @@ from cxr_jax import (
     experiment,
     files,
     results,
+    stored,
     trained,
 )
-from cxr_jax import config as config_lib
 from cxr_jax.audits import (
     agreement_groups,
     alterations,
@@ -139,7 +139,9 @@ def audit(checkpoint_of: pathlib.Path, workdir: pathlib.Path) -> int:
 def _to_json(hidden, altered) -> dict[str, Any]:
     to_json = results.estimate_to_json
     return {
-        "hidden": {name: _estimates_to_json(found) for name, found in hidden.items()},
+        "hidden": {
+            name: results.estimates_to_json(found) for name, found in hidden.items()
+        },
         "altered": {
             name: {
                 "unit": alterations.ALTERATIONS[name].unit,
@@ -168,8 +170,8 @@ def _row_to_json(row: subgroups.Row) -> dict[str, Any]:
         "group": row.name,
         "images": row.images,
         "patients": row.patients,
-        "metrics": _estimates_to_json(row.figures),
-        "gaps": _estimates_to_json(row.gaps),
+        "metrics": results.estimates_to_json(row.figures),
+        "gaps": results.estimates_to_json(row.gaps),
     }
 
 
@@ -180,23 +182,22 @@ def _limits_to_json(found: agreement_groups.Limits) -> dict[str, Any]:
         "group": found.name,
         "images": found.images,
         "patients": found.patients,
-        **_estimates_to_json(figures),
+        **results.estimates_to_json(figures),
     }
 
 
-def _estimates_to_json(found: dict[str, Estimate]) -> dict[str, Any]:
-    return {name: results.estimate_to_json(each) for name, each in found.items()}
-
-
 def _open(folder: pathlib.Path) -> tuple[Model, np.ndarray | None]:
-    config = config_lib.from_json(folder / "config.json")
+    run = stored.read(folder)
+    config = run.config
     if config.task.name not in ("brixia", "classify"):
         raise InputError(
             folder,
             f"its task is {config.task.name}",
             "a model of the task brixia or classify can be audited",
         )
-    split = roles.open_splits(config.data, folder).test
+    splits = roles.open_splits(config.data, stored.home(run))
+    stored.check_data([run], splits.description)
+    split = splits.test
     exp, state, eval_step, best = trained.load(folder, config, split)
     size, square = config.data.size, config.data.square
     split = split._replace(pixels=cache.decoded(split, size, square))

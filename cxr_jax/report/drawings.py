@@ -55,8 +55,9 @@ def _of_classes(material: Material) -> list[Drawing]:
         area = found.get("auroc" if two else f"auroc_{slug(name)}")
         positive, probs = material.labels[:, 0] == k, material.probs[:, 0, k]
         listed.append(Curve(name, positive, probs, thresholds[k], area))
-    unit = material.splits.test.unit
-    band = f"Band: 95 % bootstrap interval over {unit}"
+    band = "No intervals: no resamples were asked for"
+    if material.config.resamples:
+        band = f"Band: 95 % bootstrap interval over {material.splits.test.unit}"
     against = "" if two else " Each class against all others."
     cells = material.results["confusion"]["test"]
     return [
@@ -76,8 +77,8 @@ def _of_classes(material: Material) -> list[Drawing]:
         Drawing(
             "calibration",
             "Are the probabilities true?",
-            "Ten bins of equally many cases; on the line they are. A hollow dot: all or none "
-            f"are positive. Below: how often each probability is given.{against}",
+            "Ten bins of equally many cases; on the line they are. A hollow dot has no "
+            f"interval, as where all or none are positive. Below: how often each probability is given.{against}",
             curves.calibration(listed, material.counts),
         ),
         Drawing(
@@ -101,14 +102,14 @@ def _of_scores(material: Material) -> list[Drawing]:
     expected = material.probs @ np.arange(material.probs.shape[-1])
     target, total = material.labels.sum(axis=1), expected.sum(axis=1)
     second = material.splits.test.table.get("scores_junior")
-    if second is not None and not np.isfinite(second).all():
+    if second is not None and not np.isfinite(second).all(axis=1).any():
         second = None
     limits = [found[f"limits_{side}_global"] for side in ("low", "high")]
     cells = material.results["confusion"]["test"]
     spread = (
         " Grey: where 95 % of a second reader's scores lie."
         if second is not None
-        else " Of a second reader the dataset knows nothing."
+        else " There is no second reader of these films."
     )
     return [
         Drawing(
@@ -167,15 +168,17 @@ def of_data(material: Material) -> Drawing:
         for k, role in enumerate(roles.ROLES)
     }
     unit = material.splits.test.unit
-    counts = material.metadata.get("counts", {})
+    counts = material.metadata.get("counts")
     whole = sum(part["images"] for part in parts.values())
     return Drawing(
         "flow",
-        "From the release to train, val and test",
+        "From what was prepared to train, val and test",
         "What is counted while the dataset is built is in the table below.",
         flow.diagram(
             [(f"images of {material.results['dataset']}", whole)],
-            [
+            None
+            if counts is None
+            else [
                 (what, number)
                 for what, number in counts.items()
                 if number and any(word in what for word in _LEFT_OUT)

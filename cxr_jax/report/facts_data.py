@@ -60,7 +60,9 @@ def criteria(material: Material) -> Answer:
 
 
 def _left_out(material: Material) -> str:
-    counted = material.metadata.get("counts", {})
+    counted = material.metadata.get("counts")
+    if counted is None:
+        return "What was left out of the dataset is not known."
     noted = [f"{what}: {number:,}" for what, number in counted.items() if number]
     if not noted:
         return "Building the dataset found nothing to leave out."

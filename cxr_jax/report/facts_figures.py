@@ -24,8 +24,8 @@ def metrics(material: Material) -> Answer:
     number = len(headline.estimates(material, "test"))
     text = (
         f"{number} figures of test, {listed(found)} first; docs/metrics.md defines "
-        "each. Discrimination or error stand beside calibration, and beside a "
-        "constant guess."
+        "each. Beside them: what a constant guess reaches"
+        + (", and calibration." if material.labels is not None else ".")
     )
     return Answer("answered", text, "curves")
 

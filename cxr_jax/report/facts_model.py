@@ -102,6 +102,8 @@ def training(material: Material) -> Answer:
         "batch norms frozen": optim.frozen_norms,
         "average of weights": optim.ema_decay,
         "label smoothing": config.task.label_smoothing,
+        "classes weighed by the inverse of their frequency": config.task.balanced,
+        "settings of the optimiser": dict(optim.settings),
         "labels made wrong on purpose": config.task.label_noise,
         "early stop after evaluations": config.stop_patience,
         "rate reduced after evaluations": config.plateau.patience,

@@ -50,24 +50,24 @@ class Box(NamedTuple):
 
 def diagram(
     found: Sequence[tuple[str, float]],
-    excluded: Sequence[tuple[str, float]],
+    excluded: Sequence[tuple[str, float]] | None,
     parts: Mapping[str, Mapping[str, float]],
     unit: str,
 ) -> Figure:
-    """What a release held, what was left out of it, and what went into each split.
+    """What was prepared of a release, what was left out, and what went into each split.
 
     found, excluded: (text, number); of what was excluded only that of which there was
-    any. parts: {'train': {'images': n, unit: m, and more}, ...}. unit: what stands for
+    any, None where that is not known. parts: {'train': {'images': n, unit: m, and more}, ...}. unit: what stands for
     patients in this dataset, as 'patients'.
     """
     left = 0.44 * _WIDTH
-    top = Box(_lines("release", _counted(found), left), _MARGIN, _MARGIN, left)
-    out = [(text, number) for text, number in excluded if number]
+    top = Box(_lines("prepared", _counted(found), left), _MARGIN, _MARGIN, left)
+    out = [(text, number) for text, number in excluded or () if number]
     x = top.x + left + 2.2 * _GAP
     aside = _WIDTH - _MARGIN - x
-    words = (
-        _lines("left out", _counted(out), aside) if out else ["nothing was left out"]
-    )
+    words = ["nothing was left out" if excluded is not None else "left out: not known"]
+    if out:
+        words = _lines("left out of the release", _counted(out), aside)
     side = Box(words, x, top.bottom + _GAP, aside)
     splits = _splits(parts, unit, side.bottom + _GAP + _ARROW)
     height = max([side.bottom, *(box.bottom for box in splits)]) + _MARGIN

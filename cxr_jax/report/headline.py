@@ -37,6 +37,8 @@ _BRIXIA = (
         {"two readers": "kappa_zone_junior_reader"},
     ),
 )
+# What is no null of a model, but a reader to be as good as.
+READERS = ("one reader from the other", "two readers")
 _TWO_CLASSES = (
     ("auroc", "Area under the ROC curve", {"a guess": 0.5}),
     ("auprc", "Area under the precision-recall curve", {"a guess": "prevalence"}),
@@ -110,11 +112,7 @@ def headlines(material: Material) -> list[Headline]:
 
 def estimates(material: Material, role: str) -> dict[str, Estimate]:
     """{metric: Estimate} of 'test' or 'val'."""
-    return {
-        key.removeprefix(f"{role}/"): results.estimate_from_json(value)
-        for key, value in material.results["metrics"].items()
-        if key.startswith(f"{role}/")
-    }
+    return results.estimates(material.results, f"{role}/")
 
 
 def main_metric(material: Material) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import pathlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from cxr_jax import bootstrap, files
+from cxr_jax import bootstrap, files, results
 from cxr_jax import stored as stored_lib
 from cxr_jax.data import roles, source
 from cxr_jax.tasks import Task, make_task
@@ -64,7 +66,8 @@ def read(workdir: pathlib.Path) -> Material:
     run = stored_lib.read(workdir)
     config = run.config
     task = make_task(config.task)
-    splits = roles.open_splits(config.data, stored_lib.home(run))
+    data = _data(config.data, stored_lib.home(run))
+    splits = roles.open_splits(data, workdir)
     stored_lib.check_data([run], splits.description)
     labels = probs = None
     if config.task.name in stored_lib.WITH_PROBABILITIES:
@@ -72,9 +75,7 @@ def read(workdir: pathlib.Path) -> Material:
         found = stored_lib.gather(task, [run], splits.test, name, _RESTORE)
         labels, probs = found.labels, found.probs[0]
     patients = splits.test.table["patient_id"]
-    builder = source.open_builder(
-        config.data.dataset, roles.data_dir(config.data, stored_lib.home(run))
-    )
+    builder = source.open_builder(data.dataset, data.data_dir)
     return Material(
         workdir=workdir,
         config=config,
@@ -86,8 +87,8 @@ def read(workdir: pathlib.Path) -> Material:
             path.stem: files.read_json(path, missing=_RESTORE)
             for path in sorted((workdir / "evaluations").glob("*.json"))
         },
-        audit=_audit(workdir, "audit.json"),
-        model_audit=_audit(workdir, "model_audit.json"),
+        audit=_audit(workdir, "audit.json", partial(_is_of_data, splits)),
+        model_audit=_audit(workdir, "model_audit.json", partial(_is_of_test, splits)),
         metadata=dict(builder.info.metadata or {}),
         splits=splits,
         labels=labels,
@@ -96,11 +97,38 @@ def read(workdir: pathlib.Path) -> Material:
     )
 
 
-def _audit(workdir: pathlib.Path, name: str) -> dict[str, Any] | None:
+def _data(data: ConfigDict, home: pathlib.Path) -> ConfigDict:
+    """As if prepared: the first process reads it alone, and nobody waits for a phantom."""
+    if not data.phantom:
+        return data
+    from cxr_jax.data import phantom
+
+    found = data.copy_and_resolve_references().unlock()
+    found.data_dir, found.phantom = phantom.ensure(data, home), 0
+    return found.lock()
+
+
+def _audit(
+    workdir: pathlib.Path, name: str, fits: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any] | None:
+    """That of other data says nothing of this run."""
     for path in (workdir / name, workdir / "audit" / name):
         if path.exists():
-            return files.read_json(path, missing=_RESTORE)
+            found = files.read_json(path, missing=_RESTORE)
+            if fits(found):
+                return found
     return None
+
+
+def _is_of_data(splits: roles.Splits, audit: dict[str, Any]) -> bool:
+    """One of its datasets has the very train, val and test of the run."""
+    own = splits.description["roles"]
+    return any(each.get("splits") == own for each in audit["datasets"].values())
+
+
+def _is_of_test(splits: roles.Splits, audit: dict[str, Any]) -> bool:
+    test = splits.test
+    return audit["dataset"] == test.dataset and audit["size"] == results.size(test)
 
 
 def _lines(path: pathlib.Path) -> list[dict[str, Any]]:

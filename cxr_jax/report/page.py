@@ -100,8 +100,9 @@ def _shared(material, headlines, cautions, sections, cases) -> dict[str, Any]:
         ),
         "tested": (
             f"On {results.count(material.splits.test)} of the test split, which had no "
-            "part in training or in the choice of the checkpoint. Below each figure: "
-            f"its 95 % interval over {material.splits.test.unit}."
+            "part in training or in the choice of the checkpoint."
+            + f" Below each figure: its 95 % interval over {material.splits.test.unit}."
+            * bool(material.config.resamples)
         ),
         "headlines": headlines,
         "cautions": cautions,

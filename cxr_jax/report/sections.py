@@ -64,7 +64,9 @@ def _curves(material: Material) -> Section:
 def _subgroups(material: Material) -> Section:
     title = "Is it as good for everyone?"
     if material.labels is None:
-        return Section("subgroups", title, ["This task has no subgroups."], [], [])
+        return Section(
+            "subgroups", title, ["No figures by group are made for this task."], [], []
+        )
     split, config = material.splits.test, material.config
     decision = material.results["best"]["decision"]
 
@@ -103,15 +105,15 @@ def _gaps(rows: list[subgroups.Row], main: str) -> list[str]:
     lines = []
     for found in subgroups.worst(rows, main):
         gap = found.gap
-        if not np.isfinite(gap.value):
+        if not gap.value > 0:  # undefined, or no worse than all others
             continue
         text = (
             f"{found.attribute}: {main} is worst for {found.worst.name} "
-            f"({found.worst.images} images), by {gap.value:.3f} than in all others"
+            f"({found.worst.images} images), {gap.value:.3f} worse than in all others"
         )
         if np.isfinite(gap.lo):
-            sure = "beyond chance" if gap.lo > 0 else "which may be chance"
-            text += f" ({gap.lo:.3f} to {gap.hi:.3f}, {sure})"
+            sure = "excludes 0" if gap.lo > 0 else "holds 0: it may be chance"
+            text += f" ({gap.lo:.3f} to {gap.hi:.3f}, which {sure})"
         lines.append(text + ".")
     if lines:
         lines.append(

@@ -42,9 +42,13 @@ WIDTH, HEIGHT = 4.4, 3.3  # inches: 330 pixels of a small screen are just this w
 _DPI = 160
 _FONTS = "DejaVu Sans, Verdana, Arial, sans-serif"
 
-# Only these two settings of matplotlib are needed that no argument takes. They are of
+# Only these settings of matplotlib are needed that no argument takes. They are of
 # the whole process, so that one figure is written at a time.
-_SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "cxr_jax"}
+_SETTINGS = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "cxr_jax",
+    "text.parse_math": False,
+}
 _WRITING = threading.Lock()
 
 
@@ -212,6 +216,8 @@ def _save(figure: Figure, kind: str, facecolor: str, metadata=None) -> bytes:
     """What matplotlib writes, without the date or its own name."""
     if kind == "svg":
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    for text in figure.findobj(Text):  # a dollar in a name is no formula
+        text.set_parse_math(False)
     target = io.BytesIO()
     with _WRITING, matplotlib.rc_context(_SETTINGS):
         figure.savefig(
@@ -266,7 +272,9 @@ def _named(body: str, name: str) -> str:
 
     body = re.sub(r'\s\bid="([^"]*)"', as_id, body)
     return re.sub(
-        r'(href="#|url\(#)([^")]+)', lambda m: m.group(1) + names[m.group(2)], body
+        r'(href="#|url\(#)([^")]+)',
+        lambda m: m.group(1) + names.get(m.group(2), m.group(2)),
+        body,
     )
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from cxr_jax import results
 from cxr_jax.audits import attributes
+from cxr_jax.audits.table import count
 from cxr_jax.data import roles
-from cxr_jax.report import checklist, headline
+from cxr_jax.report import checklist, facts_figures, headline
 from cxr_jax.report.material import Material
 from cxr_jax.report.table import Table
 
@@ -90,16 +91,19 @@ def external(material: Material) -> Table:
     own = headline.estimates(material, "test")
     sizes = material.results["sizes"]["test"]
     rows = [_external_row("its own test", sizes, own, chosen, "")]
+    elsewhere = facts_figures.elsewhere(material)
     for name, content in material.evaluations.items():
         ((_, sizes),) = content["sizes"].items()
-        found = {
-            key.split("/", 1)[1]: results.estimate_from_json(value)
-            for key, value in content["metrics"].items()
-        }
+        found, remarks = results.estimates(content), []
+        if name not in elsewhere:
+            remarks.append("not from elsewhere")
         seen = sum(content.get("shared_patients", {}).values())
-        remark = f"{seen} of them were trained or selected on" if seen else ""
+        if seen:
+            unit = material.splits.test.unit
+            remarks.append(f"trained or selected on {count(seen, unit)} of them")
+        remark = ", ".join(remarks)
         rows.append(_external_row(name, sizes, found, chosen, remark))
-    head = ("tested on", "images", "patients", *chosen, "remark")
+    head = ("tested on", "images", "patients or groups", *chosen, "remark")
     return Table("external", "", head, rows)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import pathlib
 import shutil
 
@@ -42,6 +45,12 @@ def write(workdir: pathlib.Path) -> int:
     return 0
 
 
+def write_missing(workdir: pathlib.Path) -> None:
+    """Writes the report of a run that has none."""
+    if not (workdir / FOLDER).exists():
+        write(workdir)
+
+
 def render(
     found: material.Material, final: pathlib.Path, side: int = gallery.SIDE
 ) -> pathlib.Path:
@@ -54,7 +63,7 @@ def render(
     cases = gallery.make(found, side)
     everything = (found, shown, cautions.cautions(found), parts, cases)
     new = final.with_name(f".{final.name}.tmp")
-    with files.explained(final):
+    with files.explained(final), _alone(final.parent):
         shutil.rmtree(new, ignore_errors=True)
         try:
             _fill(new, parts, [page.headline_table(shown), gallery.table(cases.cases)])
@@ -64,6 +73,18 @@ def render(
         finally:
             shutil.rmtree(new, ignore_errors=True)
     return final / "report.html"
+
+
+@contextlib.contextmanager
+def _alone(folder: pathlib.Path):
+    """Another report of the run waits: both would use the same names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _fill(folder: pathlib.Path, parts: list[Section], others: list[table.Table]):

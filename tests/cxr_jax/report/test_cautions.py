@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from cxr_jax import bootstrap
 from cxr_jax.report import cautions, headline, material
 from cxr_jax.report.cautions import CARE, FINE, STOP
 
@@ -51,8 +52,8 @@ def test_shared_patients_are_leakage(brixia):
     shared = brixia.results | {"shared_patients": {"train-test": 2, "val-test": 0}}
     found = brixia._replace(results=shared)
     assert weights(found, "2 patients are in both train and test") == [STOP]
-    assert not weights(found, "No patient is in two")
-    assert weights(brixia, "No patient is in two") == [FINE]
+    assert not weights(found, "is in two of train")
+    assert weights(brixia, "None of the patients is in two") == [FINE]
 
 
 def test_an_audit_that_was_not_made_is_asked_for(brixia):
@@ -66,7 +67,7 @@ def test_an_audit_that_was_not_made_is_asked_for(brixia):
 
 
 def test_sets_that_break_their_promise(brixia):
-    found = with_results(brixia, coverage_90=(0.7, 0.6, 0.8))
+    found = with_results(brixia, coverage_90=(0.1, 0.05, 0.15))
     assert weights(found, "promise 90 %") == [CARE]
     assert not weights(with_results(brixia, coverage_90=(0.9, 0.8, 0.95)), "promise")
 
@@ -102,3 +103,27 @@ def test_a_figure_from_elsewhere_is_held_to_a_constant_and_to_the_own(
     found = found._replace(evaluations={"other-test": content})
     assert weights(found, "elsewhere, mae_zone") == [weight]
     assert not weights(found, "never tested on data from elsewhere")
+
+
+def test_what_cannot_be_better_is_better_than_a_guess(brixia):
+    """An error of 0 has no interval, as all resamples are alike."""
+    found = with_results(brixia, mae_zone=(0.0, None, None))
+    found.results["metrics"]["test/mae_zone"]["reason"] = bootstrap.ALIKE
+    assert weights(found, "always the median") == [FINE]
+    undefined = with_results(brixia, mae_zone=(None, None, None))
+    assert weights(undefined, "cannot be held to") == [CARE]
+
+
+def test_an_audit_that_measured_nothing_found_nothing(brixia):
+    verdict = {"verdicts": ["Subgroups: nothing can be said."]}
+    assert weights(brixia._replace(model_audit=verdict), "nothing can be said") == [
+        CARE
+    ]
+
+
+def test_allowed_leakage_is_not_fine(brixia):
+    finding = {"where": "brixia", "text": "9 films", "leak": False, "allowed": True}
+    audit = {"findings": [finding], "datasets": {}}
+    found = brixia._replace(audit=audit)
+    assert weights(found, "Leakage that was allowed. brixia: 9 films") == [CARE]
+    assert not weights(found, "no leakage was found")

@@ -149,8 +149,10 @@ def test_the_flow_says_what_was_left_out_and_what_is_in_each_split():
     excluded = [("files that cannot be read", 3), ("copies left out", 0)]
     figure = flow.diagram([("images", 1091)], excluded, PARTS, "patients")
     said = texts(figure.axes[0])
-    assert said[:2] == ["release", "1,091 images"]
-    assert "left out 3 files that cannot be read" in " ".join(" ".join(said).split())
+    assert said[:2] == ["prepared", "1,091 images"]
+    assert "left out of the release 3 files that cannot be read" in " ".join(
+        " ".join(said).split()
+    )
     assert not any("copies" in text for text in said)
     train = said[said.index("train") :]
     assert train[1:4] == ["1,062 images", "800 patients", "Lung Opacity: 7"]
@@ -164,6 +166,8 @@ def test_the_flow_says_that_nothing_was_left_out():
     for excluded in ([], [("copies", 0)]):
         figure = flow.diagram([("images", 5)], excluded, PARTS, "patients")
         assert "nothing was left out" in texts(figure.axes[0])
+    figure = flow.diagram([("images", 5)], None, PARTS, "patients")
+    assert "left out: not known" in texts(figure.axes[0])
 
 
 def test_text_of_the_flow_stays_in_its_box():

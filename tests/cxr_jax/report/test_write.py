@@ -11,6 +11,8 @@ import sys
 import numpy as np
 import pytest
 
+from cxr_jax import config as config_lib
+from cxr_jax import train
 from cxr_jax.bootstrap import Estimate
 from cxr_jax.report import gallery, page, table, write
 from cxr_jax.report.table import Table
@@ -141,12 +143,18 @@ def test_audits_and_other_data_are_told_of(class_run, copied):
     }
     (class_run / "evaluations/elsewhere-test.json").write_text(json.dumps(content))
     finding = {"where": "covidgr", "text": "3 images", "leak": True, "name": "x"}
-    audit = {"findings": [finding], "datasets": {}}
+    origin = json.loads((class_run / "provenance.json").read_text())["dataset"]
+    audited = {"splits": origin["roles"], "without_a_lung": {}}
+    audit = {"findings": [finding], "datasets": {"covidgr/256": audited}}
     (class_run / "audit.json").write_text(json.dumps(audit))
     write.write(class_run)
     after = (class_run / "report/report.md").read_text()
     assert "On elsewhere-test, 9 images from elsewhere, auroc is 0.700" in after
-    assert "**stop**: LEAKAGE. covidgr: 3 images" in after
+    assert "\n- **stop**: LEAKAGE. covidgr: 3 images.\n" in after
+    audited["splits"] = {"train": {"sha256": "of other data"}}
+    (class_run / "audit.json").write_text(json.dumps(audit))
+    write.write(class_run)
+    assert "LEAKAGE" not in (class_run / "report/report.md").read_text()
     with (class_run / "report/tables/external.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert float(rows[1]["auroc"]) == 0.7 and rows[1]["tested on"] == "elsewhere-test"
@@ -196,3 +204,32 @@ def test_a_single_image_without_intervals(
     assert write.write(run) == 0
     text = (run / "report" / "report.md").read_text()
     assert "Tested on 1 images" in text or "Tested on 1 image" in text
+
+
+def test_a_report_that_a_kill_prevented_is_made_up_for(
+    brixia_run, copied, keep_signals
+):
+    run = copied(brixia_run)
+    shutil.rmtree(run / "report")
+    config = config_lib.from_json(run / "config.json")
+    assert train.train(config.lock(), run) == 0
+    page = run / "report" / "report.html"
+    before = page.stat().st_mtime_ns
+    assert train.train(config.lock(), run) == 0
+    assert page.stat().st_mtime_ns == before
+
+
+def test_names_with_dollars_and_tags_are_only_text(
+    reported_run, covidgr_data, tmp_path
+):
+    from configs import covidgr
+
+    config = covidgr.get_config()
+    config.data.dataset, config.data.data_dir = "covidgr/256", str(covidgr_data)
+    config.task.classes = ("a$x_{$b", "<i>url(#b)")
+    config.task.merge = "N=a$x_{$b,P=<i>url(#b)"
+    config.resamples = 20
+    run = reported_run(tmp_path / "run", config.lock())
+    assert write.write(run) == 0
+    text = (run / "report" / "report.html").read_text()
+    assert "<i>" not in text and "&lt;i&gt;url(#b)" in text
