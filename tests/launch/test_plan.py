@@ -21,7 +21,7 @@ def test_runs_are_named_by_what_they_change(config, names):
         ("def get_config", "def config", "has no get_config"),
         ("from configs", "from confgs", "No module named 'confgs'(.|\n)*install"),
         ("import quickstart", "import quick", "line 2: ImportError: .*'quick'"),
-        ("def sweep(add):", "1 / 0\ndef sweep(add):", "line 5: ZeroDivisionError"),
+        ("def sweep(add):", "1 / 0\ndef sweep(add):", "line 7: ZeroDivisionError"),
         ("def sweep(add):", "def sweep(add)", "SyntaxError"),
     ],
 )
