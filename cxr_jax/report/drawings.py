@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from cxr_jax import results
+from cxr_jax import bootstrap, results
+from cxr_jax.bootstrap import Estimate
 from cxr_jax.data import roles
+from cxr_jax.metrics import weighted
 from cxr_jax.metrics.classification import slug
 from cxr_jax.report import agreement, curves, flow, groups, headline, learning, tables
 from cxr_jax.report.curves import Curve
@@ -132,7 +135,9 @@ def _of_scores(material: Material) -> list[Drawing]:
             "Error by zone",
             "Mean absolute error, of 3 points, as the zones lie on the film: A to C are "
             "the patient's right lung.",
-            agreement.zones({z: found[f"mae_zone_{z}"] for z in ZONES}, None),
+            agreement.zones(
+                {z: found[f"mae_zone_{z}"] for z in ZONES}, _constant(material)
+            ),
         ),
         Drawing(
             "confusion",
@@ -145,6 +150,20 @@ def _of_scores(material: Material) -> list[Drawing]:
             ),
         ),
     ]
+
+
+def _constant(material: Material) -> dict[str, Estimate] | None:
+    """{zone: error} of the median that training would always give."""
+    medians = material.results["best"]["decision"].get("median")
+    if medians is None:
+        return None
+    errors = np.abs(material.labels - np.array(medians))
+    return {
+        zone: bootstrap.estimate(
+            partial(weighted.mean, errors[:, z]), material.counts, undefined="no images"
+        )
+        for z, zone in enumerate(ZONES)
+    }
 
 
 def of_training(material: Material) -> Drawing:

@@ -104,6 +104,11 @@ def training(material: Material) -> Answer:
         "label smoothing": config.task.label_smoothing,
         "classes weighed by the inverse of their frequency": config.task.balanced,
         "settings of the optimiser": dict(optim.settings),
+        "share of the absolute error": config.task.mae_share
+        * (config.task.loss == "ce_mae"),
+        "share of Dice": config.task.dice_share * (config.task.loss == "dice_bce"),
+        "gamma of the focal loss": config.task.focal_gamma
+        * (config.task.loss == "focal"),
         "labels made wrong on purpose": config.task.label_noise,
         "early stop after evaluations": config.stop_patience,
         "rate reduced after evaluations": config.plateau.patience,
