@@ -101,10 +101,26 @@ def test_pictures_on_the_devices_of_two_processes(
 ):
     with tiny_config.unlocked():
         tiny_config.data.residency = "auto"
+        tiny_config.report = True
     config.write_text(config_lib.to_json(tiny_config))
     shown = finish(pair(config, tmp_path / "pair"))
     assert "from the device" in shown[0]
+    assert "report.html" in shown[0] and "report.html" not in shown[1]
     same_losses(tmp_path / "pair", alone, 1e-5)
+
+
+@pytest.mark.slow
+def test_a_report_on_a_phantom_keeps_no_process_waiting(
+    pair, config, tiny_config, tmp_path
+):
+    """All wait for the first to draw a phantom; the report is made by the first alone."""
+    with tiny_config.unlocked():
+        tiny_config.data.phantom, tiny_config.data.data_dir = 60, ""
+        tiny_config.total, tiny_config.report = "2 steps", True
+        tiny_config.every.eval = tiny_config.every.checkpoint = "2 steps"
+    config.write_text(config_lib.to_json(tiny_config))
+    finish(pair(config, tmp_path / "pair"))
+    assert (tmp_path / "pair" / "report" / "report.html").exists()
 
 
 def test_eight_devices_train_what_one_does(
