@@ -30,7 +30,6 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 LEVEL = 0.05
 # Where every verdict is one of an interval, so many are drawn at least.
 LEAST_RESAMPLES = 200
-_RESTORE = "restore it, or train WORKDIR again"
 
 
 class Row(NamedTuple):
@@ -67,7 +66,7 @@ def compare(folders: Sequence[str], workdir: pathlib.Path) -> int:
     splits = roles.open_splits(config.data, stored_lib.home(runs[0]))
     stored_lib.check_data(runs, splits.description)
     name = f"{splits.test.dataset}-test"
-    stored = stored_lib.gather(task, runs, splits.test, name, _RESTORE)
+    stored = stored_lib.gather(task, runs, splits.test, name)
     if not config.resamples:
         raise InputError(
             f"{runs[0].workdir}: config.resamples",

@@ -34,7 +34,6 @@ AVERAGE, TEMPERED, LAST = "average", "tempered average", "average tempered last"
 # What may differ from the first run's config: none of it changes what was predicted.
 _FREE = ("data.data_dir", "data.residency", "batch_size", "resamples", "task.merge")
 
-_RESTORE = "restore it, or train WORKDIR again"
 
 # Metrics that the table shows, of those the task has; results.json holds them all.
 _SHOWN = ("mae_zone", "mae_global", "auroc", "auroc_macro", "accuracy", "log_loss")
@@ -89,7 +88,7 @@ def combine(
     stored_lib.check_data(runs, splits.description)
     names = {role: f"{splits.val.dataset}-{role}" for role in ("val", "test")}
     stored = {
-        role: stored_lib.gather(task, runs, getattr(splits, role), name, _RESTORE)
+        role: stored_lib.gather(task, runs, getattr(splits, role), name)
         for role, name in names.items()
     }
     predictors = make_predictors(task, runs, stored["val"])

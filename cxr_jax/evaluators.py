@@ -75,6 +75,17 @@ def predict(
     return targets, predictions
 
 
+def judge(
+    exp: Experiment, eval_step, state: TrainState, split: Split
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels [N, G] and probabilities [N, G, K] of `predict`: G is 6 zones, or one."""
+    targets, predictions = predict(exp, eval_step, state, split)
+    (labels,) = targets.values()
+    labels = labels.reshape(split.size, -1)
+    probs = predictions["probs"].reshape(*labels.shape, -1)
+    return labels, probs.astype(np.float64)
+
+
 def evaluate(
     exp: Experiment,
     eval_step,

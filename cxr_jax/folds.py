@@ -23,7 +23,6 @@ from cxr_jax.tasks import make_task
 from cxr_jax.writer import say
 from tfds_builders.common.errors import InputError
 
-_RESTORE = "restore it, or train WORKDIR again"
 # Folds may differ in the fold and in where they ran, and in nothing else.
 _FREE = ("data.fold", "data.data_dir", "data.residency", "resamples")
 
@@ -157,7 +156,7 @@ def _part(task, run: stored_lib.Run) -> stored_lib.Stored:
     splits = roles.open_splits(config.data, stored_lib.home(run))
     stored_lib.check_data([run], splits.description)
     name = f"{splits.test.dataset}-test"
-    return stored_lib.gather(task, [run], splits.test, name, _RESTORE)
+    return stored_lib.gather(task, [run], splits.test, name)
 
 
 def _thresholds(run: stored_lib.Run) -> list[Any]:

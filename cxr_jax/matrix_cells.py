@@ -116,12 +116,7 @@ def to_json(cell: Cell, each: Set) -> dict[str, Any]:
 
 def _statistics(model: Trained, split: Split):
     """(images -> {metric: statistic} of these, labels [N, G])."""
-    targets, predictions = evaluators.predict(
-        model.exp, model.eval_step, model.state, split
-    )
-    (labels,) = targets.values()
-    labels = labels.reshape(split.size, -1)
-    probs = predictions["probs"].reshape(*labels.shape, -1).astype(np.float64)
+    labels, probs = evaluators.judge(model.exp, model.eval_step, model.state, split)
     task, decision = model.exp.config.task.name, model.best["decision"]
 
     def make(images):

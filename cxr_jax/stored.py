@@ -16,7 +16,9 @@ from cxr_jax.data import source
 from cxr_jax.tasks import Task
 from tfds_builders.common.errors import InputError
 
-_RESTORE = "restore it, or train the run again in a new --workdir"
+RESTORE = "restore it, or train the run again in a new --workdir"
+
+_MISSING = "restore it, or train WORKDIR again"
 
 # Tasks that write a probability for every class or score.
 WITH_PROBABILITIES = ("brixia", "classify")
@@ -108,10 +110,10 @@ def read(workdir: pathlib.Path) -> Run:
             workdir, "is not finished", "the command that began it goes on"
         )
     content = files.read_json(workdir / "results.json", missing=missing)
-    came_from = files.read_json(workdir / "provenance.json", missing=_RESTORE)
+    came_from = files.read_json(workdir / "provenance.json", missing=RESTORE)
     if "decision" not in content.get("best", {}) or "dataset" not in came_from:
         raise InputError(
-            workdir, "its results.json or provenance.json is of no run", _RESTORE
+            workdir, "its results.json or provenance.json is of no run", RESTORE
         )
     return Run(workdir, config, content, came_from["dataset"])
 
@@ -160,7 +162,11 @@ def _identity(run: Run) -> tuple[Any, ...]:
 
 
 def gather(
-    task: Task, runs: list[Run], split: source.Split, name: str, missing: str
+    task: Task,
+    runs: list[Run],
+    split: source.Split,
+    name: str,
+    missing: str = _MISSING,
 ) -> Stored:
     """What all runs say of a split.
 
@@ -190,7 +196,7 @@ def gather(
         rows = _rows(path, missing.replace("WORKDIR", str(run.workdir)))
         found = _columns(path, rows, split, expected).reshape(shape)
         if np.abs(found.sum(axis=-1) - 1).max() > _ROUNDING:
-            raise InputError(path, "its probabilities do not sum to 1", _RESTORE)
+            raise InputError(path, "its probabilities do not sum to 1", RESTORE)
         probs.append(found)
     return Stored(split, targets, flat, np.stack(probs))
 
@@ -202,7 +208,7 @@ def _rows(path: pathlib.Path, missing: str) -> dict[str, dict[str, str]]:
     except FileNotFoundError:
         raise InputError(path, "there is no such file", missing) from None
     except (OSError, KeyError, ValueError, csv.Error) as error:
-        raise InputError(path, f"cannot be read ({error!r})", _RESTORE) from None
+        raise InputError(path, f"cannot be read ({error!r})", RESTORE) from None
 
 
 def _columns(
@@ -245,7 +251,7 @@ def _numbers(
     try:
         found = np.array([[row[c] for c in columns] for row in ordered], np.float64)
     except (ValueError, TypeError) as error:
-        raise InputError(path, f"holds no numbers ({error})", _RESTORE) from None
+        raise InputError(path, f"holds no numbers ({error})", RESTORE) from None
     if not np.isfinite(found).all() or (found < 0).any() or (found > 1).any():
         raise InputError(
             path,

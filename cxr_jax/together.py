@@ -32,7 +32,7 @@ from cxr_jax.data import cache, roles
 from cxr_jax.final import finish
 from cxr_jax.run import Run
 from cxr_jax.signals import StopRequest, listening
-from cxr_jax.train import announce, build
+from cxr_jax.train import announce, build, report
 from cxr_jax.workdir import claimed, keep_config
 from cxr_jax.writer import say
 from tfds_builders.common.errors import InputError
@@ -93,10 +93,7 @@ def train(config: ConfigDict, folder: pathlib.Path, text: str) -> int:
 def _report(configs: dict[str, ConfigDict], folder: pathlib.Path) -> None:
     """Of all members at the end, those that a kill kept from it among them."""
     for name, config in configs.items():
-        if config.report:
-            from cxr_jax.report import write  # matplotlib takes a second
-
-            write.write_missing(folder / name)
+        report(config, folder / name)
 
 
 def _open(

@@ -55,7 +55,7 @@ def train(
     with claimed(workdir, config, allow=allow) as changes:
         if (workdir / "results.json").exists():
             results.show_finished(workdir / "results.json")
-            _report(config, workdir)
+            report(config, workdir)
             return 0
         exp, splits = prepare(config, workdir)
         place = cache.residency(splits, config.data)
@@ -72,11 +72,11 @@ def train(
         if memory is None:
             return stop.exit_code
         finish(exp, run.splits, workdir, memory["best"])
-        _report(config, workdir)
+        report(config, workdir)
     return 0
 
 
-def _report(config: ConfigDict, workdir: pathlib.Path) -> None:
+def report(config: ConfigDict, workdir: pathlib.Path) -> None:
     """Where one is asked for and none is there yet: a kill may have come before it."""
     if config.report:
         from cxr_jax.report import write  # matplotlib takes a second

@@ -60,13 +60,7 @@ class Model(NamedTuple):
         split = self.split
         if pixels is not None:
             split = split._replace(pixels={**split.pixels, "image": pixels})
-        targets, predictions = evaluators.predict(
-            self.exp, self.eval_step, self.state, split
-        )
-        (labels,) = targets.values()
-        labels = labels.reshape(split.size, -1)
-        probs = predictions["probs"].reshape(*labels.shape, -1).astype(np.float64)
-        return labels, probs
+        return evaluators.judge(self.exp, self.eval_step, self.state, split)
 
     def statistics(self, labels: np.ndarray, probs: np.ndarray):
         """{metric: weights -> figure} of what it said of some images."""

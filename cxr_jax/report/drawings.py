@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from cxr_jax import bootstrap, results
+from cxr_jax import bootstrap
 from cxr_jax.bootstrap import Estimate
 from cxr_jax.data import roles
 from cxr_jax.metrics import weighted
@@ -181,11 +181,7 @@ def of_training(material: Material) -> Drawing:
 
 def of_data(material: Material) -> Drawing:
     """From the release to train, val and test."""
-    table = {row[0]: row[1:] for row in tables.splits(material).rows}
-    parts = {
-        role: {what: numbers[k] for what, numbers in table.items()}
-        for k, role in enumerate(roles.ROLES)
-    }
+    parts = {role: tables.contents(material, role) for role in roles.ROLES}
     unit = material.splits.test.unit
     counts = material.metadata.get("counts")
     whole = sum(part["images"] for part in parts.values())
@@ -227,12 +223,12 @@ def of_model_audit(audit: dict[str, Any]) -> list[Drawing]:
     ]
 
 
-def of_groups(rows, whole: dict[str, Any], name: str) -> Drawing:
+def of_groups(rows, whole: Estimate, name: str) -> Drawing:
     """The main figure in every group; rows: (attribute, group, images, Estimate)."""
     return Drawing(
         "groups",
         "By group",
         "Groups of 20 images and more; the band is all images. One interval in twenty "
         "misses by chance.",
-        groups.forest(rows, results.estimate_from_json(whole), name),
+        groups.forest(rows, whole, name),
     )

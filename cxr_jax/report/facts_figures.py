@@ -90,12 +90,12 @@ def external(material: Material) -> Answer:
 
 
 def _of_evaluation(material: Material, content: dict) -> str:
-    told = []
-    for each in headline.headlines(material):
-        for key, value in content["metrics"].items():
-            if key.partition("/")[2] == each.metric:
-                estimate = results.estimate_from_json(value)
-                told.append(f"{each.metric} {table.text(estimate)}, n {estimate.n:,}")
+    found = results.estimates(content)
+    told = [
+        f"{each.metric} {table.text(found[each.metric])}, n {found[each.metric].n:,}"
+        for each in headline.headlines(material)
+        if each.metric in found
+    ]
     made = " (synthetic)" if content["synthetic"] else ""
     return f"{content['dataset']}{made}: {'; '.join(told)}."
 

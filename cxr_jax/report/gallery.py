@@ -89,20 +89,18 @@ def make(material: Material, side: int = SIDE) -> Gallery:
     if material.labels is None:
         return Gallery({})
     chosen = choose(material.labels, material.probs)
+    rows = np.unique(np.concatenate(list(chosen.values())))
     try:
-        rows = np.unique(np.concatenate(list(chosen.values())))
         method, layers = maps.layers(material, rows)
         note = ""
     except InputError as error:  # the rest of a report needs no checkpoint
         method, layers, note = "", {}, f"No maps: {error}"
     cases = {
-        kind: [
-            _case(material, int(row), side)._replace(layer=layers.get(int(row), ""))
-            for row in rows
-        ]
-        for kind, rows in chosen.items()
+        row: _case(material, row, side)._replace(layer=layers.get(row, ""))
+        for row in rows.tolist()
     }
-    return Gallery(cases, method, note)
+    shown = {kind: [cases[row] for row in some] for kind, some in chosen.items()}
+    return Gallery(shown, method, note)
 
 
 def table(found: dict[str, list[Case]]) -> Table:

@@ -17,8 +17,6 @@ from cxr_jax.data import roles, source
 from cxr_jax.tasks import Task, make_task
 from tfds_builders.common.errors import InputError
 
-_RESTORE = "restore it, or train the run again in a new --workdir"
-
 
 class Material(NamedTuple):
     """A finished run, read back; nothing is run again.
@@ -72,7 +70,7 @@ def read(workdir: pathlib.Path) -> Material:
     labels = probs = None
     if config.task.name in stored_lib.WITH_PROBABILITIES:
         name = f"{splits.test.dataset}-test"
-        found = stored_lib.gather(task, [run], splits.test, name, _RESTORE)
+        found = stored_lib.gather(task, [run], splits.test, name, stored_lib.RESTORE)
         labels, probs = found.labels, found.probs[0]
     patients = splits.test.table["patient_id"]
     builder = source.open_builder(data.dataset, data.data_dir)
@@ -81,10 +79,12 @@ def read(workdir: pathlib.Path) -> Material:
         config=config,
         task=task,
         results=run.results,
-        provenance=files.read_json(workdir / "provenance.json", missing=_RESTORE),
+        provenance=files.read_json(
+            workdir / "provenance.json", missing=stored_lib.RESTORE
+        ),
         history=_lines(workdir / "metrics.jsonl"),
         evaluations={
-            path.stem: files.read_json(path, missing=_RESTORE)
+            path.stem: files.read_json(path, missing=stored_lib.RESTORE)
             for path in sorted((workdir / "evaluations").glob("*.json"))
         },
         audit=_audit(workdir, "audit.json", partial(_is_of_data, splits)),
@@ -114,7 +114,7 @@ def _audit(
     """That of other data says nothing of this run."""
     for path in (workdir / name, workdir / "audit" / name):
         if path.exists():
-            found = files.read_json(path, missing=_RESTORE)
+            found = files.read_json(path, missing=stored_lib.RESTORE)
             if fits(found):
                 return found
     return None
@@ -136,4 +136,6 @@ def _lines(path: pathlib.Path) -> list[dict[str, Any]]:
         text = path.read_text(encoding="utf-8")
         return [json.loads(line) for line in text.splitlines()]
     except (OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read ({error})", _RESTORE) from None
+        raise InputError(
+            path, f"cannot be read ({error})", stored_lib.RESTORE
+        ) from None

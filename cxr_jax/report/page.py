@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 from markupsafe import Markup
@@ -31,15 +31,19 @@ _CASES = (
 _ZONES = " In each zone: predicted / read, yellow where a point or more apart."
 
 
-def to_html(
-    material: Material,
-    headlines: list[Headline],
-    cautions: list[Caution],
-    sections: list[Section],
-    cases: Gallery,
-) -> str:
+class Report(NamedTuple):
+    """What stands on the page, from top to bottom, and the run that it is of."""
+
+    material: Material
+    headlines: list[Headline]
+    cautions: list[Caution]
+    sections: list[Section]
+    gallery: Gallery
+
+
+def to_html(report: Report) -> str:
     """One file that needs no other, nor a network."""
-    content = _shared(material, headlines, cautions, sections, cases) | {
+    content = _shared(report) | {
         "css": Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         "js": Markup((_HERE / "page.js").read_text(encoding="utf-8")),
         "svg": _svg,
@@ -50,23 +54,17 @@ def to_html(
         "text": table.text,
         "sort_key": table.sort_key,
         "is_numeric": table.is_numeric,
-        "config": json.dumps(material.config.to_dict(), indent=1),
+        "config": json.dumps(report.material.config.to_dict(), indent=1),
     }
     return _environment(autoescape=True).get_template("page.html").render(content)
 
 
-def to_markdown(
-    material: Material,
-    headlines: list[Headline],
-    cautions: list[Caution],
-    sections: list[Section],
-    cases: Gallery,
-) -> str:
+def to_markdown(report: Report) -> str:
     """For a repository; figures and tables lie beside it."""
-    content = _shared(material, headlines, cautions, sections, cases) | {
+    content = _shared(report) | {
         "markdown": table.to_markdown,
-        "cards": headline_table(headlines),
-        "cases_table": gallery.table(cases.cases),
+        "cards": headline_table(report.headlines),
+        "cases_table": gallery.table(report.gallery.cases),
     }
     return _environment(autoescape=False).get_template("page.md").render(content)
 
@@ -89,7 +87,8 @@ def headline_table(headlines: list[Headline]) -> Table:
     return Table("headline", "Result", head, rows)
 
 
-def _shared(material, headlines, cautions, sections, cases) -> dict[str, Any]:
+def _shared(report: Report) -> dict[str, Any]:
+    material = report.material
     size = material.results["sizes"]["parameters"]
     name = material.workdir.resolve().name
     return {
@@ -104,13 +103,13 @@ def _shared(material, headlines, cautions, sections, cases) -> dict[str, Any]:
             + f" Below each figure: its 95 % interval over {material.splits.test.unit}."
             * bool(material.config.resamples)
         ),
-        "headlines": headlines,
-        "cautions": cautions,
-        "sections": sections,
-        "gallery": cases,
+        "headlines": report.headlines,
+        "cautions": report.cautions,
+        "sections": report.sections,
+        "gallery": report.gallery,
         "gallery_note": _CASES
         + _ZONES * (material.config.task.name == "brixia")
-        + f" {cases.note}" * bool(cases.note),
+        + f" {report.gallery.note}" * bool(report.gallery.note),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cxr_jax import compare, results
+from cxr_jax import compare
 from cxr_jax.audits import agreement_groups, subgroups
 from cxr_jax.report import drawings, headline, tables
 from cxr_jax.report.drawings import Drawing
@@ -96,7 +96,7 @@ def _subgroups(material: Material) -> Section:
         f"Groups of {subgroups.LEAST} images and more.",
     )
     folded = [table, *_limits(material)]
-    drawn = drawings.of_groups(shown, results.estimate_to_json(whole), main)
+    drawn = drawings.of_groups(shown, whole, main)
     return Section("subgroups", title, _gaps(rows, main), [drawn], [], folded)
 
 

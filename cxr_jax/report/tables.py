@@ -48,7 +48,7 @@ def confusion(material: Material) -> Table:
 
 def splits(material: Material) -> Table:
     """Images, patients and labels of train, val and test."""
-    counted = {role: _counts(material, role) for role in roles.ROLES}
+    counted = {role: contents(material, role) for role in roles.ROLES}
     names = list(dict.fromkeys(name for each in counted.values() for name in each))
     rows = [
         (name, *(counted[role].get(name, 0) for role in roles.ROLES)) for name in names
@@ -200,7 +200,8 @@ def checked(material: Material) -> dict[str, Table]:
     }
 
 
-def _counts(material: Material, role: str) -> dict[str, int]:
+def contents(material: Material, role: str) -> dict[str, int]:
+    """{'images': n, 'patients': m, then labels} of train, val or test."""
     split = getattr(material.splits, role)
     found = dict(results.size(split))
     targets = material.task.targets(split)

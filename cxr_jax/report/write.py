@@ -19,7 +19,6 @@ from cxr_jax.report import (
     style,
     table,
 )
-from cxr_jax.report.sections import Section
 from cxr_jax.writer import say
 
 FOLDER = "report"
@@ -58,17 +57,20 @@ def render(
 
     side: of the pictures of cases, in pixels.
     """
-    parts = sections.sections(found)
-    shown = headline.headlines(found)
-    cases = gallery.make(found, side)
-    everything = (found, shown, cautions.cautions(found), parts, cases)
+    report = page.Report(
+        found,
+        headline.headlines(found),
+        cautions.cautions(found),
+        sections.sections(found),
+        gallery.make(found, side),
+    )
     new = final.with_name(f".{final.name}.tmp")
     with files.explained(final), _alone(final.parent):
         shutil.rmtree(new, ignore_errors=True)
         try:
-            _fill(new, parts, [page.headline_table(shown), gallery.table(cases.cases)])
-            files.write_text(new / "report.html", page.to_html(*everything))
-            files.write_text(new / "report.md", page.to_markdown(*everything))
+            _fill(new, report)
+            files.write_text(new / "report.html", page.to_html(report))
+            files.write_text(new / "report.md", page.to_markdown(report))
             _swap(new, final)
         finally:
             shutil.rmtree(new, ignore_errors=True)
@@ -87,17 +89,21 @@ def _alone(folder: pathlib.Path):
         os.close(descriptor)
 
 
-def _fill(folder: pathlib.Path, parts: list[Section], others: list[table.Table]):
+def _fill(folder: pathlib.Path, report: page.Report) -> None:
     """Every figure as PNG and SVG, every table as CSV."""
+    listed = [
+        page.headline_table(report.headlines),
+        gallery.table(report.gallery.cases),
+    ]
     (folder / "figures").mkdir(parents=True)
     (folder / "tables").mkdir()
-    for part in parts:
+    for part in report.sections:
         for drawing in part.drawings:
             path = folder / "figures" / drawing.name
             path.with_suffix(".png").write_bytes(style.to_png(drawing.figure))
             path.with_suffix(".svg").write_bytes(style.to_svg(drawing.figure))
-        others = [*others, *part.tables, *part.folded]
-    for each in others:
+        listed += [*part.tables, *part.folded]
+    for each in listed:
         text = table.to_csv(each)
         (folder / "tables" / f"{each.name}.csv").write_text(text, encoding="utf-8")
 
