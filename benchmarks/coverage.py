@@ -24,10 +24,11 @@ from absl import flags
 from scipy import stats
 
 from benchmarks import machine
-from cxr_jax import bootstrap, calibration, conformal, rng
-from cxr_jax import stored as stored_lib
+from cxr_jax import rng
 from cxr_jax.data import roles
-from cxr_jax.metrics import agreement, confidence, weighted
+from cxr_jax.metrics import agreement, confidence
+from cxr_jax.runs import predictions as stored_lib
+from cxr_jax.stats import bootstrap, calibration, conformal, weighted
 from cxr_jax.tasks import make_task
 from tfds_builders.common import command
 

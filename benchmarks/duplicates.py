@@ -29,12 +29,12 @@ import scipy.stats
 from absl import flags
 
 from tfds_builders.common import command
-from tfds_builders.common.dicom import read_dicom
-from tfds_builders.common.duplicates import groups, pairs
+from tfds_builders.common.dicom.picture import read_dicom
+from tfds_builders.common.duplicates.fingerprints import fingerprint
+from tfds_builders.common.duplicates.pairs import groups, pairs
 from tfds_builders.common.errors import InputError
-from tfds_builders.common.fingerprints import fingerprint
 from tfds_builders.common.images import SUFFIXES, read_picture_8bit
-from tfds_builders.common.phantom import covid_radiography, write_release
+from tfds_builders.phantom import covid_radiography, write_release
 
 _N = flags.DEFINE_integer("n", 2000, "films of the scale test; 0 leaves it out")
 _FILMS = flags.DEFINE_string("films", None, "folder of films to alter (drawn: none)")

@@ -13,7 +13,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from cxr_jax.data import source
 from tfds_builders.build import build, is_prepared, make_builder
-from tfds_builders.common.phantom import write_release
+from tfds_builders.phantom import write_release
 
 
 class Films(NamedTuple):

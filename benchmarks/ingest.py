@@ -32,11 +32,11 @@ from typing import NamedTuple
 import numpy as np
 from absl import app, flags
 
+from tfds_builders.common.build.ingest import Example
+from tfds_builders.common.build.parallel import Workers
+from tfds_builders.common.dicom.radiographs import read_radiograph
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
-from tfds_builders.common.ingest import Example
-from tfds_builders.common.parallel import Workers
-from tfds_builders.common.phantom import write_release
-from tfds_builders.common.radiographs import read_radiograph
+from tfds_builders.phantom import write_release
 
 SIZE = 512
 

@@ -14,7 +14,8 @@ import numpy as np
 from scipy import stats
 from sklearn import metrics as sk
 
-from cxr_jax import calibration, metrics
+from cxr_jax import metrics
+from cxr_jax.stats import calibration
 from tfds_builders.common.zones import LEVELS, ZONES
 
 # {name of a metric: images [n] -> its value on them}

@@ -84,9 +84,9 @@ def operations(model, shape: tuple[int, int, int]) -> int:
     import jax
     import jax.numpy as jnp
 
-    from cxr_jax import flops
     from cxr_jax.models import init
     from cxr_jax.models.layers import DepthwiseConv
+    from cxr_jax.train import flops
 
     depthwise = 0
 

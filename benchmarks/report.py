@@ -20,12 +20,14 @@ import numpy as np
 from absl import flags
 
 from benchmarks import machine
-from cxr_jax import bootstrap, provenance, results, rng
+from cxr_jax import rng
 from cxr_jax.data import roles
 from cxr_jax.data.source import Split
-from cxr_jax.evaluators import Evaluation
+from cxr_jax.evaluation.evaluators import Evaluation
 from cxr_jax.report import gallery, sections, write
 from cxr_jax.report.material import Material
+from cxr_jax.runs import provenance, results
+from cxr_jax.stats import bootstrap
 from cxr_jax.tasks import make_task
 from tfds_builders.common import command
 from tfds_builders.common.errors import InputError

@@ -21,8 +21,10 @@ from absl import flags
 
 from benchmarks import loop, machine
 from configs import common
-from cxr_jax import bootstrap, calibration, compare, metrics, rng
-from cxr_jax.audits import agreement_groups, subgroups
+from cxr_jax import metrics, rng
+from cxr_jax.audits.model import agreement_groups, subgroups
+from cxr_jax.evaluation import compare
+from cxr_jax.stats import bootstrap, calibration
 from cxr_jax.tasks import Task, make_task
 from tfds_builders.common import command
 from tfds_builders.common.zones import LEVELS, ZONES

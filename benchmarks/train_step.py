@@ -63,16 +63,18 @@ class Missing(Exception):
 
 
 def ours(case: Case):
-    """The step that `cxr_jax.train` makes, jitted as it does."""
+    """The step that `cxr_jax.train.loop` makes, jitted as it does."""
     import jax
 
-    from cxr_jax import experiment, feed, flops, rng, sharding
+    from cxr_jax import experiment, rng
+    from cxr_jax.devices import sharding
     from cxr_jax.steps import Settings
+    from cxr_jax.train import flops, stepper
 
     exp = experiment.build(
         our_config(case), train_examples=case.batch_size, image_dtype=np.uint8
     )
-    step = feed.compiled(exp.train_step, exp.mesh)
+    step = stepper.compiled(exp.train_step, exp.mesh)
     images, labels = case.batch()
     batch = sharding.put({"image": images, "label": labels}, exp.mesh)
     everywhere = sharding.replicated(exp.mesh)

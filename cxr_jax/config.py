@@ -11,7 +11,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cxr_jax import files
+from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 
 _UNITS = ("steps", "epochs", "examples", "percent")

@@ -14,8 +14,9 @@ import optax
 from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
-from cxr_jax import optim, ranges, rates, sharding, state, steps
+from cxr_jax import optim, ranges, rates, state, steps
 from cxr_jax.data import source
+from cxr_jax.devices import sharding
 from cxr_jax.models import MODELS, init
 from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.tasks import Task, make_task
@@ -62,9 +63,9 @@ class Experiment(NamedTuple):
         params, model_state = init.initialise(self.model, self.image_shape, seed)
         variables = {"params": params, **model_state}
         if self.config.init_from:
-            from cxr_jax.weights import start  # a run's weights need this module
+            from cxr_jax.weights import init_from  # a run's weights need this module
 
-            variables = start.begin(self.config, variables)
+            variables = init_from.begin(self.config, variables)
         return state.create(variables, self.tx, ema=bool(self.config.optim.ema_decay))
 
 

@@ -111,7 +111,9 @@ def main(argv: list[str]) -> int:
     _check_runs()
     import jax  # here, so that --help and a mistyped flag answer at once
 
-    from cxr_jax import dry_run, evaluate, processes, together, train
+    from cxr_jax.devices import processes
+    from cxr_jax.evaluation import evaluate
+    from cxr_jax.train import dry_run, loop, together
 
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR") or os.path.expanduser(
         "~/.cache/cxr_jax/compiled"
@@ -136,12 +138,12 @@ def main(argv: list[str]) -> int:
             "--config", "is not given", "give one of configs/, as configs/quickstart.py"
         )
     if _DRY_RUN.value:
-        dry_run.show(*train.prepare(config, workdir))
+        dry_run.show(*loop.prepare(config, workdir))
         return 0
     if _MEMBERS.value:
         _refuse_with_members()
         return together.train(config, workdir, _MEMBERS.value)
-    return train.train(config, workdir, profile=_PROFILE.value, allow=_ALLOW.value)
+    return loop.train(config, workdir, profile=_PROFILE.value, allow=_ALLOW.value)
 
 
 def _check_runs() -> None:
@@ -158,20 +160,20 @@ def _check_runs() -> None:
 
 def _of_runs(config: ConfigDict | None, workdir: pathlib.Path) -> int:
     if _MODE.value == "ensemble":
-        from cxr_jax import ensemble
+        from cxr_jax.evaluation import ensemble
 
         return ensemble.combine(config, _RUNS.value, workdir, _EVAL_ON.value)
     if _MODE.value == "compare":
-        from cxr_jax import compare
+        from cxr_jax.evaluation import compare
 
         return compare.compare(_RUNS.value, workdir)
     if _MODE.value == "matrix":
-        from cxr_jax import matrix
+        from cxr_jax.evaluation.external import matrix
 
         return matrix.matrix(config, _RUNS.value, workdir, _EVAL_ON.value)
-    from cxr_jax import folds
+    from cxr_jax.evaluation import cross_validation
 
-    return folds.pool(_RUNS.value, workdir)
+    return cross_validation.pool(_RUNS.value, workdir)
 
 
 def _refuse_with_members() -> None:
@@ -199,9 +201,9 @@ def _audit_model(workdir: pathlib.Path) -> int:
             f"belongs to --mode=audit, and the mode is {_MODE.value}",
             "leave it away, or set --mode=audit",
         )
-    from cxr_jax.audits import model
+    from cxr_jax.audits.model import audit as audit_lib
 
-    return model.audit(pathlib.Path(_CHECKPOINT.value).expanduser(), workdir)
+    return audit_lib.audit(pathlib.Path(_CHECKPOINT.value).expanduser(), workdir)
 
 
 def _audit(config: ConfigDict | None, workdir: pathlib.Path) -> int:
@@ -212,7 +214,7 @@ def _audit(config: ConfigDict | None, workdir: pathlib.Path) -> int:
             "give --config (its data.dataset is audited, and config.audit.against "
             "names others), or --dataset=covidgr,brixia with --data_dir",
         )
-    from cxr_jax.audits import audit
+    from cxr_jax.audits.data import audit
 
     if config is not None:
         return audit.of_config(config, workdir)

@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tfds_builders.common.phantom.anatomy import draw_chest
-from tfds_builders.common.phantom.film import draw_film
 from tfds_builders.common.zones import ZONES
+from tfds_builders.phantom.anatomy import draw_chest
+from tfds_builders.phantom.film import draw_film
 
 SEED, SIZE = 11, 460
 LEVELS = (
@@ -69,7 +69,7 @@ def main() -> None:
         f'<text x="480" y="32" {heading} text-anchor="end">patient\'s left</text>',
         f'<text x="510" y="32" {heading}>level of one zone</text>',
         '<text x="20" y="528" font-size="12" fill="#5b6b7a">',
-        "Synthetic film drawn by tfds_builders.common.phantom: not a patient.</text>",
+        "Synthetic film drawn by tfds_builders.phantom: not a patient.</text>",
     ]
     rows, cols = np.nonzero(film.zones == 2)
     side = 150

@@ -10,9 +10,8 @@ from typing import Any
 
 from absl import flags
 
-from cxr_jax import files
 from launch import workdirs
-from tfds_builders.common import command
+from tfds_builders.common import command, files
 from tfds_builders.common.errors import InputError
 
 _METRICS = flags.DEFINE_list(

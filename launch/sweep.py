@@ -10,9 +10,8 @@ import sys
 
 from absl import flags
 
-from cxr_jax import files
 from launch import child, plan
-from tfds_builders.common import command
+from tfds_builders.common import command, files
 from tfds_builders.common.errors import InputError
 
 _WORKDIR = flags.DEFINE_string(

@@ -6,7 +6,7 @@ import pathlib
 from typing import Any, NamedTuple
 
 from cxr_jax import config as config_lib
-from cxr_jax import files
+from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 
 _REWRITE = "run the same sweep again: it writes it"

@@ -8,9 +8,7 @@ import sys
 import jax
 import pytest
 from absl import flags
-
-REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
-SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+from places import REPOSITORY
 
 # Two devices, so that every test that trains also tests the sharding.
 jax.config.update("jax_num_cpu_devices", 2)
@@ -24,7 +22,7 @@ flags.FLAGS.mark_as_parsed()
 def brixia_data(tmp_path_factory) -> pathlib.Path:
     """data_dir of a prepared phantom 'brixia/256' of 60 images, 96 px."""
     from tfds_builders.build import build
-    from tfds_builders.common.phantom import write_release
+    from tfds_builders.phantom import write_release
 
     folder = tmp_path_factory.mktemp("brixia")
     write_release("brixia", folder / "release", 60, size=96)
@@ -36,7 +34,7 @@ def brixia_data(tmp_path_factory) -> pathlib.Path:
 def covidgr_data(tmp_path_factory) -> pathlib.Path:
     """data_dir of a prepared phantom 'covidgr/256' of 60 images, 96 px."""
     from tfds_builders.build import build
-    from tfds_builders.common.phantom import write_release
+    from tfds_builders.phantom import write_release
 
     folder = tmp_path_factory.mktemp("covidgr")
     write_release("covidgr", folder / "release", 60, size=96)
@@ -88,10 +86,12 @@ def command():
         "jax.config.update('jax_num_cpu_devices', int(sys.argv[3]))\n"
         "jax.config.update('jax_numpy_rank_promotion', 'raise')\n"
         "jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)\n"
-        "from cxr_jax import config, processes, train\n"
+        "from cxr_jax import config\n"
+        "from cxr_jax.devices import processes\n"
+        "from cxr_jax.train import loop\n"
         "if sys.argv[4:]:\n"
         "    processes.start(sys.argv[4], int(sys.argv[5]), int(sys.argv[6]))\n"
-        "sys.exit(train.train(config.from_json(pathlib.Path(sys.argv[1])),"
+        "sys.exit(loop.train(config.from_json(pathlib.Path(sys.argv[1])),"
         " pathlib.Path(sys.argv[2])))\n"
     )
 

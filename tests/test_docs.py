@@ -2,14 +2,13 @@
 
 import importlib.util
 import os
-import pathlib
 import re
 import subprocess
 import sys
 
 import pytest
+from places import REPOSITORY
 
-REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 PROGRAMS = re.findall(
     r"```python\n(.*?)```", (REPOSITORY / "docs" / "datasets.md").read_text(), re.DOTALL
 )

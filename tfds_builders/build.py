@@ -20,15 +20,16 @@ from absl import flags, logging
 from google.protobuf import json_format
 
 from tfds_builders import DATASETS
-from tfds_builders.common import beam, command
-from tfds_builders.common.builder import Options, patients_digest
-from tfds_builders.common.dicom import POLARITIES
+from tfds_builders.common import command
+from tfds_builders.common.build import beam
+from tfds_builders.common.build.builder import Options, patients_digest
+from tfds_builders.common.build.parallel import check_not_in_worker
+from tfds_builders.common.build.prepared import damage
+from tfds_builders.common.build.release import is_synthetic
+from tfds_builders.common.build.summary import summary
+from tfds_builders.common.dicom.picture import POLARITIES
 from tfds_builders.common.errors import InputError
-from tfds_builders.common.parallel import check_not_in_worker
 from tfds_builders.common.patients import TABLE as PATIENTS
-from tfds_builders.common.release import is_synthetic
-from tfds_builders.common.stored import damage
-from tfds_builders.common.summary import summary
 
 # Full, over quota, larger than the file system's files may be, not ours to write.
 _DISK_ERRORS = (
@@ -260,7 +261,7 @@ def _steps(builder) -> str:
     steps = builder.MANUAL_DOWNLOAD_INSTRUCTIONS.strip("\n").rstrip()
     return (
         f"{steps}\n  Or try it with drawn pictures:\n"
-        f"    python -m tfds_builders.common.phantom {builder.name} my-folder --n=100"
+        f"    python -m tfds_builders.phantom {builder.name} my-folder --n=100"
     )
 
 

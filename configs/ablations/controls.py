@@ -15,7 +15,7 @@ model hides them. Time on 2 cores, and what came out: docs/audit.md.
 """
 
 from configs import brixia, common, covidgr, radiography
-from cxr_jax.audits.controls import HIDDEN
+from cxr_jax.audits.model.controls import HIDDEN
 from cxr_jax.config import parse_arg
 from tfds_builders.common.errors import InputError
 

@@ -10,8 +10,8 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from cxr_jax import processes
 from cxr_jax.data import memory, roles, source
+from cxr_jax.devices import processes
 from tfds_builders.common.errors import InputError
 
 # What is left over is for the program itself; on a device also for the training.

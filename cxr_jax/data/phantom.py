@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from tfds_builders import DATASETS
 from tfds_builders.build import build, is_prepared, make_builder
 from tfds_builders.common.errors import InputError
-from tfds_builders.common.phantom import write_release
+from tfds_builders.phantom import write_release
 
 
 def ensure(config: ConfigDict, workdir: pathlib.Path) -> str:

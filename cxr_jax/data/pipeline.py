@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import grain
 import numpy as np
 
-from cxr_jax import processes, rng
+from cxr_jax import rng
 from cxr_jax.data.source import Examples
+from cxr_jax.devices import processes
 
 Batch = dict[str, np.ndarray]
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from cxr_jax import processes
 from cxr_jax.data import source
+from cxr_jax.devices import processes
 from tfds_builders.common.errors import InputError
 
 ROLES = ("train", "val", "test")

@@ -86,7 +86,7 @@ def _how_to_prepare(name: str, data_dir: str) -> str:
     return (
         f"prepare it: python -m tfds_builders.build {name} --manual_dir=DIR{flag}\n"
         f"     without the data: --config.data.phantom=400 draws synthetic films, and\n"
-        f"     python -m tfds_builders.common.phantom "
+        f"     python -m tfds_builders.phantom "
         f"{dataset} DIR --n=200 writes a release to build from"
     )
 

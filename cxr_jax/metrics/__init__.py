@@ -1,7 +1,12 @@
 """Metrics of a whole split: numpy arrays in, {name: Estimate} out."""
 
-from cxr_jax.bootstrap import Estimate
 from cxr_jax.metrics.agreement import scores_agreement, second_reader_metrics
+from cxr_jax.metrics.brixia import (
+    brixia_metrics,
+    constant_median,
+    constant_median_metrics,
+    rounded,
+)
 from cxr_jax.metrics.classification import (
     choose_thresholds,
     class_frequencies,
@@ -12,9 +17,8 @@ from cxr_jax.metrics.classification import (
 )
 from cxr_jax.metrics.confidence import confidence_metrics, settle
 from cxr_jax.metrics.consensus import consensus_metrics
-from cxr_jax.metrics.delong import auroc as delong_auroc
 from cxr_jax.metrics.loss import mean_loss
-from cxr_jax.metrics.operating import (
+from cxr_jax.metrics.operating_points import (
     classes_agreement,
     operating_metrics,
     sensitive_thresholds,
@@ -27,12 +31,8 @@ from cxr_jax.metrics.segmentation import (
     per_image_overlap,
     pixel_confusion,
 )
-from cxr_jax.metrics.severity import (
-    brixia_metrics,
-    constant_median,
-    constant_median_metrics,
-    rounded,
-)
+from cxr_jax.stats.bootstrap import Estimate
+from cxr_jax.stats.delong import auroc as delong_auroc
 
 __all__ = [
     "Estimate",

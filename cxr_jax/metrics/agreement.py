@@ -4,10 +4,9 @@ from functools import partial
 
 import numpy as np
 
-from cxr_jax import bootstrap
-from cxr_jax.bootstrap import Estimate
-from cxr_jax.metrics import weighted
-from cxr_jax.metrics.severity import CONSTANT, rounded
+from cxr_jax.metrics.brixia import CONSTANT, rounded
+from cxr_jax.stats import bootstrap, weighted
+from cxr_jax.stats.bootstrap import Estimate
 from tfds_builders.common.zones import LEVELS, ZONES
 
 # Zones A to C lie in the patient's right lung, which is on the left of the picture.

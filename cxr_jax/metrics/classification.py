@@ -5,9 +5,9 @@ from functools import partial
 
 import numpy as np
 
-from cxr_jax import bootstrap
-from cxr_jax.bootstrap import Estimate
-from cxr_jax.metrics import checks, weighted
+from cxr_jax.metrics import checks
+from cxr_jax.stats import bootstrap, weighted
+from cxr_jax.stats.bootstrap import Estimate
 
 ONE_CLASS = "only one class is present"
 

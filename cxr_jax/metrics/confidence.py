@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from cxr_jax import bootstrap, calibration, conformal
-from cxr_jax.bootstrap import Estimate
-from cxr_jax.metrics import checks, probability, weighted
+from cxr_jax.metrics import checks
+from cxr_jax.stats import bootstrap, calibration, conformal, probability, weighted
+from cxr_jax.stats.bootstrap import Estimate
 
 SEPARATED = "the classes are separated, or only one is present"
 

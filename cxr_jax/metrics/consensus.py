@@ -4,9 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from cxr_jax import bootstrap
-from cxr_jax.bootstrap import Estimate
-from cxr_jax.metrics import weighted
+from cxr_jax.stats import bootstrap, weighted
+from cxr_jax.stats.bootstrap import Estimate
 
 
 def consensus_metrics(

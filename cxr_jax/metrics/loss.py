@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from cxr_jax import bootstrap
-from cxr_jax.bootstrap import Estimate
-from cxr_jax.metrics import weighted
+from cxr_jax.stats import bootstrap, weighted
+from cxr_jax.stats.bootstrap import Estimate
 
 
 def mean_loss(losses, patient_ids, resamples: int = 1000, seed: int = 0) -> Estimate:

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cxr_jax.models import zones
+from cxr_jax.models import heads
 from cxr_jax.models.alignment import Localiser, resize, sample
 from cxr_jax.models.layers import (
     Conv,
@@ -69,7 +69,7 @@ class BSNet(nn.Module):
         x = self._pyramid(maps[1:], theta, train)
         if self.attention:
             x = x * sample(lung, theta, x.shape[1:3]).astype(x.dtype)
-        logits, evidence = zones.ZoneHead(self.num_outputs, self.dropout, name="fc")(
+        logits, evidence = heads.ZoneHead(self.num_outputs, self.dropout, name="fc")(
             x, train
         )
         features = {f"stage{i}": each for i, each in enumerate(maps[1:], 1)}
@@ -135,5 +135,5 @@ class BSNet(nn.Module):
 def _by_zone(evidence):
     """[B, h, w, levels] -> [B, 6, h, w, levels], weighted as in the average."""
     _, height, width, _ = evidence.shape
-    share = jnp.asarray(zones.shares(height, width))[None, ..., None]
+    share = jnp.asarray(heads.shares(height, width))[None, ..., None]
     return share * evidence[:, None]

@@ -333,9 +333,9 @@ def head(x, num_outputs: int, *, pool: str, rate: float, train: bool, name: str)
       one, for the task contrast (Chen et al. 2020, arXiv 2002.05709).
     """
     if pool == "zones":
-        from cxr_jax.models import zones  # which imports this module
+        from cxr_jax.models import heads  # which imports this module
 
-        return zones.zones_head(x, num_outputs, rate=rate, train=train, name=name)
+        return heads.zones_head(x, num_outputs, rate=rate, train=train, name=name)
     if pool in ("global", "projection"):
         x = x.astype(jnp.float32).mean(axis=(1, 2))
     elif pool == "grid":

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from cxr_jax import rng
-from cxr_jax.ops import hiding, image, lungs, random
+from cxr_jax.ops import image, lungs, masking, random
 from tfds_builders.common.errors import InputError
 
 # What the pixels are on the way through, each a special case of the one before.
@@ -34,10 +34,10 @@ OPS = {
     "to_rgb": Op(image.to_rgb, random=False),
     "standardise": Op(image.standardise, random=False, needs=FLOAT, gives=FLOAT),
     "normalise": Op(image.normalise, random=False, needs=UNIT, gives=FLOAT),
-    "hide_middle": Op(hiding.hide_middle, random=False, needs=UNIT),
-    "border_only": Op(hiding.border_only, random=False, needs=UNIT),
-    "hide_lungs": Op(hiding.hide_lungs, random=False, needs=UNIT),
-    "lungs_only": Op(hiding.lungs_only, random=False, needs=UNIT),
+    "hide_middle": Op(masking.hide_middle, random=False, needs=UNIT),
+    "border_only": Op(masking.border_only, random=False, needs=UNIT),
+    "hide_lungs": Op(masking.hide_lungs, random=False, needs=UNIT),
+    "lungs_only": Op(masking.lungs_only, random=False, needs=UNIT),
     "lung_frame": Op(lungs.lung_frame, random=False, needs=FLOAT),
     "pose": Op(lungs.pose, random=False, needs=FLOAT),
     "affine": Op(random.affine, random=True, needs=FLOAT),

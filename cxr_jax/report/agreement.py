@@ -10,11 +10,11 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from cxr_jax.audits import table
-from cxr_jax.bootstrap import Estimate
-from cxr_jax.metrics import weighted
+from cxr_jax.audits import text_table
 from cxr_jax.metrics.agreement import LIMITS
 from cxr_jax.report import style
+from cxr_jax.stats import weighted
+from cxr_jax.stats.bootstrap import Estimate
 from tfds_builders.common.zones import LEVELS, ZONES
 
 HIGHEST = (LEVELS - 1) * len(ZONES)
@@ -224,7 +224,7 @@ def _write_cell(axes: Axes, row: int, column: int, count: int, share: float) -> 
         axes,
         column,
         row + 0.06,
-        table.percent(share),
+        text_table.percent(share),
         ha="center",
         va="top",
         fontsize=7,

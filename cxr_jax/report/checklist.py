@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tfds_builders
-from cxr_jax.audits import attributes
+from cxr_jax.audits.data import attributes
 from cxr_jax.report import headline, table
 from cxr_jax.report.material import Material
 

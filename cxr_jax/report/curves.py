@@ -14,9 +14,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cxr_jax import bootstrap
-from cxr_jax.bootstrap import Estimate
 from cxr_jax.report import points, style
+from cxr_jax.stats import bootstrap
+from cxr_jax.stats.bootstrap import Estimate
 
 _ONE_CLASS = "not defined:\nall cases are of one class"
 _EMPTY = "no cases"

@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from cxr_jax import bootstrap
-from cxr_jax.bootstrap import Estimate
 from cxr_jax.data import roles
-from cxr_jax.metrics import weighted
 from cxr_jax.metrics.classification import slug
 from cxr_jax.report import agreement, curves, flow, groups, headline, learning, tables
 from cxr_jax.report.curves import Curve
 from cxr_jax.report.material import Material
+from cxr_jax.stats import bootstrap, weighted
+from cxr_jax.stats.bootstrap import Estimate
 from tfds_builders.common.zones import ZONES
 
 # How builders word what they left out, beside what they only counted.

@@ -6,8 +6,7 @@ import re
 
 import numpy as np
 
-from cxr_jax import results
-from cxr_jax.audits import attributes
+from cxr_jax.audits.data import attributes
 from cxr_jax.data import roles
 from cxr_jax.report import headline
 from cxr_jax.report.checklist import (
@@ -21,6 +20,7 @@ from cxr_jax.report.checklist import (
     spread,
 )
 from cxr_jax.report.material import Material
+from cxr_jax.runs import results
 
 PEOPLE = ("sex", "age", "age_bin", "age_group")
 

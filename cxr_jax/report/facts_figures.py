@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from cxr_jax import results
 from cxr_jax.report import headline, table
 from cxr_jax.report.checklist import (
     Answer,
@@ -17,6 +16,7 @@ from cxr_jax.report.checklist import (
     verdicts,
 )
 from cxr_jax.report.material import Material
+from cxr_jax.runs import results
 
 
 def metrics(material: Material) -> Answer:

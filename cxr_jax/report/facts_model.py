@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pathlib
 
-from cxr_jax import files
-from cxr_jax.audits.table import count
+from cxr_jax.audits.text_table import count
 from cxr_jax.report import table
 from cxr_jax.report.checklist import (
     Answer,
 )
 from cxr_jax.report.facts_data import licence
 from cxr_jax.report.material import Material
+from tfds_builders.common import files
 
 
 def model(material: Material) -> Answer:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from cxr_jax.audits.pictures import as_8bit
+from cxr_jax.audits.data.pictures import as_8bit
 from cxr_jax.data import source
 from cxr_jax.metrics import decide
 from cxr_jax.report import maps

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cxr_jax import results
-from cxr_jax.bootstrap import Estimate
 from cxr_jax.report import style
+from cxr_jax.runs import results
+from cxr_jax.stats.bootstrap import Estimate
 
 _ROW = 0.19  # inches, of a line of small type with the space about it
 _LONGEST = 24  # characters of a group's name: URLs are longer

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cxr_jax import results
-from cxr_jax.bootstrap import Estimate
 from cxr_jax.report.material import Material
+from cxr_jax.runs import results
+from cxr_jax.stats.bootstrap import Estimate
 
 # (metric, what it is, {what it is held to: metric of the same file, or a number}).
 _BRIXIA = (

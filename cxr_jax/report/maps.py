@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cxr_jax import attribution, trained
-from cxr_jax.audits import looking
+from cxr_jax.audits.model import looking
 from cxr_jax.data import source
+from cxr_jax.evaluation import attribution
 from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.report.material import Material
+from cxr_jax.runs import restore
 from cxr_jax.state import evaluation_variables
 from tfds_builders.common.errors import InputError
 
@@ -36,7 +37,7 @@ def layers(material: Material, rows: np.ndarray) -> tuple[str, dict[int, str]]:
     """
     config = material.config
     split = source.take(material.splits.test, rows, "cases")
-    exp, state, _, _ = trained.load(material.workdir, config, split)
+    exp, state, _, _ = restore.load(material.workdir, config, split)
     pixels = source.pictures(
         split, np.arange(split.size), config.data.size, config.data.square
     )

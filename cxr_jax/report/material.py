@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from cxr_jax import bootstrap, files, results
-from cxr_jax import stored as stored_lib
 from cxr_jax.data import roles, source
+from cxr_jax.runs import predictions as stored_lib
+from cxr_jax.runs import results
+from cxr_jax.stats import bootstrap
 from cxr_jax.tasks import Task, make_task
+from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 
 

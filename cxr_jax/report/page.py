@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 import jinja2
 from markupsafe import Markup
 
-from cxr_jax import results
-from cxr_jax.bootstrap import Estimate
 from cxr_jax.report import gallery, style, table
-from cxr_jax.report.cautions import Caution
 from cxr_jax.report.drawings import Drawing
 from cxr_jax.report.gallery import Gallery
 from cxr_jax.report.headline import Headline
 from cxr_jax.report.material import Material
 from cxr_jax.report.sections import Section
 from cxr_jax.report.table import Table
+from cxr_jax.report.warnings import Caution
+from cxr_jax.runs import results
+from cxr_jax.stats.bootstrap import Estimate
 
 _HERE = pathlib.Path(__file__).parent
 # Inches: a figure that is wider takes the whole width of the page.

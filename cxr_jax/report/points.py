@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cxr_jax import bootstrap
-from cxr_jax.bootstrap import Estimate
+from cxr_jax.stats import bootstrap
+from cxr_jax.stats.bootstrap import Estimate
 
 # More points than pixels show would be lost.
 GRID = np.linspace(0, 1, 101)

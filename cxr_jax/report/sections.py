@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cxr_jax import compare
-from cxr_jax.audits import agreement_groups, subgroups
+from cxr_jax.audits.model import agreement_groups, subgroups
+from cxr_jax.evaluation import compare
 from cxr_jax.report import drawings, headline, tables
 from cxr_jax.report.drawings import Drawing
 from cxr_jax.report.material import Material

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from cxr_jax.bootstrap import Estimate
+from cxr_jax.stats.bootstrap import Estimate
 
 # Blue and orange are told apart with every kind of colour blindness (Wong 2011, doi
 # 10.1038/nmeth.1618, and the matrices of Machado et al. 2009, doi 10.1109/TVCG.2009.113).

@@ -7,7 +7,7 @@ import io
 import math
 from typing import Any, NamedTuple
 
-from cxr_jax.bootstrap import Estimate
+from cxr_jax.stats.bootstrap import Estimate
 
 # A text, a number, an estimate with its interval, or nothing.
 Cell = str | int | float | Estimate | None

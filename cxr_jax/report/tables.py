@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from cxr_jax import results
-from cxr_jax.audits import attributes
-from cxr_jax.audits.table import count
+from cxr_jax.audits.data import attributes
+from cxr_jax.audits.text_table import count
 from cxr_jax.data import roles
 from cxr_jax.report import checklist, facts_figures, headline
 from cxr_jax.report.material import Material
 from cxr_jax.report.table import Table
+from cxr_jax.runs import results
 
 
 def metrics(material: Material) -> Table:

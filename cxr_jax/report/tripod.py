@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cxr_jax.audits import subgroups
-from cxr_jax.audits.table import count
+from cxr_jax.audits.model import subgroups
+from cxr_jax.audits.text_table import count
 from cxr_jax.data import roles
 from cxr_jax.report import facts_data, facts_figures, facts_model, headline
 from cxr_jax.report.checklist import (

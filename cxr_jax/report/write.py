@@ -8,9 +8,8 @@ import os
 import pathlib
 import shutil
 
-from cxr_jax import files, processes
+from cxr_jax.devices import processes
 from cxr_jax.report import (
-    cautions,
     gallery,
     headline,
     material,
@@ -18,8 +17,10 @@ from cxr_jax.report import (
     sections,
     style,
     table,
+    warnings,
 )
-from cxr_jax.writer import say
+from cxr_jax.runs.writer import say
+from tfds_builders.common import files
 
 FOLDER = "report"
 
@@ -60,7 +61,7 @@ def render(
     report = page.Report(
         found,
         headline.headlines(found),
-        cautions.cautions(found),
+        warnings.cautions(found),
         sections.sections(found),
         gallery.make(found, side),
     )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cxr_jax import files
+from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 
 HDF5 = b"\x89HDF\r\n\x1a\n"

@@ -7,8 +7,9 @@ import pathlib
 import jax
 import numpy as np
 
-from cxr_jax import checkpoint, trees
 from cxr_jax import config as config_lib
+from cxr_jax import trees
+from cxr_jax.runs import checkpoint
 from cxr_jax.state import evaluation_variables
 from cxr_jax.weights.source import Source
 

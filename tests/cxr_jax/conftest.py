@@ -7,10 +7,11 @@ import pytest
 import scipy.special
 
 from cxr_jax import config as config_lib
-from cxr_jax import evaluators, results
 from cxr_jax.data import roles
-from cxr_jax.evaluators import Evaluation
+from cxr_jax.evaluation import evaluators
+from cxr_jax.evaluation.evaluators import Evaluation
 from cxr_jax.rng import generator
+from cxr_jax.runs import results
 from cxr_jax.tasks import make_task
 
 

@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from cxr_jax import experiment, rates, rng, sharding, trees
+from cxr_jax import experiment, rates, rng, trees
+from cxr_jax.devices import sharding
 from cxr_jax.steps import Settings
 from tfds_builders.common.errors import InputError
 

@@ -7,12 +7,14 @@ import numpy as np
 import optax
 import pytest
 
-from cxr_jax import experiment, feed, optim, rates, rng, sharding
+from cxr_jax import experiment, optim, rates, rng
 from cxr_jax import state as state_lib
+from cxr_jax.devices import sharding
 from cxr_jax.models import layers
 from cxr_jax.models.init import initialise
 from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.steps import Settings, make_train_step
+from cxr_jax.train import stepper
 
 
 @pytest.fixture
@@ -79,15 +81,15 @@ def test_many_steps_in_one_call_equal_the_loop(exp, batches):
     key, state = rng.root(0), exp.init()
     looped, losses = run(exp, state, batches, key)
     data = jax.tree.map(lambda *x: np.concatenate(x), *batches)
-    many = jax.jit(feed.make_many(feed.gathering(exp.train_step, exp.mesh)))
+    many = jax.jit(stepper.make_many(stepper.gathering(exp.train_step, exp.mesh)))
     each = [settings(exp, number) for number in range(3)]
     index = np.arange(24, dtype=np.int32).reshape(3, 8)
     scanned, metrics = many(
         jax.tree.map(jnp.asarray, state),
         data,
-        feed.padded(index),
+        stepper.padded(index),
         key,
-        jax.tree.map(lambda *x: feed.padded(np.stack(x)), *each),
+        jax.tree.map(lambda *x: stepper.padded(np.stack(x)), *each),
         3,
     )
     np.testing.assert_allclose(metrics["loss"][:3], losses, rtol=1e-5)

@@ -9,11 +9,11 @@ import sys
 import time
 
 import pytest
+from places import REPOSITORY
 
 from launch import child, plan, sweep
 from tfds_builders.common.errors import InputError
 
-REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 FINISH = "(workdir / 'results.json').write_text('{}')"
 
 

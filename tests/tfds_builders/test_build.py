@@ -24,11 +24,11 @@ from tfds_builders.build import (
     make_builder,
     summary,
 )
-from tfds_builders.common.builder import Options
+from tfds_builders.common.build.builder import Options
+from tfds_builders.common.build.ingest import shards
+from tfds_builders.common.build.writer import ExampleWriter
 from tfds_builders.common.errors import InputError
-from tfds_builders.common.ingest import shards
-from tfds_builders.common.phantom import write_release
-from tfds_builders.common.writer import ExampleWriter
+from tfds_builders.phantom import write_release
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +177,7 @@ def test_unprepared_says_how_to_get_the_data_and_how_to_try_a_phantom(tmp_path):
         message = str(error.value)
         assert f"python -m tfds_builders.build {name}" in message
         assert "--manual_dir" in message
-        assert f"python -m tfds_builders.common.phantom {name}" in message
+        assert f"python -m tfds_builders.phantom {name}" in message
 
 
 def test_through_tfds_itself(release, tmp_path, capsys):
@@ -280,7 +280,7 @@ def test_disk_that_cannot_be_written(release, tmp_path, monkeypatch, code):
     def full(*_, **__):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr("tfds_builders.common.writer.ExampleWriter.write", full)
+    monkeypatch.setattr("tfds_builders.common.build.writer.ExampleWriter.write", full)
     with pytest.raises(InputError, match=os.strerror(code)) as error:
         build("brixia", release, tmp_path, quiet=True)
     assert "--data_dir" in str(error.value)

@@ -18,12 +18,12 @@ from tfds_builders.brixia.table import (
     read_consensus,
     read_global,
 )
-from tfds_builders.common.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.ingest import Example
+from tfds_builders.common.build.release import files, others
+from tfds_builders.common.dicom.radiographs import read_radiograph
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import encode_png, resize_longest
-from tfds_builders.common.ingest import Example
-from tfds_builders.common.radiographs import read_radiograph
-from tfds_builders.common.release import files, others
 from tfds_builders.common.splits import by_split, train_or_val
 from tfds_builders.common.zones import ZONES
 

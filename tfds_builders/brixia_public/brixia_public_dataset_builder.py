@@ -17,10 +17,10 @@ from tfds_builders.brixia_public.layout import (
     read_release,
 )
 from tfds_builders.brixia_public.table import TABLE, authors_test
-from tfds_builders.common.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.grouping import grouping
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
-from tfds_builders.common.ingest import Example
 from tfds_builders.common.splits import by_split, split_of, train_or_val
 from tfds_builders.common.zones import ZONES
 from tfds_builders.covid_chestxray.table import patient_name

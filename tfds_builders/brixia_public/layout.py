@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfds_builders.brixia_public.table import TABLE, Row, read_annotations
+from tfds_builders.common.build.release import files, others
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
-from tfds_builders.common.release import files, others
 from tfds_builders.common.tables import first
 from tfds_builders.covid_chestxray.layout import find_pictures
 from tfds_builders.covid_chestxray.table import TABLE as METADATA

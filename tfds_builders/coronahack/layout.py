@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from tfds_builders.common.build.release import files, folders, others
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
-from tfds_builders.common.release import files, folders, others
 from tfds_builders.common.tables import first
 from tfds_builders.coronahack.names import Origin, origin_of
 from tfds_builders.coronahack.table import PARTS, TABLE, Row, read_table

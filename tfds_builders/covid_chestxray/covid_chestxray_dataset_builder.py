@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.grouping import grouping
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
-from tfds_builders.common.ingest import Example
 from tfds_builders.common.splits import by_split, split_of
 from tfds_builders.covid_chestxray.findings import CLASSES
 from tfds_builders.covid_chestxray.layout import (

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from tfds_builders.common.build.release import files, others
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
-from tfds_builders.common.release import files, others
 from tfds_builders.common.tables import first
 from tfds_builders.covid_chestxray.findings import UNKNOWN, class_of
 from tfds_builders.covid_chestxray.severity import Severity, read_severity

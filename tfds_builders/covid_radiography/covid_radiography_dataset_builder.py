@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.grouping import grouping
 from tfds_builders.common.images import (
@@ -18,7 +19,6 @@ from tfds_builders.common.images import (
     read_picture_8bit,
     resize_longest,
 )
-from tfds_builders.common.ingest import Example
 from tfds_builders.common.splits import by_split, split_of
 from tfds_builders.covid_radiography.layout import (
     CLASSES,

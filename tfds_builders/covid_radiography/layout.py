@@ -4,9 +4,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from tfds_builders.common.build.release import files, folders, others
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
-from tfds_builders.common.release import files, folders, others
 from tfds_builders.common.tables import first, read_xlsx, refuse
 
 CLASSES = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfds_builders.common.articles import article_of
+from tfds_builders.common.build.release import files, folders, others
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
-from tfds_builders.common.release import files, folders, others
 from tfds_builders.common.tables import first, refuse
 
 PARTS = ("train", "test")

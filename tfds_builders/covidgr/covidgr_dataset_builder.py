@@ -9,7 +9,9 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.ingest import Example
+from tfds_builders.common.build.release import files, folders, others
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import (
     SUFFIXES,
@@ -17,9 +19,7 @@ from tfds_builders.common.images import (
     read_picture_8bit,
     resize_longest,
 )
-from tfds_builders.common.ingest import Example
 from tfds_builders.common.patients import UNLISTED, read_patients
-from tfds_builders.common.release import files, folders, others
 from tfds_builders.common.splits import by_split, split_of
 from tfds_builders.common.tables import read_csv, refuse
 

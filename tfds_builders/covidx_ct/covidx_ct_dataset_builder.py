@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
-from tfds_builders.common.ingest import Example
 from tfds_builders.common.patients import UNLISTED, join, read_patients
 from tfds_builders.common.splits import by_split, split_of
 from tfds_builders.covidx_ct.layout import LABELS, Slice, find_lists, read_release

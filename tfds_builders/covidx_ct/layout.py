@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from tfds_builders.common.build.release import folders, others
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
-from tfds_builders.common.release import folders, others
 from tfds_builders.common.splits import SPLITS
 from tfds_builders.common.tables import first, refuse
 from tfds_builders.covidx_ct.metadata import (

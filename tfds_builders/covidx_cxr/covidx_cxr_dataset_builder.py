@@ -10,10 +10,10 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.grouping import grouping
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
-from tfds_builders.common.ingest import Example
 from tfds_builders.common.splits import by_split, split_of, train_or_val
 from tfds_builders.covidx_cxr.layout import (
     LABELS,

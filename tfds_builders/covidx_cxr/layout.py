@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tfds_builders.common.build.release import files, folders, others
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
-from tfds_builders.common.release import files, folders, others
 from tfds_builders.common.splits import SPLITS
 from tfds_builders.common.tables import first
 from tfds_builders.covidx_cxr.lists import Lists, Row, find_lists, labels_of, read_list

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import pydicom
 
-from tfds_builders.common.dicom_file import open_dicom
+from tfds_builders.common.dicom.file import open_dicom
+from tfds_builders.common.dicom.identifiers import identifiers, pseudonym
 from tfds_builders.common.errors import InputError
-from tfds_builders.common.identifiers import identifiers, pseudonym
 from tfds_builders.image_folder.walk import DICOM_SUFFIXES, HEAD, has_dicom_mark
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"

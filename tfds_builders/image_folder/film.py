@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfds_builders.common.build.ingest import Example
+from tfds_builders.common.dicom.radiographs import read_radiograph
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
-from tfds_builders.common.ingest import Example
-from tfds_builders.common.radiographs import read_radiograph
 from tfds_builders.image_folder.contents import Contents, read_contents
 from tfds_builders.image_folder.leakage import Digests, digests_of
 from tfds_builders.image_folder.tree import Picture

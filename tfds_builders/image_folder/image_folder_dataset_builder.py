@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.grouping import grouping
 from tfds_builders.common.splits import by_split, split_of, train_or_val

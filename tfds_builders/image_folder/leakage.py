@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfds_builders.common.fingerprints import pixel_hash
+from tfds_builders.common.duplicates.fingerprints import pixel_hash
 from tfds_builders.image_folder.tree import Picture
 
 # A picture of the first should have nothing in common with those of the others.

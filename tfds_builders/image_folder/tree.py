@@ -5,8 +5,8 @@ import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
+from tfds_builders.common.build.release import folders
 from tfds_builders.common.errors import InputError
-from tfds_builders.common.release import folders
 from tfds_builders.common.splits import SPLITS
 from tfds_builders.common.tables import first, refuse
 from tfds_builders.image_folder.masks import refuse_masks

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from cxr_jax.audits import baselines
-from cxr_jax.audits import target as targets
-from cxr_jax.audits.dataset import Dataset
+from cxr_jax.audits.data import baselines
+from cxr_jax.audits.data import target as targets
+from cxr_jax.audits.data.dataset import Dataset
 from cxr_jax.data.source import Split
 
 CLASSES = ("N", "P")

@@ -10,8 +10,8 @@ import pytest
 
 from cxr_jax.models import MODELS
 from cxr_jax.models.bsnet import BSNet
+from cxr_jax.models.heads import ZoneHead, shares
 from cxr_jax.models.init import abstract_variables, initialise
-from cxr_jax.models.zones import ZoneHead, shares
 from cxr_jax.rng import generator
 from tfds_builders.common.errors import InputError
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from cxr_jax import config as config_lib
-from cxr_jax import provenance, results
-from cxr_jax import stored as stored_lib
 from cxr_jax.data import roles
-from cxr_jax.evaluators import Evaluation
+from cxr_jax.evaluation.evaluators import Evaluation
 from cxr_jax.report import write
+from cxr_jax.runs import predictions as stored_lib
+from cxr_jax.runs import provenance, results
 from cxr_jax.tasks import make_task
 
 

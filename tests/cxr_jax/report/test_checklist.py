@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from configs import brixia, radiography
-from cxr_jax import bootstrap
 from cxr_jax.data import roles, source
 from cxr_jax.report import checklist
 from cxr_jax.report.material import Material
 from cxr_jax.rng import generator
+from cxr_jax.stats import bootstrap
 from cxr_jax.tasks import make_task
 
 CLAIM, TRIPOD = "CLAIM 2024", "TRIPOD+AI"

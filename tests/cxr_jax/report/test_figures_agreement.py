@@ -8,9 +8,9 @@ import pytest
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.patches import Rectangle
 
-from cxr_jax.bootstrap import Estimate
 from cxr_jax.report import agreement, style
 from cxr_jax.rng import generator
+from cxr_jax.stats.bootstrap import Estimate
 from tfds_builders.common.zones import ZONES
 
 NOTHING = Estimate(np.nan, np.nan, np.nan, 0, "no images")

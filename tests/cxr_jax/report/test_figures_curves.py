@@ -10,11 +10,10 @@ from matplotlib.colors import to_hex
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
-from cxr_jax import bootstrap
-from cxr_jax.bootstrap import Estimate
-from cxr_jax.metrics import probability, weighted
 from cxr_jax.report import curves, points, style
 from cxr_jax.rng import generator
+from cxr_jax.stats import bootstrap, probability, weighted
+from cxr_jax.stats.bootstrap import Estimate
 
 
 def cases(n=150, seed=0, decimals=2, name="COVID"):

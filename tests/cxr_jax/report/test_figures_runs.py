@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from cxr_jax.bootstrap import Estimate
 from cxr_jax.report import flow, groups, learning, style
+from cxr_jax.stats.bootstrap import Estimate
 
 NOTHING = Estimate(np.nan, np.nan, np.nan, 30, "one class")
 WHOLE = Estimate(0.9, 0.85, 0.95, 200)

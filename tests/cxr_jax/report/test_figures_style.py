@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from cxr_jax.bootstrap import Estimate
 from cxr_jax.report import style
+from cxr_jax.stats.bootstrap import Estimate
 
 PAPER, NIGHT = "#ffffff", "#121212"
 # Machado et al. 2009, table of severity 1, on linear RGB.

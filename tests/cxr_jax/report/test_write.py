@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from cxr_jax import config as config_lib
-from cxr_jax import train
-from cxr_jax.bootstrap import Estimate
 from cxr_jax.report import gallery, page, table, write
 from cxr_jax.report.table import Table
+from cxr_jax.stats.bootstrap import Estimate
+from cxr_jax.train import loop
 from tfds_builders.common.errors import InputError
 
 
@@ -212,10 +212,10 @@ def test_a_report_that_a_kill_prevented_is_made_up_for(
     run = copied(brixia_run)
     shutil.rmtree(run / "report")
     config = config_lib.from_json(run / "config.json")
-    assert train.train(config.lock(), run) == 0
+    assert loop.train(config.lock(), run) == 0
     page = run / "report" / "report.html"
     before = page.stat().st_mtime_ns
-    assert train.train(config.lock(), run) == 0
+    assert loop.train(config.lock(), run) == 0
     assert page.stat().st_mtime_ns == before
 
 

@@ -1,0 +1,1 @@
+"""The audit of prepared datasets, before anyone trains on them."""

@@ -1,0 +1,244 @@
+"""How far one gets without looking at a lung.
+
+DeGrave et al. 2021, doi 10.1038/s42256-021-00338-7: a classifier may learn where a
+film comes from instead of what it shows. What these models reach is what a network
+may reach for the wrong reasons; it may reach more. They are extremely randomised
+trees (Geurts et al. 2006, doi 10.1007/s10994-006-6226-1): linear regression misses
+much of what the border and the histogram tell.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.tree import ExtraTreeClassifier
+
+from cxr_jax.audits.data import attributes, pictures
+from cxr_jax.audits.data.attributes import Attribute
+from cxr_jax.audits.data.pictures import Pictures
+from cxr_jax.audits.data.target import Target
+from cxr_jax.stats import bootstrap, weighted
+from cxr_jax.stats.bootstrap import Estimate
+from tfds_builders.common import splits
+
+BORDER = 4  # pixels of a thumbnail, from each side
+# Of each class, for a figure that is worth its interval.
+LEAST_IMAGES, LEAST_GROUPS = 10, 5
+_LEAST = f"{LEAST_IMAGES} images of {LEAST_GROUPS} patients"
+_UNDEFINED = "no fold holds images of both kinds"
+_TREES = 100
+_LEAF = 3  # images at least
+_DRAWN = 4000  # images at most for a tree: more cost time and change little
+
+
+class Baseline(NamedTuple):
+    """What is reached on one kind of feature.
+
+    Attributes:
+      name: 'border', 'histogram', 'size', 'metadata' or 'thumbnail'.
+      sees: what it is given, in words.
+      auroc: of the second of two classes, or the mean over classes, one against the
+        rest.
+      by_class: {class: Estimate}, one against the rest; of two classes, the second.
+    """
+
+    name: str
+    sees: str
+    auroc: Estimate
+    by_class: dict[str, Estimate]
+
+    @property
+    def sees_lung(self) -> bool:
+        """It does, if coarsely: it is there for comparison."""
+        return self.name == "thumbnail"
+
+
+def groups_of(patient_ids, copies: list[tuple[int, int]]) -> np.ndarray:
+    """The group of each image [N] that folds and resamples must not tear apart.
+
+    It is the patient, or the patients that share copies, under the smallest name; so
+    without copies the folds of `splits.fold_of` are those of the dataset.
+
+    Args:
+      patient_ids: [N].
+      copies: numbers of two images each.
+    """
+    patients, patient = np.unique(np.asarray(patient_ids), return_inverse=True)
+    ends = patient[np.array(copies, int).reshape(-1, 2)].T
+    shape = (len(patients), len(patients))
+    graph = coo_array((np.ones(ends.shape[1], bool), tuple(ends)), shape=shape)
+    _, component = connected_components(graph, directed=False)
+    # The patients are sorted, so the first of a component is the smallest.
+    _, smallest = np.unique(component, return_index=True)
+    return patients[smallest[component]][patient]
+
+
+def run(
+    target: Target,
+    shown: Pictures,
+    metadata: list[Attribute],
+    sizes: list[Attribute],
+    groups: np.ndarray,
+    resamples: int,
+    seed: int,
+) -> list[Baseline]:
+    """The AUROC of every baseline, from predictions for groups that were held out.
+
+    Args:
+      target: of N images; those without a label are left out.
+      shown: the pictures.
+      metadata, sizes: attributes from the table, and of the stored picture.
+      groups: of `groups_of`.
+      resamples, seed: of the bootstrap over groups.
+    """
+    known = target.index >= 0
+    index, groups = target.index[known], groups[known]
+    counts = bootstrap.weights(groups, resamples, seed)
+    folds = np.array([splits.fold_of(str(group)) for group in groups])
+    enough = _enough(index, groups, len(target.classes))
+    found = []
+    for name, (sees, features) in _features(shown, metadata, sizes).items():
+        if not enough:
+            reason = f"fewer than two classes have {_LEAST}"
+        elif features is None:
+            reason = "nothing that differs"
+        elif len(np.unique(folds)) < 2:
+            reason = "all patients fall into one fold"
+        else:
+            scores = _held_out(features[known], index, folds, len(target.classes), seed)
+            areas = {
+                k: bootstrap.replicates(
+                    partial(_auroc, index == k, scores[:, k], folds), counts
+                )
+                for k in (enough if len(target.classes) > 2 else [1])
+            }
+            found.append(_judged(name, sees, target.classes, areas, len(index)))
+            continue
+        nothing = Estimate(*[float("nan")] * 3, len(index), reason)
+        found.append(Baseline(name, sees, nothing, {}))
+    return found
+
+
+def _features(shown, metadata, sizes) -> dict[str, tuple[str, np.ndarray | None]]:
+    """{baseline: (what it sees, [N, F])}; None where there is nothing to see."""
+    side = pictures.SIDE
+    inner = slice(BORDER, side - BORDER)
+    border = np.ones((side, side), bool)
+    border[inner, inner] = False
+    whole = f"{side} x {side}"
+    return {
+        "border": (
+            f"the outer {BORDER} pixels of the picture at {whole}",
+            shown.thumbnail[:, border],
+        ),
+        "histogram": (
+            f"how much there is of each of {pictures.BINS} greys, not where",
+            shown.histogram,
+        ),
+        "size": ("height, width and aspect as stored", _joined(sizes)),
+        "metadata": (
+            ", ".join(attribute.name for attribute in metadata) or "no column",
+            _joined(metadata),
+        ),
+        "thumbnail": (
+            f"the whole picture at {whole}",
+            shown.thumbnail.reshape(len(shown.thumbnail), -1),
+        ),
+    }
+
+
+def _joined(chosen: list[Attribute]) -> np.ndarray | None:
+    if not chosen:
+        return None
+    return np.concatenate([attributes.features(a) for a in chosen], axis=1)
+
+
+def _enough(index, groups, classes: int) -> list[int]:
+    """The classes that are often enough, or none where that is but one."""
+    enough = [
+        k
+        for k in range(classes)
+        if (index == k).sum() >= LEAST_IMAGES
+        and len(np.unique(groups[index == k])) >= LEAST_GROUPS
+    ]
+    return enough if len(enough) > 1 else []
+
+
+def _held_out(features, index, folds, classes: int, seed: int) -> np.ndarray:
+    """Probabilities [N, classes], each from the trees of the other folds."""
+    features = np.ascontiguousarray(features, np.float32)
+    scores = np.zeros((len(index), classes))
+
+    def predict(fold):
+        asked = np.flatnonzero(folds == fold)
+        return asked, _grown(
+            features, index, np.flatnonzero(folds != fold), asked, classes, seed
+        )
+
+    # Single trees, because a forest of scikit-learn may not be grown in a thread.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for asked, found in pool.map(predict, np.unique(folds)):
+            scores[asked] = found
+    return scores
+
+
+def _grown(features, index, known, asked, classes: int, seed: int) -> np.ndarray:
+    """The mean of the probabilities of trees: [asked, classes].
+
+    Args:
+      features: float32 [N, F]. index: int [N], the classes.
+      known, asked: rows to learn from and to predict.
+    """
+    features_asked = features[asked]
+    total = np.zeros((len(asked), classes))
+    for k in range(_TREES):
+        rng = np.random.default_rng([seed, k])
+        drawn = known
+        if len(known) > _DRAWN:
+            drawn = rng.choice(known, _DRAWN, replace=False)
+        tree = ExtraTreeClassifier(
+            min_samples_leaf=_LEAF, random_state=int(rng.integers(2**31))
+        )
+        tree.fit(features[drawn], index[drawn])
+        total[:, tree.classes_] += tree.predict_proba(features_asked)
+    return total / _TREES
+
+
+def _auroc(positive, scores, folds, weights):
+    """AUROC over the pairs within a fold, as functions of weights: [r, n] -> [r].
+
+    Every fold has a model of its own. Between folds even a constant prediction would
+    compare, by the shares of the classes it was learned from, and the wrong way
+    (Airola et al. 2011, doi 10.1016/j.csda.2010.11.018).
+    """
+    won = pairs = 0.0
+    for fold in np.unique(folds):
+        here = folds == fold
+        inside, ours = positive[here], weights[:, here]
+        both = (ours @ inside) * (ours @ ~inside)
+        area = weighted.auroc(inside, scores[here], ours)
+        won = won + np.where(both > 0, area, 0) * both
+        pairs = pairs + both
+    return np.where(pairs > 0, won / pairs, np.nan)
+
+
+def _judged(name, sees, classes, areas, images: int) -> Baseline:
+    """Args: areas: {class index: replicates of its AUROC}."""
+
+    def summary(values):
+        return bootstrap.summary(values, images, undefined=_UNDEFINED)
+
+    whole = summary(np.mean(list(areas.values()), axis=0))
+    rare = [c for k, c in enumerate(classes) if len(classes) > 2 and k not in areas]
+    if rare:
+        text = f"without {', '.join(rare)}: fewer than {_LEAST}"
+        whole = whole._replace(reason="; ".join(filter(None, [whole.reason, text])))
+    return Baseline(
+        name, sees, whole, {classes[k]: summary(area) for k, area in areas.items()}
+    )

@@ -1,0 +1,1 @@
+"""The shortcut and robustness audit of a trained model."""

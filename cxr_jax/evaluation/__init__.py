@@ -1,0 +1,1 @@
+"""What finished runs are worth: evaluated, compared, averaged, pooled, tested elsewhere."""

@@ -1,0 +1,277 @@
+"""Are two runs different? Paired on the same images, over patients.
+
+Every run is compared with the first. Both are drawn in the same resamples, so what
+makes images hard for both does not count; p is two-sided, from the same bootstrap, and
+corrected over all rows by Holm's method (1979). Nothing is run again: the predictions
+files are read.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from cxr_jax import metrics
+from cxr_jax.data import roles
+from cxr_jax.metrics import brixia
+from cxr_jax.runs import predictions as stored_lib
+from cxr_jax.runs import results
+from cxr_jax.runs.predictions import Stored
+from cxr_jax.runs.writer import say
+from cxr_jax.stats import bootstrap, contingency, delong, probability, weighted
+from cxr_jax.stats.bootstrap import Estimate
+from cxr_jax.tasks import make_task
+from tfds_builders.common.errors import InputError
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+LEVEL = 0.05
+# Where every verdict is one of an interval, so many are drawn at least.
+LEAST_RESAMPLES = 200
+
+
+class Row(NamedTuple):
+    """One metric of one run against the first.
+
+    Attributes:
+      metric, one, other: what is compared; `one` is the value of the first run.
+      difference: other less one.
+      p: two-sided; corrected: by Holm's method. NaN where there is no interval.
+    """
+
+    metric: str
+    one: float
+    other: float
+    difference: Estimate
+    p: float
+    corrected: float = float("nan")
+
+
+def compare(folders: Sequence[str], workdir: pathlib.Path) -> int:
+    """Compares finished runs on the test split of their dataset.
+
+    Args:
+      folders: of `--runs`, see `stored.find`; the first is what others are held to.
+      workdir: `comparison.json` is written there.
+
+    Returns:
+      The exit code.
+    """
+    runs = stored_lib.find(folders)
+    stored_lib.check_alike(runs)
+    config = runs[0].config
+    task = make_task(config.task)
+    splits = roles.open_splits(config.data, stored_lib.home(runs[0]))
+    stored_lib.check_data(runs, splits.description)
+    name = f"{splits.test.dataset}-test"
+    stored = stored_lib.gather(task, runs, splits.test, name)
+    if not config.resamples:
+        raise InputError(
+            f"{runs[0].workdir}: config.resamples",
+            "is 0, so there is nothing to compare by",
+            "compare runs that were trained with resamples",
+        )
+    patients = splits.test.table["patient_id"]
+    counts = bootstrap.weights(patients, config.resamples, config.seed)
+    found = compared(config.task.name, runs, stored, counts)
+    content = {
+        "dataset": splits.description["name"],
+        "synthetic": splits.description["synthetic"],
+        "sizes": {"test": results.size(splits.test)},
+        "against": str(runs[0].workdir),
+        "runs": {name: [_json(row) for row in rows] for name, rows in found.items()},
+    }
+    if config.task.name == "classify" and len(config.task.classes) == 2:
+        content["auroc_delong"] = _delong(runs, stored)
+    path = workdir / "comparison.json"
+    results.save(path, content)
+    _show(splits, runs[0].workdir, found)
+    say(f"\nwritten: {path}")
+    return 0
+
+
+def compared(
+    task: str, runs: list[stored_lib.Run], stored: Stored, counts: np.ndarray
+) -> dict[str, list[Row]]:
+    """{workdir: rows} of every run but the first.
+
+    Args:
+      task: 'brixia' or 'classify'.
+      runs, stored: of `stored`.
+      counts: of `bootstrap.weights`.
+    """
+    values = [
+        {
+            metric: bootstrap.replicates(statistic, counts)
+            for metric, statistic in statistics(
+                task, stored.labels, probs, run.results["best"]["decision"]
+            ).items()
+        }
+        for run, probs in zip(runs, stored.probs, strict=True)
+    ]
+    first, images = values[0], counts.shape[1]
+    rows = [
+        [difference(metric, first[metric], own[metric], images) for metric in first]
+        for own in values[1:]
+    ]
+    corrected = iter(holm([row.p for each in rows for row in each]))
+    return {
+        str(run.workdir): [row._replace(corrected=next(corrected)) for row in each]
+        for run, each in zip(runs[1:], rows, strict=True)
+    }
+
+
+def statistics(
+    task: str, labels: np.ndarray, probs: np.ndarray, decision: dict[str, Any]
+) -> dict[str, Statistic]:
+    """What is compared, as functions of weights.
+
+    Args:
+      task: 'brixia' or 'classify'.
+      labels, probs: of `stored.Stored`, [N, G] and [N, G, K].
+      decision: of the run, for its thresholds.
+    """
+    if task == "brixia":
+        return _of_scores(labels, probs)
+    return _of_classes(labels[:, 0], probs[:, 0], np.array(decision["thresholds"]))
+
+
+def headline(task: ConfigDict) -> str:
+    """Of `statistics`, the one figure by which a model of `config.task` is judged."""
+    if task.name == "brixia":
+        return "pearson_global"
+    return "auroc" if len(task.classes) == 2 else "auroc_macro"
+
+
+def _of_scores(labels, probs) -> dict[str, Statistic]:
+    expected = probs @ np.arange(probs.shape[-1])
+    error = expected - labels
+    total, predicted = labels.sum(axis=1), expected.sum(axis=1)
+    level = brixia.rounded(expected, probs.shape[-1] - 1)
+    ranked = brixia.ranked_probability(labels, probs)
+    both = np.stack([total, predicted], axis=-1)
+    return {
+        "mae_zone": partial(weighted.mean, np.abs(error)),
+        "mae_global": partial(weighted.mean, np.abs(predicted - total)),
+        "icc_global": partial(weighted.intraclass, both),
+        "pearson_global": partial(weighted.pearson, total, predicted),
+        "kappa_zone": partial(weighted.quadratic_kappa, labels, level),
+        "rps_zone": partial(weighted.mean, ranked),
+    }
+
+
+def _of_classes(target, probs, thresholds) -> dict[str, Statistic]:
+    classes = probs.shape[1]
+    called = metrics.decide(probs, thresholds)
+
+    def of_table(statistic, *settings):
+        return lambda weights: statistic(
+            contingency.cells(target, called, classes, weights), *settings
+        )
+
+    shared = {
+        "balanced_accuracy": of_table(contingency.balanced_accuracy),
+        "macro_f1": of_table(contingency.f1, "macro"),
+        "brier": partial(probability.brier, target, probs),
+    }
+    if classes > 2:
+
+        def macro(weights):
+            each = [
+                weighted.auroc(target == k, probs[:, k], weights)
+                for k in range(classes)
+            ]
+            return np.mean(each, axis=0)
+
+        return {"auroc_macro": macro, **shared}
+    positive, scores = target == 1, probs[:, 1]
+    return {
+        "auroc": partial(weighted.auroc, positive, scores),
+        "auprc": partial(weighted.average_precision, positive, scores),
+        "sensitivity": partial(weighted.ratio, positive & (called == 1), positive),
+        "specificity": partial(weighted.ratio, ~positive & (called == 0), ~positive),
+        **shared,
+    }
+
+
+def difference(metric: str, one: np.ndarray, other: np.ndarray, n: int) -> Row:
+    """Of two statistics over the same resamples [R + 1], the first being the split's.
+
+    p: twice the share of resamples on the far side of 0, the split itself counting as
+    one of them (Davison and Hinkley 1997, section 4.4), so never 0.
+    """
+    gap = other - one
+    estimate = bootstrap.summary(gap, n, undefined="undefined for one of the two")
+    p = float("nan")
+    if np.isfinite(estimate.lo):
+        drawn = gap[1:][np.isfinite(gap[1:])]
+        far = min((drawn <= 0).sum(), (drawn >= 0).sum())
+        p = float(min(1.0, 2 * (far + 1) / (len(drawn) + 1)))
+    return Row(metric, float(one[0]), float(other[0]), estimate, p)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Corrected so that one false alarm among all has at most the chance it says.
+
+    Holm 1979, Scandinavian Journal of Statistics 6: 65-70. NaN stays, uncounted.
+    """
+    values = np.asarray(p, np.float64)
+    found = np.full(len(values), np.nan)
+    known = np.flatnonzero(np.isfinite(values))
+    order = known[np.argsort(values[known], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    found[order] = np.minimum(np.maximum.accumulate(values[order] * factors), 1)
+    return found.tolist()
+
+
+def _delong(runs, stored: Stored) -> dict[str, Any]:
+    """The area's paired test on images, without regard for patients."""
+    positive, scores = stored.labels[:, 0] == 1, stored.probs[:, :, 0, 1]
+    found = {}
+    for run, own in zip(runs[1:], scores[1:], strict=True):
+        one = delong.compare(positive, own, scores[0])
+        found[str(run.workdir)] = results.estimate_to_json(one.difference) | {
+            "p": results.number(one.p)
+        }
+    return found
+
+
+def _json(row: Row) -> dict[str, Any]:
+    return {
+        "metric": row.metric,
+        "one": results.number(row.one),
+        "other": results.number(row.other),
+        "difference": results.estimate_to_json(row.difference),
+        "p": results.number(row.p),
+        "p_holm": results.number(row.corrected),
+    }
+
+
+def _show(splits: roles.Splits, first: pathlib.Path, found: dict[str, list[Row]]):
+    test = splits.test
+    say(f"\n{test.dataset} test: {results.count(test)}")
+    if test.synthetic:
+        say("SYNTHETIC phantoms: these figures say nothing about patients.")
+    for name, rows in found.items():
+        say(f"\n{name}, less {first}")
+        say(f"  {'':18}  first  other  difference (95 % interval)       p   p (Holm)")
+        for row in rows:
+            say(f"  {row.metric:18} {row.one:6.3f} {row.other:6.3f}  {_cell(row)}")
+    count = sum(map(len, found.values()))
+    say(
+        f"\nintervals and p: bootstrap over {test.unit}, both runs on the same "
+        f"resamples; Holm: over all {count} rows"
+    )
+
+
+def _cell(row: Row) -> str:
+    gap = row.difference
+    if not np.isfinite(gap.lo):
+        return f"{gap.value:+.3f}   ({gap.reason})"
+    interval = f"{gap.value:+.3f} ({gap.lo:+.3f} to {gap.hi:+.3f})"
+    differs = "  *" if row.corrected < LEVEL else ""
+    return f"{interval:28} {row.p:6.4f}   {row.corrected:6.4f}{differs}"

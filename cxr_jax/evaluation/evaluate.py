@@ -1,0 +1,133 @@
+"""Evaluates a trained run on any compatible dataset: how external validation is done."""
+
+from __future__ import annotations
+
+import pathlib
+
+from ml_collections import ConfigDict
+
+from cxr_jax import config as config_lib
+from cxr_jax.data import roles, source
+from cxr_jax.evaluation import evaluators
+from cxr_jax.runs import provenance, restore, results
+from cxr_jax.runs.writer import say
+from tfds_builders.common.errors import InputError
+
+# What may differ between training and evaluating: where the data lie, how much is done
+# at once, and which class a label of another dataset stands for.
+_FREE = ("data.data_dir", "data.residency", "batch_size", "resamples", "task.merge")
+
+
+def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> int:
+    """Restores the best checkpoint and evaluates it.
+
+    Args:
+      config: None for that of the run; a given one may differ in `data.data_dir`,
+        `data.residency`, `batch_size`, `resamples` and `task.merge` only.
+      workdir: of the trained run; `predictions/` and `evaluations/` are written to.
+      eval_on: `dataset[/config][:split]`; an empty dataset is that of the training,
+        the default split is test.
+
+    Returns:
+      The exit code.
+    """
+    own = config_lib.from_json(workdir / "config.json")
+    config = own if config is None else config
+    changes = config_lib.diff(own, config, ignore=_FREE)
+    if changes:
+        raise InputError(
+            "--config",
+            "differs from the config of the run:\n  " + changes.replace("\n", "\n  "),
+            "leave --config away: the run's own is read from its workdir",
+        )
+    builder, split, name = open_split(config, workdir, eval_on)
+    shared = patients_seen_in_training(config, workdir, split)
+    exp, state, eval_step, best = restore.load(workdir, config, split)
+    evaluation = evaluators.evaluate(
+        exp, eval_step, state, split, best["decision"], resamples=config.resamples
+    )
+    predictions = workdir / "predictions" / f"{name}.csv"
+    evaluators.save_predictions(predictions, evaluation, exp.task)
+    content = {
+        "metrics": results.to_json({split.split: evaluation}),
+        "best_step": best["step"],
+        "best": best,
+        "confusion": exp.task.confusion(
+            evaluation.targets, evaluation.predictions, best["decision"]
+        ),
+        "sizes": {split.split: results.size(split)},
+        "shared_patients": shared,
+        "dataset": builder.info.full_name,
+        "synthetic": split.synthetic,
+        "provenance": provenance.collect(
+            {**source.describe(builder), "roles": {"eval": source.fingerprint(split)}}
+        ),
+    }
+    path = workdir / "evaluations" / f"{name}.json"
+    results.save(path, content)
+    results.show(split.split, content)
+    say(f"\nwritten: {path}\n         {predictions}")
+    return 0
+
+
+def open_split(config: ConfigDict, workdir: pathlib.Path, eval_on: str):
+    """-> (builder, split, file name) of `dataset[/config][:split]`.
+
+    Train, val and test of the run's own dataset are those of the run: its fold and
+    its `config.data` say which they are.
+    """
+    data = config.data
+    name, _, asked = eval_on.partition(":")
+    asked = asked or "test"
+    if name in ("", data.dataset.split("/")[0]):
+        name = data.dataset
+    own = is_own(config, name)
+    builder = source.open_builder(
+        name, roles.data_dir(data, workdir) if own else data.data_dir
+    )
+    same_roles = name == data.dataset or (own and data.fold >= 0)
+    if same_roles and asked in roles.ROLES:
+        split = roles.roles(builder, data)[asked]
+    else:
+        split = source.load(builder, asked, data.masks)
+    return builder, split, file_name(name, asked)
+
+
+def is_own(config: ConfigDict, name: str) -> bool:
+    """It is the dataset of the training, in whatever config of the builder."""
+    return name.split("/")[0] == config.data.dataset.split("/")[0]
+
+
+def patients_seen_in_training(
+    config: ConfigDict, workdir: pathlib.Path, split: source.Split
+) -> dict[str, int]:
+    """Patients of the split that the run was trained or selected on, with a warning.
+
+    Only within one dataset: the names of patients mean nothing across datasets.
+    """
+    if not is_own(config, split.dataset):
+        return {}
+    builder = source.open_builder(
+        config.data.dataset, roles.data_dir(config.data, workdir)
+    )
+    parts, shared = roles.roles(builder, config.data), {}
+    for role, use in (("train", "trained"), ("val", "selected")):
+        patients = source.shared_patients(parts[role], split)
+        images = source.shared_images(parts[role], split)
+        shared[f"{role}-{split.split}"] = patients
+        if patients:
+            say(
+                f"WARNING: the run was {use} on {patients} of these {split.unit} "
+                f"({images} of the {split.size} images)"
+            )
+    return shared
+
+
+def file_name(name: str, split: str) -> str:
+    """('brixia/256', 'train[:50%]') -> 'brixia_256-train_50pct'.
+
+    The dataset of the training always has its config in the name, so an evaluation
+    never overwrites the predictions that the run itself wrote.
+    """
+    text = f"{name.replace('/', '_')}-{split}".replace("%", "pct").replace("[:", "[")
+    return "".join(c if c.isalnum() or c in "+-_" else "_" for c in text).strip("_")

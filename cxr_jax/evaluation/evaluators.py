@@ -1,0 +1,137 @@
+"""Runs the eval step over a split, each example exactly once, and keeps the result."""
+
+from __future__ import annotations
+
+import csv
+import io
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from cxr_jax.data import pipeline
+from cxr_jax.data.source import Examples, Split
+from cxr_jax.devices import processes, sharding
+from cxr_jax.experiment import Experiment
+from cxr_jax.metrics import Estimate
+from cxr_jax.state import TrainState, evaluation_variables
+from cxr_jax.tasks import Task
+from tfds_builders.common import files
+
+
+class Evaluation(NamedTuple):
+    """A split, what the model says of it, and how good that is.
+
+    Attributes:
+      split: with N examples.
+      targets: {name: [N, ...]}.
+      predictions: {name: [N, ...]}, `loss` [N] among them.
+      decision: what was settled on val, as thresholds.
+      metrics: {name: Estimate}.
+    """
+
+    split: Split
+    targets: dict[str, np.ndarray]
+    predictions: dict[str, np.ndarray]
+    decision: dict[str, Any]
+    metrics: dict[str, Estimate]
+
+
+def compile_step(exp: Experiment):
+    """The eval step, jitted: (variables, batch) -> {name: [B, ...]} on all devices."""
+    return jax.jit(exp.eval_step, out_shardings=sharding.replicated(exp.mesh))
+
+
+def predict(
+    exp: Experiment, eval_step, state: TrainState, split: Split
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """-> (targets, predictions) of the whole split, in its order.
+
+    Args:
+      exp: names the targets, the batch size and the devices.
+      eval_step: of `compile_step`.
+      state: whose variables for evaluation are used.
+      split: what to run over.
+    """
+    config, targets = exp.config, exp.task.targets(split)
+    variables = evaluation_variables(state)
+    examples = Examples(
+        split, targets, size=config.data.size, square=config.data.square
+    )
+    indices, outputs = [], []
+    for index, batch in pipeline.eval_batches(examples, batch_size=config.batch_size):
+        indices.append(index)
+        outputs.append(eval_step(variables, sharding.put(batch, exp.mesh)))
+    index = np.concatenate(indices)
+    real = index >= 0
+    if not np.array_equal(index[real], np.arange(split.size)):
+        raise AssertionError(
+            f"{split.dataset}:{split.split}: examples were not counted exactly once"
+        )
+    predictions = {
+        name: np.concatenate([np.asarray(output[name]) for output in outputs])[real]
+        for name in outputs[0]
+    }
+    return targets, predictions
+
+
+def judge(
+    exp: Experiment, eval_step, state: TrainState, split: Split
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels [N, G] and probabilities [N, G, K] of `predict`: G is 6 zones, or one."""
+    targets, predictions = predict(exp, eval_step, state, split)
+    (labels,) = targets.values()
+    labels = labels.reshape(split.size, -1)
+    probs = predictions["probs"].reshape(*labels.shape, -1)
+    return labels, probs.astype(np.float64)
+
+
+def evaluate(
+    exp: Experiment,
+    eval_step,
+    state: TrainState,
+    split: Split,
+    decision: dict[str, Any] | None,
+    *,
+    resamples: int,
+) -> Evaluation:
+    """Predictions and metrics of a split.
+
+    Args:
+      exp, eval_step, state, split: see `predict`.
+      decision: what was settled on the training data, such as thresholds; None to
+        settle it here, which only the split used for selection may do.
+      resamples: of the bootstrap; 0 for point estimates only.
+    """
+    targets, predictions = predict(exp, eval_step, state, split)
+    if decision is None:
+        decision = exp.task.decide(targets, predictions)
+    metrics = exp.task.metrics(
+        split, targets, predictions, decision, resamples=resamples, seed=exp.config.seed
+    )
+    return Evaluation(split, targets, predictions, decision, metrics)
+
+
+def save_predictions(path: pathlib.Path, evaluation: Evaluation, task: Task) -> None:
+    """Writes a csv with one row per example."""
+    split = evaluation.split
+    columns = {
+        "example_id": split.table["example_id"],
+        "patient_id": split.table["patient_id"],
+        **task.columns(evaluation.targets, evaluation.predictions),
+    }
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*map(_cells, columns.values()), strict=True))
+    if processes.is_first():
+        files.write_text(path, text.getvalue())
+
+
+def _cells(column) -> list[str]:
+    # repr of a float32 is the shortest text that reads back as the same number.
+    return [
+        str(value.item()) if isinstance(value, np.integer) else str(value)
+        for value in column
+    ]

@@ -1,0 +1,1 @@
+"""External validation: every run on the test set of every dataset."""

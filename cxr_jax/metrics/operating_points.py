@@ -1,0 +1,109 @@
+"""What a classifier does at its threshold, and how its calls agree with the truth."""
+
+from functools import partial
+
+import numpy as np
+
+from cxr_jax.stats import bootstrap, contingency, weighted
+from cxr_jax.stats.bootstrap import Estimate
+
+SENSITIVITY = 0.95
+AVERAGES = ("macro", "micro", "weighted")
+
+
+def sensitive_thresholds(target, probs, sensitivity: float = SENSITIVITY) -> np.ndarray:
+    """The highest threshold of each class that still finds that share of it: [K].
+
+    target: [N], probs: [N, K], of the validation split, never the test split. 0, which
+    calls everything, where a class does not occur.
+    """
+    target, probs = np.asarray(target), np.asarray(probs, np.float64)
+    found = []
+    for k in range(probs.shape[1]):
+        own = np.sort(probs[target == k, k])[::-1]
+        needed = int(np.ceil(len(own) * sensitivity - 1e-9))
+        found.append(float(own[needed - 1]) if len(own) else 0.0)
+    return np.array(found)
+
+
+def operating_metrics(
+    positive,
+    called,
+    patient_ids,
+    *,
+    suffix: str = "",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Sensitivity, specificity, predictive values and likelihood ratios of a call.
+
+    positive, called: bool [N]. The predictive values (`ppv`, `npv`) are those at the
+    prevalence of the split. n counts the images a figure rests on: the positives, the
+    negatives, those called or not called, or all.
+    """
+    positive, called = np.asarray(positive, bool), np.asarray(called, bool)
+    counts = bootstrap.weights(patient_ids, resamples, seed)
+    found = {}
+    for name, hits, cases, missing in (
+        ("sensitivity", called, positive, "no positives"),
+        ("specificity", ~called, ~positive, "no negatives"),
+        ("ppv", positive, called, "nothing is called"),
+        ("npv", ~positive, ~called, "everything is called"),
+    ):
+        found[name + suffix] = bootstrap.estimate(
+            partial(weighted.ratio, hits & cases, cases),
+            counts,
+            n=int(cases.sum()),
+            undefined=missing,
+        )
+    tables = _tables(positive, called, 2, counts)
+    for name, call in (("lr_positive", 1), ("lr_negative", 0)):
+        found[name + suffix] = bootstrap.summary(
+            contingency.likelihood_ratio(tables, call),
+            len(positive),
+            undefined="infinite, or only one class is present",
+        )
+    return found
+
+
+def classes_agreement(
+    target,
+    predicted,
+    classes: int,
+    patient_ids,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Agreement of the called class with the target over all classes.
+
+    target, predicted: [N] whole 0..K-1. balanced_accuracy, kappa (Cohen's), mcc, and
+    precision, recall and f1 as macro, micro and weighted averages (macro F1 apart, which
+    `classify_metrics` has).
+    """
+    counts = bootstrap.weights(patient_ids, resamples, seed)
+    tables = _tables(target, predicted, classes, counts)
+    values = {
+        "balanced_accuracy": contingency.balanced_accuracy(tables),
+        "kappa": contingency.kappa(tables),
+        "mcc": contingency.matthews(tables),
+    }
+    for average in AVERAGES:
+        values[f"{average}_precision"] = contingency.precision(tables, average)
+        values[f"{average}_recall"] = contingency.recall(tables, average)
+        if average != "macro":
+            values[f"{average}_f1"] = contingency.f1(tables, average)
+    reason = "the targets or the calls are all of one class"
+    images = len(target)
+    return {
+        name: bootstrap.summary(each, images, undefined=reason)
+        for name, each in values.items()
+    }
+
+
+def _tables(target, called, classes: int, counts):
+    def flat(weights):
+        return contingency.cells(target, called, classes, weights).reshape(
+            len(weights), -1
+        )
+
+    return bootstrap.replicates(flat, counts).reshape(-1, classes, classes)

@@ -1,0 +1,411 @@
+"""Checkpoints: the newest two and the best one. The only importer of orbax.
+
+A checkpoint is written in the background, carries digests of all it holds, and is
+read only if they agree; where they do not, the one before it is read.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
+
+from cxr_jax import trees
+from cxr_jax.devices import processes
+from cxr_jax.runs import digest
+from cxr_jax.runs.writer import say
+from cxr_jax.state import TrainState
+from tfds_builders.common import files
+from tfds_builders.common.errors import InputError
+
+_NEWEST = 2
+
+
+class Store(NamedTuple):
+    """An open folder of checkpoints.
+
+    Attributes:
+      folder: of all steps.
+      manager: of orbax; only `worker` may touch it while something is pending.
+      worker: one thread, so that checkpoints are written one after another.
+      pending: {step: its write}, at most one.
+      read_only: nothing is renamed or deleted.
+    """
+
+    folder: pathlib.Path
+    manager: ocp.CheckpointManager
+    worker: ThreadPoolExecutor
+    pending: dict[int, Future]
+    read_only: bool
+
+
+class _Damaged(Exception):
+    """A checkpoint is not as it was written; the message says what was found."""
+
+
+def open_store(folder: pathlib.Path, *, read_only: bool = False) -> Store:
+    """Opens the folder; half-written checkpoints are ignored.
+
+    Args:
+      folder: created if it is not there, and cleared of half-written checkpoints,
+        unless `read_only`: a training may be writing one just now.
+    """
+    folder = folder.absolute()
+    # One process writes and each reads for itself: orbax has none to wait for. Its
+    # barriers would run on the devices, in the midst of the steps.
+    this = jax.process_index()
+    writes = not read_only and processes.is_first()
+    with files.explained(folder):
+        if writes:
+            folder.mkdir(parents=True, exist_ok=True)
+        manager = ocp.CheckpointManager(
+            folder,
+            options=ocp.CheckpointManagerOptions(
+                create=False,
+                enable_async_checkpointing=False,
+                cleanup_tmp_directories=writes,
+                read_only=read_only,
+                multiprocessing_options=ocp.options.MultiprocessingOptions(
+                    primary_host=this, active_processes={this}
+                ),
+            ),
+        )
+    return Store(folder, manager, ThreadPoolExecutor(1, "checkpoint"), {}, not writes)
+
+
+def save(store: Store, state: TrainState, meta: dict[str, Any]) -> None:
+    """Copies the state off the device; the first process writes it in the background.
+
+    Waits for the write before, so that there is one copy on the host at most.
+
+    Args:
+      store: of `open_store`.
+      state: at step `state.step`, the same in all processes; saving a step twice does
+        nothing.
+      meta: JSON; `meta['best']` is the record of the best evaluation so far
+        ({'step', ...}) or None, and goes to `best.json` once all is on disk.
+
+    Raises:
+      InputError: the write before failed: the disk is full or not writable; older
+        checkpoints stay.
+    """
+    if not processes.is_first():
+        return
+    step = int(state.step)
+    if step in store.pending and not store.pending[step].done():
+        return
+    if step in steps(store):
+        return
+    # What follows may change the host's memory too.
+    meta = json.loads(json.dumps(meta))
+    leaves = digest.host_copy(state)
+    store.pending[step] = store.worker.submit(_write, store, step, leaves, meta)
+
+
+def finish(store: Store) -> None:
+    """Waits until the last checkpoint is on disk.
+
+    Raises:
+      InputError: it could not be written; older checkpoints stay.
+    """
+    while store.pending:
+        _, write = store.pending.popitem()
+        write.result()
+
+
+def steps(store: Store) -> list[int]:
+    """Of the checkpoints that are there, after waiting for the last of them."""
+    finish(store)
+    return sorted(store.manager.all_steps())
+
+
+def restore(
+    store: Store, abstract_state: TrainState, step: int | None = None
+) -> tuple[TrainState, dict[str, Any]] | None:
+    """The newest whole checkpoint, or that of `step`, as (state, meta).
+
+    Without `step`, damaged checkpoints are passed over and, unless the store is
+    read-only, moved aside to `damaged-<step>`; `best.json` then says what the restored
+    one knows. All processes have to call it.
+
+    Args:
+      abstract_state: shapes, with shardings.
+
+    Returns:
+      None if there is no checkpoint.
+
+    Raises:
+      InputError: there are some but none can be read, or one was saved by another
+        model or optimiser.
+    """
+    finish(store)
+    if step is not None:
+        return _read_or_explain(store, abstract_state, step)
+    if not processes.is_first():
+        step = _from_first(None)
+        return None if step is None else _read_or_explain(store, abstract_state, step)
+    try:
+        step, restored = _newest(store, abstract_state)
+    except BaseException:
+        _from_first(_FAILED)
+        raise
+    _from_first(step)
+    return restored
+
+
+def write_best(folder: pathlib.Path, best: dict[str, Any] | None) -> None:
+    """Notes which checkpoint is the best, for people and for `read_best`."""
+    path = folder / "best.json"
+    if best:
+        files.write_text(path, json.dumps(best, indent=2) + "\n")
+    else:
+        with files.explained(path):
+            path.unlink(missing_ok=True)
+
+
+def read_best(folder: pathlib.Path) -> dict[str, Any]:
+    """The record of the best evaluation: step, metric, value, decision.
+
+    Raises:
+      InputError: nothing was evaluated yet.
+    """
+    return files.read_json(
+        folder / "best.json",
+        missing="no checkpoint was evaluated on val yet; train first: "
+        "python -m cxr_jax.main --config=... --workdir=...",
+    )
+
+
+def _write(
+    store: Store, step: int, leaves: dict[str, np.ndarray], meta: dict[str, Any]
+) -> None:
+    """In the background: the checkpoint, then `best.json`, then the old ones go."""
+    try:
+        record = {
+            "meta": meta,
+            "shapes": digest.shapes(leaves),
+            "digests": digest.of(leaves),
+        }
+        store.manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(leaves),
+                record=ocp.args.JsonSave(digest.seal(record)),
+            ),
+            force=True,
+        )
+        write_best(store.folder, meta["best"])
+        _delete_old(store)
+    # Orbax passes on whatever its storage layer raises: OSError, ValueError and
+    # RuntimeError have all been seen for a full disk.
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(
+            store.folder / str(step),
+            f"the checkpoint cannot be saved: {_first_line(error)}",
+            f"{files.free_space(store.folder)}; the last good checkpoint is step "
+            f"{store.manager.latest_step()}. Make room and run the same command again: "
+            "it goes on from there",
+        ) from error
+
+
+def _delete_old(store: Store) -> None:
+    """Keeps the newest and, of each of them, the best: one may prove damaged."""
+    there = sorted(store.manager.all_steps())
+    keep = set(there[-_NEWEST:])
+    try:
+        bests = [_record(store, step)["meta"]["best"] for step in there[-_NEWEST:]]
+    except _Damaged:
+        return  # it might have named any of them
+    keep.update(best["step"] for best in bests if best)
+    for step in there:
+        if step not in keep:
+            store.manager.delete(step)
+
+
+def _newest(
+    store: Store, abstract_state: TrainState
+) -> tuple[int | None, tuple[TrainState, dict[str, Any]] | None]:
+    """-> (step, restored) of the newest that can be read; moves aside those above."""
+    damaged: dict[int, str] = {}
+    for step in reversed(steps(store)):
+        try:
+            restored = _read(store, abstract_state, step)
+        except _Damaged as error:
+            damaged[step] = str(error)
+            continue
+        for bad, found in damaged.items():
+            moved = "" if store.read_only else f"; moved to {_move_aside(store, bad)}"
+            say(f"checkpoint {bad} is damaged ({found}){moved}; using step {step}")
+        if not store.read_only:
+            # It may name one that was moved, or the process died before writing it.
+            write_best(store.folder, restored[1]["best"])
+        return step, restored
+    if damaged:
+        listed = "\n  ".join(f"step {step}: {found}" for step, found in damaged.items())
+        raise InputError(
+            store.folder,
+            f"none of the checkpoints can be read:\n  {listed}",
+            "restore one of these folders from a copy, or train again in a new "
+            "--workdir; nothing was deleted",
+        )
+    return None, None
+
+
+def _read_or_explain(
+    store: Store, abstract_state: TrainState, step: int
+) -> tuple[TrainState, dict[str, Any]]:
+    try:
+        return _read(store, abstract_state, step)
+    except _Damaged as error:
+        several = (
+            "let all processes have the same --workdir, " if jax.process_index() else ""
+        )
+        raise InputError(
+            store.folder / str(step),
+            f"the checkpoint cannot be read: {error}",
+            f"{several}restore that folder from a copy, or train again in a new "
+            "--workdir",
+        ) from error
+
+
+def _read(
+    store: Store, abstract_state: TrainState, step: int
+) -> tuple[TrainState, dict[str, Any]]:
+    """The state, placed on the devices, and meta.
+
+    Read on the host first: a device without room is no damage.
+    """
+    record = _record(store, step)
+    abstract = trees.by_name(abstract_state)
+    _check_fit(store.folder / str(step), record["shapes"], digest.shapes(abstract))
+    targets = {n: np.empty(leaf.shape, leaf.dtype) for n, leaf in abstract.items()}
+    found = _load(store, step, state=ocp.args.StandardRestore(targets)).state
+    digests = digest.of({name: np.asarray(found[name]) for name in abstract})
+    changed = [name for name in abstract if digests[name] != record["digests"][name]]
+    if changed:
+        more = f" and {len(changed) - 1} more arrays" if changed[1:] else ""
+        raise _Damaged(f"{changed[0]}{more}: not the bytes that were saved")
+    placed = [_place(found[name], leaf) for name, leaf in abstract.items()]
+    state = jax.tree.unflatten(jax.tree.structure(abstract_state), placed)
+    return state, record["meta"]
+
+
+def _record(store: Store, step: int) -> dict[str, Any]:
+    folder = store.folder / str(step)
+    if os.path.exists(folder / "meta") and not os.path.exists(folder / "record"):
+        raise InputError(
+            folder,
+            "the checkpoint is of an older version of cxr_jax, without digests",
+            "train again in a new --workdir, or go on with that version",
+        )
+    record = _load(store, step, record=ocp.args.JsonRestore()).record
+    if not digest.is_sealed(record):
+        raise _Damaged("its record is not what was saved")
+    return record
+
+
+def _load(store: Store, step: int, **items: ocp.args.CheckpointArgs) -> Any:
+    try:
+        with _hushed():
+            return store.manager.restore(step, args=ocp.args.Composite(**items))
+    except MemoryError:
+        raise
+    # Orbax, its storage layer, the decompression and JSON each raise their own.
+    except Exception as error:
+        _check_permission(store.folder / str(step))
+        raise _Damaged(_first_line(error)) from error
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Where one array cannot be read, those read beside it say nothing.
+
+    Nobody waits for them any more, and each would print a traceback.
+    """
+    report = sys.unraisablehook
+
+    def report_others(unraisable) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            report(unraisable)
+
+    sys.unraisablehook = report_others
+    yield
+    sys.unraisablehook = report  # not after an error: some are still on their way
+
+
+def _check_permission(folder: pathlib.Path) -> None:
+    """What may not be read is not therefore damaged."""
+    for path in (folder, *folder.rglob("*")):
+        if os.path.lexists(path) and not os.access(path, os.R_OK):
+            raise InputError(path, "may not be read", "get permission to read it")
+
+
+def _check_fit(folder: pathlib.Path, saved: dict, wanted: dict) -> None:
+    if saved == wanted:
+        return
+    lines = []
+    for name in sorted(saved.keys() | wanted.keys()):
+        for sign, side, other in (("-", saved, wanted), ("+", wanted, saved)):
+            if name in side and side[name] != other.get(name):
+                dtype, shape = side[name]
+                lines.append(f"{sign} {name} {dtype}{shape}")
+    if len(lines) > 10:
+        lines[10:] = [f"and {len(lines) - 10} more"]
+    raise InputError(
+        folder,
+        "the checkpoint (-) is of another model, optimiser or version of cxr_jax than "
+        "this run (+):\n  " + "\n  ".join(lines),
+        "give the config it was trained with, or train in a new --workdir",
+    )
+
+
+def _place(array: np.ndarray, leaf: jax.ShapeDtypeStruct) -> jax.Array:
+    if leaf.sharding is None:
+        return jax.device_put(array)
+    return jax.make_array_from_callback(leaf.shape, leaf.sharding, array.__getitem__)
+
+
+def _move_aside(store: Store, step: int) -> str:
+    """Renames the folder to what orbax takes for no step; -> the new name."""
+    for number in itertools.count(1):
+        name = f"damaged-{step}" if number == 1 else f"damaged-{step}-{number}"
+        if not (store.folder / name).exists():
+            break
+    with files.explained(store.folder / name):
+        (store.folder / str(step)).rename(store.folder / name)
+    store.manager.reload()
+    return name
+
+
+_NONE, _FAILED = -1, -2
+
+
+def _from_first(step: int | None) -> int | None:
+    """What the first process found, in all of them."""
+    if processes.count() == 1:
+        return step
+    number = np.int32(_NONE if step is None else step)
+    number = int(multihost_utils.broadcast_one_to_all(number))
+    if number == _FAILED and not processes.is_first():
+        raise InputError(
+            "checkpoints",
+            "the first process cannot restore one",
+            "see its message",
+        )
+    return None if number == _NONE else number
+
+
+def _first_line(error: Exception) -> str:
+    # The storage layer adds its whole specification in JSON.
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,269 @@
+"""What finished runs have said of the same pictures, read back from their files."""
+
+from __future__ import annotations
+
+import csv
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from cxr_jax import config as config_lib
+from cxr_jax.data import source
+from cxr_jax.tasks import Task
+from tfds_builders.common import files
+from tfds_builders.common.errors import InputError
+
+RESTORE = "restore it, or train the run again in a new --workdir"
+
+_MISSING = "restore it, or train WORKDIR again"
+
+# Tasks that write a probability for every class or score.
+WITH_PROBABILITIES = ("brixia", "classify")
+
+# Probabilities are float32: a row sums to 1 within this.
+_ROUNDING = 1e-3
+
+
+class Run(NamedTuple):
+    """A finished run.
+
+    Attributes:
+      workdir: of the run.
+      config: its own.
+      results: of its results.json.
+      dataset: of its provenance.json; `roles` has size and hash of each split.
+    """
+
+    workdir: pathlib.Path
+    config: ConfigDict
+    results: dict[str, Any]
+    dataset: dict[str, Any]
+
+
+class Stored(NamedTuple):
+    """A split and what M runs say of it.
+
+    Attributes:
+      split: with N examples.
+      targets: {name: [N, ...]} of the task.
+      labels: [N, G], the same: G questions per example, the 6 zones or one.
+      probs: [M, N, G, K] of K levels, in the order of the split.
+    """
+
+    split: source.Split
+    targets: dict[str, np.ndarray]
+    labels: np.ndarray
+    probs: np.ndarray
+
+
+def find(folders: Sequence[str], least: int = 2) -> list[Run]:
+    """The runs of `--runs`: workdirs, or folders of workdirs, as a sweep leaves them.
+
+    Args:
+      folders: of the flag.
+      least: how many there have to be, 1 or 2.
+
+    Raises:
+      InputError: one that is not finished or is named twice, or too few.
+    """
+    paths: list[pathlib.Path] = []
+    for folder in _folders(list(folders)):
+        inside = sorted(path.parent for path in folder.glob("*/config.json"))
+        paths += [folder] if (folder / "config.json").exists() or not inside else inside
+    different = {path.resolve() for path in paths}
+    if len(different) < max(len(paths), least):
+        raise InputError(
+            "--runs",
+            f"names {len(different)} different run(s), {len(paths)} in all",
+            f"give {('one', 'two')[least - 1]} or more, each once: --runs=runs/a,runs/b, "
+            "or the folder of a sweep",
+        )
+    return [read(path) for path in paths]
+
+
+def _folders(texts: list[str]) -> list[pathlib.Path]:
+    """Paths of a list that was cut at its commas: runs of a sweep have some too."""
+    found = []
+    while texts:
+        for count in range(len(texts), 0, -1):
+            folder = pathlib.Path(",".join(texts[:count])).expanduser()
+            if folder.is_dir() or count == 1:
+                found.append(folder)
+                texts = texts[count:]
+                break
+    return found
+
+
+def read(workdir: pathlib.Path) -> Run:
+    """One finished run.
+
+    Raises:
+      InputError: there is none, it is not finished, or a file of it is broken.
+    """
+    missing = "give the --workdir of a run that was trained"
+    config = config_lib.from_json(workdir / "config.json")
+    if not (workdir / "results.json").exists():
+        raise InputError(
+            workdir, "is not finished", "the command that began it goes on"
+        )
+    content = files.read_json(workdir / "results.json", missing=missing)
+    came_from = files.read_json(workdir / "provenance.json", missing=RESTORE)
+    if "decision" not in content.get("best", {}) or "dataset" not in came_from:
+        raise InputError(
+            workdir, "its results.json or provenance.json is of no run", RESTORE
+        )
+    return Run(workdir, config, content, came_from["dataset"])
+
+
+def check_alike(runs: list[Run]) -> None:
+    """Refuses runs that were not tested on the same examples, or not the same way."""
+    first = runs[0]
+    if first.config.task.name not in WITH_PROBABILITIES:
+        raise InputError(
+            first.workdir,
+            f"its task is {first.config.task.name}, which has no probabilities of "
+            "classes or scores",
+            f"average runs of the tasks {' or '.join(WITH_PROBABILITIES)}",
+        )
+    for run in runs[1:]:
+        for what, one, other in zip(
+            ("dataset", "task", "list of classes", "val split", "test split"),
+            _identity(first),
+            _identity(run),
+            strict=True,
+        ):
+            if one != other:
+                raise InputError(
+                    run.workdir,
+                    f"its {what} is {other}, and that of {first.workdir} is {one}",
+                    "average runs of one dataset, split, task and list of classes only",
+                )
+
+
+def check_data(runs: list[Run], description: dict[str, Any]) -> None:
+    """Refuses data that are no longer those of the runs."""
+    for role in ("val", "test"):
+        now, then = description["roles"][role], runs[0].dataset["roles"][role]
+        if now != then:
+            raise InputError(
+                runs[0].workdir,
+                f"was tested on other data: {role} was {then}, and is {now} now",
+                "give back the data of the runs (config.data.data_dir says where)",
+            )
+
+
+def _identity(run: Run) -> tuple[Any, ...]:
+    task, roles = run.config.task, run.dataset["roles"]
+    dataset = run.config.data.dataset.split("/")[0]
+    return dataset, task.name, tuple(task.classes), roles["val"], roles["test"]
+
+
+def gather(
+    task: Task,
+    runs: list[Run],
+    split: source.Split,
+    name: str,
+    missing: str = _MISSING,
+) -> Stored:
+    """What all runs say of a split.
+
+    Args:
+      task: of all of them.
+      runs: of `find`, alike.
+      split: the examples and their labels.
+      name: of the predictions file.
+      missing: what to do where a run has none; WORKDIR stands for its own.
+
+    Raises:
+      InputError: a file that is not there or is broken, other examples or labels than
+        those of the split, or numbers that are no probabilities.
+    """
+    targets = task.targets(split)
+    (labels,) = targets.values()
+    flat = labels.reshape(split.size, -1)
+    shape = (split.size, flat.shape[1], task.levels)
+    blank = {"probs": np.zeros((*labels.shape, task.levels)), "expected": flat}
+    expected = {
+        column: [str(value) for value in values]
+        for column, values in task.columns(targets, blank).items()
+    }
+    probs = []
+    for run in runs:
+        path = run.workdir / "predictions" / f"{name}.csv"
+        rows = _rows(path, missing.replace("WORKDIR", str(run.workdir)))
+        found = _columns(path, rows, split, expected).reshape(shape)
+        if np.abs(found.sum(axis=-1) - 1).max() > _ROUNDING:
+            raise InputError(path, "its probabilities do not sum to 1", RESTORE)
+        probs.append(found)
+    return Stored(split, targets, flat, np.stack(probs))
+
+
+def _rows(path: pathlib.Path, missing: str) -> dict[str, dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {row["example_id"]: row for row in csv.DictReader(file)}
+    except FileNotFoundError:
+        raise InputError(path, "there is no such file", missing) from None
+    except (OSError, KeyError, ValueError, csv.Error) as error:
+        raise InputError(path, f"cannot be read ({error!r})", RESTORE) from None
+
+
+def _columns(
+    path: pathlib.Path,
+    rows: dict[str, dict[str, str]],
+    split: source.Split,
+    expected: dict[str, list[str]],
+) -> np.ndarray:
+    """[N, columns] float64 in the order of the split; targets are compared as text."""
+    ids = split.table["example_id"]
+    other = set(ids) ^ set(rows)
+    if other:
+        raise InputError(
+            path,
+            f"is of other examples than {split.dataset}:{split.split}: {len(other)} are "
+            f"in one of them only, {min(other)} among them",
+            "average runs that were tested on the same examples",
+        )
+    ordered = [rows[example] for example in ids]
+    absent = [column for column in expected if column not in ordered[0]]
+    if absent:
+        raise InputError(
+            path,
+            f"has no column {absent[0]} (it has: {', '.join(ordered[0])})",
+            "average runs of the same task and classes",
+        )
+    for column, values in expected.items():
+        if column.startswith("target") and [r[column] for r in ordered] != values:
+            raise InputError(
+                path,
+                f"its {column} is not that of {split.dataset}:{split.split}",
+                "evaluate the run again with the labels (config.task.merge) of now",
+            )
+    return _numbers(path, ordered, [c for c in expected if c.startswith("prob_")])
+
+
+def _numbers(
+    path: pathlib.Path, ordered: list[dict[str, str]], columns: list[str]
+) -> np.ndarray:
+    try:
+        found = np.array([[row[c] for c in columns] for row in ordered], np.float64)
+    except (ValueError, TypeError) as error:
+        raise InputError(path, f"holds no numbers ({error})", RESTORE) from None
+    if not np.isfinite(found).all() or (found < 0).any() or (found > 1).any():
+        raise InputError(
+            path,
+            "holds probabilities that are not finite or not in 0..1",
+            "the model has diverged: leave the run out",
+        )
+    return found
+
+
+def home(run: Run) -> pathlib.Path:
+    """Where the phantom of a run lies: members share that of their folder."""
+    name = f"phantom_{run.config.data.phantom}"
+    in_parent = (run.workdir.parent / name).is_dir()
+    is_own = (run.workdir / name).is_dir() or not in_parent
+    return run.workdir if is_own else run.workdir.parent

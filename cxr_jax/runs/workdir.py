@@ -1,0 +1,86 @@
+"""The folder of a run: it belongs to one config and to one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import pathlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ml_collections import ConfigDict
+
+from cxr_jax import config as config_lib
+from cxr_jax.devices import processes
+from tfds_builders.common import files
+from tfds_builders.common.errors import InputError
+
+
+@contextmanager
+def claimed(
+    workdir: pathlib.Path, config: ConfigDict, *, allow: Sequence[str] = ()
+) -> Iterator[str]:
+    """Locks the folder and checks the `config.json` that is there.
+
+    Args:
+      workdir: of the run.
+      config: what it is to go on with.
+      allow: keys, or sections of them, that may have changed: 'total', 'optim'.
+
+    Yields:
+      What has changed of them, lines of `config.diff`.
+
+    Raises:
+      InputError: another process works in it, or it belongs to another config.
+    """
+    if not processes.is_first():  # of several that are one run, the first holds it
+        yield ""
+        return
+    with files.explained(workdir):
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock = (workdir / ".lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                workdir,
+                "another process is at work in it",
+                "wait for it, stop it, or give another --workdir",
+            ) from None
+        yield _check_config(workdir, config, allow)
+
+
+def keep_config(workdir: pathlib.Path, config: ConfigDict) -> None:
+    """Writes `config.json`, once it is known that the config can work."""
+    files.write_text(workdir / "config.json", config_lib.to_json(config))
+
+
+def has_begun(workdir: pathlib.Path) -> bool:
+    """There is something in it that belongs to a config and to data."""
+    kept = list(workdir.glob("checkpoints/[0-9]*"))
+    return bool(kept) or (workdir / "results.json").exists()
+
+
+def _check_config(
+    workdir: pathlib.Path, config: ConfigDict, allow: Sequence[str]
+) -> str:
+    path = workdir / "config.json"
+    # Before the first checkpoint nothing would be mixed: the folder may be taken over.
+    if not path.exists() or not has_begun(workdir):
+        return ""
+    changes = config_lib.diff(config_lib.from_json(path), config).splitlines()
+    keys = {line: line[2:].split(" = ")[0] for line in changes}
+    refused = [
+        line
+        for line, key in keys.items()
+        if not any(f"{key}.".startswith(f"{each}.") for each in allow)
+    ]
+    if refused:
+        named = ",".join(sorted({keys[line] for line in refused}))
+        raise InputError(
+            workdir,
+            "belongs to another config:\n  " + "\n  ".join(refused),
+            "give another --workdir for the new config (+), or take the changes back "
+            f"to go on with the old one (-); --allow={named} goes on with the new one",
+        )
+    return "\n".join(changes)

@@ -1,0 +1,1 @@
+"""Training: one loop over one run or many members."""

@@ -1,0 +1,191 @@
+"""A model's first variables from `config.init_from`: strict, or an error with a diff."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from cxr_jax import trees
+from cxr_jax.runs.writer import say
+from cxr_jax.weights import folded, layouts, names, pixels, source
+from tfds_builders.common.errors import InputError
+
+# Lines of a diff that are shown.
+_SHOWN = 12
+
+
+def begin(config: ConfigDict, drawn: dict[str, Any]) -> dict[str, Any]:
+    """The variables of `config.init_from`, in place of those that were drawn.
+
+    Args:
+      config: of the run; `init_from`, `init_excuse`, `model`, `preprocess`.
+      drawn: {'params', 'batch_stats'} as `models.init` draws them; what the regular
+        expression `init_excuse` finds in a name, on either side, stays as it is here.
+
+    Raises:
+      InputError: names or shapes that do not fit and are not excused, with a diff; a
+        `model.style` or pre-processing that is not the source's.
+    """
+    found = source.read(pathlib.Path(config.init_from).expanduser())
+    excuse = _excuse(config.init_excuse)
+    check_style(found, config.model)
+    if not excuse.search("preprocess"):
+        pixels.check(found, config)
+    wanted = trees.by_name(drawn)
+    stored = _by_our_names(found, wanted, config.model.name)
+    seen = pixels.of(found, config.model.name) or pixels.UNKNOWN
+    taken, excused = fit(found, stored, wanted, excuse, seen)
+    say(
+        f"init   {len(taken)} of {len(wanted)} arrays from {found.path} ({found.format}"
+        + (f", sha256 {found.sha256[:12]}" if found.sha256 else "")
+        + ")"
+    )
+    if excused:
+        say(f"       drawn, excused by {config.init_excuse!r}: {_list(excused)}")
+    leaves = [taken.get(name, leaf) for name, leaf in wanted.items()]
+    return jax.tree.unflatten(jax.tree.structure(drawn), leaves)
+
+
+def check_style(found: source.Source, model: ConfigDict) -> None:
+    """Padding and batch norms have to be those of the framework the weights are from."""
+    needed = {"torch": "torch", "keras": "keras", "folded": "keras"}.get(found.format)
+    style = model.get("style", "torch")
+    if found.config is not None:
+        theirs = found.config.model
+        needed = theirs.get("style", "torch")
+        if theirs.name != model.name:
+            raise InputError(
+                "config.init_from",
+                f"{found.path} is a {theirs.name}, and config.model.name is "
+                f"{model.name}",
+                f"set --config.model.name={theirs.name}",
+            )
+    if needed and style != needed:
+        raise InputError(
+            "config.model.style",
+            f"is {style!r}, and {found.path} holds weights of {needed!r}: padding and "
+            "batch norms differ",
+            f"set --config.model.style={needed}",
+        )
+
+
+def _by_our_names(
+    found: source.Source, wanted: dict[str, Any], model: str
+) -> dict[str, tuple[str, np.ndarray]]:
+    """{our name, or theirs where we have none: (their name, array)}."""
+    if found.format == "folded":
+        arrays = folded.unfold(found.arrays, list(wanted))
+        return {name: (name, array) for name, array in arrays.items()}
+    if found.format == "ours":
+        return {name: (name, array) for name, array in found.arrays.items()}
+    ours = {names.ours(name): name for name in wanted}
+    result: dict[str, tuple[str, np.ndarray]] = {}
+    for name, array in found.arrays.items():
+        key = names.theirs(name, found.format, model)
+        if not key:
+            continue
+        mine = ours.get(key, name)
+        if mine in result:
+            raise InputError(
+                found.path,
+                f"{name} and {result[mine][0]} are both {mine} here",
+                "this is a fault of cxr_jax/weights/names.py; please report it",
+            )
+        if mine in wanted:
+            array = layouts.convert(array, found.format, mine, wanted[mine].shape)
+        result[mine] = (name, array)
+    return result
+
+
+def fit(
+    found: source.Source,
+    stored: dict[str, tuple[str, np.ndarray]],
+    wanted: dict[str, Any],
+    excuse: re.Pattern,
+    seen: pixels.Pixels = pixels.UNKNOWN,
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """-> ({our name: array}, our names that are excused); an error for all the rest."""
+    taken, excused, faults = {}, [], []
+    first = _first_kernel(wanted, stored)
+    # Parameters before statistics: what is shown of a long diff should say most.
+    for name in sorted(wanted, key=lambda name: not name.startswith("params/")):
+        leaf = wanted[name]
+        if name not in stored:
+            fault = f"- {name} {_shape(leaf)}: in the model, not in the file"
+        else:
+            theirs, array = stored[name]
+            array = _adapt(array, leaf, seen if name == first else None)
+            if array.shape == leaf.shape:
+                taken[name] = array.astype(leaf.dtype)
+                continue
+            fault = f"~ {name} {_shape(leaf)}: {_shape(array)} in the file ({theirs})"
+        if excuse.search(name):
+            excused.append(name)
+        else:
+            faults.append(fault)
+    faults += [
+        f"+ {theirs} {_shape(array)}: in the file, not in the model"
+        for name, (theirs, array) in stored.items()
+        if name not in wanted and not excuse.search(theirs)
+    ]
+    if faults or not taken:
+        shown = faults[:_SHOWN] + [f"... {len(faults)} in all"] * (len(faults) > _SHOWN)
+        raise InputError(
+            f"config.init_from: {found.path}",
+            f"does not fit the model ({len(taken)} of {len(wanted)} arrays do):\n  "
+            + "\n  ".join(shown or ["everything is excused"]),
+            "choose the model the weights belong to (config.model), or excuse names by "
+            "a regular expression: --config.init_excuse='^params/(fc|layer4)'",
+        )
+    return taken, excused
+
+
+def _first_kernel(wanted: dict[str, Any], stored: dict) -> str:
+    """The kernel that sees the picture, '' where there is none.
+
+    Its input is 3 channels wide on one side at least, or 1 on both, where depthwise
+    kernels look alike: then it is the widest one.
+    """
+    candidates = {}
+    for name, leaf in wanted.items():
+        if len(leaf.shape) == 4 and name.endswith("/kernel") and name in stored:
+            channels = {leaf.shape[2], *stored[name][1].shape[2:3]}
+            if channels <= {1, 3}:
+                candidates[name] = (max(channels), leaf.shape[0])
+    return max(candidates, key=candidates.get, default="")
+
+
+def _adapt(array: np.ndarray, leaf: Any, seen: pixels.Pixels | None) -> np.ndarray:
+    """seen: what the first kernel was made for, None for all other leaves."""
+    if seen is not None:
+        if seen.is_bgr:
+            array = array[:, :, ::-1]
+        return layouts.fit_channels(array * np.float32(seen.factor), leaf.shape[2])
+    if array.ndim == len(leaf.shape) == 3 and array.shape != leaf.shape:
+        return layouts.fit_positions(array, leaf.shape)
+    return array
+
+
+def _excuse(text: str) -> re.Pattern:
+    try:
+        return re.compile(text or "(?!)")
+    except re.error as error:
+        raise InputError(
+            "config.init_excuse",
+            f"{text!r} is no regular expression ({error})",
+            "as '^params/(fc|head)'",
+        ) from None
+
+
+def _shape(array: Any) -> str:
+    return "x".join(map(str, array.shape)) or "scalar"
+
+
+def _list(found: list[str]) -> str:
+    more = f" and {len(found) - 4} more" if len(found) > 4 else ""
+    return ", ".join(found[:4]) + more

@@ -1,0 +1,221 @@
+"""The audit as a user meets it: through the command, and as files."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from places import REPOSITORY
+
+from configs import covidgr
+from cxr_jax.audits.data import audit
+from tfds_builders.common.errors import InputError
+
+
+def config_of(dataset, data_dir, **changes):
+    config = covidgr.get_config()
+    config.data.dataset, config.data.data_dir = dataset, str(data_dir)
+    config.data.val = "train[:25%]"
+    config.data.train = "train[25%:]"
+    config.resamples = 20
+    config.update_from_flattened_dict(changes)
+    return config.lock()
+
+
+def content_of(workdir):
+    return json.loads((workdir / "audit.json").read_text())
+
+
+def test_leaking_and_clean_together(prepared, tmp_path, capsys):
+    assert audit.of_names(["leaking", "clean"], str(prepared), tmp_path) == 1
+    said = capsys.readouterr().out
+    assert said.startswith("LEAKAGE: 3 findings\n")
+    assert max(map(len, said.splitlines())) <= 88 + len(str(tmp_path))
+    content = content_of(tmp_path)
+    assert content["leakage"] is True
+    assert [(f["name"], f["images"]) for f in content["findings"]] == [
+        ("patients_across_splits", 1),
+        ("identical_images_across_splits", 1),
+        ("near_duplicates_across_splits", 1),
+        ("identical_images_across_datasets", 50),
+    ]
+    leaks = [p for p in content["pairs"] if p["kind"] == "across splits"]
+    assert [(p["left"]["example_id"], p["right"]["example_id"]) for p in leaks] == [
+        ("a5", "b3"),
+        ("a6", "b4"),
+    ]
+    assert [(p["identical"], p["mirrored"]) for p in leaks] == [
+        (True, False),
+        (False, True),
+    ]
+    assert leaks[0]["left"]["split"] == "train" and leaks[0]["right"]["split"] == "test"
+    assert content["pairs"][0] == leaks[0]
+    assert set(content["datasets"]) == {"leaking", "clean"}
+    reached = content["datasets"]["clean"]["without_a_lung"]
+    assert set(reached) == {"border", "histogram", "size", "metadata", "thumbnail"}
+    assert reached["border"]["auroc"]["n"] == 52
+    sheets = sorted(tmp_path.glob("*.png"))
+    pages = -(-len(content["pairs"]) // 40)
+    assert [p.name for p in sheets] == [f"copies-{k + 1}.png" for k in range(pages)]
+    assert cv2.imread(str(sheets[0])).shape[1] > 800
+    # A second audit of other data leaves nothing of the first.
+    assert audit.of_names(["clean"], str(prepared), tmp_path) == 0
+    assert content_of(tmp_path)["leakage"] is False
+    assert list(tmp_path.glob("*.png")) == []
+
+
+def test_the_same_data_give_the_same_file(prepared, tmp_path):
+    for k in range(2):
+        audit.of_names(["leaking"], str(prepared), tmp_path / str(k))
+    for name in ("audit.json", "copies-1.png"):
+        one, other = (tmp_path / str(k) / name for k in range(2))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_config_says_splits_labels_and_what_is_allowed(prepared, tmp_path):
+    config = config_of("leaking", prepared)
+    assert audit.of_config(config, tmp_path) == 1
+    content = content_of(tmp_path)
+    assert set(content["datasets"]["leaking"]["contents"]["splits"]) == {
+        "train",
+        "val",
+        "test",
+    }
+    names = [f["name"] for f in content["findings"]]
+    allowed = config_of("leaking", prepared, **{"audit.allow": tuple(names)})
+    assert audit.of_config(allowed, tmp_path) == 0
+    assert all(f["allowed"] for f in content_of(tmp_path)["findings"])
+    unknown = config_of("leaking", prepared, **{"audit.allow": ("overlap",)})
+    with pytest.raises(InputError, match="'overlap' is unknown"):
+        audit.of_config(unknown, tmp_path)
+
+
+def test_an_external_test_set_that_was_trained_on_is_leakage(prepared, tmp_path):
+    config = config_of("clean", prepared, **{"audit.against": ("leaking",)})
+    assert audit.of_config(config, tmp_path) == 1
+    content = content_of(tmp_path)
+    found = {f["name"]: f["images"] for f in content["findings"]}
+    # Of leaking:test, b3 and b4 are copies of train; the others of clean's own test.
+    assert found["identical_images_in_external_test"] == 1
+    assert found["near_duplicates_in_external_test"] == 1
+    assert found["identical_images_across_datasets"] == 40 + 10
+    assert set(content["datasets"]) == {"clean"}
+    assert content["external"]["leaking"]["tested"] == "test"
+    whole = config_of("clean", prepared, **{"audit.against": ("leaking:train+test",)})
+    assert audit.of_config(whole, tmp_path) == 1
+    found = {f["name"]: f["images"] for f in content_of(tmp_path)["findings"]}
+    assert found["identical_images_in_external_test"] == 41
+
+
+def test_an_image_in_two_roles_is_told_not_refused(prepared, tmp_path):
+    config = config_of("clean", prepared, **{"data.train": "train"})
+    assert audit.of_config(config, tmp_path) == 1
+    found = {f["name"]: f["images"] for f in content_of(tmp_path)["findings"]}
+    assert found == {
+        "patients_across_splits": 10,
+        "identical_images_across_splits": 10,
+    }
+
+
+@pytest.mark.parametrize(
+    "labels, classes, said",
+    [
+        ([1], ("N", "P"), "fewer than two classes"),
+        ([1] * 12, ("N", "P"), "fewer than two classes"),
+        ([0] * 12, (), "has no label"),
+    ],
+)
+def test_one_image_one_class_and_no_label(
+    toys, tmp_path, capsys, labels, classes, said
+):
+    names = [f"x{k}" for k in range(len(labels))]
+    columns = {
+        "sex": [""] * len(names),
+        "age": np.full(len(names), np.nan),
+        "source": ["", "https://a.org/1"] * 6,
+    }
+    columns["source"] = columns["source"][: len(names)]
+    table = toys.rows(names, labels=labels, **columns)
+    if not classes:
+        del table["label"]
+    toys.prepare(tmp_path / "data", "small", {"train": table}, classes=classes)
+    assert audit.of_names(["small"], str(tmp_path / "data"), tmp_path) == 0
+    assert said in capsys.readouterr().out
+    described = content_of(tmp_path)["datasets"]["small"]
+    assert described["no_attributes"]["sex"] == "always missing"
+    assert described["no_attributes"]["age"] == "always missing"
+    json.dumps(described, allow_nan=False)
+
+
+def test_scores_are_audited_too(brixia_data, tmp_path, capsys):
+    assert audit.of_names(["brixia/256"], str(brixia_data), tmp_path) in (0, 1)
+    said = capsys.readouterr().out
+    assert "zone F, images of level 0/1/2/3" in said and "SYNTHETIC" in said
+    described = content_of(tmp_path)["datasets"]["brixia/256"]
+    assert described["target"]["name"] == "global score"
+    assert {a["attribute"]: a["measure"] for a in described["associations"]}[
+        "manufacturer"
+    ] == "epsilon"
+    counted = described["contents"]["splits"]["train"]
+    assert all(sum(levels) == counted["images"] for levels in counted["zones"].values())
+
+
+def test_mistakes_are_messages(prepared, tmp_path, toys):
+    with pytest.raises(InputError, match="is given twice"):
+        audit.of_names(["clean", "clean"], str(prepared), tmp_path)
+    with pytest.raises(InputError, match="holds no prepared dataset"):
+        audit.of_names(["brixia"], str(prepared), tmp_path)
+    table = toys.rows(["a", "b"])
+    del table["patient_id"]
+    toys.prepare(tmp_path / "data", "nobody", {"train": table})
+    with pytest.raises(InputError, match="has no column 'patient_id'"):
+        audit.of_names(["nobody"], str(tmp_path / "data"), tmp_path)
+
+
+def run(environment, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "cxr_jax.main", "--mode=audit", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        cwd=REPOSITORY,
+    )
+
+
+def test_exit_codes_of_the_command(environment, prepared, tmp_path):
+    where = f"--workdir={tmp_path / 'audit'}"
+    done = run(environment, "--dataset=tiny", f"--data_dir={prepared}", where)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("LEAKAGE: 1 finding\n")
+    assert "Traceback" not in done.stderr
+    assert content_of(tmp_path / "audit")["leakage"] is True
+    done = run(
+        environment,
+        "--config=configs/covidgr.py",
+        "--config.data.dataset=tiny",
+        f"--config.data.data_dir={prepared}",
+        "--config.data.val=train[:25%]",
+        "--config.data.train=train[25%:]",
+        "--config.resamples=20",
+        "--config.audit.allow=('patients_across_splits',)",
+        where,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("No leakage found, other than what is allowed\n")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--config=configs/covidgr.py", "--dataset=clean"], "takes one of the two"),
+        (["--mode=train", "--dataset=clean"], "belong to --mode=audit"),
+    ],
+)
+def test_mistakes_on_the_command_line(environment, tmp_path, arguments, message):
+    done = run(environment, *arguments, f"--workdir={tmp_path}")
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+
+from cxr_jax.data import cache, memory, pipeline, roles, source
+from cxr_jax.train import loop
+from tfds_builders.common.errors import InputError
+
+
+@pytest.fixture
+def splits(tiny_config, tmp_path):
+    return roles.open_splits(tiny_config.data, tmp_path)
+
+
+def batches(split):
+    targets = {"scores": np.asarray(split.table["scores"])}
+    examples = source.Examples(split, targets, size=48, square="stretch")
+    shuffled = pipeline.train_batches(examples, batch_size=8, seed=0, start=2)
+    yield from (next(shuffled) for _ in range(9))
+    yield from (batch for _, batch in pipeline.eval_batches(examples, batch_size=8))
+
+
+def test_batches_are_the_same_bit_for_bit(splits, tiny_config):
+    held = cache.hold(splits, tiny_config.data)
+    for role in ("train", "val"):
+        one, other = getattr(splits, role), getattr(held, role)
+        assert one.pixels is None
+        assert other.pixels["image"].shape == (one.size, 48, 48, 1)
+        for expected, found in zip(batches(one), batches(other), strict=True):
+            assert list(expected) == list(found)
+            for name, column in expected.items():
+                assert column.dtype == found[name].dtype
+                np.testing.assert_array_equal(column, found[name])
+    assert held.test.pixels is None
+
+
+@pytest.mark.parametrize("square", source.SQUARES)
+def test_decoded_pictures_are_in_the_order_of_the_split(splits, square, monkeypatch):
+    monkeypatch.setattr(cache, "_RUN", 5)
+    split = splits.train
+    some = source.take(split, np.arange(split.size)[::-3], "some")
+    pixels = cache.decoded(some, 32, square)["image"]
+    for i in range(some.size):
+        png = some.read(int(some.rows[i]))["image"]
+        np.testing.assert_array_equal(pixels[i], source.decode(png, 32, square))
+
+
+def test_a_part_of_a_held_split_has_its_pictures(splits, tiny_config):
+    held = cache.hold(splits, tiny_config.data).train
+    rows = np.array([4, 0, 2])
+    part = source.take(held, rows, "part")
+    np.testing.assert_array_equal(part.pixels["image"], held.pixels["image"][rows])
+
+
+@pytest.mark.parametrize(
+    "asked, host, device, place",
+    [
+        ("auto", 3.0, 3.0, "device"),
+        ("auto", 3.0, 0.5, "host"),
+        ("auto", 0.5, 3.0, "disk"),  # they are decoded on the host first
+        ("disk", 3.0, 3.0, "disk"),
+        ("host", 3.0, 3.0, "host"),
+        ("device", 3.0, 0.5, None),
+        ("host", 0.5, 3.0, None),
+    ],
+)
+def test_pictures_live_where_there_is_room(
+    splits, tiny_config, monkeypatch, asked, host, device, place
+):
+    """Room as multiples of what train and val need, 48 x 48 of 16 bits each."""
+    n = splits.train.size + splits.val.size
+    needed = n * 48 * 48 * 2
+    monkeypatch.setattr(memory, "available", lambda: host * needed)
+    monkeypatch.setattr(cache, "_device_memory", lambda: device * needed)
+    with tiny_config.unlocked():
+        tiny_config.data.residency = asked
+    if place:
+        assert cache.residency(splits, tiny_config.data) == place
+        return
+    with pytest.raises(InputError) as error:
+        cache.residency(splits, tiny_config.data)
+    for text in (f"{n} images of 48 x 48 uint16", "0.0 GB", "config.data.residency="):
+        assert text in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "place, held", [("disk", False), ("host", True), ("device", True)]
+)
+def test_the_training_holds_them(tiny_config, tmp_path, monkeypatch, place, held):
+    class Begun(Exception):
+        """The training has got as far as its loop."""
+
+    def fit(run, place, stop, profile):
+        raise Begun(place, *[part.pixels is not None for part in run.splits[:3]])
+
+    monkeypatch.setattr(loop, "fit", fit)
+    with tiny_config.unlocked():
+        tiny_config.data.residency = place
+    with pytest.raises(Begun) as begun:
+        loop.train(tiny_config, tmp_path)
+    assert begun.value.args == (place, held, held, False)

@@ -1,0 +1,164 @@
+"""The small files around a run: writer, results, provenance, workdir, files."""
+
+import json
+import math
+import os
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from places import REPOSITORY
+
+from cxr_jax.metrics import Estimate
+from cxr_jax.runs import provenance, results, workdir
+from cxr_jax.runs.writer import Writer, duration
+from cxr_jax.train import nonfinite
+from cxr_jax.train.nonfinite import NotFinite
+from tfds_builders.common import files
+from tfds_builders.common.errors import InputError
+
+SETTINGS = {"total_steps": 6, "log_steps": 2, "batch_size": 8, "steps_per_epoch": 5.0}
+
+
+def rows(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def of_steps(losses, **changes):
+    """What a call of so many steps gives."""
+    count = len(losses)
+    found = {"loss": losses, "grad_norm": [0.5] * count, "layer_norms": [[0.5]] * count}
+    return {name: np.float32(rows) for name, rows in (found | changes).items()}
+
+
+@pytest.mark.parametrize("calls", [(1, 1, 1, 1), (4,), (3, 1)])
+def test_writer_averages_over_the_interval_one_call_late(tmp_path, calls):
+    path = tmp_path / "metrics.jsonl"
+    writer = Writer(path, start=0, **SETTINGS)
+    losses, done = [1.0, 3.0, 5.0, 9.0], 0
+    for count in calls:
+        chunk = losses[done : done + count]
+        done += count
+        writer.later(done, of_steps(chunk), np.full(count, 0.1, np.float32))
+    written = [r["step"] for r in rows(path)] if path.read_text() else []
+    assert 4 not in written  # step 4 waits for the next call
+    writer.flush()
+    assert [(r["step"], r["train/loss"]) for r in rows(path)] == [(2, 2.0), (4, 7.0)]
+
+
+def test_writer_drops_what_a_resumed_run_writes_again(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 2}\n{"step": 4}\n{"step": 6}\n{"step": 7, "tr')
+    Writer(path, start=4, **SETTINGS)
+    assert rows(path) == [{"step": 2}, {"step": 4}]
+
+
+def test_writer_writes_null_where_there_is_no_number(tmp_path):
+    writer = Writer(tmp_path / "metrics.jsonl", start=0, **SETTINGS)
+    writer.write(1, {"val/auroc": math.nan})
+    assert rows(tmp_path / "metrics.jsonl") == [{"step": 1, "val/auroc": None}]
+
+
+@pytest.mark.parametrize("name", ["loss", "grad_norm"])
+def test_writer_stops_at_a_number_that_is_none(tmp_path, name):
+    writer = Writer(tmp_path / "metrics.jsonl", start=0, **SETTINGS)
+    found = of_steps([1.0, 1.0], **{name: [1.0, math.inf]}, layer_norms=[[1], [2]])
+    writer.later(4, found, np.float32([0.1, 0.2]))
+    with pytest.raises(NotFinite) as error:
+        writer.flush()
+    assert (error.value.step, error.value.layer_norms) == (4, [2.0])
+    assert error.value.lr == pytest.approx(0.2)
+
+
+def test_what_is_kept_of_a_step_that_went_wrong(tmp_path):
+    error = NotFinite(7, math.nan, 0.1, [1.0, math.inf, math.nan])
+    said = nonfinite.explain(
+        error, tmp_path / "a.json", ["conv/kernel", "bn/scale", "fc/bias"], ["x", "y"]
+    )
+    assert "not finite in bn/scale (inf), fc/bias (nan)" in str(said)
+    kept = json.loads((tmp_path / "a.json").read_text())
+    assert kept["step"] == 7 and kept["batch"] == ["x", "y"]
+    assert kept["gradient_norm_by_layer"]["conv/kernel"] == "1.0"
+
+
+def test_durations_for_people():
+    assert [duration(x) for x in (5, 75, 3675, math.nan)] == [
+        "0:05",
+        "1:15",
+        "1:01:15",
+        "?",
+    ]
+
+
+def test_results_say_null_and_why():
+    evaluation = type("E", (), {"metrics": {}})()
+    evaluation.metrics = {
+        "auroc": Estimate(math.nan, math.nan, math.nan, 3, "one class"),
+        "accuracy": Estimate(np.float64(0.5), 0.25, 0.75, np.int64(4)),
+    }
+    found = json.loads(json.dumps(results.to_json({"test": evaluation})))
+    assert found == {
+        "test/auroc": {
+            "value": None,
+            "lo": None,
+            "hi": None,
+            "n": 3,
+            "reason": "one class",
+        },
+        "test/accuracy": {"value": 0.5, "lo": 0.25, "hi": 0.75, "n": 4},
+    }
+
+
+def test_provenance_keeps_the_first_start_and_notes_what_changed(tmp_path, monkeypatch):
+    path = tmp_path / "provenance.json"
+    data = {"name": "a/1.0.0", "roles": {"test": {"images": 3, "sha256": "abcdefghi"}}}
+    provenance.save(path, data)
+    first = json.loads(path.read_text())
+    assert first["packages"]["numpy"] == np.__version__
+    (tmp_path / "checkpoints/4").mkdir(parents=True)
+    provenance.save(path, data)
+    assert json.loads(path.read_text()) == first
+    monkeypatch.setattr(provenance.sys, "argv", ["main.py", "--another"])
+    provenance.save(path, data)
+    changed = json.loads(path.read_text())
+    assert changed.pop("resumed")[0]["command"] == ["main.py", "--another"]
+    assert changed == first
+    other = {"name": "a/1.0.0", "roles": {"test": {"images": 2, "sha256": "xyz"}}}
+    with pytest.raises(InputError, match=r"test 3 images \(abcdefgh\)[\s\S]*2 images"):
+        provenance.save(path, other)
+
+
+def test_git_revision_is_that_of_this_repository():
+    found = provenance.git_revision()
+    root = REPOSITORY
+    if (root / ".git").exists():
+        assert len(found["revision"]) == 40
+    else:
+        assert found == {"revision": None, "changed": None}
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "results.json"
+    files.write_text(path, "old")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"No space left[\s\S]*GB are free"):
+        files.write_text(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["results.json"]
+
+
+def test_workdir_is_let_go_of_and_keeps_its_config(tmp_path):
+    for seed in (0, 1, 1):  # without a checkpoint, the folder may be taken over
+        config = ConfigDict({"seed": seed})
+        with workdir.claimed(tmp_path, config):
+            workdir.keep_config(tmp_path, config)
+    (tmp_path / "checkpoints/4").mkdir(parents=True)
+    with (
+        pytest.raises(InputError, match=r"- seed = 1\n  \+ seed = 2"),
+        workdir.claimed(tmp_path, ConfigDict({"seed": 2})),
+    ):
+        pass

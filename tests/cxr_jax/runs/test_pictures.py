@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from cxr_jax.runs import lettering, pictures
+
+
+def luminance(colour):
+    """WCAG 2.2, relative luminance."""
+    parts = [c / 255 for c in np.asarray(colour, float)]
+    r, g, b = [
+        p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts
+    ]
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+@given(
+    arrays.arrays(
+        np.float32,
+        st.tuples(st.integers(1, 40), st.just(3), st.just(5), st.sampled_from((1, 3))),
+        elements=st.floats(-5, 5, width=32),
+    ),
+    st.integers(1, 9),
+)
+def test_each_picture_lies_in_its_place_stretched(images, columns):
+    sheet = pictures.grid(images, columns=columns)
+    shown = min(len(images), 32)
+    columns = min(columns, shown)
+    rows = int(np.ceil(shown / columns))
+    assert sheet.dtype == np.uint8
+    assert sheet.shape[:2] == (rows * 3, columns * 5)
+    assert sheet.ndim == (2 if images.shape[-1] == 1 else 3)
+    sheet = sheet.reshape(rows * 3, columns * 5, -1)
+    for k in range(rows * columns):
+        top, left = 3 * (k // columns), 5 * (k % columns)
+        cell = sheet[top : top + 3, left : left + 5].astype(float)
+        if k >= shown:
+            assert (cell == 255).all()
+            continue
+        image = images[k].astype(float)
+        span = image.max() - image.min()
+        if span > 1e-3:
+            expected = 255 * (image - image.min()) / span
+            np.testing.assert_allclose(cell, expected, atol=0.51)
+        elif span == 0:
+            assert (cell == 0).all()
+
+
+def test_at_most_so_many():
+    assert pictures.grid(np.zeros((64, 4, 4, 1))).shape == (16, 32)
+    assert pictures.grid(np.zeros((3, 4, 4, 1))).shape == (4, 12)
+    assert pictures.grid(np.zeros((9, 4, 4, 1)), columns=2, most=5).shape == (12, 8)
+
+
+def cells(sheet, count):
+    """The shades of a confusion matrix: the colour of each cell's upper left corner."""
+    tinted = (sheet[..., 2].astype(int) - sheet[..., 0] > 5) & (sheet[..., 2] > 100)
+    # The names of the axes are bluish too, but small.
+    rows, columns = (np.flatnonzero(tinted.sum(axis=k) > 150) for k in (1, 0))
+    height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+    return [
+        [
+            sheet[
+                rows[0] + 3 + r * height // count, columns[0] + 3 + c * width // count
+            ]
+            for c in range(count)
+        ]
+        for r in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 8])
+def test_shades_are_shares_of_the_truth(count):
+    rng = np.random.default_rng(count)
+    matrix = rng.integers(1, 900, (count, count))
+    sheet = pictures.confusion(matrix, [f"class {k}" for k in range(count)])
+    assert sheet.dtype == np.uint8
+    assert max(sheet.shape[:2]) <= 440
+    light = np.array([[luminance(c) for c in row] for row in cells(sheet, count)])
+    shares = matrix / matrix.sum(axis=1, keepdims=True)
+    # The darker the greater: the same order, whatever the row's total.
+    order = np.argsort(shares.ravel(), kind="stable")
+    assert (np.diff(light.ravel()[order]) <= 0.004).all()
+    assert np.ptp(light) > 0.1
+
+
+def test_rows_are_the_truth():
+    sheet = pictures.confusion([[5, 0], [9, 1]], ["N", "P"])
+    (nn, np_), (pn, pp) = (map(luminance, row) for row in cells(sheet, 2))
+    assert nn < pn < pp < np_
+
+
+def test_scale_does_not_matter_and_an_empty_row_is_light():
+    one = cells(pictures.confusion([[3, 1], [0, 0]], "ab"), 2)
+    many = cells(pictures.confusion([[300, 100], [0, 0]], "ab"), 2)
+    np.testing.assert_array_equal(one, many)
+    assert (np.array(one[1]) >= 247).all()
+
+
+@pytest.mark.parametrize("share", np.linspace(0, 1, 21))
+def test_numbers_stand_out_from_their_shade(share):
+    count = round(1000 * share)
+    matrix = [[count, 1000 - count], [1000 - count, count]]
+    sheet = pictures.confusion(matrix, ["N", "P"])
+    shade = cells(sheet, 2)[0][0]
+    middle = sheet[60:120, 100:160].reshape(-1, 3)
+    contrasts = [
+        (max(a, b) + 0.05) / (min(a, b) + 0.05)
+        for a, b in ((luminance(shade), luminance(pixel)) for pixel in middle)
+    ]
+    # 3 is what WCAG 2.2 asks of large type; black on white has 21.
+    assert max(contrasts) > 4
+
+
+@pytest.mark.parametrize("count", [2, 8])
+def test_long_names_are_shortened_and_stay_off_the_numbers(count):
+    matrix = np.full((count, count), 7)
+    usual = pictures.confusion(matrix, ["x" * 14] * count)
+    long = pictures.confusion(matrix, ["x" * 90] * count)
+    # The matrix itself lies within; its place may differ by the width of the names.
+    np.testing.assert_array_equal(cells(usual, count), cells(long, count))
+    assert max(long.shape[:2]) <= 440
+    short = lettering.shortened("Bacterial pneumonia of the left lung", 90)
+    assert short.startswith("Bact") and "..." in short and short.endswith("lung")
+    assert lettering.width(short) <= 90
+
+
+def test_a_text_that_fits_is_left_alone():
+    assert lettering.shortened("COVID-19", 90) == "COVID-19"
+
+
+def test_upright_text_is_the_line_turned():
+    ink, paper = (0, 0, 0), (255, 255, 255)
+    strip = lettering.upright("Pq", 90, ink, paper)
+    line = np.full((strip.shape[1], strip.shape[0], 3), 255, np.uint8)
+    lettering.write(line, "Pq", 0, lettering.height() + 1, 90, ink)
+    # Turned back, to be read from left to right.
+    np.testing.assert_array_equal(strip.transpose(1, 0, 2)[:, ::-1], line)
+    assert (line < 128).any()

@@ -1,0 +1,406 @@
+"""What is done to a stored value: an independent source for every step."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from dicom_writer import RAMP, lut_item, make_header, save
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.pixels import apply_modality_lut, apply_rescale, apply_voi, apply_voi_lut
+from pydicom.pixels import apply_windowing as window
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from tfds_builders.common.dicom import picture
+from tfds_builders.common.dicom.picture import read_dicom
+from tfds_builders.common.errors import InputError
+
+
+def read(tmp_path, *args, **kwargs):
+    return read_dicom(save(tmp_path / "a.dcm", make_header(*args, **kwargs)))
+
+
+def scaled(value, low, high):
+    """Full range, rounded exactly."""
+    return round(Fraction(value - low) * 65535 / (high - low))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    bits=st.integers(8, 16),
+    allocated=st.sampled_from([8, 16]),
+    inverted=st.booleans(),
+    signed=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_stored_bits_polarity_and_sign(
+    tmp_path_factory, bits, allocated, inverted, signed, seed
+):
+    bits = min(bits, allocated)
+    low = -(2 ** (bits - 1)) if signed else 0
+    high = low + 2**bits - 1
+    rng = np.random.default_rng(seed)
+    values = rng.integers(low, high + 1, (5, 70))
+    values[0, :2] = low, high
+    rubbish = rng.integers(0, 2**allocated, values.shape) >> bits << bits
+    codes = (values % 2**bits + rubbish).astype(f"u{allocated // 8}")
+    polarity = "MONOCHROME1" if inverted else "MONOCHROME2"
+    header = make_header(codes, bits, polarity, signed)
+    path = save(tmp_path_factory.mktemp("dicom") / "a.dcm", header)
+    xray = read_dicom(path)
+    expected = [scaled(int(v), low, high) for v in values.flat]
+    expected = np.array(expected).reshape(values.shape)
+    expected = 65535 - expected if inverted else expected
+    np.testing.assert_array_equal(xray.pixels, expected)
+    assert xray.pixels.dtype == np.uint16
+    assert xray.bits_stored == bits
+    assert xray.photometric_interpretation == polarity
+
+
+def test_range_is_the_headers_not_the_pictures(tmp_path):
+    dark = np.full((4, 4), 100, np.uint16)
+    assert read(tmp_path, dark).pixels[0, 0] == scaled(100, 0, 4095)
+
+
+def test_header(tmp_path):
+    xray = read(tmp_path, np.zeros((3, 5), np.uint16))
+    assert xray._replace(pixels=None) == picture.Xray(
+        pixels=None,
+        rows=3,
+        columns=5,
+        bits_stored=12,
+        photometric_interpretation="MONOCHROME2",
+        polarity_contradicted=False,
+        manufacturer="Agfa",
+        modality="CR",
+        view="AP",
+        sex="F",
+        patient_id="P1",
+        study_id="1.2.3",
+        identifiers=(),
+    )
+
+
+def test_high_bit_above_the_stored_ones(tmp_path):
+    values = np.arange(0, 4096, 8, dtype=np.uint16).reshape(16, 32)
+    shifted = read(tmp_path, values << 4 | 9, HighBit=15)
+    np.testing.assert_array_equal(shifted.pixels, read(tmp_path, values).pixels)
+
+
+@pytest.mark.parametrize("slope", ["1", "0.5", "3"])
+@pytest.mark.parametrize("intercept", ["0", "-1024", "17.5"])
+def test_rescale_without_window_changes_nothing(tmp_path, slope, intercept):
+    xray = read(tmp_path, RAMP, RescaleSlope=slope, RescaleIntercept=intercept)
+    np.testing.assert_array_equal(xray.pixels, read(tmp_path, RAMP).pixels)
+
+
+def test_negative_slope_inverts(tmp_path):
+    xray = read(tmp_path, RAMP, RescaleSlope="-1", RescaleIntercept="4095")
+    np.testing.assert_array_equal(xray.pixels, 65535 - read(tmp_path, RAMP).pixels)
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+@pytest.mark.parametrize("polarity", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize(
+    "rescale", [{}, {"RescaleSlope": "2", "RescaleIntercept": "-1024"}]
+)
+def test_window_against_pydicom(tmp_path, function, polarity, rescale):
+    tags = {"WindowCenter": "1500", "WindowWidth": "2000", "VOILUTFunction": function}
+    header = make_header(RAMP, polarity=polarity, **tags, **rescale)
+    xray = read_dicom(save(tmp_path / "a.dcm", header))
+    # pydicom maps the window onto the range of the stored bits after rescaling.
+    low, high = (float(x) for x in apply_rescale(np.array([0, 4095]), header))
+    windowed = window(apply_rescale(RAMP, header), header)
+    expected = np.rint((windowed - low) / (high - low) * 65535)
+    expected = 65535 - expected if polarity == "MONOCHROME1" else expected
+    np.testing.assert_allclose(xray.pixels, expected, atol=1)
+
+
+def test_window_of_the_full_range_is_no_window(tmp_path):
+    xray = read(tmp_path, RAMP, WindowCenter="2048", WindowWidth="4096")
+    np.testing.assert_array_equal(xray.pixels, read(tmp_path, RAMP).pixels)
+
+
+def test_first_of_several_windows_and_empty_ones(tmp_path):
+    two = read(tmp_path, RAMP, WindowCenter=["800", "9"], WindowWidth=["500", "3"])
+    one = read(tmp_path, RAMP, WindowCenter="800", WindowWidth="500")
+    np.testing.assert_array_equal(two.pixels, one.pixels)
+    none = read(tmp_path, RAMP, WindowCenter=None, WindowWidth=None)
+    np.testing.assert_array_equal(none.pixels, read(tmp_path, RAMP).pixels)
+
+
+def test_window_of_width_one_is_a_step(tmp_path):
+    # PS3.3 C.11.2.1.2: black up to and at centre - 0.5, white above.
+    xray = read(tmp_path, RAMP, WindowCenter="100", WindowWidth="1")
+    np.testing.assert_array_equal(xray.pixels, np.where(RAMP > 99.5, 65535, 0))
+
+
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_voi_lut_against_pydicom(tmp_path, as_bytes):
+    data = (np.sqrt(np.arange(3000)) * 18).astype("<u2")
+    stored = data.tobytes() if as_bytes else data.tolist()
+    header = make_header(RAMP, VOILUTSequence=[lut_item(3000, 500, 10, stored)])
+    # A window beside it is another view of the same image; the LUT is taken.
+    header.WindowCenter, header.WindowWidth = "1", "1"
+    xray = read_dicom(save(tmp_path / "a.dcm", header))
+    header.VOILUTSequence = [lut_item(3000, 500, 10, data.tolist())]
+    expected = apply_voi_lut(RAMP, header) * 65535.0 / 1023
+    np.testing.assert_allclose(xray.pixels, expected, atol=0.51)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    signed=st.booleans(),
+    slope=st.sampled_from([1, 2, 0.25, -1]),
+    intercept=st.sampled_from([0, -1024, 7.5]),
+    modality=st.booleans(),
+    start=st.integers(-3000, 3000),
+    count=st.integers(2, 5000),
+    depth=st.sampled_from([8, 10, 12, 16]),
+    function=st.sampled_from(["LINEAR", "LINEAR_EXACT", "SIGMOID", None]),
+    centre=st.integers(-3000, 3000),
+    width=st.integers(2, 6000),
+    implicit=st.booleans(),
+)
+def test_the_chain_against_pydicom(
+    tmp_path_factory,
+    signed,
+    slope,
+    intercept,
+    modality,
+    start,
+    count,
+    depth,
+    function,
+    centre,
+    width,
+    implicit,
+):
+    header = make_header(RAMP, signed=signed)
+    entries = np.random.default_rng(count).integers(0, 2**depth, count).tolist()
+    start = start if signed else abs(start)  # the first value is signed as the pixels
+    if modality:
+        header.ModalityLUTSequence = [lut_item(count, start, depth, entries)]
+    else:
+        header.RescaleSlope, header.RescaleIntercept = str(slope), str(intercept)
+    if function:
+        header.VOILUTFunction = function
+        header.WindowCenter, header.WindowWidth = str(centre), str(width)
+    path = tmp_path_factory.mktemp("dicom") / "a.dcm"
+    save(path, header, ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian)
+    values = RAMP.astype(np.int64)
+    values = np.where(signed & (values > 2047), values - 4096, values)
+    lowest = -2048 if signed else 0
+    if modality:
+        low, high = 0, 2**depth - 1
+        if depth not in (8, 16):  # pydicom makes a dtype of the depth
+            header.ModalityLUTSequence[0].LUTDescriptor = [count, start, 16]
+        values = apply_modality_lut(values, header).astype(float)
+    else:
+        low, high = apply_rescale(np.array([lowest, lowest + 4095]), header)
+        values = apply_rescale(values, header)
+    if function:
+        # pydicom maps the window onto the range of the values before it.
+        shown, low, high = window(values, header), *pydicom_range(header, lowest)
+        expected = (shown - low) / (high - low)
+    else:
+        low, high = sorted((low, high))
+        expected = (values - low) / (high - low)
+    found = read_dicom(path).pixels / 65535
+    np.testing.assert_allclose(found, expected, atol=1.01 / 65535)
+
+
+def pydicom_range(header, lowest):
+    if "ModalityLUTSequence" in header:
+        return 0, 2 ** header.ModalityLUTSequence[0].LUTDescriptor[2] - 1
+    return apply_rescale(np.array([lowest, lowest + 4095]), header)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    signed=st.booleans(),
+    start=st.integers(-3000, 3000),
+    count=st.integers(2, 5000),
+    depth=st.integers(10, 16),
+)
+def test_voi_lut_of_any_place_and_depth(tmp_path_factory, signed, start, count, depth):
+    start = start if signed else abs(start)
+    entries = np.random.default_rng(count).integers(0, 2**depth, count).tolist()
+    header = make_header(RAMP, signed=signed)
+    header.VOILUTSequence = [lut_item(count, start, depth, entries)]
+    path = save(tmp_path_factory.mktemp("dicom") / "a.dcm", header)
+    values = np.where(signed & (RAMP > 2047), RAMP.astype(int) - 4096, RAMP)
+    # pydicom counts the distance to the first entry in 16 bits without a sign.
+    shown = apply_voi(np.maximum(values, start), header)
+    expected = shown * 65535.0 / (2**depth - 1)
+    np.testing.assert_allclose(read_dicom(path).pixels, expected, atol=0.51)
+
+
+@pytest.mark.parametrize("name", ["ModalityLUTSequence", "VOILUTSequence"])
+def test_luts_of_bytes_in_both_byte_orders(tmp_path, name):
+    entries = (np.sqrt(np.arange(4096)) * 3.98).astype(np.uint8)
+    wide = entries.astype(np.uint16)
+    plain = {name: [lut_item(4096, 0, 8, entries.tolist())]}
+    expected = read(tmp_path, RAMP, **plain).pixels
+    assert len(np.unique(expected)) > 200
+    for order in ("<", ">"):
+        # Entries of 8 bits, two in a word or each in a word of its own.
+        words = entries.view("<u2").astype(f"{order}u2"), wide.astype(f"{order}u2")
+        for data in words:
+            item = lut_item(4096, 0, 8, data.tobytes())
+            codes = RAMP.astype(f"{order}u2")
+            header = make_header(codes, **{name: [item]})
+            syntax = ExplicitVRLittleEndian if order == "<" else ExplicitVRBigEndian
+            path = save(tmp_path / "b.dcm", header, syntax)
+            np.testing.assert_array_equal(read_dicom(path).pixels, expected)
+
+
+def test_modality_lut_then_window(tmp_path):
+    data = (np.arange(4096) ** 2 // 4096).tolist()
+    header = make_header(RAMP, WindowCenter="2000", WindowWidth="1000")
+    header.ModalityLUTSequence = [lut_item(4096, 0, 16, data)]
+    header.ModalityLUTSequence[0].ModalityLUTType = "US"
+    xray = read_dicom(save(tmp_path / "a.dcm", header))
+    values = apply_modality_lut(RAMP, header).astype(float)
+    expected = np.clip((values - 1999.5) / 999 + 0.5, 0, 1) * 65535
+    np.testing.assert_allclose(xray.pixels, expected, atol=0.51)
+
+
+PADDED = RAMP.copy()
+PADDED[:8], PADDED[:, :5] = 2000, 2000  # in the middle of the range
+
+
+@pytest.mark.parametrize("polarity", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("obeyed", ["header", "pixels"])
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {},
+        {"WindowCenter": "2000", "WindowWidth": "100"},
+        {"WindowCenter": "2000", "WindowWidth": "900", "VOILUTFunction": "SIGMOID"},
+        {"RescaleSlope": "-2", "RescaleIntercept": "900"},
+        {"VOILUTSequence": [lut_item(4096, 0, 12, list(range(4095, -1, -1)))]},
+    ],
+)
+def test_padding_is_dark_and_nothing_else_changes(tmp_path, polarity, obeyed, tags):
+    plain = read(tmp_path, PADDED, polarity=polarity, **tags).pixels
+    assert plain[0, 0] > 0
+    path = save(
+        tmp_path / "a.dcm",
+        make_header(PADDED, polarity=polarity, PixelPaddingValue=2000, **tags),
+    )
+    pixels = read_dicom(path, polarity=obeyed).pixels
+    np.testing.assert_array_equal(pixels[PADDED == 2000], 0)
+    np.testing.assert_array_equal(pixels[PADDED != 2000], plain[PADDED != 2000])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    signed=st.booleans(),
+    ends=st.tuples(st.integers(0, 4095), st.integers(0, 4095)) | st.just((4095, 0)),
+    polarity=st.sampled_from(["MONOCHROME1", "MONOCHROME2"]),
+)
+def test_padding_range(tmp_path_factory, signed, ends, polarity):
+    values = np.where(signed & (RAMP > 2047), RAMP.astype(int) - 4096, RAMP)
+    ends = [value - 2048 * signed for value in ends]
+    header = make_header(RAMP, signed=signed, polarity=polarity)
+    path = save(tmp_path_factory.mktemp("dicom") / "a.dcm", header)
+    expected = read_dicom(path).pixels
+    for name, value in zip(PADDING, ends, strict=True):
+        header.add_new(name, "SS" if signed else "US", value)
+    save(path, header)
+    inside = (values >= min(ends)) & (values <= max(ends))
+    if inside.all():
+        fails(path, "every pixel value is padding")
+    else:
+        np.testing.assert_array_equal(
+            read_dicom(path).pixels, np.where(inside, 0, expected)
+        )
+
+
+PADDING = "PixelPaddingValue", "PixelPaddingRangeLimit"
+
+
+def test_padding_of_signed_pixels_written_as_unsigned(tmp_path):
+    codes = RAMP.copy()
+    codes[:4] = 0x830  # -2000 in twelve bits
+    header = make_header(codes, signed=True)
+    header.add_new("PixelPaddingValue", "US", 65536 - 2000)
+    pixels = read_dicom(save(tmp_path / "a.dcm", header)).pixels
+    np.testing.assert_array_equal(pixels == 0, (codes == 0x830) | (codes == 0x800))
+
+
+def test_padding_outside_the_stored_bits_is_that_of_whole_cells(tmp_path):
+    codes = RAMP.copy()
+    codes[:4] = 65535
+    pixels = read(tmp_path, codes, PixelPaddingValue=65535).pixels
+    np.testing.assert_array_equal(pixels == 0, codes == 65535)
+    assert pixels[-1, -1] == 65535  # 4095 is no padding
+
+
+def test_padding_under_an_overlay(tmp_path):
+    pixels = read(tmp_path, PADDED | 0x9000, PixelPaddingValue=2000).pixels
+    np.testing.assert_array_equal(pixels == 0, (PADDED == 2000) | (PADDED == 0))
+
+
+def fails(path, *words):
+    with pytest.raises(InputError) as error:
+        read_dicom(path)
+    for word in [str(path), *words]:
+        assert word in str(error.value)
+
+
+def test_no_pixels(tmp_path):
+    header = make_header(RAMP, Modality="SR")
+    del header.PixelData
+    fails(save(tmp_path / "a.dcm", header), "no pixel data", "SR")
+
+
+def test_header_that_lacks_what_is_needed(tmp_path):
+    header = make_header(RAMP)
+    del header.BitsStored
+    fails(save(tmp_path / "a.dcm", header), "lacks BitsStored")
+
+
+def test_colour(tmp_path):
+    rgb = make_header(np.zeros((4, 12), np.uint8), 8, "RGB")
+    rgb.SamplesPerPixel, rgb.Columns, rgb.PlanarConfiguration = 3, 4, 0
+    fails(save(tmp_path / "a.dcm", rgb), "3 samples per pixel", "RGB")
+    palette = make_header(RAMP, 12, "PALETTE COLOR")
+    fails(save(tmp_path / "b.dcm", palette), "PALETTE COLOR")
+
+
+def test_multi_frame(tmp_path):
+    header = make_header(np.zeros((8, 4), np.uint16), NumberOfFrames=2, Rows=4)
+    fails(save(tmp_path / "a.dcm", header), "2 frames")
+
+
+@pytest.mark.parametrize(
+    ("tags", "word"),
+    [
+        ({"BitsAllocated": 32}, "12 bits stored up to bit 11 in 32 allocated"),
+        ({"BitsStored": 17}, "17 bits stored up to bit 11 in 16 allocated"),
+        ({"WindowCenter": "1", "WindowWidth": "0"}, "window width 0"),
+        (
+            {"WindowCenter": "1", "WindowWidth": "9", "VOILUTFunction": "CUBIC"},
+            "CUBIC",
+        ),
+        ({"HighBit": 7}, "12 bits stored up to bit 7 in 16 allocated"),
+        ({"HighBit": 16}, "12 bits stored up to bit 16 in 16 allocated"),
+        ({"Rows": 0}, "0 x 64 pixels"),
+        ({"VOILUTSequence": [lut_item(9, 0, 12, [1, 2])]}, "2 entries of 12 bits"),
+        ({"RescaleSlope": "0", "RescaleIntercept": "0"}, "rescale slope 0"),
+    ],
+)
+def test_headers_that_make_no_picture(tmp_path, tags, word):
+    fails(save(tmp_path / "a.dcm", make_header(RAMP, **tags)), word)
+
+
+def test_polarity_that_does_not_exist(tmp_path):
+    path = save(tmp_path / "a.dcm", make_header(RAMP))
+    with pytest.raises(InputError, match="use header or pixels"):
+        read_dicom(path, polarity="guess")

@@ -1,0 +1,508 @@
+"""The image_folder builder, from folders on disk to what a reader gets."""
+
+import collections
+import csv
+import functools
+import hashlib
+import itertools
+import math
+import re
+import runpy
+import shutil
+import sys
+
+import cv2
+import numpy as np
+import pydicom
+import pytest
+import tensorflow_datasets as tfds
+from places import REPOSITORY, SHARED_DATA
+
+from tfds_builders.build import build, make_builder
+from tfds_builders.common.build.builder import Options
+from tfds_builders.common.errors import InputError
+from tfds_builders.common.splits import fold_of, split_of, train_or_val
+from tfds_builders.image_folder.contents import years
+from tfds_builders.phantom import write_release
+
+REAL = SHARED_DATA / "COVIDGR_1.0"
+README = REPOSITORY / "tfds_builders/image_folder/README.md"
+TEXTS = ("view", "sex", "manufacturer", "modality", "photometric_interpretation")
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("split") / "r"
+    return write_release("image_folder", folder, n=90, seed=2, size=96)
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("classes") / "r"
+    return write_release("image_folder", folder, 24, 1, 96, layout="classes")
+
+
+@pytest.fixture(scope="module")
+def dicom(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dicom") / "r"
+    return write_release("image_folder", folder, 24, 1, 96, layout="dicom")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def built(split, data):
+    return build("image_folder", split, data / "split", quiet=True)
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Four different pictures in two classes."""
+    for k, name in enumerate(("A/1.png", "A/2.png", "B/1.png", "B/2.png")):
+        write(tmp_path / "small" / name, noise(k))
+    return tmp_path / "small"
+
+
+def noise(seed, shape=(40, 60)):
+    """A smooth random picture: no copy of one with another seed."""
+    grid = np.random.default_rng(seed).random((9, 9))
+    return (cv2.resize(grid, shape[::-1], interpolation=cv2.INTER_LINEAR) * 255).astype(
+        np.uint8
+    )
+
+
+def write(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())
+
+
+def examples(builder):
+    """(split, example) by path."""
+    return {
+        example["file"].decode(): (split, example)
+        for split in builder.info.splits
+        for example in builder.as_data_source(split)
+    }
+
+
+def counts(builder):
+    return {text: n for text, n in builder.info.metadata["counts"].items() if n}
+
+
+def check(builder, release, formats):
+    """Every file once, with its folder's class, its pixels, its split's hash."""
+    stored = examples(builder)
+    paths = [p for p in release.rglob("*") if p.is_file() and p.parent != release]
+    assert sorted(stored) == sorted(p.relative_to(release).as_posix() for p in paths)
+    label = builder.info.features["label"]
+    names = sorted({p.relative_to(release).parts[-2] for p in paths})
+    assert label.names == names
+    seen = set()
+    for path in paths:
+        file = path.relative_to(release).as_posix()
+        split, example = stored[file]
+        assert label.int2str(example["label"]) == path.parent.name
+        assert example["example_id"].decode() == file.replace("/", "~")
+        pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        np.testing.assert_array_equal(example["image"][..., 0], pixels)
+        assert (example["rows"], example["columns"]) == pixels.shape
+        seen.add(example["format"].decode())
+        assert all(example[text] == b"" for text in TEXTS)
+        assert math.isnan(example["age"]) and example["coloured"] == 0
+        patient = example["patient_id"].decode()
+        assert (split, example["fold"]) == (split_of(patient), fold_of(patient))
+    assert seen == formats
+    return stored
+
+
+def test_honest_split(split, built):
+    stored = check(built, split, {"jpeg"})
+    for file, (_, example) in stored.items():
+        assert example["split_folder"].decode() == file.split("/")[0]
+    metadata = built.info.metadata
+    assert metadata["synthetic"] and metadata["unit"] == "near-duplicate groups"
+    assert metadata["release"] == "a folder of {train,test}/{NORMAL,PNEUMONIA}"
+    # The three ways of copying that the phantom plants are all in it.
+    files, pixels = collections.defaultdict(set), collections.defaultdict(set)
+    for file, (_, example) in stored.items():
+        data = (split / file).read_bytes()
+        files[data].add(file)
+        pixels[example["image"].tobytes()].add(file)
+    same_file, same_pixels, groups = set(), set(), collections.defaultdict(set)
+    for found, where in ((files, same_file), (pixels, same_pixels)):
+        for members in found.values():
+            parts = {file.split("/")[0] for file in members}
+            if len(parts) == 2:
+                where |= {file for file in members if file.startswith("test")}
+            # Copies are on one side, whatever the folders say.
+            assert len({stored[file][0] for file in members}) == 1
+    for file, (_, example) in stored.items():
+        groups[example["patient_id"]].add(file.split("/")[0])
+    across = sum(len(parts) == 2 for parts in groups.values())
+    assert len(same_file) >= 1 and len(same_pixels - same_file) >= 1
+    assert across > len(same_pixels)  # there are altered copies too
+    told = {
+        "pictures that are in the folder test and in train or val, byte for byte": len(
+            same_file
+        ),
+        "pictures that are in the folder test and in train or val, as the same pixels "
+        "in another file": len(same_pixels - same_file),
+        "near-duplicate groups with pictures in the folder test and in train or val": (
+            across
+        ),
+    }
+    assert told.items() <= metadata["counts"].items()
+    assert metadata["warnings"] == {}
+
+
+def test_original_split(split, data):
+    builder = build("image_folder/256_original_split", split, data / "split", True)
+    stored = examples(builder)
+    leaking = collections.defaultdict(set)
+    for file, (part, example) in stored.items():
+        patient = example["patient_id"].decode()
+        folder = file.split("/")[0]
+        assert part == ("test" if folder == "test" else train_or_val(patient))
+        leaking[patient].add(folder)
+    tests = [e for f, (_, e) in stored.items() if f.startswith("test")]
+    n = sum(len(leaking[e["patient_id"].decode()]) == 2 for e in tests)
+    ((text, warned),) = builder.info.metadata["warnings"].items()
+    assert warned == n > 0 and text.startswith("pictures of the folder test have")
+    assert {s for s, _ in stored.values()} == {"train", "val", "test"}
+
+
+def test_folder_of_classes(classes, data):
+    builder = build("image_folder", classes, data / "classes", quiet=True)
+    stored = check(builder, classes, {"jpeg", "png"})
+    assert {e["split_folder"] for _, e in stored.values()} == {b""}
+    assert not [text for text in counts(builder) if "train" in text]
+    with pytest.raises(
+        InputError, match="no split to keep: the split folders are none"
+    ):
+        build("image_folder/512_original_split", classes, data / "original", quiet=True)
+
+
+def test_names_of_classes_are_kept(split, classes, built, data):
+    """Two trees in one process, and all ways of opening what was prepared."""
+    build("image_folder", classes, data / "classes", quiet=True)
+    for folder, names in (
+        ("split", ["NORMAL", "PNEUMONIA"]),
+        ("classes", ["COVID", "non-COVID"]),
+    ):
+        path = data / folder / "image_folder" / "512" / "1.0.0"
+        assert (path / "label.labels.txt").read_text() == "\n".join([*names, ""])
+        again = make_builder("image_folder", data / folder)
+        read_only = tfds.builder_from_directory(path)
+        by_name = tfds.builder("image_folder/512", data_dir=data / folder)
+        for builder in (again, read_only, by_name):
+            assert builder.info.features["label"].names == names
+            assert builder.info.features["label"].num_classes == 2
+        source = tfds.data_source("image_folder/512", data_dir=data / folder)
+        assert {e["label"] for e in source["train"]} == {0, 1}
+    assert "tensorflow" not in sys.modules
+
+
+def test_other_files_are_not_taken_for_those_that_are_prepared(
+    split, built, data, small
+):
+    again = functools.partial(build, "image_folder", data_dir=data / "split")
+    assert again(manual_dir=split).data_path == built.data_path
+    shutil.copy(split / "SYNTHETIC.txt", small)
+    with pytest.raises(InputError, match="already prepared, of other files"):
+        again(manual_dir=small)
+
+
+# DICOM
+
+
+def display(header):
+    """Values 0-1 by the formulas of DICOM PS3.3 C.11.1 and C.11.2.1.2."""
+    slope = float(header.get("RescaleSlope", 1))
+    x = header.pixel_array * slope + float(header.get("RescaleIntercept", 0))
+    if "WindowCenter" in header:
+        centre, width = float(header.WindowCenter), float(header.WindowWidth)
+        y = np.clip((x - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
+    else:
+        y = x / (2**header.BitsStored - 1)
+    return 1 - y if header.PhotometricInterpretation == "MONOCHROME1" else y
+
+
+def test_dicom(dicom, data):
+    builder = build("image_folder", dicom, data / "dicom", quiet=True)
+    stored = examples(builder)
+    paths = sorted(p for p in dicom.rglob("*/*/*") if p.is_file())
+    assert len(stored) == len(paths) == 24
+    splits = collections.defaultdict(set)
+    for path in paths:
+        file = path.relative_to(dicom).as_posix()
+        part, example = stored[file]
+        header = pydicom.dcmread(path)
+        text = f"cxr_jax pseudonym {header.PatientID}"
+        pseudonym = hashlib.sha256(text.encode()).hexdigest()[:16]
+        splits[header.PatientID].add(part)
+        assert example["patient_id"].decode() == pseudonym
+        assert (part, example["fold"]) == (split_of(pseudonym), fold_of(pseudonym))
+        eight = np.rint(display(header) * 255)
+        np.testing.assert_allclose(example["image"][..., 0], eight, atol=1)
+        assert (example["rows"], example["columns"]) == (header.Rows, header.Columns)
+        assert example["format"] == b"dicom"
+        assert example["view"].decode() == header.ViewPosition
+        assert example["sex"].decode() == header.PatientSex
+        assert example["manufacturer"].decode() == header.Manufacturer
+        assert example["modality"].decode() == header.Modality
+        photometric = example["photometric_interpretation"].decode()
+        assert photometric == header.PhotometricInterpretation
+        assert example["age"] == min(int(header.PatientAge[:3]), 90)
+        values = [v for v in example.values() if isinstance(v, bytes)]
+        assert not [v for v in values if header.PatientID.encode() in v]
+        assert not [v for v in values if header.StudyInstanceUID.encode() in v]
+    assert {len(parts) for parts in splits.values()} == {1}
+    metadata = builder.info.metadata
+    assert metadata["unit"] == "patients"
+    assert sum(row["patients"] for row in metadata["splits"].values()) == 12
+    nested = "pictures in folders inside of the class folders"
+    assert metadata["counts"][nested] == 24
+
+
+def test_16_bits(dicom, small, tmp_path):
+    for path in itertools.islice(sorted(dicom.rglob("*.dcm")), 0, 8, 3):
+        shutil.copy(path, small / "A")
+    builder = build("image_folder/512_16bit", small, tmp_path / "data", quiet=True)
+    stored = examples(builder)
+    for file, (_, example) in stored.items():
+        assert example["image"].dtype == np.uint16
+        if file.endswith(".dcm"):
+            full = np.rint(display(pydicom.dcmread(small / file)) * 65535)
+            np.testing.assert_allclose(example["image"][..., 0], full, atol=1)
+        else:
+            pixels = cv2.imread(str(small / file), cv2.IMREAD_GRAYSCALE)
+            full = pixels.astype(int) * 257
+            np.testing.assert_array_equal(example["image"][..., 0], full)
+    assert {e["format"] for _, e in stored.values()} == {b"png", b"dicom"}
+    # Only some of the pictures have a header that names a patient.
+    assert builder.info.metadata["unit"] == "patients or near-duplicate groups"
+
+
+def test_one_picture_in_several_formats_is_one(dicom, small, tmp_path):
+    path = sorted(dicom.rglob("*.dcm"))[3]
+    shutil.copy(path, small / "A" / "film.dcm")
+    film = np.rint(display(pydicom.dcmread(path)) * 255).astype(np.uint8)
+    write(small / "B" / "film.png", film)
+    write(small / "A" / "film.jpg", film)
+    stored = examples(build("image_folder", small, tmp_path / "data", quiet=True))
+    names = {f: e["patient_id"] for f, (_, e) in stored.items() if "film" in f}
+    assert len(names) == 3 and len(set(names.values())) == 1
+    assert len(names["A/film.dcm"]) == 16
+
+
+def change(path, **values):
+    header = pydicom.dcmread(path)
+    for name, value in values.items():
+        setattr(header, name, value)
+    header.save_as(path)
+
+
+def test_headers_that_name_nobody_or_too_much(dicom, small, tmp_path):
+    paths = [
+        shutil.copy(path, small / "B" / f"zanoni_{k}.dcm")
+        for k, path in enumerate(sorted(dicom.rglob("*.dcm"))[::2][:5])
+    ]
+    for path, name in zip(
+        paths, ("Zanoni^Anna", "Roe", "", "SYNTHETIC", "Do"), strict=True
+    ):
+        change(path, PatientID="17", PatientName=name, PatientSex="O", PatientAge="")
+    builder = build("image_folder", small, tmp_path / "data", quiet=True)
+    stored = examples(builder)
+    metadata = builder.info.metadata
+    text = "DICOM headers that all have the same PatientID, taken to name nobody"
+    assert metadata["counts"][text] == 5
+    assert metadata["unit"] == "near-duplicate groups"
+    for file, (_, example) in stored.items():
+        assert example["sex"] == b"" and math.isnan(example["age"])
+        assert file.replace("/", "~") == example["example_id"].decode()
+    warned = {t: n for t, n in metadata["warnings"].items() if t.startswith("paths")}
+    assert list(warned.values()) == [1]
+    for path, identity in zip(
+        paths, ("ANONYMOUS", "0000", "ANON-1", "x2", ""), strict=True
+    ):
+        change(path, PatientID=identity, PatientName="")
+    builder = build("image_folder", small, tmp_path / "other", quiet=True)
+    assert (
+        counts(builder)[
+            "images whose patient the release or patients.csv does not name"
+        ]
+        == 4 + 3
+    )
+
+
+def test_ages():
+    for text, age in [
+        ("045Y", 45),
+        ("018M", 1.5),
+        ("000D", 0),
+        ("089Y", 89),
+        ("090Y", 90),
+        ("101Y", 90),
+        ("052W", 52 * 7 / 365.25),
+        (" 45y ", 45),
+    ]:
+        assert years(text) == pytest.approx(age, abs=1e-9)
+    for text in ("", "45", "Y", "0045Y", "-45Y", "old"):
+        assert math.isnan(years(text))
+
+
+def test_damaged_headers_do_not_stop_the_plan(dicom, small, tmp_path):
+    whole = min(dicom.rglob("*.dcm")).read_bytes()
+    (small / "A" / "short.dcm").write_bytes(whole[:400])
+    (small / "A" / "text.dcm").write_bytes(b"no DICOM at all")
+    (small / "B" / "IM1").write_bytes(whole[:132] + b"\xff" * 300)
+    (small / "B" / "gone.png").symlink_to(small / "nowhere.png")
+    (small / "B" / "empty.jpg").write_bytes(b"")
+    options = Options(max_rejected=5)
+    builder = build("image_folder", small, tmp_path / "data", True, options)
+    assert len(examples(builder)) == 4
+    with open(builder.data_path / "rejected.csv", newline="") as file:
+        reasons = {row["path"]: row["reason"] for row in csv.DictReader(file)}
+    assert sorted(reasons) == [
+        "A/short.dcm",
+        "A/text.dcm",
+        "B/IM1",
+        "B/empty.jpg",
+        "B/gone.png",
+    ]
+    assert "not a DICOM file" in reasons["A/text.dcm"]
+    assert reasons["B/gone.png"] == "No such file or directory"
+    assert "empty" in reasons["B/empty.jpg"]
+
+
+# Pictures
+
+
+def test_pictures_that_are_not_what_they_seem(small, tmp_path):
+    grey = noise(9)
+    png = cv2.imencode(".png", grey)[1].tobytes()
+    (small / "A" / "png.jpg").write_bytes(png)
+    tinted = np.stack([grey // 2, grey, grey], -1)
+    write(small / "B" / "tinted.png", tinted)
+    builder = build("image_folder", small, tmp_path / "data", quiet=True)
+    stored = examples(builder)
+    assert stored["A/png.jpg"][1]["format"] == b"png"
+    np.testing.assert_array_equal(stored["A/png.jpg"][1]["image"][..., 0], grey)
+    assert stored["B/tinted.png"][1]["coloured"] == 1
+    assert counts(builder)["coloured pictures, made grey"] == 1
+    sixteen = cv2.imencode(".png", grey.astype(np.uint16) * 16)[1].tobytes()
+    (small / "A" / "16.png").write_bytes(sixteen)
+    with pytest.raises(InputError, match=r"A/16\.png: a 16-bit PNG"):
+        build("image_folder/512_16bit", small, tmp_path / "refused", quiet=True)
+
+
+def test_odd_sizes(tmp_path):
+    shapes = {"A/dot.png": (1, 1), "A/line.png": (5000, 20), "B/wide.jpg": (7, 900)}
+    for file, shape in shapes.items():
+        write(tmp_path / "r" / file, noise(3, shape))
+    stored = examples(build("image_folder/256", tmp_path / "r", tmp_path / "d", True))
+    for file, shape in shapes.items():
+        example = stored[file][1]
+        assert (example["rows"], example["columns"]) == shape
+    assert stored["A/dot.png"][1]["image"].shape == (1, 1, 1)
+    assert stored["A/line.png"][1]["image"].shape == (256, 1, 1)
+    assert stored["B/wide.jpg"][1]["image"].shape == (2, 256, 1)
+
+
+def test_two_pictures(tmp_path):
+    for k, label in enumerate("AB"):
+        write(tmp_path / "r" / label / "x.png", noise(k))
+    builder = build("image_folder", tmp_path / "r", tmp_path / "data", quiet=True)
+    assert len(examples(builder)) == 2
+    (tmp_path / "r" / "B" / "x.png").unlink()
+    with pytest.raises(InputError, match="hold no tree|no tree of class folders"):
+        build("image_folder", tmp_path / "r", tmp_path / "other", quiet=True)
+
+
+def test_names_of_all_kinds(small, tmp_path):
+    names = ("x.png", "x.jpg", "x.PNG", "a b (1).png", "ü~%.png", "new\nline.png")
+    for k, name in enumerate(names):
+        write(small / "B" / "p 1" / name, noise(20 + k))
+    builder = build("image_folder", small, tmp_path / "data", quiet=True)
+    stored = examples(builder)
+    assert {f"B/p 1/{name}" for name in names} < set(stored)
+    ids = [e["example_id"].decode() for _, e in stored.values()]
+    assert len(set(ids)) == len(ids) == 4 + len(names)
+    assert {"B~p 1~ü%7E%25.png", "B~p 1~new%0Aline.png"} < set(ids)
+
+
+def test_patients_from_the_program_of_the_readme(small, tmp_path, monkeypatch):
+    for k, person in enumerate(("anna", "bert, c", "anna")):
+        write(small / "B" / person / f"{k}.png", noise(30 + k))
+    (program,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "program.py").write_text(program.replace("my-folder", "small"))
+    runpy.run_path("program.py")
+    builder = build("image_folder", small, tmp_path / "data", quiet=True)
+    patients = {f: e["patient_id"].decode() for f, (_, e) in examples(builder).items()}
+    assert patients["B/anna/0.png"] == patients["B/anna/2.png"] == "anna"
+    assert patients["B/bert, c/1.png"] == "bert, c"
+    assert patients["A/1.png"] == patients["A/2.png"] == "A"
+    assert builder.info.metadata["unit"] == "patients"
+    (small / "patients.csv").write_text("example_id,patient\nB~anna~9.png,anna\n")
+    with pytest.raises(InputError, match="not in the release: B~anna~9"):
+        build("image_folder", small, tmp_path / "other", quiet=True)
+
+
+def test_val_folder_is_kept_and_compared(tmp_path):
+    tree = tmp_path / "archive" / "chest_xray" / "chest_xray"
+    for part in ("train", "validation", "Test"):
+        for label in "AB":
+            seed = sum(map(ord, part + label))
+            write(tree / part / label / f"{part}.png", noise(seed))
+    shutil.copy(tree / "train" / "A" / "train.png", tree / "validation" / "B")
+    shutil.copy(tree / "train" / "A" / "train.png", tree / "Test" / "A")
+    manual_dir = tmp_path / "archive"
+    build_it = functools.partial(build, manual_dir=manual_dir, quiet=True)
+    builder = build_it("image_folder/512_original_split", data_dir=tmp_path / "d")
+    assert {f.split("/")[0]: s for f, (s, _) in examples(builder).items()} == {
+        "train": "train",
+        "validation": "val",
+        "Test": "test",
+    }
+    told = counts(builder)
+    for text in ("test and in train or val", "val and in train"):
+        assert told[f"pictures that are in the folder {text}, byte for byte"] == 1
+        assert told[f"near-duplicate groups with pictures in the folder {text}"] == 1
+    assert told["groups of near-duplicates with more than one class"] == 1
+    assert sorted(builder.info.metadata["warnings"].values()) == [1, 1]
+    shutil.rmtree(tree / "train")
+    with pytest.raises(InputError, match="split folders are val, test"):
+        build_it("image_folder/512_original_split", data_dir=tmp_path / "other")
+
+
+def test_another_process_stores_the_same(dicom, data, tmp_path):
+    here = build("image_folder", dicom, data / "dicom", quiet=True)
+    options = Options(num_workers=1)
+    there = build("image_folder", dicom, tmp_path, True, options)
+    for path in sorted(p for p in here.data_path.iterdir() if "array_record" in p.name):
+        assert (there.data_path / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("layout", ["classes", "dicom"])
+def test_phantom_has_the_same_bytes_again(layout, tmp_path):
+    found = []
+    for name, seed in (("one", 1), ("two", 1), ("three", 2)):
+        release = write_release("image_folder", tmp_path / name, 6, seed, 48, layout)
+        paths = sorted(release.rglob("image*")) + sorted(release.rglob("IM0*"))
+        found.append([(p.relative_to(release), p.read_bytes()) for p in paths])
+    assert len(found[0]) == 6 and found[0] == found[1] != found[2]
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real images are not on this disk")
+def test_real_images(tmp_path):
+    for label in "NP":
+        (tmp_path / "COVIDGR" / label).mkdir(parents=True)
+        for path in sorted((REAL / label).iterdir())[:20]:
+            shutil.copy(path, tmp_path / "COVIDGR" / label)
+    builder = build("image_folder", tmp_path, tmp_path / "data", quiet=True)
+    check(builder, tmp_path / "COVIDGR", {"jpeg"})
+    assert not builder.info.metadata["synthetic"]

@@ -1,0 +1,283 @@
+"""What all builders share: a release is planned, then read; the rest is TFDS's."""
+
+import abc
+import collections
+import functools
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from tfds_builders.common.build import ingest, release
+from tfds_builders.common.build.parallel import Workers
+from tfds_builders.common.build.writer import ExampleWriter
+from tfds_builders.common.dicom.picture import POLARITIES
+from tfds_builders.common.duplicates.fingerprints import fingerprint
+from tfds_builders.common.duplicates.pairs import groups
+from tfds_builders.common.errors import InputError
+from tfds_builders.common.patients import find_patients
+from tfds_builders.common.splits import SPLITS
+
+
+class Options(NamedTuple):
+    """How to read a release; only `polarity` changes what is stored.
+
+    Attributes:
+      num_workers: processes that decode; 0 are threads of this one.
+      max_rejected: so many files may be unreadable.
+      polarity: of DICOM whose pixels contradict the header: which of them is obeyed.
+      beam_runner, beam_options: of Apache Beam, for more than one machine.
+    """
+
+    num_workers: int = 0
+    max_rejected: int = 0
+    polarity: str = POLARITIES[0]
+    beam_runner: Any = None
+    beam_options: Any = None
+
+
+class Plan(NamedTuple):
+    """What is to be read, decided from tables and file names.
+
+    Attributes:
+      release: its version.
+      parts: {split: items}, each item with `name` (the example_id), `path` and
+        whatever `read` and `columns` want; of `splits.by_split`.
+      patient_of: {name: patient_id}.
+      unit: what a patient_id stands for: 'patients', 'images', 'near-duplicate
+        groups'.
+      read: item -> ingest.Example; a function of a module, or a `partial` of one, so
+        that it can be sent to another process. Raises InputError for a file that
+        cannot be read.
+      columns: items of a split -> {column: number} of the summary, besides the images
+        and patients.
+      counts: {text: number} of what did not fit together.
+    """
+
+    release: str
+    parts: dict[str, list]
+    patient_of: dict[str, str]
+    unit: str
+    read: Callable[[Any], ingest.Example]
+    columns: Callable[[list], dict[str, float]]
+    counts: dict[str, int]
+
+
+class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
+    """TFDS builder of a release that the user has on disk.
+
+    A builder says what its release looks like (`EXPECTED`, `is_release`), what is
+    stored (`features`) and what is read (`plan`).
+    """
+
+    EXPECTED: ClassVar[str]  # what the release's folder is, for messages
+    HOMEPAGE: ClassVar[str]
+    SUPERVISED: ClassVar[tuple[str, str] | None] = ("image", "label")
+
+    # build.py puts the user's wishes and a progress bar here.
+    options = Options()
+    quiet = True
+
+    def __init__(self, *, file_format="array_record", **kwargs):
+        # The only format of TFDS that is written and read without TensorFlow.
+        super().__init__(file_format=file_format, **kwargs)
+
+    @staticmethod
+    @abc.abstractmethod
+    def is_release(folder: Path) -> bool:
+        """Whether a folder is the release's own."""
+
+    @abc.abstractmethod
+    def features(self) -> dict[str, Any]:
+        """The features besides `example_id`, `patient_id` and `fold`."""
+
+    @abc.abstractmethod
+    def plan(self, release: Path) -> Plan:
+        """What to read. Errors: InputError for a release that is not whole."""
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        shared = {
+            "example_id": tfds.features.Text(),
+            "patient_id": tfds.features.Text(),
+            "fold": np.int32,
+        }
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict({**self.features(), **shared}),
+            supervised_keys=self.SUPERVISED,
+            homepage=self.HOMEPAGE,
+            metadata=tfds.core.MetadataDict(),
+        )
+
+    def find_release(self, manual_dir: Path) -> Path:
+        """The release's own folder."""
+        return release.find_release(
+            manual_dir,
+            self.is_release,
+            self.EXPECTED,
+            f"See 'Getting the data' in tfds_builders/{self.name}/README.md.",
+        )
+
+    def near_duplicates(self, items: list, pixels: Callable) -> dict[str, str]:
+        """Near-duplicate group of each item, over the whole release.
+
+        Args:
+          items: each with `name` and `path`.
+          pixels: item -> grey pixels; picklable. What cannot be read stands alone.
+        """
+        prints = list(
+            self._in_order(
+                functools.partial(_fingerprint, pixels), items, "looking for copies"
+            )
+        )
+        readable = [
+            k for k, found in enumerate(prints) if isinstance(found, np.ndarray)
+        ]
+        group_of = {item.name: item.name for item in items}
+        if readable:
+            names = [items[k].name for k in readable]
+            stacked = np.stack([prints[k] for k in readable])
+            group_of |= zip(names, groups(names, stacked), strict=True)
+        return group_of
+
+    def _in_order(self, function, items, text):
+        attempt = functools.partial(ingest.attempted, function)
+        bar = _bar(self.quiet, len(items), text)
+        with bar:
+            for result in self._workers.in_order(attempt, items, ingest.crashed):
+                bar.update()
+                yield result
+
+    def _download_and_prepare(self, dl_manager, download_config=None) -> None:
+        with Workers(self.options.num_workers) as self._workers:
+            super()._download_and_prepare(dl_manager, download_config)
+        for path in Path(self.data_path).glob("*.shard_infos.json"):
+            path.unlink()  # Beam's notes
+        account = ingest.settle(self._accounts)
+        if len(account.rejected) > self.options.max_rejected:
+            raise ingest.too_many(account.rejected, self.options.max_rejected)
+        self._describe(account)
+        self._remove_empty_splits()
+        if account.rejected:
+            ingest.write_rejected(self.data_path, account.rejected, self._release)
+
+    def _shard_iterators_per_split(self, dl_manager):
+        self._release = self.find_release(dl_manager.manual_dir)
+        self._plan = self.plan(self._release)
+        self._accounts = []
+        return {
+            split: self._films(split, part)
+            for split, part in self._plan.parts.items()
+            if part  # TFDS cannot store an empty split
+        }
+
+    def _example_writer(self) -> ExampleWriter:
+        return ExampleWriter(file_format=self.info.file_format)
+
+    def _films(self, split, items) -> list[ingest.Films]:
+        local = self.options.beam_runner is None
+        films = []
+        progress = _Progress(self.quiet, len(items), split) if local else None
+        for k, some in enumerate(ingest.shards(items)):
+            account = Path(self.data_path) / f".account-{split}-{k}.json"
+            self._accounts.append(account)
+            films.append(
+                ingest.Films(
+                    some,
+                    {item.name: self._plan.patient_of[item.name] for item in some},
+                    self._plan.read,
+                    account,
+                    self.options.max_rejected,
+                    self._workers if local else None,
+                    progress,
+                )
+            )
+        return films
+
+    def _describe(self, account: ingest.Account) -> None:
+        """Put into the metadata what the dataset holds, and what was not right."""
+        plan = self._plan
+        gone = {row.name for row in account.rejected}
+        rejected = collections.Counter()
+        splits = {}
+        for split in SPLITS:
+            items = [item for item in plan.parts[split] if item.name not in gone]
+            rejected[split] = len(plan.parts[split]) - len(items)
+            splits[split] = {
+                "images": len(items),
+                # May be the images themselves.
+                plan.unit: len({plan.patient_of[item.name] for item in items}),
+                **plan.columns(items),
+            }
+        self.info.metadata.update(
+            synthetic=release.is_synthetic(self._release),
+            release=plan.release,
+            unit=plan.unit,
+            polarity=self.options.polarity,
+            patients_csv=patients_digest(self._release),
+            splits=splits,
+            counts={
+                **plan.counts,
+                **dict(sorted(account.notes.items())),
+                f"files that cannot be read, listed in {ingest.REJECTED}": len(gone),
+            },
+            warnings=dict(sorted(account.warnings.items())),
+        )
+
+    def _remove_empty_splits(self) -> None:
+        """Forget a split whose every film was rejected: TFDS cannot read it."""
+        kept = []
+        for split, info in self.info.splits.items():
+            if info.num_examples:
+                kept.append(info)
+                if 0 in info.shard_lengths:
+                    raise InputError(
+                        self._release,
+                        f"of a whole run of films of {split} none can be read",
+                        "The release is damaged: copy or unpack it again.",
+                    )
+            else:
+                for path in info.filepaths:
+                    Path(path).unlink()
+        if not kept:
+            raise InputError(
+                self._release,
+                "none of its films can be read",
+                "The release is damaged: copy or unpack it again.",
+            )
+        self.info.set_splits(tfds.core.splits.SplitDict(kept))
+
+
+def _fingerprint(pixels, item) -> np.ndarray:
+    return fingerprint(pixels(item))
+
+
+def patients_digest(release: Path) -> str:
+    """By which another patients.csv is noticed; '' where there is none."""
+    path = find_patients(release)
+    return "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _bar(quiet, total, text):
+    return tqdm(
+        total=total, desc=f"{text:>5}", unit=" images", mininterval=0.5, disable=quiet
+    )
+
+
+class _Progress:
+    """The bar of a split, from its first film to its last."""
+
+    def __init__(self, quiet: bool, total: int, split: str):
+        self._open = functools.partial(_bar, quiet, total, split)
+        self._bar = None
+
+    def __call__(self, rejected: int) -> None:
+        self._bar = self._bar or self._open()
+        if rejected:
+            self._bar.set_postfix_str(f"{rejected} rejected", refresh=False)
+        self._bar.update()
+        if self._bar.n == self._bar.total:
+            self._bar.close()

@@ -1,0 +1,167 @@
+"""From the files of a release to examples, and the account of what was not right."""
+
+import collections
+import csv
+import functools
+import io
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tfds_builders.common.build.parallel import Workers
+from tfds_builders.common.errors import InputError
+from tfds_builders.common.splits import fold_of
+
+REJECTED = "rejected.csv"
+_IMAGES_PER_FILE = 512
+# A list of what is wrong is of use; reading on when everything is wrong is not.
+_LISTED = 20
+
+
+class Example(NamedTuple):
+    """What one file gives: its own features, and what is to be counted of it."""
+
+    features: dict[str, Any]
+    notes: tuple[str, ...] = ()  # a line of the summary counts each text
+    warnings: tuple[str, ...] = ()  # the same, shown as a warning
+
+
+class Rejected(NamedTuple):
+    """A file that cannot be read."""
+
+    name: str
+    path: str
+    reason: str
+
+
+class Account(NamedTuple):
+    """What reading some files brought to light."""
+
+    notes: collections.Counter
+    warnings: collections.Counter
+    rejected: list[Rejected]
+
+
+class Films(NamedTuple):
+    """The films of one file of the dataset; TFDS calls it for their examples.
+
+    It can be pickled, so that another machine may do the reading.
+
+    Attributes:
+      items: each with `name` and `path`.
+      patient_of: of these items.
+      read: item -> Example; raises InputError for a file that cannot be read.
+      account: the file to write the account into.
+      max_rejected: more rejected files than this end the build.
+      workers: None where the film's own machine reads one after the other.
+      progress: called with the number of rejected files after each film, if given.
+    """
+
+    items: list
+    patient_of: dict[str, str]
+    read: Callable[[Any], Example]
+    account: Path
+    max_rejected: int
+    workers: Workers | None = None
+    progress: Callable[[int], None] | None = None
+
+    def __call__(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        account = Account(collections.Counter(), collections.Counter(), [])
+        attempt = functools.partial(attempted, self.read)
+        if self.workers is None:
+            results: Iterable = map(attempt, self.items)
+        else:
+            results = self.workers.in_order(attempt, self.items, crashed)
+        for item, result in zip(self.items, results, strict=True):
+            if isinstance(result, Rejected):
+                account.rejected.append(result)
+                if len(account.rejected) > self.max_rejected + _LISTED:
+                    raise too_many(account.rejected, self.max_rejected, more=True)
+            else:
+                account.notes.update(result.notes)
+                account.warnings.update(result.warnings)
+                example = self._complete(item.name, result.features)
+                yield item.name, example
+                # TFDS keeps what it was given of a whole file, to count it; it need
+                # not keep the pictures.
+                example.clear()
+            if self.progress:
+                self.progress(len(account.rejected))
+        self.account.write_text(json.dumps(account))
+
+    def _complete(self, name: str, features: dict[str, Any]) -> dict[str, Any]:
+        patient = self.patient_of[name]
+        return {
+            **features,
+            "example_id": name,
+            "patient_id": patient,
+            "fold": fold_of(patient),
+        }
+
+
+def attempted(function: Callable, item) -> Any:
+    """function(item), or what is wrong with its file."""
+    try:
+        return function(item)
+    except InputError as error:
+        # The path has a column of its own.
+        return Rejected(item.name, str(item.path), error.found)
+    except OSError as error:
+        return Rejected(item.name, str(item.path), error.strerror or str(error))
+
+
+def crashed(item) -> Rejected:
+    """What is wrong with a file whose decoder took its process down."""
+    return Rejected(item.name, str(item.path), "its decoder crashed")
+
+
+def shards(items: list, largest: int = _IMAGES_PER_FILE) -> list[list]:
+    """Runs of items, one for each file; they differ in length by one at most.
+
+    TFDS's usual builder shuffles a split in memory up to 1 GB and beyond that through
+    TensorFlow's file layer; a full BrixIA release is larger. Its ShardBasedBuilder
+    writes file by file in the given order, so the builders here use that one.
+    """
+    files = -(-len(items) // largest)
+    ends = [len(items) * i // files for i in range(files + 1)] if files else []
+    return [items[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def settle(accounts: Iterable[Path]) -> Account:
+    """Add up the accounts of all files of a dataset, and remove them."""
+    total = Account(collections.Counter(), collections.Counter(), [])
+    for path in accounts:
+        notes, warnings, rejected = json.loads(path.read_text())
+        total.notes.update(notes)
+        total.warnings.update(warnings)
+        total.rejected.extend(Rejected(*row) for row in rejected)
+        path.unlink()
+    total.rejected.sort()
+    return total
+
+
+def too_many(rejected: list[Rejected], allowed: int, more: bool = False) -> InputError:
+    """The error that ends a build, with the list of its rejected files."""
+    count = f"{len(rejected)}{' or more' if more else ''}"
+    listed = "\n".join(f"     {row.path}: {row.reason}" for row in rejected[:_LISTED])
+    rest = f"\n     and {len(rejected) - _LISTED} more" * (len(rejected) > _LISTED)
+    return InputError(
+        f"{count} files cannot be read",
+        f"{allowed} are allowed (--max_rejected)\n{listed}{rest}",
+        "Copy them from their source again; or leave them out of the dataset, which "
+        f"notes them in {REJECTED}: --max_rejected={len(rejected)}",
+    )
+
+
+def write_rejected(folder: Path, rejected: list[Rejected], release: Path) -> None:
+    """Write rejected.csv (path within the release, reason) into a dataset's folder."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "reason"))
+    for row in rejected:
+        path = Path(row.path)
+        inside = path.relative_to(release) if path.is_relative_to(release) else path
+        writer.writerow((inside.as_posix(), row.reason))
+    (folder / REJECTED).write_text(text.getvalue(), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Near-duplicate pictures: copies that were cropped, resized, re-encoded or flipped."""

@@ -1,0 +1,190 @@
+"""Lays one fingerprint on another and says how well they agree.
+
+A crop, a resize and a stretch together are one scale and one shift per axis. These
+four numbers are found by Gauss-Newton steps on the squared difference (Lucas and
+Kanade 1981), first on a coarse picture, then on its finest detail. Detail is what two
+exposures of one patient do not share.
+"""
+
+import cv2
+import numpy as np
+
+from tfds_builders.common.duplicates.fingerprints import SIDE
+
+_COARSE, _MIDDLE = 32, 48  # sides of the smaller pictures
+_STEPS = (3, 3, 3)  # on the coarse picture, on middle and on finest detail
+_LARGEST_STEP = 0.05
+_SCALES, _SHIFT = (0.8, 1.25), 0.12
+_DETAIL = 1 / 48  # standard deviation of the high-pass filter, in sides
+_AROUND = 3  # standard deviations of that filter
+_FLOOR = 0.6  # detail, relative to the picture's, that counts half
+_MARGIN = 1 / 24  # border whose surroundings the other picture lacks, in sides
+_TILES = {_MIDDLE: 8, SIDE: 12}  # per side
+_SHARED = 0.1  # least mean weight of the overlap; films have 0.26 to 0.5
+_QUANTILE = 0.4  # of the tiles
+_HOPELESS = 0.65  # middle detail of copies agrees better
+
+
+def register(templates: np.ndarray, others: np.ndarray, start: np.ndarray):
+    """How well the finest detail agrees after registration [n], at most 1.
+
+    Six tenths of the tiles correlate at least as well, so that a label or an arrow in
+    some of them does not speak against a copy. Pixels and tiles count by how much
+    detail both pictures have there, so a part that is saturated in one does not either.
+    0 where the pictures share too little to tell, or are far from agreeing.
+
+    Args:
+      templates, others: float32 [n, 96, 96] fingerprints, compared one by one.
+      start: [n, 4] scale and shift across, scale and shift down: the template's point
+        x, measured from the middle in sides, lies at scale * x + shift in the other.
+    """
+    place = start.astype(np.float32)
+    coarse, other = _shrink(templates, _COARSE), _shrink(others, _COARSE)
+    plain = np.ones_like(coarse)
+    for _ in range(_STEPS[0]):
+        place = _step(coarse, plain, other, place)
+    middle = [*_detail(_shrink(templates, _MIDDLE)), *_detail(_shrink(others, _MIDDLE))]
+    for _ in range(_STEPS[1]):
+        place = _step(*middle[:3], place)
+    agreement = _agreement(*middle, place)
+    good = np.flatnonzero(agreement > _HOPELESS)
+    agreement[:] = 0
+    if len(good):
+        fine, place = [*_detail(templates[good]), *_detail(others[good])], place[good]
+        for _ in range(_STEPS[2]):
+            place = _step(*fine[:3], place)
+        agreement[good] = _agreement(*fine, place)
+    return agreement
+
+
+def _step(templates, weights, others, place) -> np.ndarray:
+    """A better place [n, 4], by one Gauss-Newton step."""
+    side = templates.shape[1]
+    margin = max(1, round(_MARGIN * side))
+    inner = slice(margin, side - margin)
+    before = slice(margin - 1, side - margin - 1)
+    behind = slice(margin + 1, side - margin + 1)
+    moved, inside = _move(others, place, margin)
+    weight = (weights * inside)[:, inner, inner]
+    # Slopes per side of the picture, in the frame of the other one.
+    across = moved[:, inner, behind] - moved[:, inner, before]
+    across *= side / 2 / place[:, 0, None, None]
+    down = moved[:, behind, inner] - moved[:, before, inner]
+    down *= side / 2 / place[:, 2, None, None]
+    error = (templates[:, inner, inner] - moved[:, inner, inner]) * weight
+    # The derivatives are x * across, across, y * down, down; their products separate.
+    at = _positions(side)[inner]
+    linear = np.stack([at, np.ones_like(at)], 1)
+    square = at[:, None] ** np.array([[2, 1], [1, 0]], np.float32).ravel()
+    normal = np.empty((len(place), 4, 4), np.float32)
+    xx = np.einsum("nyx,nyx,nyx->nx", across, across, weight) @ square
+    yy = np.einsum("nyx,nyx,nyx->ny", down, down, weight) @ square
+    yx = linear.T @ (across * down * weight) @ linear
+    normal[:, :2, :2], normal[:, 2:, 2:] = xx.reshape(-1, 2, 2), yy.reshape(-1, 2, 2)
+    normal[:, 2:, :2], normal[:, :2, 2:] = yx, yx.transpose(0, 2, 1)
+    slope = np.concatenate(
+        [
+            np.einsum("nyx,nyx->nx", across, error) @ linear,
+            np.einsum("nyx,nyx->ny", down, error) @ linear,
+        ],
+        1,
+    )
+    size = np.trace(normal, axis1=1, axis2=2)[:, None, None]
+    normal += (2.5e-4 * size + 1e-6) * np.eye(4, dtype=np.float32)
+    step = np.linalg.solve(normal, slope[:, :, None])[:, :, 0]
+    place = place + np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
+    place[:, 0::2] = np.clip(place[:, 0::2], *_SCALES)
+    place[:, 1::2] = np.clip(place[:, 1::2], -_SHIFT, _SHIFT)
+    return place
+
+
+def _agreement(templates, weights, others, other_weights, place) -> np.ndarray:
+    """Weighted quantile of the correlations in tiles [n], the others moved there."""
+    side = templates.shape[1]
+    moved, inside = _move(others, place, round(_MARGIN * side))
+    weight = inside * weights * _move(other_weights, place, 0)[0]
+    enough = weight.sum((1, 2)) >= _SHARED * inside.sum((1, 2))
+    one, two = templates * weight, moved * weight
+    products = weight, one, two, one * templates, two * moved, one * moved
+    sums = np.stack([_tile_sums(product) for product in products])
+    correlation = _correlation(sums)
+    order = np.argsort(correlation, 1, kind="stable")
+    below = np.cumsum(np.take_along_axis(sums[0], order, 1), 1)
+    at = (below < _QUANTILE * below[:, -1:]).sum(1, keepdims=True)
+    found = np.take_along_axis(np.take_along_axis(correlation, order, 1), at, 1)[:, 0]
+    return np.where(enough, found, 0)
+
+
+def _correlation(sums: np.ndarray) -> np.ndarray:
+    """Weighted correlations from sums of w, aw, bw, aaw, bbw, abw [6, ...]."""
+    total, a, b, aa, bb, ab = sums
+    total = np.maximum(total, 1e-6)
+    aa, bb = aa / total - (a / total) ** 2, bb / total - (b / total) ** 2
+    ab = ab / total - a * b / total**2
+    return ab / np.sqrt(np.maximum(aa, 1e-3) * np.maximum(bb, 1e-3))
+
+
+def _tile_sums(pictures: np.ndarray) -> np.ndarray:
+    """[n, tiles] of [n, S, S]."""
+    count, side = pictures.shape[:2]
+    tiles = _TILES[side]
+    rows = np.add.reduceat(pictures, np.arange(0, side, side // tiles), 1)
+    return np.add.reduceat(rows, np.arange(0, side, side // tiles), 2).reshape(
+        count, -1
+    )
+
+
+def _move(pictures: np.ndarray, place: np.ndarray, margin: int):
+    """The pictures as they lie under the template, and the pixels where both are."""
+    side = pictures.shape[1]
+    middle = (side - 1) / 2
+    moved = np.empty_like(pictures)
+    for picture, out, (sx, x, sy, y) in zip(pictures, moved, place, strict=True):
+        rows = (
+            [sx, 0, middle - sx * middle + side * x],
+            [
+                *(0, sy),
+                middle - sy * middle + side * y,
+            ],
+        )
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        border = cv2.BORDER_REPLICATE
+        cv2.warpAffine(picture, np.array(rows), (side, side), out, flags, border)
+    at, limit = _positions(side), 0.5 - margin / side
+    x = np.abs(place[:, 0, None] * at + place[:, 1, None]) <= limit
+    y = np.abs(place[:, 2, None] * at + place[:, 3, None]) <= limit
+    own = np.abs(at) <= limit
+    return moved, ((x & own)[:, None, :] & (y & own)[:, :, None]).astype(np.float32)
+
+
+def _positions(side: int) -> np.ndarray:
+    """Of the pixels, from the middle, in sides."""
+    return ((np.arange(side) - (side - 1) / 2) / side).astype(np.float32)
+
+
+def _detail(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Detail in units of the local detail [n, S, S], and how much of it is there.
+
+    What counts is the least detail in the neighbourhood: the outline of something on
+    an empty ground, as of collimation, of a letter or of a CT slice, is no evidence.
+    """
+    sigma = _DETAIL * pictures.shape[1]
+    window = (2 * round(3 * sigma) + 1,) * 2
+    around = np.ones((2 * round(_AROUND * sigma) + 1,) * 2, np.uint8)
+    detail, weight = np.empty_like(pictures), np.empty_like(pictures)
+    for picture, out, share in zip(pictures, detail, weight, strict=True):
+        border = cv2.BORDER_REFLECT
+        fine = picture - cv2.GaussianBlur(picture, (0, 0), sigma, borderType=border)
+        power = np.square(fine)
+        local = cv2.blur(power, window, borderType=border)
+        floor = local + (_FLOOR**2 * power.mean() + 1e-6)
+        np.divide(fine, np.sqrt(floor), out)
+        cv2.erode(local / floor, around, share, borderType=border)
+    return detail, weight
+
+
+def _shrink(pictures: np.ndarray, side: int) -> np.ndarray:
+    small = np.empty((len(pictures), side, side), np.float32)
+    for picture, out in zip(pictures, small, strict=True):
+        cv2.resize(picture, (side, side), out, interpolation=cv2.INTER_AREA)
+    return small
