@@ -1,4 +1,4 @@
-"""Whether a split's probabilities are true, as they are and after what val settled."""
+"""Loss and calibration of a split, as it is and after what val settled."""
 
 from functools import partial
 from typing import Any
@@ -10,6 +10,12 @@ from cxr_jax.stats import bootstrap, calibration, conformal, probability, weight
 from cxr_jax.stats.estimate import Estimate
 
 SEPARATED = "the classes are separated, or only one is present"
+
+
+def mean_loss(losses, weights) -> Estimate:
+    """The mean of per-image losses [N]; weights of `stats.bootstrap`."""
+    losses = np.asarray(losses, np.float64)
+    return bootstrap.mean(losses, weights, undefined="a loss is not finite")
 
 
 def settle(target, probs) -> dict[str, Any]:
@@ -28,17 +34,12 @@ def settle(target, probs) -> dict[str, Any]:
 
 
 def confidence_metrics(
-    target,
-    probs,
-    patient_ids,
-    settled: dict[str, Any],
-    resamples: int = 1000,
-    seed: int = 0,
+    target, probs, weights, settled: dict[str, Any]
 ) -> dict[str, Estimate]:
     """Calibration before and after the temperature, and prediction sets.
 
     target: [N] whole classes, or [N, Z] of zones, which are pooled. probs: [..., K].
-    settled: of `settle`, on val. brier, ece and, of two classes, calibration_slope
+    weights: of `stats.bootstrap`. settled: of `settle`, on val. Gives brier, ece and, of two classes, calibration_slope
     and calibration_intercept; the same with `_tempered` behind, and with `_vector`
     after vector scaling. coverage_90 and
     set_size_90: the share of cases whose truth is in the set, and how many classes a
@@ -47,11 +48,10 @@ def confidence_metrics(
     target, probs = np.asarray(target, int), np.asarray(probs, np.float64)
     checks.finite("predicted probabilities", probs)
     classes = probs.shape[-1]
-    counts = bootstrap.weights(patient_ids, resamples, seed)
     found = {}
 
     def add(name, statistic, undefined="no images"):
-        found[name] = bootstrap.estimate(statistic, counts, undefined=undefined)
+        found[name] = bootstrap.estimate(statistic, weights, undefined=undefined)
 
     after = calibration.tempered(probs, settled["temperature"])
     scaled = calibration.vector_scaled(probs, **settled["vector"])
