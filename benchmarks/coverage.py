@@ -26,7 +26,7 @@ from scipy import stats
 from benchmarks import machine
 from cxr_jax import rng
 from cxr_jax.data import roles
-from cxr_jax.metrics import agreement, confidence
+from cxr_jax.metrics import brixia, confidence
 from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.stats import bootstrap, calibration, conformal, weighted
 from cxr_jax.tasks import make_task
@@ -65,7 +65,7 @@ def cases() -> list[Case]:
     normal = stats.norm.cdf
     return [
         Case("mae", float(np.sqrt(2 / np.pi)), _absolute_error),
-        Case("limit of agreement", agreement.LIMITS, _limit),
+        Case("limit of agreement", brixia.LIMITS, _limit),
         Case("auroc", float(normal(_APART / np.sqrt(2))), _auroc),
         Case("sensitivity", float(normal(_APART - _THRESHOLD)), _sensitivity),
         Case("icc", _CASES / (_CASES + _NOISE + _OFF**2 / 2), _intraclass),
@@ -122,7 +122,7 @@ def _absolute_error(generator, patient) -> Statistic:
 
 
 def _limit(generator, patient) -> Statistic:
-    return partial(agreement.limit, _effect(generator, patient), agreement.LIMITS)
+    return partial(brixia.limit, _effect(generator, patient), brixia.LIMITS)
 
 
 def _scored(generator, patient):

@@ -14,14 +14,15 @@ from cxr_jax.data import pipeline
 from cxr_jax.data.source import Examples, Split
 from cxr_jax.devices import processes, sharding
 from cxr_jax.experiment import Experiment
-from cxr_jax.metrics import Estimate
 from cxr_jax.state import TrainState, evaluation_variables
+from cxr_jax.stats import bootstrap
+from cxr_jax.stats.estimate import Estimate
 from cxr_jax.tasks import Task
 from tfds_builders.common import files
 
 
 class Evaluation(NamedTuple):
-    """A split, what the model says of it, and how good that is.
+    """A split, what the model predicts of it, and how good that is.
 
     Attributes:
       split: with N examples.
@@ -107,9 +108,8 @@ def evaluate(
     targets, predictions = predict(exp, eval_step, state, split)
     if decision is None:
         decision = exp.task.decide(targets, predictions)
-    metrics = exp.task.metrics(
-        split, targets, predictions, decision, resamples=resamples, seed=exp.config.seed
-    )
+    drawn = bootstrap.draw(split.table["patient_id"], resamples, exp.config.seed)
+    metrics = exp.task.metrics(split, targets, predictions, decision, drawn)
     return Evaluation(split, targets, predictions, decision, metrics)
 
 

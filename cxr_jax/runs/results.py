@@ -8,7 +8,6 @@ from typing import Any
 
 from cxr_jax.data.source import Split
 from cxr_jax.devices import processes
-from cxr_jax.evaluation.evaluators import Evaluation
 from cxr_jax.metrics.registry import metric
 from cxr_jax.runs.writer import say
 from cxr_jax.stats.estimate import Estimate, number
@@ -18,12 +17,12 @@ from tfds_builders.common import files
 estimate_to_json, estimate_from_json = Estimate.to_json, Estimate.from_json
 
 
-def to_json(evaluations: dict[str, Evaluation]) -> dict[str, Any]:
-    """{'val': Evaluation} -> {'val/mae_zone': {'value', 'lo', 'hi', 'n'}}, NaN null."""
+def to_json(metrics: dict[str, dict[str, Estimate]]) -> dict[str, Any]:
+    """{'val': {'mae_zone': Estimate}} -> {'val/mae_zone': {'value', 'lo', 'hi', 'n'}}."""
     return {
-        f"{name}/{metric}": estimate.to_json()
-        for name, evaluation in evaluations.items()
-        for metric, estimate in evaluation.metrics.items()
+        f"{split}/{name}": estimate.to_json()
+        for split, found in metrics.items()
+        for name, estimate in found.items()
     }
 
 

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from configs import brixia, radiography
+from configs import brixia, common, radiography
 from cxr_jax.data import roles, source
 from cxr_jax.report import checklist
 from cxr_jax.report.material import Material
@@ -415,7 +415,7 @@ def test_the_positive_class_alone_has_a_threshold_where_there_are_two(classes):
 
 def test_tasks_without_probabilities_have_a_checklist_too(zones):
     config = zones.config.copy_and_resolve_references()
-    config.task.name, config.task.loss = "segment", "dice_bce"
+    common.use_task(config, "segment", "dice_bce")
     dice = {"value": 0.9, "lo": 0.88, "hi": 0.92, "n": 120}
     best = {"step": 5, "metric": "val/dice", "value": 0.9, "decision": {}}
     results = zones.results | {
