@@ -387,7 +387,7 @@ def test_without_resamples_no_interval_is_promised(classes):
 
 def test_imbalance_is_told_as_the_loss_has_it(classes, zones):
     assert "inverse of their frequency" in _by_number(classes())[TRIPOD, "13"].answer
-    plain = _by_number(_set(classes(), task__balanced=False))[TRIPOD, "13"]
+    plain = _by_number(_set(classes(), task__settings__balanced=False))[TRIPOD, "13"]
     assert plain.status == "answered" and plain.answer.startswith("Nothing was done")
     focal = _by_number(_set(classes(), task__loss="focal"))[TRIPOD, "13"]
     assert "focal loss, gamma 2" in focal.answer
