@@ -1,7 +1,7 @@
-"""Are two runs different? Paired on the same images, over patients.
+"""Whether two runs differ: a paired comparison on the same images, over patients.
 
-Every run is compared with the first. Both are drawn in the same resamples, so what
-makes images hard for both does not count; p is two-sided, from the same bootstrap, and
+Every run is compared with the first. Both are drawn in the same resamples, so that
+what makes images hard for both cancels; p is two-sided, from the same bootstrap, and
 corrected over all rows by Holm's method (1979). Nothing is run again: the predictions
 files are read.
 """
@@ -26,7 +26,7 @@ from cxr_jax.tasks import Probabilities, make_task
 from tfds_builders.common.errors import InputError
 
 LEVEL = 0.05
-# Where every verdict is one of an interval, so many are drawn at least.
+# Audits and external validation draw so many at least: every verdict needs an interval.
 LEAST_RESAMPLES = 200
 
 
@@ -90,19 +90,22 @@ def compare(folders: Sequence[str], workdir: pathlib.Path) -> int:
 
 
 def compared(
-    told: Probabilities, runs: list[stored_lib.Run], stored: Stored, counts: np.ndarray
+    probabilities: Probabilities,
+    runs: list[stored_lib.Run],
+    stored: Stored,
+    counts: np.ndarray,
 ) -> dict[str, list[Row]]:
     """{workdir: rows} of every run but the first.
 
     Args:
-      told: of the task of all runs.
+      probabilities: of the task of all runs.
       runs, stored: of `stored`.
       counts: of `bootstrap.weights`.
     """
     values = [
         {
             metric: bootstrap.replicates(statistic, counts)
-            for metric, statistic in told.statistics(
+            for metric, statistic in probabilities.statistics(
                 stored.labels, probs, run.results["best"]["decision"]
             ).items()
         }

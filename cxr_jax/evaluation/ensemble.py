@@ -1,9 +1,9 @@
 """Ensembles: the mean of the probabilities that finished runs have stored.
 
-No model is run again: what is read are the predictions files. Every member is divided
+No model is run again: the predictions files are read. Every member is divided
 by a temperature fitted on val before the average (Guo et al. 2017, arXiv 1706.04599);
-the plain average (Hansen and Salamon 1990, doi 10.1109/34.58871) and every member stand
-beside it. An average of calibrated members is less sure than it should be (Rahaman and
+the plain average (Hansen and Salamon 1990, doi 10.1109/34.58871) and every member are
+shown beside it. An average of calibrated members is underconfident (Rahaman and
 Thiery 2021, arXiv 2007.08792): so an average that is tempered last is there as well.
 """
 
@@ -41,7 +41,7 @@ class Predictor(NamedTuple):
     Attributes:
       members: their numbers.
       temperatures: by which each is divided, 1 leaving it as it is.
-      decision: what was settled on val, as thresholds.
+      decision: what was chosen on val, such as thresholds.
       last: the temperature of the average.
     """
 
@@ -63,7 +63,7 @@ def combine(
       config: None for that of the first run; a given one may differ from it where
         `--mode=eval` lets it.
       folders: of `--runs`, see `stored.find`.
-      workdir: of the ensemble; docs/runs.md says what it holds afterwards.
+      workdir: of the ensemble; docs/runs.md lists what it holds afterwards.
       eval_on: a dataset that every run was evaluated on, as in `--mode=eval`; ':test'
         is none.
 
@@ -113,7 +113,7 @@ def make_predictors(
 ) -> dict[str, Predictor]:
     """{name: Predictor} of every member and of the three averages.
 
-    Temperatures are fitted on val, and thresholds of the averages settled there.
+    Temperatures are fitted on val, and thresholds of the averages chosen there.
     """
     best = [run.results["best"]["decision"] for run in runs]
     # Those of a constant predictor, where all were trained on the same labels.
@@ -132,10 +132,10 @@ def make_predictors(
     }
     decided = {}
     for name, predictor in (single | averages).items():
-        settled = task.decide(val.targets, predict(task, predictor, val))
-        # A member keeps its own; what its version did not settle yet is added.
+        chosen = task.decide(val.targets, predict(task, predictor, val))
+        # A member keeps its own; what its version did not choose yet is added.
         own = best[predictor.members[0]] if name in single else {}
-        decided[name] = predictor._replace(decision={**shared, **settled, **own})
+        decided[name] = predictor._replace(decision={**shared, **chosen, **own})
     return decided
 
 

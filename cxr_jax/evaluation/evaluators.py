@@ -1,4 +1,4 @@
-"""Runs the eval step over a split, each example exactly once, and keeps the result."""
+"""Runs the eval step over a split, each example exactly once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Evaluation(NamedTuple):
       split: with N examples.
       targets: {name: [N, ...]}.
       predictions: {name: [N, ...]}, `loss` [N] among them.
-      decision: what was settled on val, as thresholds.
+      decision: what was chosen on val, such as thresholds.
       metrics: {name: Estimate}.
     """
 
@@ -101,8 +101,8 @@ def evaluate(
 
     Args:
       exp, eval_step, state, split: see `predict`.
-      decision: what was settled on the training data, such as thresholds; None to
-        settle it here, which only the split used for selection may do.
+      decision: what was chosen on val, such as thresholds; None to choose it here, which
+        only the split used for selection may do.
       resamples: of the bootstrap; 0 for point estimates only.
     """
     targets, predictions = predict(exp, eval_step, state, split)

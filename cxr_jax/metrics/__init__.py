@@ -19,7 +19,7 @@ from cxr_jax.metrics.classification import (
     decide,
     majority_metrics,
 )
-from cxr_jax.metrics.confidence import confidence_metrics, mean_loss, settle
+from cxr_jax.metrics.confidence import confidence_metrics, fit_confidence, mean_loss
 from cxr_jax.metrics.operating_points import (
     classes_agreement,
     operating_metrics,
@@ -58,6 +58,7 @@ __all__ = [
     "constant_median_metrics",
     "decide",
     "delong_auroc",
+    "fit_confidence",
     "majority_mask",
     "majority_mask_metrics",
     "majority_metrics",
@@ -70,5 +71,4 @@ __all__ = [
     "rounded",
     "second_reader_metrics",
     "sensitive_thresholds",
-    "settle",
 ]

@@ -124,7 +124,7 @@ def agreement_metrics(target, expected, weights) -> dict[str, Estimate]:
 
 
 def second_reader_metrics(expected, first, second, weights) -> dict[str, Estimate]:
-    """The model and the first reader, each against the second: the readers are the ceiling.
+    """The model and the first reader, each against the second: readers show what can be reached.
 
     expected, first, second: [N, 6] scores. mae, icc and kappa of zones and of the global
     score, `*_junior` of the model, `*_junior_reader` of the first reader.
@@ -191,7 +191,7 @@ def brixia_statistics(labels, probs) -> dict[str, Statistic]:
 
 
 def constant_median(train_targets) -> np.ndarray:
-    """The predictor to beat: the median of each zone's scores, [M, 6] -> [6]."""
+    """The constant predictor: the median of each zone's scores, [M, 6] -> [6]."""
     train_targets = np.asarray(train_targets)
     checks.whole("train_targets", train_targets, LEVELS)
     return np.median(train_targets, axis=0)

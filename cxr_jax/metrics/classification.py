@@ -41,7 +41,7 @@ def classify_metrics(
     auroc_<class>, auprc_<class>, and at its threshold sensitivity_<class> and
     specificity_<class>.
 
-    n is the number of images a figure rests on: the positives for sensitivity, the
+    n is the number of images that a figure is computed from: the positives for sensitivity, the
     negatives for specificity, all for the others.
     """
     target, probs = np.asarray(target), np.asarray(probs, np.float64)
@@ -174,7 +174,7 @@ def confusion_matrix(target, predicted, classes: int) -> np.ndarray:
 
 
 def class_frequencies(train_target, classes: int) -> np.ndarray:
-    """The predictor to beat: the shares of the classes in training, [K]."""
+    """The constant predictor: the shares of the classes in training, [K]."""
     train_target = np.asarray(train_target, int)
     return np.bincount(train_target, minlength=classes) / max(len(train_target), 1)
 

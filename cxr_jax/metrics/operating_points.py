@@ -1,4 +1,4 @@
-"""What a classifier does at its threshold, and how its calls agree with the truth."""
+"""Operating points of a classifier, and the agreement of its calls with the labels."""
 
 from functools import partial
 

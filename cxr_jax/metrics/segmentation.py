@@ -1,4 +1,4 @@
-"""Overlap of lung masks and errors of lung frames, from figures of each image.
+"""Overlap of lung masks and errors of lung frames, from numbers of each image.
 
 Masks themselves are not kept: pixels predicted, pixels of the target, and those of
 both are enough.

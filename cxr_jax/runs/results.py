@@ -13,7 +13,7 @@ from cxr_jax.runs.writer import say
 from cxr_jax.stats.estimate import Estimate, number
 from tfds_builders.common import files
 
-# The names of version 0.1, until all callers say Estimate.to_json.
+# Until all callers use Estimate.
 estimate_to_json, estimate_from_json = Estimate.to_json, Estimate.from_json
 
 
@@ -44,18 +44,18 @@ def estimates(content: dict[str, Any], split: str = "") -> dict[str, Estimate]:
 
 
 def save(path: pathlib.Path, content: dict[str, Any]) -> None:
-    """Writes the JSON; its presence means that everything before it is finished."""
+    """Writes the JSON; its presence means that what it describes is finished."""
     if processes.is_first():
         files.write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def size(split: Split) -> dict[str, Any]:
-    """How much a figure rests on: {'images': 90, 'patients': 40}."""
+    """The size of a split: {'images': 90, 'patients': 40}."""
     return {"images": split.size, split.unit: len(set(split.table["patient_id"]))}
 
 
 def count(split: Split) -> str:
-    """'90 images of 40 patients', or what stands for patients in this dataset."""
+    """'90 images of 40 patients', or the dataset's own unit."""
     return _count(size(split))
 
 

@@ -2,7 +2,7 @@
 
 Images of one patient are not independent, so whole patients are drawn. A resample is
 a row of weights (how often each image was drawn), and a statistic is a function of
-weights, vectorised over rows: nothing is ever copied or re-sorted per resample.
+weights, vectorised over rows: nothing is copied or sorted again per resample.
 """
 
 import math
@@ -90,8 +90,8 @@ def replicates(statistic: Statistic, counts: np.ndarray) -> np.ndarray:
     starts = range(0, len(counts), rows)
     if len(starts) == 1:
         return part(0)
-    # numpy works without the interpreter's lock. The order of the parts is kept.
-    # Threads of BLAS would spin beside ours, and take twice the time.
+    # numpy releases the interpreter's lock. The order of the parts is kept.
+    # Threads of BLAS would compete with ours and double the time.
     with (
         _LIBRARIES.limit(limits=1, user_api="blas"),
         ThreadPoolExecutor(os.cpu_count()) as pool,
@@ -102,7 +102,7 @@ def replicates(statistic: Statistic, counts: np.ndarray) -> np.ndarray:
 def summary(values: np.ndarray, n: int, *, undefined: str) -> Estimate:
     """Value and 95 % percentile interval from `replicates`.
 
-    n: images the figure rests on. undefined: the reason to give where the statistic
+    n: images that the figure is computed from. undefined: the reason to give where the statistic
     is not defined on the split itself.
     Resamples where it is not defined are left out, and counted in the reason where
     they are more than one in twenty. There is no interval where more than half are

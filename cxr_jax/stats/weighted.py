@@ -177,7 +177,7 @@ def _mean_of_zones(values):
 
 
 def _centred(values):
-    """Values less their mean, and their range: infinite where that is rounding."""
+    """Values minus their mean, and their range: infinite where that is rounding error."""
     values = np.asarray(values, np.float64)
     spread = np.ptp(values)
     constant = spread <= TINY * np.abs(values).max()

@@ -1,4 +1,4 @@
-"""Where the lungs lie: the frame in which they stand upright and fill the picture."""
+"""Lung alignment: the frame in which the lungs are upright and fill the picture."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _wanted(found, batch) -> tuple[jax.Array, jax.Array]:
     if "frame" not in batch:
         raise InputError(
             "config.preprocess",
-            "does not say where the lungs lie",
+            "does not note the frame of the lungs",
             "put lung_frame after to_float in both strings, before what moves pictures",
         )
     shape = found["aligned_mask"].shape[1:3]

@@ -60,7 +60,9 @@ def make_brixia(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         eval_loss=loss,
         predict=predict,
         decide=lambda targets, predictions: {
-            "confidence": metrics.settle(targets["scores"], predictions["probs"])
+            "confidence": metrics.fit_confidence(
+                targets["scores"], predictions["probs"]
+            )
         },
         constant=lambda targets: {
             "median": metrics.constant_median(targets["scores"]).tolist()

@@ -68,7 +68,7 @@ def make_classify(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         return {
             "thresholds": metrics.choose_thresholds(label, probs).tolist(),
             "sensitive_thresholds": metrics.sensitive_thresholds(label, probs).tolist(),
-            "confidence": metrics.settle(label, probs),
+            "confidence": metrics.fit_confidence(label, probs),
         }
 
     def constant(targets):

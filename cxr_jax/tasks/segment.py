@@ -1,4 +1,4 @@
-"""Which pixels are lung."""
+"""Lung segmentation."""
 
 from __future__ import annotations
 

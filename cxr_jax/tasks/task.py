@@ -46,7 +46,7 @@ class Task(NamedTuple):
       eval_loss: the same without class weights, so that the loss of a split does not
         depend on another split.
       predict: logits -> {name: [B, ...]}, inside jit.
-      decide: (targets, predictions) -> JSON values settled on val, as thresholds.
+      decide: (targets, predictions) -> JSON values chosen on val, such as thresholds.
       constant: targets of train -> JSON values: the best constant predictor.
       metrics: (split, targets, predictions, decision, resamples) -> {name: Estimate}.
       columns: (targets, predictions) -> {column: [N]} of the predictions file.
@@ -66,7 +66,7 @@ class Task(NamedTuple):
       class_counts: Split of train -> [K] images per class that `make_task` needs, or
         None where it needs none.
       label: the target that is a label and can be made wrong; '' where there is none.
-      probabilities: what is told of labels and probabilities; None where the
+      probabilities: how labels and probabilities are evaluated; None where the
         predictions have no probabilities.
     """
 
@@ -105,7 +105,7 @@ class Task(NamedTuple):
 
 
 class Probabilities(NamedTuple):
-    """What can be said of labels [N, G] and probabilities [N, G, K] of a task.
+    """How labels [N, G] and probabilities [N, G, K] of a task are evaluated.
 
     Attributes:
       classes: K names.
@@ -115,7 +115,7 @@ class Probabilities(NamedTuple):
         `Task.main` is one: those by which runs and groups are compared.
       chance: (labels, decision) -> what a constant predictor reaches in `Task.main`.
       pooled: (labels, probs, decisions, fold [N], weights) -> {metric: Estimate} of
-        images that were judged by different runs, by their decisions.
+        images that were evaluated by different runs, with their decisions.
     """
 
     classes: tuple[str, ...]

@@ -9,9 +9,9 @@ from sklearn import metrics as sk
 from cxr_jax.metrics import (
     classes_agreement,
     confidence_metrics,
+    fit_confidence,
     operating_metrics,
     sensitive_thresholds,
-    settle,
 )
 from cxr_jax.rng import generator
 from cxr_jax.stats import bootstrap, calibration
@@ -92,12 +92,12 @@ def test_the_temperature_mends_calibration_and_only_that():
     """A model that is three times too sure."""
     target, probs, weights = split(2, n=2000)
     too_sure = calibration.tempered(probs, 1 / 3)
-    settled = settle(target, too_sure)
-    found = confidence_metrics(target, too_sure, weights, settled)
+    fitted = fit_confidence(target, too_sure)
+    found = confidence_metrics(target, too_sure, weights, fitted)
     assert found["calibration_slope"].hi < 0.6
     after = found["calibration_slope_tempered"]
     assert after.value == pytest.approx(
-        found["calibration_slope"].value * settled["temperature"], rel=1e-3
+        found["calibration_slope"].value * fitted["temperature"], rel=1e-3
     )
     assert found["ece_tempered"].hi < found["ece"].lo
     assert found["brier"].value == pytest.approx(
@@ -109,9 +109,9 @@ def test_sets_of_zones_hold_what_was_promised():
     g = generator(0, "sets")
     probs = g.dirichlet(np.ones(4), (600, 6))
     target = (g.random((600, 6, 1)) > probs.cumsum(axis=-1)).sum(axis=-1).clip(max=3)
-    settled = settle(target[:300], probs[:300])
+    fitted = fit_confidence(target[:300], probs[:300])
     found = confidence_metrics(
-        target[300:], probs[300:], bootstrap.weights(np.arange(300), 100), settled
+        target[300:], probs[300:], bootstrap.weights(np.arange(300), 100), fitted
     )
     assert 0.88 <= found["coverage_90"].value <= 0.92
     assert 1 < found["set_size_90"].value < 4
