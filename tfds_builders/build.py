@@ -23,11 +23,11 @@ from tfds_builders import DATASETS
 from tfds_builders.common import command
 from tfds_builders.common.build import beam
 from tfds_builders.common.build.builder import Options, patients_digest
+from tfds_builders.common.build.integrity import damage
 from tfds_builders.common.build.parallel import check_not_in_worker
-from tfds_builders.common.build.prepared import damage
 from tfds_builders.common.build.release import is_synthetic
 from tfds_builders.common.build.summary import summary
-from tfds_builders.common.dicom.picture import POLARITIES
+from tfds_builders.common.dicom.radiograph import POLARITIES
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.patients import TABLE as PATIENTS
 

@@ -25,8 +25,8 @@ from tfds_builders.build import (
     summary,
 )
 from tfds_builders.common.build.builder import Options
+from tfds_builders.common.build.example_writer import ExampleWriter
 from tfds_builders.common.build.ingest import shards
-from tfds_builders.common.build.writer import ExampleWriter
 from tfds_builders.common.errors import InputError
 from tfds_builders.phantom import write_release
 
@@ -280,7 +280,9 @@ def test_disk_that_cannot_be_written(release, tmp_path, monkeypatch, code):
     def full(*_, **__):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr("tfds_builders.common.build.writer.ExampleWriter.write", full)
+    monkeypatch.setattr(
+        "tfds_builders.common.build.example_writer.ExampleWriter.write", full
+    )
     with pytest.raises(InputError, match=os.strerror(code)) as error:
         build("brixia", release, tmp_path, quiet=True)
     assert "--data_dir" in str(error.value)

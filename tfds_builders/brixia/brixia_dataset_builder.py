@@ -21,14 +21,13 @@ from tfds_builders.brixia.table import (
 from tfds_builders.common.build.builder import Plan, ReleaseBuilder
 from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.build.release import files, others
-from tfds_builders.common.dicom.radiographs import read_radiograph
+from tfds_builders.common.dicom.radiograph import read_radiograph
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import encode_png, resize_longest
 from tfds_builders.common.splits import by_split, train_or_val
 from tfds_builders.common.zones import ZONES
 
 _IMAGES = "dicom_clean"
-_POLARITY = "headers whose polarity is not the table's (the header is obeyed)"
 
 
 @dataclasses.dataclass
@@ -151,15 +150,13 @@ class Builder(ReleaseBuilder):
             ),
             columns=_mean_score,
             counts={
-                "test subjects with other images": len({r.subject for r in shared}),
-                f"their images {'kept in' if kept else 'removed from'} train and val": (
-                    len(shared)
+                "test_subjects_with_other_images": len({r.subject for r in shared}),
+                f"images_of_test_subjects_{'kept' if kept else 'left_out'}": len(
+                    shared
                 ),
-                "test images without a consensus": len(tested - consensus.keys()),
-                "rows of the consensus without a test image": len(
-                    consensus.keys() - tested
-                ),
-                "files that are no .dcm, skipped": others(folder, (".dcm",)),
+                "consensus_missing": len(tested - consensus.keys()),
+                "consensus_without_image": len(consensus.keys() - tested),
+                "files_not_images": others(folder, (".dcm",)),
             },
         )
 
@@ -205,7 +202,7 @@ def _read(film: Film, size: int, polarity: str) -> Example:
             "rows": xray.rows,
             "columns": xray.columns,
         },
-        notes=(_POLARITY,) if differs else (),
+        notes=("dicom_polarity_not_tables",) if differs else (),
         warnings=warnings,
     )
 

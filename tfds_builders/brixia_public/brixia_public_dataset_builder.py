@@ -25,8 +25,6 @@ from tfds_builders.common.splits import by_split, split_of, train_or_val
 from tfds_builders.common.zones import ZONES
 from tfds_builders.covid_chestxray.table import patient_name
 
-COLOURED = "coloured pictures, made grey"
-
 
 @dataclasses.dataclass
 class Config(tfds.core.BuilderConfig):
@@ -117,7 +115,7 @@ class Builder(ReleaseBuilder):
             sides = collections.defaultdict(set)
             for film in films:
                 sides[patient_of[film.name]].add(film.scores.file_name in test)
-            counts[f"{found.unit} on both sides of the authors' split"] = sum(
+            counts["patients_across_released_split"] = sum(
                 len(both) > 1 for both in sides.values()
             )
         return Plan(
@@ -152,7 +150,7 @@ def _read(film: Film, size: int) -> Example:
             "source": about.source if about else "",
             "coloured": int(coloured),
         },
-        notes=(COLOURED,) if coloured else (),
+        notes=("images_coloured",) if coloured else (),
     )
 
 

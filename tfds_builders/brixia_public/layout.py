@@ -65,11 +65,9 @@ def read_release(release: Path) -> Release:
         if name in path_of
     ]
     counts = {
-        "images of the table that are not on disk": len(rows) - len(films),
-        "pictures that the table does not list, skipped": (
-            len(pictures) - len(set(path_of.values()))
-        ),
-        "files that are no pictures, skipped": others(release / IMAGES, SUFFIXES),
+        "rows_without_image": len(rows) - len(films),
+        "images_not_listed": len(pictures) - len(set(path_of.values())),
+        "files_not_images": others(release / IMAGES, SUFFIXES),
     }
     return Release(rows, films, counts)
 

@@ -8,7 +8,7 @@ from tfds_builders.common.errors import InputError
 from tfds_builders.common.tables import read_csv, refuse
 
 TABLE = "patients.csv"
-UNLISTED = f"images that {TABLE} does not list"
+UNLISTED = "images_not_in_patients_csv"  # the key of a count
 
 
 def read_patients(release: Path, names: Iterable[str]) -> dict[str, str] | None:

@@ -17,8 +17,6 @@ from tfds_builders.common.splits import by_split, split_of, train_or_val
 from tfds_builders.coronahack.layout import FOLDER, Image, is_release, read_release
 from tfds_builders.coronahack.table import CLASSES, TABLE
 
-_SHARED = "images of the released TEST with the patient_id of an image of TRAIN"
-
 
 @dataclasses.dataclass
 class Config(tfds.core.BuilderConfig):
@@ -92,7 +90,7 @@ class Builder(ReleaseBuilder):
         patient_of = found.patient_of
         counts |= found.counts
         if self.builder_config.original_split:
-            counts[_SHARED] = _shared(images, patient_of)
+            counts["test_images_of_train_patients"] = _shared(images, patient_of)
             split = functools.partial(_original_split, patient_of)
         else:
             split = functools.partial(_split, patient_of)
@@ -141,7 +139,7 @@ def _read(image: Image, size: int) -> Example:
             "original_label_2": row.label_2,
             "original_split": row.part,
         },
-        notes=("coloured pictures, made grey",) if coloured else (),
+        notes=("images_coloured",) if coloured else (),
     )
 
 

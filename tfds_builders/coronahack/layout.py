@@ -7,7 +7,7 @@ from tfds_builders.common.build.release import files, folders, others
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
 from tfds_builders.common.tables import first
-from tfds_builders.coronahack.names import Origin, origin_of
+from tfds_builders.coronahack.file_names import Origin, origin_of
 from tfds_builders.coronahack.table import PARTS, TABLE, Row, read_table
 
 FOLDER = "Coronahack-Chest-XRay-Dataset"
@@ -58,9 +58,9 @@ def read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
             f"Table and pictures are of two releases. {_UNPACK}",
         )
     counts = {
-        f"images without a row in {TABLE}, left out": len(pictures) - len(images),
-        f"rows of {TABLE} without an image": len(rows) - len(images),
-        "files that are no pictures, skipped": sum(
+        "images_not_listed": len(pictures) - len(images),
+        "rows_without_image": len(rows) - len(images),
+        "files_not_images": sum(
             others(folder / part.lower(), SUFFIXES) for part in PARTS
         ),
     }

@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 
 from tfds_builders.common.build.builder import Plan, ReleaseBuilder
 from tfds_builders.common.build.ingest import Example
+from tfds_builders.common.counts import count_of
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.grouping import grouping
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
@@ -25,7 +26,6 @@ from tfds_builders.covid_chestxray.layout import (
 )
 from tfds_builders.covid_chestxray.table import ANSWERS, TABLE, patient_name
 
-COLOURED = "coloured pictures, made grey"
 # Of a mask against its picture; both are rounded to whole pixels.
 _ASPECT_TOLERANCE = 0.02
 
@@ -107,7 +107,7 @@ class Builder(ReleaseBuilder):
         edition, films, counts = read_release(release)
         wanted, left_out = self._wanted(films)
         if not wanted:
-            why = ", ".join(f"{n} {text}" for text, n in left_out.items() if n)
+            why = ", ".join(f"{n} {count_of(k).text}" for k, n in left_out.items() if n)
             raise InputError(
                 release,
                 f"no film for {self.name}/{self.builder_config.name}: {why}",
@@ -136,7 +136,7 @@ class Builder(ReleaseBuilder):
             counts={
                 **counts,
                 **left_out,
-                "images without a licence": sum(not f.row.license for f in wanted),
+                "images_without_licence": sum(not f.row.license for f in wanted),
                 **found.counts,
             },
         )
@@ -147,14 +147,14 @@ class Builder(ReleaseBuilder):
 
         def keep(films, wanted, others):
             kept = [film for film in films if wanted(film)]
-            left_out[f"{others}, left out"] = len(films) - len(kept)
+            left_out[others] = len(films) - len(kept)
             return kept
 
         if not config.all_views:
-            films = keep(films, lambda f: f.row.view != "L", "lateral films")
-            films = keep(films, _is_frontal, "films of unknown view")
+            films = keep(films, lambda f: f.row.view != "L", "lateral_left_out")
+            films = keep(films, _is_frontal, "view_unknown_left_out")
         if config.masks:
-            films = keep(films, lambda f: f.mask, "films without a lung mask")
+            films = keep(films, lambda f: f.mask, "without_mask_left_out")
         return films, left_out
 
 
@@ -190,7 +190,7 @@ def _read(film: Film, size: int, masks: bool) -> Example:
         shape = picture.shape[::-1]
         mask = cv2.resize(mask, shape, interpolation=cv2.INTER_NEAREST)
         features["mask"] = encode_png(mask)
-    return Example(features, notes=(COLOURED,) if coloured else ())
+    return Example(features, notes=("images_coloured",) if coloured else ())
 
 
 def _read_mask(film: Film, shape: tuple[int, int]) -> np.ndarray:

@@ -91,13 +91,9 @@ def read_metadata(path: Path) -> Metadata:
         rows={name: same[0] for name, same in agreed.items()},
         contradicted=frozenset(repeated.keys() - agreed.keys()),
         counts={
-            "rows that repeat another one's file name, the first was taken": sum(
-                len(same) - 1 for same in agreed.values()
-            ),
-            "files whose rows contradict each other, left out": (
-                len(repeated) - len(agreed)
-            ),
-            "ages and days that are no numbers (NaN)": misread,
+            "rows_repeated": sum(len(same) - 1 for same in agreed.values()),
+            "files_contradicted": len(repeated) - len(agreed),
+            "numbers_unreadable": misread,
         },
     )
 

@@ -101,7 +101,7 @@ class Builder(ReleaseBuilder):
         if masks:
             # Only now: an image is in the same split in every config.
             masked = with_masks(release, images)
-            counts["images without a mask, left out"] = len(images) - len(masked)
+            counts["without_mask_left_out"] = len(images) - len(masked)
             images = masked
         return Plan(
             release=version,

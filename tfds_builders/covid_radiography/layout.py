@@ -57,24 +57,22 @@ def read_release(
         )
     versions, images = set(), []
     counts = {
-        "images without a row in the xlsx files (no source)": 0,
-        "rows of the xlsx files without an image": 0,
-        "xlsx files that are missing": 0,
-        "files that are no pictures, skipped": 0,
+        "images_without_row": 0,
+        "rows_without_image": 0,
+        "tables_missing": 0,
+        "files_not_images": 0,
     }
     for label in (name for name in CLASSES if name not in missing):
         version, folder = _folder(release / label)
         pictures, masks = _pictures(folder), _masks(release / label)
         versions.add(version)
-        counts["files that are no pictures, skipped"] += others(folder, SUFFIXES)
+        counts["files_not_images"] += others(folder, SUFFIXES)
         table = release / f"{label}.metadata.xlsx"
-        counts["xlsx files that are missing"] += not table.is_file()
+        counts["tables_missing"] += not table.is_file()
         sources = _sources(table) if table.is_file() else {}
         stems = {path.stem.lower() for path in pictures}
-        counts["images without a row in the xlsx files (no source)"] += len(
-            stems - sources.keys()
-        )
-        counts["rows of the xlsx files without an image"] += len(sources.keys() - stems)
+        counts["images_without_row"] += len(stems - sources.keys())
+        counts["rows_without_image"] += len(sources.keys() - stems)
         images += [
             Image(
                 path.stem,
@@ -97,7 +95,7 @@ def read_release(
         "Two releases may be unpacked into one folder: unpack one into a new folder.",
     )
     if partial:
-        counts["class folders that are missing"] = len(missing)
+        counts["class_folders_missing"] = len(missing)
     return " and ".join(sorted(versions)), images, counts
 
 

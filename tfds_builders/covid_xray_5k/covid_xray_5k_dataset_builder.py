@@ -27,7 +27,6 @@ from tfds_builders.covid_xray_5k.layout import (
 )
 
 _SOURCES = {"covid": "Cohen", "non": "CheXpert"}
-_SHARED = "images of the released test with the patient_id of an image of its train"
 
 
 @dataclasses.dataclass
@@ -98,17 +97,13 @@ class Builder(ReleaseBuilder):
         patient_of = found.patient_of
         same = identical(images, group_of)
         counts |= found.counts
-        counts["files of the released test that are byte-identical to one of train"] = (
-            tested_and_trained(same)
-        )
+        counts["test_files_identical_to_train"] = tested_and_trained(same)
         if self.builder_config.original_split:
-            counts[_SHARED] = _shared(images, patient_of)
+            counts["test_images_of_train_patients"] = _shared(images, patient_of)
             split = functools.partial(_original_split, patient_of)
         else:
             kept = stored_once(images, same)
-            counts["byte-identical copies of another image, left out"] = len(
-                images
-            ) - len(kept)
+            counts["identical_files_left_out"] = len(images) - len(kept)
             images = kept
             split = functools.partial(_split, patient_of)
         return Plan(
@@ -151,7 +146,7 @@ def _read(image: Image, size: int) -> Example:
             "coloured": int(coloured),
             "original_split": image.part,
         },
-        notes=("coloured pictures, made grey",) if coloured else (),
+        notes=("images_coloured",) if coloured else (),
     )
 
 

@@ -63,8 +63,8 @@ def read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
             skipped += others(folder, SUFFIXES)
     unnamed = sum(image.label == "non" and not image.patient for image in images)
     counts = {
-        "images of non whose name holds no patient of CheXpert": unnamed,
-        "files that are no pictures, skipped": skipped,
+        "names_without_patient": unnamed,
+        "files_not_images": skipped,
     }
     return sorted(images), counts
 

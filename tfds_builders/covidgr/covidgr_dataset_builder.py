@@ -148,13 +148,9 @@ def _read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
         Image(n, path, "P", severity.get(n, -1)) for n, path in found["P"].items()
     ]
     counts = {
-        "positive images without a row (severity -1)": len(
-            found["P"].keys() - severity.keys()
-        ),
-        f"rows of {_TABLE} without an image": len(severity.keys() - found["P"].keys()),
-        "files that are no pictures, skipped": sum(
-            others(release / label, SUFFIXES) for label in LABELS
-        ),
+        "images_without_row": len(found["P"].keys() - severity.keys()),
+        "rows_without_image": len(severity.keys() - found["P"].keys()),
+        "files_not_images": sum(others(release / label, SUFFIXES) for label in LABELS),
     }
     return sorted(images), counts
 

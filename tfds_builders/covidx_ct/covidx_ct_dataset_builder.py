@@ -157,7 +157,7 @@ def _read(piece: Slice, size: int, cropped: bool) -> Example:
             "coloured": int(coloured),
             "original_split": piece.original_split,
         },
-        notes=("coloured pictures, made grey",) if coloured else (),
+        notes=("images_coloured",) if coloured else (),
     )
 
 

@@ -105,9 +105,9 @@ def read_release(release: Path) -> tuple[str, list[Slice], dict[str, int]]:
         )
     counts |= list_counts | slice_counts
     counts |= {
-        "listed slices that are not there": len(missing),
-        "pictures that no list names, left out": len(pictures - kept.keys()),
-        "files that are no pictures, skipped": others(folder, SUFFIXES),
+        "rows_without_image": len(missing),
+        "images_not_listed": len(pictures - kept.keys()),
+        "files_not_images": others(folder, SUFFIXES),
     }
     return version, slices, counts
 
@@ -209,8 +209,8 @@ def _once(release, rows) -> tuple[dict[str, tuple[str, Row]], dict[str, int]]:
         "Take the lists from the release again.",
     )
     return kept, {
-        "lines that repeat a file name of their list, skipped": repeated,
-        "slices in more than one list, taken as test": len(in_two),
+        "rows_repeated": repeated,
+        "images_in_several_lists": len(in_two),
     }
 
 
@@ -240,10 +240,10 @@ def _slices(folder, kept, pictures, patients) -> tuple[list[Slice], dict[str, in
         "Take the release again: its slices are all .png.",
     )
     return slices, {
-        "slices whose patient the table lacks, told by their file names": unknown,
-        "slices whose class is not their patient's finding": disagree,
-        "patients in more than one of the release's lists": sum(
+        "patients_from_file_names": unknown,
+        "class_not_finding": disagree,
+        "patients_in_several_lists": sum(
             len(splits) > 1 for splits in splits_of.values()
         ),
-        "patients of the table without a slice": len(patients.keys() - splits_of),
+        "patients_without_image": len(patients.keys() - splits_of),
     }

@@ -69,8 +69,8 @@ def read_metadata(path: Path) -> tuple[dict[str, Patient], dict[str, int]]:
         )
         patients.setdefault(row["patient id"], patient)
     return patients, {
-        f"rows of {path.name} about a patient whom another row has, skipped": again,
-        "patients whose age is no number, taken as unknown": unclear,
+        "patient_rows_repeated": again,
+        "numbers_unreadable": unclear,
     }
 
 

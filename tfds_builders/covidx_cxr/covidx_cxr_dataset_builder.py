@@ -134,7 +134,7 @@ def _read(image: Image, size: int) -> Example:
             "coloured": int(coloured),
             "original_split": image.original_split,
         },
-        notes=("coloured pictures, made grey",) if coloured else (),
+        notes=("images_coloured",) if coloured else (),
     )
 
 
@@ -143,8 +143,8 @@ def _torn(images, patient_of) -> dict[str, int]:
     splits = collections.defaultdict(set)
     for image in images:
         splits[patient_of[image.name]].add(image.original_split)
-    text = "patients whose images or copies the release's lists put into two splits"
-    return {text: sum(len(some) > 1 for some in splits.values())}
+    torn = sum(len(some) > 1 for some in splits.values())
+    return {"patients_across_released_split": torn}
 
 
 def _labels_and_sources(images, labels) -> dict[str, int]:

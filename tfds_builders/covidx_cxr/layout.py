@@ -66,8 +66,8 @@ def read_release(release: Path, labels: Sequence[str]) -> Release:
     counts |= _patients_and_sources(rows, labels)
     listed = {row.file_name for some in rows.values() for row in some}
     unlisted = set().union(*places.values()) - listed
-    counts["pictures that no list names, left out"] = len(unlisted)
-    counts["files that are no pictures, skipped"] = skipped
+    counts["images_not_listed"] = len(unlisted)
+    counts["files_not_images"] = skipped
     return Release(lists.version or "without a version", images, "val" in rows, counts)
 
 
@@ -143,15 +143,11 @@ def _once(rows: dict[str, list[Row]]) -> tuple[dict[str, tuple[str, Row]], dict]
     in_splits = [{split for split, _ in found} for found in listed.values()]
     repeated = sum(len(found) for found in listed.values()) - sum(map(len, in_splits))
     return kept, {
-        "lines that repeat a file name of their list, skipped": repeated,
-        "images in more than one list, taken as test": sum(
-            len(splits) > 1 for splits in in_splits
-        ),
-        "images listed under different labels, left out": len(listed) - len(kept),
-        "sources spelt rnsa, read as rsna": sum(
-            row.source in _MISSPELT for _, row in kept.values()
-        ),
-        "images without a source": sum(not row.source for _, row in kept.values()),
+        "rows_repeated": repeated,
+        "images_in_several_lists": sum(len(splits) > 1 for splits in in_splits),
+        "labels_contradicted": len(listed) - len(kept),
+        "sources_misspelt": sum(row.source in _MISSPELT for _, row in kept.values()),
+        "images_without_source": sum(not row.source for _, row in kept.values()),
     }
 
 
@@ -188,8 +184,8 @@ def _found(release, lists, kept, places) -> tuple[list[Image], dict[str, int]]:
             f"than the images: take both from one release. {_HELP}",
         )
     return sorted(images), {
-        "listed images that are not there": missing,
-        "images that lie in the folder of another split": elsewhere,
+        "rows_without_image": missing,
+        "images_in_other_folder": elsewhere,
     }
 
 
@@ -200,17 +196,17 @@ def _patients_and_sources(rows, labels) -> dict[str, int]:
         for row in listed:
             splits_of[row.patient].add(split)
     counts = {
-        "patients in more than one of the release's lists": sum(
+        "patients_in_several_lists": sum(
             len(splits) > 1 for splits in splits_of.values()
         )
     }
     for label in labels:
         sources = {row.source for row in rows["test"] if row.label == label}
-        counts[f"sources of {label} in the release's test list"] = len(sources - {""})
+        counts[f"test_sources:{label}"] = len(sources - {""})
     labels_of_source = collections.defaultdict(set)
     for row in rows["test"]:
         labels_of_source[row.source].add(row.label)
-    counts["images of the release's test list whose source tells the label"] = sum(
+    counts["test_images_told_by_source"] = sum(
         bool(row.source) and len(labels_of_source[row.source]) == 1
         for row in rows["test"]
     )

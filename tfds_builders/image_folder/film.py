@@ -6,21 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from tfds_builders.common.build.ingest import Example
-from tfds_builders.common.dicom.radiographs import read_radiograph
+from tfds_builders.common.dicom.radiograph import read_radiograph
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
 from tfds_builders.image_folder.contents import Contents, read_contents
 from tfds_builders.image_folder.leakage import Digests, digests_of
 from tfds_builders.image_folder.tree import Picture
-
-_COLOURED = "coloured pictures, made grey"
-_LEAKS = (
-    "pictures of the folder {} have a copy, or their patient, in a folder before it "
-    "(train, val, test): this split leaks"
-)
-_PATH_NAMES = (
-    "paths hold the PatientID or PatientName of their DICOM header, and are stored "
-    "(example_id, file)"
-)
 
 
 class Film(NamedTuple):
@@ -66,7 +56,7 @@ def read(film: Film, size: int, bits: int, polarity: str) -> Example:
     else:
         pixels, header, warnings = *_read_picture(film), ()
     if film.leaks:
-        warnings = (*warnings, _LEAKS.format(picture.folder))
+        warnings = (*warnings, f"split_leaks:{picture.folder}")
     rows, columns = pixels.shape
     return Example(
         {
@@ -80,7 +70,7 @@ def read(film: Film, size: int, bits: int, polarity: str) -> Example:
             "age": contents.age,
             **header,
         },
-        notes=(_COLOURED,) if header["coloured"] else (),
+        notes=("images_coloured",) if header["coloured"] else (),
         warnings=warnings,
     )
 
@@ -88,7 +78,7 @@ def read(film: Film, size: int, bits: int, polarity: str) -> Example:
 def _read_dicom(film: Film, polarity: str) -> tuple[np.ndarray, dict, tuple[str, ...]]:
     xray, warnings = read_radiograph(film.path, polarity)
     if _known(film).path_names_patient:
-        warnings = (*warnings, _PATH_NAMES)
+        warnings = (*warnings, "paths_name_patient")
     sex = xray.sex.upper()
     header = {
         "coloured": 0,

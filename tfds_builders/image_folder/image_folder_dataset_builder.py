@@ -24,8 +24,6 @@ from tfds_builders.image_folder.tree import (
     read_tree,
 )
 
-_SAME_ID = "DICOM headers that all have the same PatientID, taken to name nobody"
-
 
 @dataclasses.dataclass
 class Config(tfds.core.BuilderConfig):
@@ -132,9 +130,9 @@ class Builder(ReleaseBuilder):
             {picture.name: picture.label for picture in tree.pictures},
             named,
         )
-        counts = tree.counts | {_SAME_ID: same_id} | found.counts
+        counts = tree.counts | {"patient_id_constant": same_id} | found.counts
         if tree.parts:
-            counts |= self._leakage(films, found.patient_of, found.unit)
+            counts |= self._leakage(films, found.patient_of)
         if original:
             leaking = leakage.leaking(tree.pictures, found.patient_of)
             films = [film._replace(leaks=film.name in leaking) for film in films]
@@ -170,7 +168,7 @@ class Builder(ReleaseBuilder):
             for picture, contents in zip(pictures, found, strict=True)
         ]
 
-    def _leakage(self, films, patient_of, unit) -> dict[str, int]:
+    def _leakage(self, films, patient_of) -> dict[str, int]:
         """Copies across the split folders; only what may be one is compared."""
         pictures = [film.picture for film in films]
         doubtful = {picture.name for picture in leakage.across(pictures, patient_of)}
@@ -182,7 +180,7 @@ class Builder(ReleaseBuilder):
             for film, one in zip(compared, found, strict=True)
             if isinstance(one, leakage.Digests)
         }
-        return leakage.counts(pictures, patient_of, unit, known)
+        return leakage.counts(pictures, patient_of, known)
 
 
 def _release(tree: Tree) -> str:

@@ -99,11 +99,11 @@ def read_tree(release: Path) -> Tree:
     return Tree(classes, pictures, tuple(p for p in found if p), counts)
 
 
-_OTHERS = "files that are no pictures, skipped"
-_LOOSE = "pictures outside of the class folders, skipped"
-_NESTED = "pictures in folders inside of the class folders"
-_ABSENT = "split folders without pictures, taken as absent"
-_SECOND = "pictures of a second tree beside train and test, skipped"
+_OTHERS = "files_not_images"
+_LOOSE = "images_outside_class_folders"
+_NESTED = "images_in_nested_folders"
+_ABSENT = "split_folders_empty"
+_SECOND = "images_of_second_tree"
 _COUNTS = (_OTHERS, _LOOSE, _NESTED, _ABSENT, _SECOND)
 
 

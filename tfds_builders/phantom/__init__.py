@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tfds_builders import DATASETS
 from tfds_builders.common.errors import InputError
-from tfds_builders.phantom.folder import mark_synthetic, new_folder
+from tfds_builders.phantom.release import mark_synthetic, new_folder
 
 
 def write_release(

@@ -11,9 +11,9 @@ import numpy as np
 from tfds_builders.phantom import brixia
 from tfds_builders.phantom.anatomy import draw_chest
 from tfds_builders.phantom.film import draw_film
-from tfds_builders.phantom.folder import write_all
+from tfds_builders.phantom.release import write_all
 from tfds_builders.phantom.scores import draw_patient, draw_scores
-from tfds_builders.phantom.web import copied, encoded
+from tfds_builders.phantom.web_images import copied, encoded
 
 SIZE = 512
 LAYOUTS = ("split", "classes", "dicom")

@@ -14,7 +14,7 @@ from tfds_builders.build import build
 from tfds_builders.common.articles import article_of
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.splits import fold_of, split_of, train_or_val
-from tfds_builders.coronahack.names import origin_of
+from tfds_builders.coronahack.file_names import origin_of
 from tfds_builders.phantom import write_release
 
 FOLDER = "Coronahack-Chest-XRay-Dataset"

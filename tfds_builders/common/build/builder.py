@@ -13,9 +13,10 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from tfds_builders.common.build import ingest, release
+from tfds_builders.common.build.example_writer import ExampleWriter
 from tfds_builders.common.build.parallel import Workers
-from tfds_builders.common.build.writer import ExampleWriter
-from tfds_builders.common.dicom.picture import POLARITIES
+from tfds_builders.common.counts import checked
+from tfds_builders.common.dicom.radiograph import POLARITIES
 from tfds_builders.common.duplicates.fingerprints import fingerprint
 from tfds_builders.common.duplicates.pairs import groups
 from tfds_builders.common.errors import InputError
@@ -55,7 +56,7 @@ class Plan(NamedTuple):
         cannot be read.
       columns: items of a split -> {column: number} of the summary, besides the images
         and patients.
-      counts: {text: number} of what did not fit together.
+      counts: {key: number} of what did not fit together; keys of counts.COUNTS.
     """
 
     release: str
@@ -167,6 +168,7 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _shard_iterators_per_split(self, dl_manager):
         self._release = self.find_release(dl_manager.manual_dir)
         self._plan = self.plan(self._release)
+        checked(self._plan.counts)
         self._accounts = []
         return {
             split: self._films(split, part)
@@ -222,7 +224,7 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             counts={
                 **plan.counts,
                 **dict(sorted(account.notes.items())),
-                f"files that cannot be read, listed in {ingest.REJECTED}": len(gone),
+                "files_unreadable": len(gone),
             },
             warnings=dict(sorted(account.warnings.items())),
         )

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tfds_builders.common import files
 from tfds_builders.common.build.parallel import Workers
+from tfds_builders.common.counts import checked
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.splits import fold_of
 
@@ -24,8 +26,8 @@ class Example(NamedTuple):
     """What one file gives: its own features, and what is to be counted of it."""
 
     features: dict[str, Any]
-    notes: tuple[str, ...] = ()  # a line of the summary counts each text
-    warnings: tuple[str, ...] = ()  # the same, shown as a warning
+    notes: tuple[str, ...] = ()  # keys of counts.COUNTS
+    warnings: tuple[str, ...] = ()  # the same, printed as warnings
 
 
 class Rejected(NamedTuple):
@@ -80,8 +82,8 @@ class Films(NamedTuple):
                 if len(account.rejected) > self.max_rejected + _LISTED:
                     raise too_many(account.rejected, self.max_rejected, more=True)
             else:
-                account.notes.update(result.notes)
-                account.warnings.update(result.warnings)
+                account.notes.update(checked(collections.Counter(result.notes)))
+                account.warnings.update(checked(collections.Counter(result.warnings)))
                 example = self._complete(item.name, result.features)
                 yield item.name, example
                 # TFDS keeps what it was given of a whole file, to count it; it need
@@ -89,7 +91,7 @@ class Films(NamedTuple):
                 example.clear()
             if self.progress:
                 self.progress(len(account.rejected))
-        self.account.write_text(json.dumps(account))
+        files.write_text(self.account, json.dumps(account))
 
     def _complete(self, name: str, features: dict[str, Any]) -> dict[str, Any]:
         patient = self.patient_of[name]
@@ -124,8 +126,8 @@ def shards(items: list, largest: int = _IMAGES_PER_FILE) -> list[list]:
     TensorFlow's file layer; a full BrixIA release is larger. Its ShardBasedBuilder
     writes file by file in the given order, so the builders here use that one.
     """
-    files = -(-len(items) // largest)
-    ends = [len(items) * i // files for i in range(files + 1)] if files else []
+    number = -(-len(items) // largest)
+    ends = [len(items) * i // number for i in range(number + 1)] if number else []
     return [items[start:end] for start, end in itertools.pairwise(ends)]
 
 
@@ -164,4 +166,4 @@ def write_rejected(folder: Path, rejected: list[Rejected], release: Path) -> Non
         path = Path(row.path)
         inside = path.relative_to(release) if path.is_relative_to(release) else path
         writer.writerow((inside.as_posix(), row.reason))
-    (folder / REJECTED).write_text(text.getvalue(), encoding="utf-8")
+    files.write_text(Path(folder) / REJECTED, text.getvalue())

@@ -17,7 +17,7 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
 )
 
-from tfds_builders.common.dicom.picture import read_dicom
+from tfds_builders.common.dicom.radiograph import read_dicom
 from tfds_builders.common.errors import InputError
 
 SYNTAXES = [

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import SHARED_DATA
 
-from tfds_builders.common.dicom.picture import read_dicom
 from tfds_builders.common.dicom.polarity import contradicts, evidence
+from tfds_builders.common.dicom.radiograph import read_dicom
 from tfds_builders.common.images import SUFFIXES, read_picture
 from tfds_builders.phantom import write_release
 

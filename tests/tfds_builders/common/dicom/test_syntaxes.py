@@ -12,7 +12,7 @@ from PIL import Image
 from pydicom import uid
 
 from tfds_builders.common.dicom import codestream
-from tfds_builders.common.dicom.picture import read_dicom
+from tfds_builders.common.dicom.radiograph import read_dicom
 from tfds_builders.common.errors import InputError
 
 imagecodecs = pytest.importorskip("imagecodecs", reason="pip install '.[dicom]'")

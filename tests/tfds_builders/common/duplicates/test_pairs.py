@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from places import SHARED_DATA
 
-from tfds_builders.common.dicom.picture import read_dicom
+from tfds_builders.common.dicom.radiograph import read_dicom
 from tfds_builders.common.duplicates import pairs as pairs_lib
 from tfds_builders.common.duplicates.fingerprints import fingerprint
 from tfds_builders.common.duplicates.pairs import THRESHOLD, groups, pairs

@@ -17,7 +17,12 @@ from tfds_builders.common.dicom.pixels import stored_values
 from tfds_builders.common.dicom.polarity import contradicts
 from tfds_builders.common.errors import InputError
 
-POLARITIES = ("header", "pixels")  # which is obeyed where they contradict each other
+# Which is obeyed where they contradict each other, and the count of such files.
+_CONTRADICTED = {
+    "header": "dicom_polarity_contradicted",
+    "pixels": "dicom_polarity_corrected",
+}
+POLARITIES = tuple(_CONTRADICTED)
 
 _SAMPLE = 512  # pixels of the longer side are enough to tell the polarity
 _AGAIN = "Copy the file from its source again."
@@ -67,6 +72,25 @@ def read_dicom(path: Path, polarity: str = "header") -> Xray:
             f"a truncated or damaged DICOM file ({type(error).__name__})",
             _AGAIN,
         ) from error
+
+
+class Radiograph(NamedTuple):
+    """An Xray, and the warnings about it, which are keys of `counts.COUNTS`."""
+
+    xray: Xray
+    warnings: tuple[str, ...]
+
+
+def read_radiograph(path: Path, polarity: str) -> Radiograph:
+    """`read_dicom`, with warnings about its polarity and about whom it names.
+
+    No identifier is in a warning, only the name of the attribute that holds one.
+    """
+    xray = read_dicom(path, polarity=polarity)
+    warnings = [f"dicom_names_person:{attribute}" for attribute in xray.identifiers]
+    if xray.polarity_contradicted:
+        warnings.append(_CONTRADICTED[polarity])
+    return Radiograph(xray, tuple(warnings))
 
 
 def _read(path, polarity: str) -> Xray:

@@ -16,7 +16,7 @@ from pydicom.uid import (
 )
 
 from tfds_builders.common.dicom import picture
-from tfds_builders.common.dicom.picture import read_dicom
+from tfds_builders.common.dicom.radiograph import read_dicom
 from tfds_builders.common.errors import InputError
 
 
