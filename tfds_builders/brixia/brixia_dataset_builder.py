@@ -77,7 +77,6 @@ class Builder(ReleaseBuilder):
     """
 
     EXPECTED = f"BrixIA release (a folder with {_IMAGES}/ and {GLOBAL[0]})"
-    HOMEPAGE = "https://brixia.github.io"
     SUPERVISED = None
 
     @staticmethod

@@ -63,7 +63,6 @@ class Builder(ReleaseBuilder):
     """
 
     EXPECTED = f"BrixIA public subset (a folder with {TABLE} and {IMAGES}/)"
-    HOMEPAGE = "https://github.com/BrixIA/Brixia-score-COVID-19"
     SUPERVISED = None
     is_release = staticmethod(is_release)
 

@@ -56,9 +56,6 @@ class Builder(ReleaseBuilder):
     """
 
     EXPECTED = f"CoronaHack release (a folder with {TABLE} and {FOLDER}/)"
-    HOMEPAGE = (
-        "https://www.kaggle.com/datasets/praveengovi/coronahack-chest-xraydataset"
-    )
     is_release = staticmethod(is_release)
 
     def features(self) -> dict:

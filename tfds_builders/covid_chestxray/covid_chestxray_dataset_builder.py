@@ -75,7 +75,6 @@ class Builder(ReleaseBuilder):
     """
 
     EXPECTED = f"COVID-19 image data collection (a folder with {TABLE} and {IMAGES}/)"
-    HOMEPAGE = "https://github.com/ieee8023/covid-chestxray-dataset"
     is_release = staticmethod(is_release)
 
     def features(self) -> dict:

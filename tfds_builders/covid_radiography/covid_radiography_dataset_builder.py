@@ -72,9 +72,6 @@ class Builder(ReleaseBuilder):
     """
 
     EXPECTED = f"COVID-19 Radiography Database (a folder with {', '.join(CLASSES)})"
-    HOMEPAGE = (
-        "https://www.kaggle.com/datasets/tawsifurrahman/covid19-radiography-database"
-    )
     is_release = staticmethod(is_release)
 
     def features(self) -> dict:

@@ -66,7 +66,6 @@ class Builder(ReleaseBuilder):
     """
 
     EXPECTED = "COVID-XRay-5K release (a folder with train/ and test/, each with covid/ and non/)"
-    HOMEPAGE = "https://github.com/shervinmin/DeepCovid"
     is_release = staticmethod(is_release)
 
     def features(self) -> dict:

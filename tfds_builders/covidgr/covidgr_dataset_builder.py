@@ -67,7 +67,6 @@ class Builder(ReleaseBuilder):
     """
 
     EXPECTED = "COVIDGR release (a folder with N/ and P/)"
-    HOMEPAGE = "https://dasci.es/es/transferencia/open-data/covidgr/"
 
     @staticmethod
     def is_release(folder: Path) -> bool:

@@ -65,7 +65,6 @@ class Builder(ReleaseBuilder):
     EXPECTED = (
         "COVIDx CT release (a folder with train_, val_ and test_COVIDx_CT-2A.txt)"
     )
-    HOMEPAGE = "https://github.com/haydengunraj/COVIDNet-CT"
 
     @staticmethod
     def is_release(folder: Path) -> bool:

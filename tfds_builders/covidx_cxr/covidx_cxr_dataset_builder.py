@@ -70,7 +70,6 @@ class Builder(ReleaseBuilder):
     """
 
     EXPECTED = "COVIDx release (a folder with train*.txt and test*.txt, or its labels)"
-    HOMEPAGE = "https://github.com/lindawangg/COVID-Net"
     is_release = staticmethod(is_release)
 
     def features(self) -> dict:

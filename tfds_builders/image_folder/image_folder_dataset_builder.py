@@ -69,7 +69,6 @@ class Builder(ReleaseBuilder):
         "tree of class folders (two or more folders with pictures, or train and test "
         "with such folders in them)"
     )
-    HOMEPAGE = ""  # the user's own pictures
     is_release = staticmethod(is_release)
 
     def features(self) -> dict:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
+from tfds_builders.common import card
 from tfds_builders.common.build import ingest, release
 from tfds_builders.common.build.example_writer import ExampleWriter
 from tfds_builders.common.build.parallel import Workers
@@ -76,7 +77,6 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """
 
     EXPECTED: ClassVar[str]  # what the release's folder is, for messages
-    HOMEPAGE: ClassVar[str]
     SUPERVISED: ClassVar[tuple[str, str] | None] = ("image", "label")
 
     # build.py puts the user's wishes and a progress bar here.
@@ -109,7 +109,7 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict({**self.features(), **shared}),
             supervised_keys=self.SUPERVISED,
-            homepage=self.HOMEPAGE,
+            homepage=card.load(self.name).url,
             metadata=tfds.core.MetadataDict(),
         )
 
