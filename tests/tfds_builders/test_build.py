@@ -499,7 +499,7 @@ def test_rejected_files_are_left_out_where_allowed(pictures, tmp_path, workers):
     listed = sorted(row.split(",", 1)[0] for row in rows[1:])
     assert listed == sorted(p.relative_to(release).as_posix() for p in paths)
     counts = builder.info.metadata["counts"]
-    assert counts["files that cannot be read, listed in rejected.csv"] == 4
+    assert counts["files_unreadable"] == 4
     for split, row in builder.info.metadata["splits"].items():
         assert row["images"] == sum(s == split for s, _ in kept.values())
     assert "4 files that cannot be read" in summary(builder)

@@ -198,7 +198,7 @@ def _read_mask(film: Film, shape: tuple[int, int]) -> np.ndarray:
         mask, _ = read_grey(film.mask)
     except InputError as error:  # it is the picture that is rejected for it
         found = f"its mask {film.mask.name}: {error.found}"
-        raise InputError(film.path, found, error.do) from error
+        raise InputError(film.path, found, error.hint) from error
     aspect = mask.shape[0] * shape[1] / (mask.shape[1] * shape[0])
     if abs(aspect - 1) > _ASPECT_TOLERANCE or not np.isin(mask, (0, 255)).all():
         raise InputError(
