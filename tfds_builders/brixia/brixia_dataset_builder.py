@@ -41,7 +41,7 @@ class Config(tfds.core.BuilderConfig):
 def _config(size: int, keep: bool) -> Config:
     text = f"longer side at most {size} pixels"
     if keep:
-        text += "; subjects of the test set stay in train and val (leaks)"
+        text += "; test subjects stay in train and val (leaks)"
     name = f"{size}_test_subjects_in_train" if keep else str(size)
     return Config(name=name, description=text, size=size, keep_test_subjects=keep)
 
@@ -161,19 +161,19 @@ class Builder(ReleaseBuilder):
 
 
 def _release_files(release: Path) -> tuple[Path, Path]:
-    """The folder of the films, and the table of the newest version there is."""
+    """The folder of the films, and the newest version of the table."""
     folder = release / _IMAGES
     table = next((release / n for n in GLOBAL if (release / n).is_file()), None)
     if table is None:
         raise InputError(
             release,
-            f"{_IMAGES} is there, but neither {' nor '.join(GLOBAL)}",
+            f"found {_IMAGES}, but neither {' nor '.join(GLOBAL)}",
             f"Put the csv files of the release beside {_IMAGES}.",
         )
     if not folder.is_dir():
         raise InputError(
             release,
-            f"{table.name} is there, but no folder {_IMAGES}",
+            f"found {table.name}, but no folder {_IMAGES}",
             "Join and unpack all parts of the archive: cat *.tar.gz.* | tar -xzv",
         )
     return folder, table

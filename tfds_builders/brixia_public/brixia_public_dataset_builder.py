@@ -37,7 +37,7 @@ class Config(tfds.core.BuilderConfig):
 def _config(size: int, original: bool) -> Config:
     text = f"longer side at most {size} pixels"
     if original:
-        text += "; the authors' split by image: films of one patient are on both sides"
+        text += "; the authors' split by image, with films of one patient on both sides"
     name = f"{size}_original_split" if original else str(size)
     return Config(name=name, description=text, size=size, original_split=original)
 
@@ -87,7 +87,7 @@ class Builder(ReleaseBuilder):
         }
 
     def plan(self, release: Path) -> Plan:
-        """All films that are there; patients and copies stay together."""
+        """All films found on disk; patients and copies stay together."""
         rows, films, counts = read_release(release)
         original = self.builder_config.original_split
         test = authors_test(release / TABLE, rows) if original else frozenset()

@@ -68,7 +68,7 @@ def _copies(group_of, label_of) -> dict[str, int]:
 
 
 def _patients_in(group_of, known) -> int:
-    """How many patients share a group with another one."""
+    """How many patients share a near-duplicate group with another patient."""
     patients = collections.defaultdict(set)
     for name, patient in known.items():
         patients[group_of[name]].add(patient)

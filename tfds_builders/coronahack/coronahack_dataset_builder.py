@@ -29,9 +29,7 @@ class Config(tfds.core.BuilderConfig):
 def _config(size: int, original: bool) -> Config:
     text = f"longer side at most {size} pixels"
     if original:
-        text += (
-            "; train and test as released: test has no COVID-19 and cannot evaluate it"
-        )
+        text += "; train and test as released: that test set has no COVID-19"
     name = f"{size}_original_split" if original else str(size)
     return Config(name=name, description=text, size=size, original_split=original)
 

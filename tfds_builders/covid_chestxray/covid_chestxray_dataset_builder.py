@@ -109,11 +109,10 @@ class Builder(ReleaseBuilder):
             why = ", ".join(f"{n} {count_of(k).text}" for k, n in left_out.items() if n)
             raise InputError(
                 release,
-                f"no film for {self.name}/{self.builder_config.name}: {why}",
-                "Take the repository again, with its folder annotations.",
+                f"no radiograph for {self.name}/{self.builder_config.name}: {why}",
+                "Download the repository again, with its folder annotations.",
             )
-        # Over all films, whatever the config wants of them: a film is in the same
-        # split in every config.
+        # Over all films, so that a film is in the same split in every config.
         found = grouping(
             release,
             self.near_duplicates(films, _pixels),
@@ -141,7 +140,7 @@ class Builder(ReleaseBuilder):
         )
 
     def _wanted(self, films: list[Film]) -> tuple[list[Film], dict[str, int]]:
-        """Films of this config, and how many others were left out for what."""
+        """Films of this config, and counts of the others."""
         config, left_out = self.builder_config, {}
 
         def keep(films, wanted, others):
@@ -196,7 +195,7 @@ def _read_mask(film: Film, shape: tuple[int, int]) -> np.ndarray:
     """0 and 255, of about the shape of the picture itself."""
     try:
         mask, _ = read_grey(film.mask)
-    except InputError as error:  # it is the picture that is rejected for it
+    except InputError as error:  # the rejected file is the image, not the mask
         found = f"its mask {film.mask.name}: {error.found}"
         raise InputError(film.path, found, error.hint) from error
     aspect = mask.shape[0] * shape[1] / (mask.shape[1] * shape[0])
@@ -205,7 +204,7 @@ def _read_mask(film: Film, shape: tuple[int, int]) -> np.ndarray:
             film.path,
             f"its mask {film.mask.name}: {mask.shape[1]} x {mask.shape[0]} pixels of "
             f"{len(np.unique(mask))} grey values for {shape[1]} x {shape[0]} pixels",
-            "Take the file from the repository again.",
+            "Copy the file from the repository again.",
         )
     return mask
 

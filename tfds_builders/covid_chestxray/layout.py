@@ -17,7 +17,7 @@ IMAGES = "images"
 _SEVERITY = Path("annotations") / "covid-severity-scores.csv"
 _MASKS = Path("annotations") / "lungVAE-masks"
 _CT_VIEWS = ("Axial", "Coronal")
-_AGAIN = "Take the repository again, as a zip file or by git clone."
+_AGAIN = "Download the repository again, as a zip file or by git clone."
 
 
 class Film(NamedTuple):
@@ -32,7 +32,7 @@ class Film(NamedTuple):
 
 
 class Release(NamedTuple):
-    """All radiographs sorted by name, and what was left out or did not fit."""
+    """All radiographs sorted by name, and counts."""
 
     edition: str
     films: list[Film]
@@ -47,11 +47,11 @@ def is_release(folder: Path) -> bool:
 def read_release(release: Path) -> Release:
     """The radiographs of all views.
 
-    Errors: InputError for a release that is not whole or whose tables are damaged.
+    Errors: InputError for an incomplete release or damaged tables.
     """
     for missing, there in ((TABLE, IMAGES), (IMAGES, TABLE)):
         if not (release / missing).exists():
-            raise InputError(release, f"{there} is there, but no {missing}", _AGAIN)
+            raise InputError(release, f"found {there}, but no {missing}", _AGAIN)
     metadata = read_metadata(release / TABLE)
     listed = [*metadata.rows, *sorted(metadata.contradicted)]
     pictures = files(release / IMAGES, SUFFIXES)
@@ -83,7 +83,7 @@ def read_release(release: Path) -> Release:
         held = first([path.name for path in pictures])
         raise InputError(
             release / IMAGES,
-            f"no radiograph of {TABLE} is there; the folder holds {held or 'nothing'}",
+            f"no radiograph of {TABLE} found; the folder contains {held or 'nothing'}",
             _AGAIN,
         )
     used = {film.row.file_name for film in films}

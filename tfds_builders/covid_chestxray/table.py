@@ -54,7 +54,7 @@ class Row(NamedTuple):
 
 
 class Metadata(NamedTuple):
-    """The table: its edition, a row for each file name, and what was not right.
+    """The table: its edition, a row for each file name, and counts.
 
     `contradicted` are the file names whose rows disagree; they have no row.
     """
@@ -99,7 +99,7 @@ def read_metadata(path: Path) -> Metadata:
 
 
 def patient_name(row: Row) -> str:
-    """The patient_id of a row's patient, the same in every dataset of these images."""
+    """The patient_id of a row, the same in every dataset of these images."""
     return f"cohen-{row.patient}"
 
 

@@ -96,7 +96,7 @@ class Builder(ReleaseBuilder):
             {image.name: image.label for image in images},
         )
         if masks:
-            # Only now: an image is in the same split in every config.
+            # Only now, so that an image is in the same split in every config.
             masked = with_masks(release, images)
             counts["without_mask_left_out"] = len(images) - len(masked)
             images = masked
@@ -134,15 +134,15 @@ def _read(image: Image, size: int, masks: bool) -> Example:
 def _read_mask(image: Image, shape: tuple[int, int]) -> np.ndarray:
     """0 and 255 [H, W] at the picture's size, which the release's masks do not have.
 
-    Nearest neighbour: between 0 and 255 there is no lung.
+    By nearest neighbour, so that all values are 0 or 255.
     """
     mask = read_picture_8bit(image.mask)
     values = np.unique(mask)
     if not np.isin(values, (0, 255)).all():
         raise InputError(
             image.mask,
-            f"not a mask of black and white pixels ({len(values)} grey values)",
-            "Take the file from the release again.",
+            f"not a mask: {len(values)} grey values instead of 0 and 255",
+            "Copy the file from the release again.",
         )
     return cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_NEAREST)
 

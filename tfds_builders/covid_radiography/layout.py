@@ -12,7 +12,7 @@ from tfds_builders.common.tables import first, read_xlsx, refuse
 CLASSES = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
 _OLD = ("COVID-19", "NORMAL")  # class folders of v1 to v3
 _FETCH = (
-    "Fetch the current release (version 5, folder COVID-19_Radiography_Dataset): see "
+    "Download the current release (version 5, COVID-19_Radiography_Dataset): see "
     "'Getting the data' in tfds_builders/covid_radiography/README.md."
 )
 
@@ -29,14 +29,14 @@ class Image(NamedTuple):
 
 def is_release(folder: Path) -> bool:
     """Whether a folder holds class folders of any release."""
-    # From the listing: asking for 'Normal' finds 'NORMAL' on some file systems.
+    # From the listing: on some file systems 'Normal' also finds 'NORMAL'.
     return not set(CLASSES + _OLD).isdisjoint(_names(folder))
 
 
 def read_release(
     release: Path, partial: bool = False
 ) -> tuple[str, list[Image], dict[str, int]]:
-    """The release's version, its images sorted by name, and what was missing.
+    """The release's version, its images sorted by name, and counts.
 
     partial: classes may be missing.
 
@@ -52,8 +52,8 @@ def read_release(
     if missing and not partial:
         raise InputError(
             release,
-            f"no class folder {', '.join(missing)}; there are: {', '.join(there)}",
-            "The release is only half unpacked: unpack it again. " + _FETCH,
+            f"no class folder {', '.join(missing)}; found: {', '.join(there)}",
+            "The release is incomplete: unpack it again. " + _FETCH,
         )
     versions, images = set(), []
     counts = {
@@ -91,8 +91,8 @@ def read_release(
             for a, b in pairwise(images)
             if a.name == b.name
         ),
-        "pictures have the name of another",
-        "Two releases may be unpacked into one folder: unpack one into a new folder.",
+        "images have the same name as another",
+        "Two releases may be in one folder: unpack one into a new folder.",
     )
     if partial:
         counts["class_folders_missing"] = len(missing)
@@ -106,8 +106,8 @@ def _folder(folder: Path) -> tuple[str, Path]:
     refuse(
         folder,
         [path.name for path in files(folder, SUFFIXES)],
-        "pictures lie beside the folder images",
-        "Two releases are unpacked into one folder: unpack one into a new folder.",
+        "images are beside the folder images",
+        "Two releases are in one folder: unpack one into a new folder.",
     )
     return "v5", folder / "images"
 
@@ -118,8 +118,8 @@ def _pictures(folder: Path) -> list[Path]:
         held = sorted(path.name for path in folder.iterdir())
         raise InputError(
             folder,
-            f"no pictures; the folder holds {first(held) or 'nothing'}",
-            "The release is only half unpacked: unpack it again.",
+            f"no images; the folder contains {first(held) or 'nothing'}",
+            "The release is incomplete: unpack it again.",
         )
     return pictures
 
@@ -130,7 +130,7 @@ def with_masks(release: Path, images: list[Image]) -> list[Image]:
     if not masked:
         raise InputError(
             release,
-            "no image has a mask (a picture of the same name in masks/)",
+            "no image has a mask (an image of the same name in masks/)",
             f"Version 5 has masks. {_FETCH}",
         )
     return masked
@@ -156,7 +156,7 @@ def _refuse_old(release, version, there) -> None:
     raise InputError(
         release,
         f"version {version} of the database (class folders {', '.join(there)})",
-        f"It has fewer classes and mixed sizes, and is not read. {_FETCH}",
+        f"It has fewer classes and mixed sizes, and is not supported. {_FETCH}",
     )
 
 

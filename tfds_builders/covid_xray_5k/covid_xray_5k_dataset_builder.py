@@ -83,10 +83,10 @@ class Builder(ReleaseBuilder):
         }
 
     def plan(self, release: Path) -> Plan:
-        """Every picture once; or every file, where the released split is wanted."""
+        """Every image once; every file in the configs with the released split."""
         images, counts = read_release(release)
         group_of = self.near_duplicates(images, _pixels)
-        # Of all files, so that patients.csv may name any of them.
+        # Over all files, so that patients.csv may name any of them.
         found = grouping(
             release,
             group_of,

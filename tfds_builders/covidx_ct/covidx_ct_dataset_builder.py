@@ -96,7 +96,7 @@ class Builder(ReleaseBuilder):
     def plan(self, release: Path) -> Plan:
         """All listed slices; those of a patient in one split.
 
-        Near-duplicates are not looked for: neighbouring slices are alike, and the
+        There is no search for near-duplicates: neighbouring slices are alike, and the
         release names the patients.
         """
         config = self.builder_config
@@ -105,7 +105,7 @@ class Builder(ReleaseBuilder):
         listed = read_patients(release, patient_of)
         if listed is not None:
             counts[UNLISTED] = len(patient_of) - len(listed)
-            # Whom the user names, all slices of the release's patient are of.
+            # The name applies to all slices of that patient of the release.
             patient_of = join(patient_of, listed)
 
         def split(piece):
@@ -131,8 +131,8 @@ def _read(piece: Slice, size: int, cropped: bool) -> Example:
     if xmax > width or ymax > height:
         raise InputError(
             piece.path,
-            f"its box {box} reaches beyond its {width} x {height} pixels",
-            "Take the picture and the list from one release.",
+            f"its box {box} exceeds its {width} x {height} pixels",
+            "Copy the image and the list from one release.",
         )
     if cropped:
         pixels = pixels[ymin:ymax, xmin:xmax]
@@ -179,7 +179,7 @@ def _scaled(box, old: tuple[int, int], new: tuple[int, int]) -> np.ndarray:
 
 
 def _labels_and_sources(slices) -> dict[str, int]:
-    """Slices of each class, and of how many sources they are: 1 is a shortcut."""
+    """Slices of each class, and their number of sources; 1 is a shortcut."""
     count = collections.Counter(piece.label for piece in slices)
     sources = collections.defaultdict(set)
     for piece in slices:

@@ -35,7 +35,7 @@ class Config(tfds.core.BuilderConfig):
 def _config(size: int, kind: str, original: bool) -> Config:
     text = f"labels {', '.join(LABELS[kind])}; longer side at most {size} pixels"
     if original:
-        text += "; the split of the lists (patients and copies in train and test)"
+        text += "; the split of the lists, with patients and copies in train and test"
     parts = [str(size), kind, "original_split" if original else ""]
     return Config(
         name="_".join(filter(None, parts)),
@@ -138,7 +138,7 @@ def _read(image: Image, size: int) -> Example:
 
 
 def _torn(images, patient_of) -> dict[str, int]:
-    """Patients on both sides of the release's split once copies are counted in."""
+    """Patients on both sides of the release's split, including copies."""
     splits = collections.defaultdict(set)
     for image in images:
         splits[patient_of[image.name]].add(image.original_split)
@@ -147,7 +147,7 @@ def _torn(images, patient_of) -> dict[str, int]:
 
 
 def _labels_and_sources(images, labels) -> dict[str, int]:
-    """Images of each label, and of how many sources they are: 1 is a shortcut."""
+    """Images of each label, and their number of sources; 1 is a shortcut."""
     count = collections.Counter(image.label for image in images)
     sources = {
         label: {image.source for image in images if image.label == label} - {""}

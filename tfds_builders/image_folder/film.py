@@ -1,4 +1,4 @@
-"""One picture of a tree: the reading of it, whatever its format."""
+"""Reading one image of a tree, in any format."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from tfds_builders.image_folder.tree import Picture
 
 
 class Film(NamedTuple):
-    """One picture, what its header says, and how the folders' split treats it."""
+    """One image, its header, and whether the folders' split leaks it."""
 
     name: str
     path: Path
@@ -36,7 +36,7 @@ def grey(film: Film, polarity: str) -> np.ndarray:
 
 
 def digests(film: Film, polarity: str) -> Digests:
-    """By which its copies are told."""
+    """Hashes by which its copies are found."""
     return digests_of(film.path.read_bytes(), grey(film, polarity))
 
 
@@ -100,7 +100,7 @@ def _read_picture(film: Film) -> tuple[np.ndarray, dict]:
 
 
 def _shrink(pixels: np.ndarray, size: int, bits: int) -> np.ndarray:
-    """At the depth that is stored, black and white at the ends of either range."""
+    """At the stored depth, with black and white at the ends of either range."""
     if bits == 16 and pixels.dtype == np.uint8:
         pixels = pixels.astype(np.uint16) * 257
     small = resize_longest(pixels, size)
@@ -110,5 +110,5 @@ def _shrink(pixels: np.ndarray, size: int, bits: int) -> np.ndarray:
 
 
 def _known(film: Film) -> Contents:
-    """Errors: InputError or OSError where the plan met one too."""
+    """Errors: the InputError or OSError that the plan met, if any."""
     return film.contents or contents_of(film.picture)

@@ -38,10 +38,10 @@ def _config(size: int, bits: int = 8, original: bool = False) -> Config:
     name, text = str(size), f"longer side at most {size} pixels"
     if bits == 16:
         name += "_16bit"
-        text += "; 16 bits, which only DICOM fills"
+        text += "; 16 bits, of which only DICOM uses more than 8"
     if original:
         name += "_original_split"
-        text += "; train and test as the folders have them: copies and patients leak"
+        text += "; train and test as in the folders: copies and patients leak"
     return Config(
         name=name, description=text, size=size, bits=bits, original_split=original
     )
@@ -107,8 +107,8 @@ class Builder(ReleaseBuilder):
         if prepared is not None and prepared != _listing(read_tree(found).pictures):
             raise InputError(
                 self.data_dir,
-                f"already prepared, of other files than those of {found}",
-                "Name another --data_dir, or remove that folder and build again.",
+                f"already prepared from other files than those of {found}",
+                "Choose another --data_dir, or remove that folder and build again.",
             )
         return found
 
@@ -154,7 +154,7 @@ class Builder(ReleaseBuilder):
         )
 
     def _films_of(self, pictures: list[Picture]) -> list[Film]:
-        """What cannot be read is told of when it is read for good."""
+        """With headers; files that cannot be read are reported when they are decoded."""
         found = self._in_order(contents_of, pictures, "reading headers")
         return [
             Film(
@@ -168,7 +168,7 @@ class Builder(ReleaseBuilder):
         ]
 
     def _leakage(self, films, patient_of) -> dict[str, int]:
-        """Copies across the split folders; only what may be one is compared."""
+        """Counts of copies across the split folders; only candidates are compared."""
         pictures = [film.picture for film in films]
         doubtful = {picture.name for picture in leakage.across(pictures, patient_of)}
         compared = [film for film in films if film.name in doubtful]
@@ -191,14 +191,14 @@ def _check_split(release: Path, parts: tuple[str, ...]) -> None:
     if "train" not in parts or len(parts) == 1:
         raise InputError(
             release,
-            f"no split to keep: the split folders are {', '.join(parts) or 'none'}",
+            f"no split to keep; split folders: {', '.join(parts) or 'none'}",
             "The config original_split needs train/ and test/ (or val/), each with "
-            "the class folders in it. The other configs make a split of their own.",
+            "the class folders in it. The other configs make their own split.",
         )
 
 
 def _listing(pictures: list[Picture]) -> str:
-    """By which other files are noticed: a hash of all paths and sizes."""
+    """A hash of all paths and sizes, to notice other files."""
     rows = (
         f"{p.file}\0{p.path.stat().st_size if p.path.exists() else ''}\0"
         for p in pictures
@@ -207,7 +207,7 @@ def _listing(pictures: list[Picture]) -> str:
 
 
 def _named(films: list[Film]) -> tuple[dict[str, str], int]:
-    """Patients that the headers name, and how many headers all have the same one."""
+    """Patients that the headers name, and how many headers if all name the same one."""
     named = {f.name: f.contents.patient for f in films if f.contents}
     named = {name: patient for name, patient in named.items() if patient}
     if len(named) > 1 and len(set(named.values())) == 1:

@@ -1,4 +1,4 @@
-"""What the split that a tree's own folders make leaks from training into testing."""
+"""What a tree's own split folders leak from training into testing."""
 
 import collections
 import hashlib
@@ -10,12 +10,12 @@ import numpy as np
 from tfds_builders.common.duplicates.fingerprints import pixel_hash
 from tfds_builders.image_folder.tree import Picture
 
-# A picture of the first should have nothing in common with those of the others.
+# Images of the former should have nothing in common with those of the latter.
 _BETWEEN = {"test": ("train", "val"), "val": ("train",)}
 
 
 class Digests(NamedTuple):
-    """By which copies of a picture are told."""
+    """Hashes by which copies of an image are found."""
 
     file: str
     pixels: str

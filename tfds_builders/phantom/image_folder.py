@@ -105,7 +105,7 @@ def _draw(rng: np.random.Generator, ill: bool) -> np.ndarray:
 
 
 def _dicoms(n: int, seed: int) -> list[_Image]:
-    """Two films of each patient in a folder of his own; some files have no ending."""
+    """Two films of each patient in one folder; some files have no extension."""
     images = []
     exposures = brixia.plan(n, seed)
     for index, exposure in enumerate(exposures):

@@ -1,4 +1,4 @@
-"""What all builders share: a release is planned, then read; the rest is TFDS's."""
+"""What all builders share: a release is planned, then read; TFDS does the rest."""
 
 import abc
 import collections
@@ -30,8 +30,8 @@ class Options(NamedTuple):
 
     Attributes:
       num_workers: processes that decode; 0 are threads of this one.
-      max_rejected: so many files may be unreadable.
-      polarity: of DICOM whose pixels contradict the header: which of them is obeyed.
+      max_rejected: number of unreadable files to allow.
+      polarity: which is obeyed where DICOM pixels contradict the header.
       beam_runner, beam_options: of Apache Beam, for more than one machine.
     """
 
@@ -43,7 +43,7 @@ class Options(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What is to be read, decided from tables and file names.
+    """What to read, decided from tables and file names.
 
     Attributes:
       release: its version.
@@ -72,14 +72,14 @@ class Plan(NamedTuple):
 class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """TFDS builder of a release that the user has on disk.
 
-    A builder says what its release looks like (`EXPECTED`, `is_release`), what is
+    A builder defines what its release looks like (`EXPECTED`, `is_release`), what is
     stored (`features`) and what is read (`plan`).
     """
 
     EXPECTED: ClassVar[str]  # what the release's folder is, for messages
     SUPERVISED: ClassVar[tuple[str, str] | None] = ("image", "label")
 
-    # build.py puts the user's wishes and a progress bar here.
+    # Set by build.py: the user's flags, and whether to show progress.
     options = Options()
     quiet = True
 
@@ -98,7 +98,7 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     @abc.abstractmethod
     def plan(self, release: Path) -> Plan:
-        """What to read. Errors: InputError for a release that is not whole."""
+        """What to read. Errors: InputError for an incomplete release."""
 
     def _info(self) -> tfds.core.DatasetInfo:
         shared = {
@@ -127,11 +127,14 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
         Args:
           items: each with `name` and `path`.
-          pixels: item -> grey pixels; picklable. What cannot be read stands alone.
+          pixels: item -> grey pixels; picklable. An item that cannot be read is a
+            group of its own.
         """
         prints = list(
             self._in_order(
-                functools.partial(_fingerprint, pixels), items, "looking for copies"
+                functools.partial(_fingerprint, pixels),
+                items,
+                "finding near-duplicates",
             )
         )
         readable = [
@@ -200,7 +203,7 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         return films
 
     def _describe(self, account: ingest.Account) -> None:
-        """Put into the metadata what the dataset holds, and what was not right."""
+        """Describe in the metadata what the dataset holds, and what was wrong."""
         plan = self._plan
         gone = {row.name for row in account.rejected}
         rejected = collections.Counter()
@@ -230,7 +233,7 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         )
 
     def _remove_empty_splits(self) -> None:
-        """Forget a split whose every film was rejected: TFDS cannot read it."""
+        """Remove a split of which every file was rejected: TFDS cannot read it."""
         kept = []
         for split, info in self.info.splits.items():
             if info.num_examples:
@@ -238,7 +241,7 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 if 0 in info.shard_lengths:
                     raise InputError(
                         self._release,
-                        f"of a whole run of films of {split} none can be read",
+                        f"a whole shard of {split} has no readable file",
                         "The release is damaged: copy or unpack it again.",
                     )
             else:
@@ -247,7 +250,7 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         if not kept:
             raise InputError(
                 self._release,
-                "none of its films can be read",
+                "none of its images can be read",
                 "The release is damaged: copy or unpack it again.",
             )
         self.info.set_splits(tfds.core.splits.SplitDict(kept))
@@ -258,7 +261,7 @@ def _fingerprint(pixels, item) -> np.ndarray:
 
 
 def patients_digest(release: Path) -> str:
-    """By which another patients.csv is noticed; '' where there is none."""
+    """Hash of patients.csv, to notice a change; '' without one."""
     path = find_patients(release)
     return "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -270,7 +273,7 @@ def _bar(quiet, total, text):
 
 
 class _Progress:
-    """The bar of a split, from its first film to its last."""
+    """The progress bar of a split."""
 
     def __init__(self, quiet: bool, total: int, split: str):
         self._open = functools.partial(_bar, quiet, total, split)

@@ -1,4 +1,4 @@
-"""From the files of a release to examples, and the account of what was not right."""
+"""From the files of a release to examples, and an account of what was wrong."""
 
 import collections
 import csv
@@ -18,12 +18,12 @@ from tfds_builders.common.splits import fold_of
 
 REJECTED = "rejected.csv"
 _IMAGES_PER_FILE = 512
-# A list of what is wrong is of use; reading on when everything is wrong is not.
+# Stop reading once this many more files than allowed cannot be read.
 _LISTED = 20
 
 
 class Example(NamedTuple):
-    """What one file gives: its own features, and what is to be counted of it."""
+    """The features of one file, and what to count about it."""
 
     features: dict[str, Any]
     notes: tuple[str, ...] = ()  # keys of counts.COUNTS
@@ -39,7 +39,7 @@ class Rejected(NamedTuple):
 
 
 class Account(NamedTuple):
-    """What reading some files brought to light."""
+    """What was counted and rejected while reading some files."""
 
     notes: collections.Counter
     warnings: collections.Counter
@@ -57,7 +57,7 @@ class Films(NamedTuple):
       read: item -> Example; raises InputError for a file that cannot be read.
       account: the file to write the account into.
       max_rejected: more rejected files than this end the build.
-      workers: None where the film's own machine reads one after the other.
+      workers: None to read one file after the other, in this process.
       progress: called with the number of rejected files after each film, if given.
     """
 
@@ -86,8 +86,8 @@ class Films(NamedTuple):
                 account.warnings.update(checked(collections.Counter(result.warnings)))
                 example = self._complete(item.name, result.features)
                 yield item.name, example
-                # TFDS keeps what it was given of a whole file, to count it; it need
-                # not keep the pictures.
+                # TFDS keeps the examples of a whole file to count them; without this
+                # the images would stay in memory.
                 example.clear()
             if self.progress:
                 self.progress(len(account.rejected))
@@ -104,7 +104,7 @@ class Films(NamedTuple):
 
 
 def attempted(function: Callable, item) -> Any:
-    """function(item), or what is wrong with its file."""
+    """function(item), or Rejected if its file cannot be read."""
     try:
         return function(item)
     except InputError as error:
@@ -115,7 +115,7 @@ def attempted(function: Callable, item) -> Any:
 
 
 def crashed(item) -> Rejected:
-    """What is wrong with a file whose decoder took its process down."""
+    """The rejection of a file whose decoder crashed its process."""
     return Rejected(item.name, str(item.path), "its decoder crashed")
 
 
@@ -151,9 +151,9 @@ def too_many(rejected: list[Rejected], allowed: int, more: bool = False) -> Inpu
     rest = f"\n     and {len(rejected) - _LISTED} more" * (len(rejected) > _LISTED)
     return InputError(
         f"{count} files cannot be read",
-        f"{allowed} are allowed (--max_rejected)\n{listed}{rest}",
-        "Copy them from their source again; or leave them out of the dataset, which "
-        f"notes them in {REJECTED}: --max_rejected={len(rejected)}",
+        f"--max_rejected allows {allowed}\n{listed}{rest}",
+        "Copy them from their source again; or leave them out of the dataset and list "
+        f"them in {REJECTED}: --max_rejected={len(rejected)}",
     )
 
 
