@@ -93,7 +93,7 @@ class Builder(ReleaseBuilder):
         test = authors_test(release / TABLE, rows) if original else frozenset()
         found = grouping(
             release,
-            self.near_duplicates(films, _pixels),
+            self.near_duplicates(films),
             {film.name: str(sum(film.scores.senior)) for film in films},
             {
                 film.name: patient_name(film.about)
@@ -126,10 +126,6 @@ class Builder(ReleaseBuilder):
             columns=_mean_scores,
             counts=counts | found.counts,
         )
-
-
-def _pixels(film: Film) -> np.ndarray:
-    return read_grey(film.path)[0]
 
 
 def _read(film: Film, size: int) -> Example:

@@ -1,6 +1,5 @@
 """Builder of CoronaHack. What it holds is in README.md."""
 
-import collections
 import dataclasses
 import functools
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder, by_class
 from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.grouping import grouping
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
@@ -78,7 +77,7 @@ class Builder(ReleaseBuilder):
         images, counts = read_release(release)
         found = grouping(
             release,
-            self.near_duplicates(images, _pixels),
+            self.near_duplicates(images),
             {image.name: image.row.diagnosis for image in images},
             {i.name: i.origin.patient for i in images if i.origin.patient},
         )
@@ -95,7 +94,7 @@ class Builder(ReleaseBuilder):
             patient_of=patient_of,
             unit=found.unit,
             read=functools.partial(_read, size=self.builder_config.size),
-            columns=_classes,
+            columns=functools.partial(by_class, CLASSES),
             counts=counts,
         )
 
@@ -115,10 +114,6 @@ def _shared(images: list[Image], patient_of: dict[str, str]) -> int:
     return sum(patient in trained for patient in tested)
 
 
-def _pixels(image: Image) -> np.ndarray:
-    return read_grey(image.path)[0]
-
-
 def _read(image: Image, size: int) -> Example:
     pixels, coloured = read_grey(image.path)
     row, origin = image.row, image.origin
@@ -136,8 +131,3 @@ def _read(image: Image, size: int) -> Example:
         },
         notes=("images_coloured",) if coloured else (),
     )
-
-
-def _classes(images) -> dict[str, int]:
-    labels = collections.Counter(image.row.diagnosis for image in images)
-    return {label: labels[label] for label in CLASSES}

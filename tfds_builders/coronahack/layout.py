@@ -25,6 +25,11 @@ class Image(NamedTuple):
     row: Row
     origin: Origin
 
+    @property
+    def label(self) -> str:
+        """Its class."""
+        return self.row.diagnosis
+
 
 def is_release(folder: Path) -> bool:
     """Whether it holds the table, or is or holds the pictures' folder."""

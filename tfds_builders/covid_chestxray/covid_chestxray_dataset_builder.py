@@ -1,6 +1,5 @@
 """Builder of the COVID-19 image data collection. What it holds is in README.md."""
 
-import collections
 import dataclasses
 import functools
 from pathlib import Path
@@ -10,7 +9,7 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder, by_class
 from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.counts import count_of
 from tfds_builders.common.errors import InputError
@@ -115,7 +114,7 @@ class Builder(ReleaseBuilder):
         # Over all films, so that a film is in the same split in every config.
         found = grouping(
             release,
-            self.near_duplicates(films, _pixels),
+            self.near_duplicates(films),
             {film.name: film.label for film in films},
             {film.name: patient_name(film.row) for film in films if film.row.patient},
         )
@@ -130,7 +129,7 @@ class Builder(ReleaseBuilder):
             patient_of=found.patient_of,
             unit=found.unit,
             read=functools.partial(_read, size=config.size, masks=config.masks),
-            columns=_classes,
+            columns=functools.partial(by_class, CLASSES),
             counts={
                 **counts,
                 **left_out,
@@ -158,10 +157,6 @@ class Builder(ReleaseBuilder):
 
 def _is_frontal(film: Film) -> bool:
     return film.row.view.startswith(("PA", "AP"))
-
-
-def _pixels(film: Film) -> np.ndarray:
-    return read_grey(film.path)[0]
 
 
 def _read(film: Film, size: int, masks: bool) -> Example:
@@ -207,8 +202,3 @@ def _read_mask(film: Film, shape: tuple[int, int]) -> np.ndarray:
             "Copy the file from the repository again.",
         )
     return mask
-
-
-def _classes(films) -> dict[str, int]:
-    labels = collections.Counter(film.label for film in films)
-    return {label: labels[label] for label in CLASSES}

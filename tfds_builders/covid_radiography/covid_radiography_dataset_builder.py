@@ -1,6 +1,5 @@
 """Builder of the COVID-19 Radiography Database. What it holds is in README.md."""
 
-import collections
 import dataclasses
 import functools
 from pathlib import Path
@@ -10,7 +9,7 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder, by_class
 from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.grouping import grouping
@@ -110,7 +109,7 @@ class Builder(ReleaseBuilder):
             patient_of=found.patient_of,
             unit=found.unit,
             read=functools.partial(_read, size=self.builder_config.size, masks=masks),
-            columns=_classes,
+            columns=functools.partial(by_class, CLASSES),
             counts=counts | found.counts,
         )
 
@@ -145,8 +144,3 @@ def _read_mask(image: Image, shape: tuple[int, int]) -> np.ndarray:
             "Copy the file from the release again.",
         )
     return cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_NEAREST)
-
-
-def _classes(images) -> dict[str, int]:
-    labels = collections.Counter(image.label for image in images)
-    return {label: labels[label] for label in CLASSES}

@@ -1,6 +1,5 @@
 """Builder of COVID-XRay-5K. What it holds is in README.md."""
 
-import collections
 import dataclasses
 import functools
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder, by_class
 from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.grouping import grouping
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
@@ -85,7 +84,7 @@ class Builder(ReleaseBuilder):
     def plan(self, release: Path) -> Plan:
         """Every image once; every file in the configs with the released split."""
         images, counts = read_release(release)
-        group_of = self.near_duplicates(images, _pixels)
+        group_of = self.near_duplicates(images)
         # Over all files, so that patients.csv may name any of them.
         found = grouping(
             release,
@@ -111,7 +110,7 @@ class Builder(ReleaseBuilder):
             patient_of=patient_of,
             unit=found.unit,
             read=functools.partial(_read, size=self.builder_config.size),
-            columns=_classes,
+            columns=functools.partial(by_class, CLASSES),
             counts=counts,
         )
 
@@ -130,10 +129,6 @@ def _shared(images: list[Image], patient_of: dict[str, str]) -> int:
     return sum(i.part == "test" and patient_of[i.name] in trained for i in images)
 
 
-def _pixels(image: Image) -> np.ndarray:
-    return read_grey(image.path)[0]
-
-
 def _read(image: Image, size: int) -> Example:
     pixels, coloured = read_grey(image.path)
     return Example(
@@ -147,8 +142,3 @@ def _read(image: Image, size: int) -> Example:
         },
         notes=("images_coloured",) if coloured else (),
     )
-
-
-def _classes(images) -> dict[str, int]:
-    labels = collections.Counter(image.label for image in images)
-    return {label: labels[label] for label in CLASSES}

@@ -1,6 +1,5 @@
 """Builder of COVIDx CT. What it holds is in README.md."""
 
-import collections
 import dataclasses
 import functools
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder, by_class_and_source
 from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
@@ -119,7 +118,7 @@ class Builder(ReleaseBuilder):
             patient_of=patient_of,
             unit="patients",
             read=functools.partial(_read, size=config.size, cropped=config.cropped),
-            columns=_labels_and_sources,
+            columns=functools.partial(by_class_and_source, LABELS),
             counts=counts,
         )
 
@@ -176,15 +175,3 @@ def _scaled(box, old: tuple[int, int], new: tuple[int, int]) -> np.ndarray:
         ),
         np.int32,
     )
-
-
-def _labels_and_sources(slices) -> dict[str, int]:
-    """Slices of each class, and their number of sources; 1 is a shortcut."""
-    count = collections.Counter(piece.label for piece in slices)
-    sources = collections.defaultdict(set)
-    for piece in slices:
-        sources[piece.label].add(piece.about.source)
-    return {
-        **{label: count[label] for label in LABELS},
-        **{f"sources of {label}": len(sources[label] - {""}) for label in LABELS},
-    }

@@ -49,6 +49,11 @@ class Slice(NamedTuple):
     original_split: str
 
     @property
+    def source(self) -> str:
+        """Of its patient."""
+        return self.about.source
+
+    @property
     def path(self) -> Path:
         """Made on demand: 195,000 paths take 100 MB."""
         return self.folder / self.file_name

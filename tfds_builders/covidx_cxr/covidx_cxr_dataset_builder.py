@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder, by_class_and_source
 from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.grouping import grouping
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
@@ -90,7 +90,7 @@ class Builder(ReleaseBuilder):
         found = read_release(release, config.labels)
         who = grouping(
             release,
-            self.near_duplicates(found.images, _pixels),
+            self.near_duplicates(found.images),
             {image.name: image.label for image in found.images},
             {image.name: image.patient for image in found.images},
         )
@@ -110,17 +110,13 @@ class Builder(ReleaseBuilder):
             patient_of=patient_of,
             unit=who.unit,
             read=functools.partial(_read, size=config.size),
-            columns=functools.partial(_labels_and_sources, labels=config.labels),
+            columns=functools.partial(by_class_and_source, config.labels),
             counts={
                 **found.counts,
                 **who.counts,
                 **_torn(found.images, patient_of),
             },
         )
-
-
-def _pixels(image: Image) -> np.ndarray:
-    return read_grey(image.path)[0]
 
 
 def _read(image: Image, size: int) -> Example:
@@ -144,16 +140,3 @@ def _torn(images, patient_of) -> dict[str, int]:
         splits[patient_of[image.name]].add(image.original_split)
     torn = sum(len(some) > 1 for some in splits.values())
     return {"patients_across_released_split": torn}
-
-
-def _labels_and_sources(images, labels) -> dict[str, int]:
-    """Images of each label, and their number of sources; 1 is a shortcut."""
-    count = collections.Counter(image.label for image in images)
-    sources = {
-        label: {image.source for image in images if image.label == label} - {""}
-        for label in labels
-    }
-    return {
-        **{label: count[label] for label in labels},
-        **{f"sources of {label}": len(sources[label]) for label in labels},
-    }

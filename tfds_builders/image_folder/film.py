@@ -22,6 +22,11 @@ class Film(NamedTuple):
     contents: Contents | None  # None: they could not be read
     leaks: bool  # its patient, or a copy of it, is in what trains its split
 
+    @property
+    def label(self) -> str:
+        """Its class."""
+        return self.picture.label
+
 
 def contents_of(picture: Picture) -> Contents:
     """See `read_contents`."""

@@ -1,6 +1,5 @@
 """Builder of any tree of class folders. What it makes of one is in README.md."""
 
-import collections
 import dataclasses
 import functools
 import hashlib
@@ -10,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder, by_class
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.grouping import grouping
 from tfds_builders.common.splits import by_split, split_of, train_or_val
@@ -149,7 +148,7 @@ class Builder(ReleaseBuilder):
                 bits=self.builder_config.bits,
                 polarity=polarity,
             ),
-            columns=functools.partial(_labels, tree.classes),
+            columns=functools.partial(by_class, tree.classes),
             counts=counts,
         )
 
@@ -224,8 +223,3 @@ def _original_split(parts, patient_of: dict[str, str], film: Film) -> str:
     if folder == "train" and "val" not in parts:
         return train_or_val(patient_of[film.name])
     return folder
-
-
-def _labels(classes: list[str], films) -> dict[str, int]:
-    labels = collections.Counter(film.picture.label for film in films)
-    return {label: labels[label] for label in classes}

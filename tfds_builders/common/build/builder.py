@@ -4,7 +4,7 @@ import abc
 import collections
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -21,6 +21,7 @@ from tfds_builders.common.dicom.radiograph import POLARITIES
 from tfds_builders.common.duplicates.fingerprints import fingerprint
 from tfds_builders.common.duplicates.pairs import groups
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.images import read_grey
 from tfds_builders.common.patients import find_patients
 from tfds_builders.common.splits import SPLITS
 
@@ -122,17 +123,18 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             f"See 'Getting the data' in tfds_builders/{self.name}/README.md.",
         )
 
-    def near_duplicates(self, items: list, pixels: Callable) -> dict[str, str]:
+    def near_duplicates(self, items: list, pixels: Callable | None = None):
         """Near-duplicate group of each item, over the whole release.
 
         Args:
           items: each with `name` and `path`.
-          pixels: item -> grey pixels; picklable. An item that cannot be read is a
-            group of its own.
+          pixels: item -> grey pixels; picklable; by default of its PNG or JPEG.
+
+        Returns: {name: group}. An item that cannot be read is a group of its own.
         """
         prints = list(
             self._in_order(
-                functools.partial(_fingerprint, pixels),
+                functools.partial(_fingerprint, pixels or _grey),
                 items,
                 "finding near-duplicates",
             )
@@ -254,6 +256,27 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 "The release is damaged: copy or unpack it again.",
             )
         self.info.set_splits(tfds.core.splits.SplitDict(kept))
+
+
+def by_class(classes: Iterable[str], items: Iterable) -> dict[str, int]:
+    """Number of items with each `label`, for `Plan.columns`."""
+    labels = collections.Counter(item.label for item in items)
+    return {label: labels[label] for label in classes}
+
+
+def by_class_and_source(classes: Iterable[str], items: list) -> dict[str, int]:
+    """`by_class`, and the number of sources of each class; 1 is a shortcut."""
+    sources = collections.defaultdict(set)
+    for item in items:
+        sources[item.label].add(item.source)
+    return {
+        **by_class(classes, items),
+        **{f"sources of {label}": len(sources[label] - {""}) for label in classes},
+    }
+
+
+def _grey(item) -> np.ndarray:
+    return read_grey(item.path)[0]
 
 
 def _fingerprint(pixels, item) -> np.ndarray:
