@@ -179,7 +179,7 @@ def test_half_unpacked(copy, tmp_path, fails):
     (copy / "Normal").mkdir()
     fails(copy, "Normal: ")
     shutil.move(tmp_path / "Normal" / "masks", copy / "Normal" / "masks")
-    fails(copy, "holds masks")
+    fails(copy, " masks")
 
 
 def test_two_releases_in_one_folder(copy, fails):

@@ -193,7 +193,7 @@ def test_half_unpacked(copy, folder, fails):
 
 def test_films_moved_into_val(copy, fails):
     shutil.copytree(copy / "train", copy / "val")
-    fails(copy, "2 folders", "val/covid, val/non")
+    fails(copy, "val/covid, val/non")
 
 
 def test_one_name_twice(copy, fails):

@@ -97,7 +97,7 @@ def test_mistakes_are_told(tmp_path):
         ({"layout": "v9"}, "v2, v1"),
         ({"n": 0}, "at least 1"),
         ({"size": 3}, "32 to 4096"),
-        ({"seed": -1}, "from 0"),
+        ({"seed": -1}, "--seed: -1"),
     ]:
         arguments = {"kind": "brixia", "out": tmp_path / "x", "n": 1} | wrong
         with pytest.raises(InputError, match=message):
