@@ -1,4 +1,4 @@
-"""Draws docs/architecture.svg: python docs/architecture.py.
+"""Draws docs/architecture.svg: python docs/make/architecture.py.
 
 The layers are those that tests/test_layers.py checks; what a box says is here.
 """
@@ -7,7 +7,7 @@ import ast
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-DOCS = Path(__file__).resolve().parent
+DOCS = Path(__file__).resolve().parents[1]
 SAYS = {
     "launch": "sweep, collect: many runs",
     "main": "the command line: one function for each mode",
@@ -74,8 +74,10 @@ def text(x, y, words, size=13, colour=INK, bold=False, anchor="start") -> str:
 
 def box(x, y, width, height, name, words, colour) -> list[str]:
     return [
-        f'<rect x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{height:.0f}" '
-        f'rx="6" fill="{colour}" fill-opacity="0.1" stroke="{colour}"/>',
+        (
+            f'<rect x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{height:.0f}" '
+            f'rx="6" fill="{colour}" fill-opacity="0.1" stroke="{colour}"/>'
+        ),
         text(x + 10, y + 20, name, 14, bold=True),
         text(x + 10, y + 37, words, 11, QUIET),
     ]
@@ -101,8 +103,10 @@ def builders(top: float, bottom: float) -> list[str]:
     x, colour = RIGHT + 60, "#4b5563"
     width = WIDTH - x - 16
     parts = [
-        f'<rect x="{x}" y="{top:.0f}" width="{width}" height="{bottom - top:.0f}" '
-        f'rx="8" fill="none" stroke="{colour}" stroke-dasharray="5 4"/>',
+        (
+            f'<rect x="{x}" y="{top:.0f}" width="{width}" height="{bottom - top:.0f}" '
+            f'rx="8" fill="none" stroke="{colour}" stroke-dasharray="5 4"/>'
+        ),
         text(x + 12, top + 22, "tfds_builders", 15, bold=True),
         text(x + 12, top + 39, "needs neither cxr_jax nor TensorFlow", 11, QUIET),
     ]
@@ -118,10 +122,14 @@ def main() -> None:
     bottom = TOP + BAND * len(found) - GAP
     height = bottom + 52
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
-        'font-family="Helvetica, Arial, sans-serif">',
-        "<title>The layers of cxr_jax: a file imports from its own layer or from one "
-        "below it</title>",
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+            'font-family="Helvetica, Arial, sans-serif">'
+        ),
+        (
+            "<title>The layers of cxr_jax: a file imports from its own layer or from one "
+            "below it</title>"
+        ),
         f'<rect width="{WIDTH}" height="{height}" rx="10" fill="{PAPER}"/>',
         text(16, 30, "cxr_jax", 18, bold=True),
         text(92, 30, "A file imports from its own layer or from one below it.", 13),
