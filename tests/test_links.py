@@ -15,7 +15,7 @@ FILES = {
     f"/{p.relative_to(REPOSITORY)}" for t in TOPS for p in REPOSITORY.glob(f"{t}/**/*")
 }
 ELSEWHERE = {"src/datasets/brixiascore_cohen.py"}  # in the BrixIA repository
-LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
+LINK = re.compile(r"(?:\]\(|src=\")([^)#\s\"]*)(?:#([^)\s]+))?[)\"]")
 
 
 def anchors(text: str) -> set[str]:
@@ -59,8 +59,9 @@ def test_page_names_nothing_that_is_not_there(page):
 def test_a_wrong_link_file_or_command_is_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
-        "# One two\n[a](#one-two) [b](#three) [c](gone.md) `gone/file.py` `steps.py`\n"
+        '# One two\n[a](#one-two) [b](#three) [c](gone.md) src="gone.png" `gone/file.py`\n'
+        "`cxr_jax/steps.py` "
         "python -m cxr_jax.gone --config=configs/gone.py\n"
     )
-    found = ["#three", "gone.md", "gone/file.py", "configs/gone.py"]
+    found = ["#three", "gone.md", "gone.png", "gone/file.py", "configs/gone.py"]
     assert missing(page) == [*found, "python -m cxr_jax.gone"]
