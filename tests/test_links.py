@@ -38,11 +38,12 @@ def missing(page) -> list[str]:
         elif anchor and anchor not in anchors(path.read_text()):
             wrong.append(f"{target}#{anchor}")
     # A file may be named from its repository, its package or its folder on.
-    for name in re.findall(r"`([\w/]+\.py)[`:]", text):
+    for name in re.findall(r"`([a-z\d_/]+\.py)[`:]", text):
         if name not in ELSEWHERE and not any(f.endswith(f"/{name}") for f in FILES):
             wrong.append(name)
     for name in re.findall(r"(?:--config=|sweep \"?)([\w/]+\.py)\b", text):
-        if f"/{name}" not in FILES:
+        config = re.compile(rf"/configs/(.+/)?{name.removeprefix('configs/')}")
+        if not any(config.fullmatch(file) for file in FILES):
             wrong.append(name)
     for module in re.findall(rf"python -m ((?:{'|'.join(TOPS)})[\w.]*)", text):
         name = module.rstrip(".").replace(".", "/")

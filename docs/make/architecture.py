@@ -20,7 +20,7 @@ SAYS = {
     "evaluation": "evaluate, compare, ensemble, external",
     "runs": "the folder of a run: checkpoints, predictions, results, provenance",
     "config": "values, durations, checks",
-    "ranges": "limits of numbers",
+    "config_check": "the one place that checks it",
     "experiment": "config in; model, task and steps out",
     "devices": "mesh, processes",
     "data": "splits, batches by index, cache",
