@@ -9,7 +9,7 @@ group), `size=224` (side of what the model sees; 128 is faster), `phantom`
     python -m cxr_jax.main --config=configs/image_folder.py:classes=NORMAL+PNEUMONIA \
       --config.data.data_dir=data --workdir=runs/mine
 
-A name that contains + or , is given by --config.task.classes="('A+B','C')". Expected:
+A name that contains + or , is given by --config.task.settings.classes="('A+B','C')". Expected:
 nothing in general; read the report, and audit the data and the model before you believe
 it. Time: 2 cores train about 43 images/s at size=128.
 """
@@ -25,8 +25,6 @@ def get_config(arg=None):
     config.data.fold = arg.fold
     config.data.phantom = 400 if arg.phantom else 0
     config.total = "30 epochs"
-    config.task.name = "classify"
-    config.task.loss = "cross_entropy"
-    config.task.balanced = True
-    config.task.classes = tuple(arg.classes.split("+"))
+    classes = tuple(arg.classes.split("+"))
+    common.use_task(config, "classify", "cross_entropy", classes=classes, balanced=True)
     return config
