@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape
 DOCS = Path(__file__).resolve().parents[1]
 SAYS = {
     "launch": "sweep, collect: many runs",
+    "api": "from Python: build, load, predict, metrics",
     "main": "the command line: one function for each mode",
     "report": "one page: figures, tables, warnings, checklists",
     "audits": "shortcuts and robustness, of the data and of a model",
@@ -19,7 +20,7 @@ SAYS = {
     "train": "the loop, its steps, validation, members",
     "evaluation": "evaluate, compare, ensemble, external",
     "runs": "the folder of a run: checkpoints, predictions, results, provenance",
-    "config": "values, durations, checks",
+    "config": "durations, arguments, JSON",
     "config_check": "the one place that checks it",
     "experiment": "config in; model, task and steps out",
     "devices": "mesh, processes",
