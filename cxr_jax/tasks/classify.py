@@ -170,7 +170,7 @@ def _class_targets(split: Split, *, classes, merge) -> Arrays:
 
 def _class_metrics(split, targets, predictions, decision, resamples, *, classes):
     label, probs, weights = targets["label"], predictions["probs"], resamples.weights
-    severity_names = split.label_names.get("severity")
+    severity_names = split.label_names.get("severity", ())
     thresholds = np.array(decision["thresholds"])
     found = metrics.classify_metrics(
         label,
