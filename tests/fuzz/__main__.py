@@ -82,8 +82,9 @@ def faults(verdicts: list[children.Verdict]) -> str:
     """One line for each distinct fault: how often, its first case, what happens."""
     groups = collections.defaultdict(list)
     for v in filter(lambda v: v.is_fault, verdicts):
-        # Messages differ in their numbers; their beginning tells them apart.
-        text = v.mutation if v.outcome == "silent" else v.detail[:60]
+        # 'KeyError at file.py:12', or the beginning of a message.
+        text = v.detail.partition(": ")[0][:60]
+        text = v.mutation if v.outcome == "silent" else text
         groups[v.kind, v.outcome, text].append(v)
     lines = [f"{len(groups)} distinct faults"]
     for (kind, outcome, _), found in sorted(groups.items()):

@@ -252,17 +252,17 @@ def _attempt(kind, path, case, expected, begun, limits, said) -> tuple[str, str]
 
 def _refused(error: InputError, path: Path, case: Case, before) -> tuple[str, str]:
     text = str(error)
-    if any(word in text for word in _OUT_OF_MEMORY):
-        return "memory", f"{_line(text)} {_where(error)}"
     folder = Path(*path.parts[: path.parts.index("case") + 1])
     is_named = str(path) in text or (str(folder) in text and path.name in text)
+    message = _line(text.replace(f"{folder}/", ""))
+    if any(word in text for word in _OUT_OF_MEMORY):
+        return "memory", f"{_place(error)}: {message}"
     # A key of the config says where to look as well.
     if not is_named and not (path.name == "config.json" and "config." in text):
-        return "unnamed", f"{_line(text)} {_where(error)}"
-    text = text.replace(f"{folder}/", "")
+        return "unnamed", f"{_place(error)}: {message}"
     if before is not None and "refused" not in ALLOWED[case.demand]:
-        return "wrong refusal", _line(text)
-    return "refused", _line(text)
+        return "wrong refusal", f"{_place(error)}: {message}"
+    return "refused", message
 
 
 def _accepted(reading: Reading, before, case: Case, said: Path) -> tuple[str, str]:
@@ -301,19 +301,19 @@ def _limited(limits: Limits):
 
 
 def _where(error: BaseException) -> str:
-    """The type, the message, and the last lines of our own code that it passed."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [
-        f
-        for f in frames
-        if f.filename.startswith(_ROOT) and "/.venv/" not in f.filename
-    ]
-    own = [f for f in own if "/tests/" not in f.filename] or own
-    last = (
-        f"{own[-1].filename.removeprefix(_ROOT + '/')}:{own[-1].lineno}" if own else ""
-    )
+    """'KeyError at cxr_jax/...py:12: message'."""
     text = (str(error).strip().splitlines() or [""])[0][:120]
-    return f"{type(error).__name__} at {last}: {text}"
+    return f"{_place(error)}: {text}"
+
+
+def _place(error: BaseException) -> str:
+    """The type, and the last line of our own code that it passed."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if f.filename.startswith(_ROOT)]
+    own = [f for f in own if "/.venv/" not in f.filename]
+    own = [f for f in own if f"{_ROOT}/tests/" not in f.filename] or own
+    last = own[-1].filename.removeprefix(f"{_ROOT}/") if own else "?"
+    return f"{type(error).__name__} at {last}:{own[-1].lineno if own else 0}"
 
 
 def verdict_of(kinds: dict[str, Kind], name: str, number: int) -> tuple[Verdict, Any]:
