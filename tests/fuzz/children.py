@@ -254,6 +254,8 @@ def _refused(error: InputError, path: Path, case: Case, before) -> tuple[str, st
     text = str(error)
     folder = Path(*path.parts[: path.parts.index("case") + 1])
     is_named = str(path) in text or (str(folder) in text and path.name in text)
+    # A file that is not there has no name: a run without results is not finished.
+    is_named |= case.mutation == "nothing" and str(folder) in text
     message = _line(text.replace(f"{folder}/", ""))
     if any(word in text for word in _OUT_OF_MEMORY):
         return "memory", f"{_place(error)}: {message}"
