@@ -15,7 +15,8 @@ from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
 from cxr_jax import optim, ranges, rates, state, steps
-from cxr_jax.data import source
+from cxr_jax.data import builders
+from cxr_jax.data.split import Split
 from cxr_jax.devices import sharding
 from cxr_jax.models import MODELS, init
 from cxr_jax.ops.registry import make_preprocess
@@ -88,7 +89,7 @@ def build(
       InputError: anything in the config that cannot work, by its key.
     """
     ranges.check(config)
-    source.check_data_config(config.data)
+    builders.check_data_config(config.data)
     mesh = sharding.make_mesh(config.batch_size, config.accumulate)
     task = make_task(config.task, class_counts)
     model = make_model(config.model, task.num_outputs)
@@ -143,7 +144,7 @@ def variant(exp: Experiment, config: ConfigDict, *, train_examples: int) -> Expe
     return exp._replace(config=config, schedule=schedule, **lengths)
 
 
-def count_classes(config: ConfigDict, train: source.Split) -> np.ndarray | None:
+def count_classes(config: ConfigDict, train: Split) -> np.ndarray | None:
     """[K] images per class in train, where `config.task.balanced` weighs by them."""
     if config.name != "classify" or not config.balanced:
         return None

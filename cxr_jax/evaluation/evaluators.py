@@ -11,7 +11,8 @@ import jax
 import numpy as np
 
 from cxr_jax.data import pipeline
-from cxr_jax.data.source import Examples, Split
+from cxr_jax.data.pipeline import Examples
+from cxr_jax.data.split import Split
 from cxr_jax.devices import processes, sharding
 from cxr_jax.experiment import Experiment
 from cxr_jax.metrics import Estimate

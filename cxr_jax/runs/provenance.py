@@ -38,7 +38,7 @@ def save(path: pathlib.Path, dataset: dict[str, Any], changes: str = "") -> None
 
     Args:
       path: of the file.
-      dataset: of `source.describe`, with the fingerprints of what was read.
+      dataset: of `builders.describe`, with the fingerprints of what was read.
       changes: of the config, that were allowed for this start.
 
     Raises:
@@ -76,7 +76,7 @@ def collect(dataset: dict[str, Any]) -> dict[str, Any]:
     """JSON of everything that a result depends on beside the config.
 
     Args:
-      dataset: of `source.describe`, with the fingerprints of what was read.
+      dataset: of `builders.describe`, with the fingerprints of what was read.
     """
     return {
         "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from cxr_jax import experiment
 from cxr_jax.data import roles
-from cxr_jax.data.source import Split
+from cxr_jax.data.split import Split
 from cxr_jax.evaluation import evaluators
 from cxr_jax.runs import checkpoint
 from cxr_jax.state import TrainState

@@ -8,7 +8,7 @@ import pathlib
 import re
 from typing import Any
 
-from cxr_jax.data.source import Split
+from cxr_jax.data.split import Split
 from cxr_jax.devices import processes
 from cxr_jax.evaluation.evaluators import Evaluation
 from cxr_jax.metrics import Estimate

@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax import losses, metrics, rng
-from cxr_jax.data.source import Split
+from cxr_jax.data.split import Split
 from cxr_jax.models.alignment import sample
 from cxr_jax.ops import frame
 from cxr_jax.tasks.segment import (

@@ -18,7 +18,7 @@ from jax import lax
 from ml_collections import ConfigDict
 
 from cxr_jax import metrics
-from cxr_jax.data.source import Split
+from cxr_jax.data.split import Split
 from cxr_jax.metrics import Estimate, checks
 from cxr_jax.tasks.task import Arrays, Task, choose_loss, refuse_unused
 

@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax import losses, metrics
-from cxr_jax.data.source import Split
+from cxr_jax.data.split import Split
 from cxr_jax.models import Output
 from cxr_jax.models.alignment import resize
 from cxr_jax.tasks.task import Arrays, Task, choose_loss, refuse_unused

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from cxr_jax.data.source import Split
+from cxr_jax.data.split import Split
 from cxr_jax.metrics import Estimate
 from cxr_jax.models import Output
 from tfds_builders.common.errors import InputError

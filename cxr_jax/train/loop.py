@@ -11,7 +11,7 @@ import jax
 from ml_collections import ConfigDict
 
 from cxr_jax import experiment, rng, trees
-from cxr_jax.data import cache, roles, source
+from cxr_jax.data import cache, pipeline, roles
 from cxr_jax.devices import processes, sharding
 from cxr_jax.runs import provenance, results
 from cxr_jax.runs.workdir import claimed, keep_config
@@ -153,7 +153,7 @@ def make_feed(run: Run, place: str) -> stepper.Feed:
         data = {**train.pixels, **run.targets}
         run.forget_pictures()
         return stepper.on_device(exp.train_step, exp.mesh, data, root, order=run.order)
-    examples = source.Examples(
+    examples = pipeline.Examples(
         train, run.targets, size=config.data.size, square=config.data.square
     )
     return stepper.from_host(

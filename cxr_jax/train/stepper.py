@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 
 from cxr_jax.data import pipeline
-from cxr_jax.data.source import Examples
+from cxr_jax.data.pipeline import Examples
 from cxr_jax.devices import processes, sharding
 from cxr_jax.state import TrainState
 from cxr_jax.steps import Settings

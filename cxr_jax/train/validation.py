@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from cxr_jax import rng, tasks
-from cxr_jax.data.source import Split
+from cxr_jax.data.split import Split
 from cxr_jax.devices import processes
 from cxr_jax.evaluation import evaluators
 from cxr_jax.experiment import Experiment

@@ -22,7 +22,8 @@ from cxr_jax.audits.model import (
     report,
     subgroups,
 )
-from cxr_jax.data import cache, roles, source
+from cxr_jax.data import cache, decode, roles
+from cxr_jax.data.split import Split
 from cxr_jax.evaluation import compare, evaluators
 from cxr_jax.runs import predictions, restore, results
 from cxr_jax.runs.writer import say
@@ -46,7 +47,7 @@ class Model(NamedTuple):
     state: Any
     eval_step: Any
     decision: dict[str, Any]
-    split: source.Split
+    split: Split
     counts: np.ndarray
     figure: str
 
@@ -193,12 +194,12 @@ def _open(folder: pathlib.Path) -> tuple[Model, np.ndarray | None]:
     return Model(*parts), _lungs(split, size, square)
 
 
-def _lungs(split: source.Split, size: int, square: str) -> np.ndarray | None:
+def _lungs(split: Split, size: int, square: str) -> np.ndarray | None:
     """Masks [N, size, size, 1] where the dataset has them."""
     if split.size == 0 or "mask" not in split.read(int(split.rows[0])):
         return None
     masks = [split.read(int(row))["mask"] for row in split.rows]
-    return np.stack([source.decode_mask(png, size, square) for png in masks]) > 0
+    return np.stack([decode.mask(png, size, square) for png in masks]) > 0
 
 
 def _group(model: Model, labels, probs):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from configs import brixia, radiography
-from cxr_jax.data import roles, source
+from cxr_jax.data import roles
+from cxr_jax.data.split import Split
 from cxr_jax.report import checklist
 from cxr_jax.report.material import Material
 from cxr_jax.rng import generator
@@ -49,7 +50,7 @@ def _split(dataset, role, columns, names, synthetic):
         "example_id": [f"{role}-{k}" for k in range(size)],
         "patient_id": [f"{role}-{k // 2}" for k in range(size)],
     }
-    return source.Split(
+    return Split(
         dataset,
         role,
         None,

@@ -11,7 +11,7 @@ import pytest
 
 from configs import common
 from cxr_jax import experiment, rng, steps, tasks
-from cxr_jax.data import roles, source
+from cxr_jax.data import builders, roles
 from cxr_jax.evaluation import evaluators
 from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.tasks import contrast
@@ -185,8 +185,8 @@ def test_parts_of_a_batch_are_refused(contrast_config):
 
 def test_the_batch_size_changes_nothing(contrast_config):
     exp = experiment.build(contrast_config, train_examples=40)
-    builder = source.open_builder("brixia/256", contrast_config.data.data_dir)
-    split, state = source.load(builder, "test"), exp.init()
+    builder = builders.open_builder("brixia/256", contrast_config.data.data_dir)
+    split, state = builders.load(builder, "test"), exp.init()
     found = []
     for size in (2, 8):
         with contrast_config.unlocked():

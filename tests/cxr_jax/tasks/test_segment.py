@@ -12,7 +12,8 @@ from sklearn.metrics import f1_score, log_loss
 
 from configs import bsnet, common, radiography
 from cxr_jax import experiment, losses, tasks
-from cxr_jax.data import cache, pipeline, roles, source
+from cxr_jax.data import cache, decode, pipeline, roles
+from cxr_jax.data.split import take
 from cxr_jax.evaluation import evaluate
 from cxr_jax.models import Output
 from cxr_jax.ops import frame
@@ -93,7 +94,7 @@ def test_the_loss_is_finite_where_a_sigmoid_is_not():
     assert value == pytest.approx(0.5 * 200 + 0.5 * (1 - 1 / 3), rel=1e-5)
 
 
-@pytest.mark.parametrize("square", source.SQUARES)
+@pytest.mark.parametrize("square", decode.SQUARES)
 def test_masks_are_those_of_the_release_and_lie_on_every_residency_alike(
     masked_config, tmp_path, square
 ):
@@ -103,7 +104,7 @@ def test_masks_are_those_of_the_release_and_lie_on_every_residency_alike(
     splits = roles.open_splits(config, tmp_path)
     held = cache.hold(splits, config)
     read, kept = (
-        source.Examples(s.train, {}, size=96, square=square) for s in (splits, held)
+        pipeline.Examples(s.train, {}, size=96, square=square) for s in (splits, held)
     )
     assert splits.train.pixels is None
     assert held.train.pixels["mask"].shape == (splits.train.size, 96, 96, 1)
@@ -127,7 +128,7 @@ def test_masks_are_those_of_the_release_and_lie_on_every_residency_alike(
     assert stored.shape[0] == stored.shape[1]  # so that the two squares are one
     clear = np.abs(share - 0.5) > 0.01
     np.testing.assert_array_equal(mine[clear], share[clear] > 0.5)
-    part = source.take(held.val, np.array([2, 0]), "part")
+    part = take(held.val, np.array([2, 0]), "part")
     np.testing.assert_array_equal(part.pixels["mask"], held.val.pixels["mask"][[2, 0]])
 
 
@@ -211,7 +212,7 @@ def test_poses_are_of_the_picture_and_of_nothing_else(masked_config, tmp_path):
     task = tasks.make_task(config.task)
     whole = task.targets(splits.train)["pose"]
     rows = np.arange(splits.train.size)[::-2]
-    part = task.targets(source.take(splits.train, rows, "part"))["pose"]
+    part = task.targets(take(splits.train, rows, "part"))["pose"]
     np.testing.assert_array_equal(part, whole[rows])
     assert len(np.unique(whole)) == whole.size
     assert np.abs(whole).max() <= 1 and np.abs(whole.mean()) < 0.2

@@ -17,7 +17,7 @@ from cxr_jax.audits.model import (
     report,
     subgroups,
 )
-from cxr_jax.data import roles, source
+from cxr_jax.data import decode, roles
 from cxr_jax.rng import generator
 from cxr_jax.stats import bootstrap, weighted
 from cxr_jax.stats.bootstrap import Estimate
@@ -198,7 +198,7 @@ def trained(request, tiny_config, tmp_path, keep_signals, monkeypatch):
             made[role] = split._replace(table=table, label_names=names)
         return splits._replace(**made)
 
-    pictures_of = source.pictures
+    pictures_of = decode.pictures
 
     def drawn(split, rows, size, square):
         found = pictures_of(split, rows, size, square)
@@ -212,7 +212,7 @@ def trained(request, tiny_config, tmp_path, keep_signals, monkeypatch):
         return {"image": pixels}
 
     monkeypatch.setattr(roles, "open_splits", planted)
-    monkeypatch.setattr(source, "pictures", drawn)
+    monkeypatch.setattr(decode, "pictures", drawn)
     assert loop.train(tiny_config, tmp_path / "run") == 0
     return request.param, tmp_path
 
