@@ -14,7 +14,7 @@ import optax
 from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
-from cxr_jax import optim, ranges, rates, state, steps
+from cxr_jax import optim, ranges, state, steps
 from cxr_jax.data import builders
 from cxr_jax.data.split import Split
 from cxr_jax.devices import sharding
@@ -33,7 +33,7 @@ class Experiment(NamedTuple):
       task: targets, loss, predictions, metrics.
       tx: of optax, gives the direction; `schedule`: step -> learning rate, before
         reduce-on-plateau.
-      rates: {parameter: rates.Rate}, how fast each learns.
+      rates: {parameter: optim.Rate}, how fast each learns.
       train_step, eval_step: pure, not jitted; see `steps`.
       mesh: of the devices.
       image_shape: (H, W, C) that the model sees.
@@ -47,7 +47,7 @@ class Experiment(NamedTuple):
     task: Task
     tx: optax.GradientTransformation
     schedule: Callable[[Any], Any]
-    rates: dict[str, rates.Rate]
+    rates: dict[str, optim.Rate]
     train_step: Callable[..., Any]
     eval_step: Callable[..., Any]
     mesh: jax.sharding.Mesh
@@ -226,7 +226,7 @@ def _rates(config: ConfigDict, params, train_examples: int, total_steps: int):
         batch_size=config.batch_size,
         total_steps=total_steps,
     )
-    return rates.parse(config.optim.layers, params, to_steps)
+    return optim.layer_rates(config.optim.layers, params, to_steps)
 
 
 def abstract_batch(config: ConfigDict, task: Task, image_dtype):

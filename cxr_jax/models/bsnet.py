@@ -14,13 +14,8 @@ import jax.numpy as jnp
 
 from cxr_jax.models import heads
 from cxr_jax.models.alignment import Localiser, resize, sample
-from cxr_jax.models.layers import (
-    Conv,
-    Output,
-    batch_norm,
-    max_pool,
-    rematerialised,
-)
+from cxr_jax.models.layers import Conv, Output, batch_norm, rematerialised
+from cxr_jax.models.pooling import max_pool
 from cxr_jax.models.resnet import Block
 from cxr_jax.models.unet import NestedDecoder
 

@@ -9,16 +9,9 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from cxr_jax.models.layers import (
-    Conv,
-    DepthwiseConv,
-    Output,
-    avg_pool,
-    batch_norm,
-    dropout,
-    max_pool,
-)
+from cxr_jax.models.layers import Conv, DepthwiseConv, Output, batch_norm, dropout
 from cxr_jax.models.mobilenet_v1 import MobileNetV1
+from cxr_jax.models.pooling import avg_pool, max_pool
 
 
 def s1_cnn(num_outputs: int, dtype=jnp.float32, **kwargs) -> MobileNetV1:

@@ -17,7 +17,6 @@ from cxr_jax import experiment
 from cxr_jax.audits.model import (
     agreement_groups,
     alterations,
-    controls,
     looking,
     report,
     subgroups,
@@ -25,6 +24,7 @@ from cxr_jax.audits.model import (
 from cxr_jax.data import cache, decode, roles
 from cxr_jax.data.split import Split
 from cxr_jax.evaluation import compare, evaluators
+from cxr_jax.ops import masking
 from cxr_jax.runs import predictions, restore, results
 from cxr_jax.runs.writer import say
 from cxr_jax.stats import bootstrap
@@ -219,8 +219,9 @@ def _group(model: Model, labels, probs):
 def _hide(model: Model, lungs, whole, chance) -> dict[str, dict[str, Estimate]]:
     """{control: its figure, and which share of it is left above chance}."""
     found = {}
-    for control in controls.controls(lungs is not None):
-        pixels = control.apply(model.split.pixels["image"], lungs)
+    images = {"image": model.split.pixels["image"], "mask": lungs}
+    for control in masking.controls(lungs is not None):
+        pixels = control.hide(images)["image"]
         values = model.replicates(*model.said(pixels))
         n = model.split.size
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -12,7 +12,6 @@ from cxr_jax.audits.model import (
     agreement_groups,
     alterations,
     audit,
-    controls,
     looking,
     report,
     subgroups,
@@ -27,29 +26,6 @@ from cxr_jax.train import loop
 def pictures(n=3, side=50, dtype=np.uint8):
     top = np.iinfo(dtype).max
     return generator(0, "pictures").integers(1, top, (n, side, side, 1), dtype)
-
-
-@pytest.mark.parametrize("share", controls.HIDDEN)
-def test_the_middle_is_hidden_by_its_share(share):
-    pixels = pictures(side=100)
-    found = controls.hide_middle(pixels, share=share)
-    hidden = found == 0
-    assert hidden[0].mean() == pytest.approx(share, abs=0.015)
-    np.testing.assert_array_equal(found[~hidden], pixels[~hidden])
-    np.testing.assert_array_equal(hidden, hidden[:, ::-1, ::-1])
-
-
-def test_border_and_lungs():
-    pixels = pictures()
-    border = controls.border_only(pixels)
-    assert not border[:, 4:-4, 4:-4].any() and border[:, :4].all()
-    lungs = np.zeros(pixels.shape, bool)
-    lungs[:, 10:20, 10:20] = True
-    outside, inside = (
-        f(pixels, lungs) for f in (controls.hide_lungs, controls.lungs_only)
-    )
-    np.testing.assert_array_equal(outside.astype(int) + inside, pixels)
-    assert not outside[:, 10:20, 10:20].any()
 
 
 @pytest.mark.parametrize("name", alterations.ALTERATIONS)
