@@ -24,7 +24,7 @@ from cxr_jax.runs import results
 from cxr_jax.runs.predictions import Stored
 from cxr_jax.runs.writer import say
 from cxr_jax.stats import bootstrap, contingency, delong, probability, weighted
-from cxr_jax.stats.bootstrap import Estimate
+from cxr_jax.stats.estimate import Estimate, json_number, number
 from cxr_jax.tasks import make_task
 from tfds_builders.common.errors import InputError
 
@@ -234,20 +234,18 @@ def _delong(runs, stored: Stored) -> dict[str, Any]:
     found = {}
     for run, own in zip(runs[1:], scores[1:], strict=True):
         one = delong.compare(positive, own, scores[0])
-        found[str(run.workdir)] = results.estimate_to_json(one.difference) | {
-            "p": results.number(one.p)
-        }
+        found[str(run.workdir)] = one.difference.to_json() | {"p": json_number(one.p)}
     return found
 
 
 def _json(row: Row) -> dict[str, Any]:
     return {
         "metric": row.metric,
-        "one": results.number(row.one),
-        "other": results.number(row.other),
-        "difference": results.estimate_to_json(row.difference),
-        "p": results.number(row.p),
-        "p_holm": results.number(row.corrected),
+        "one": json_number(row.one),
+        "other": json_number(row.other),
+        "difference": row.difference.to_json(),
+        "p": json_number(row.p),
+        "p_holm": json_number(row.corrected),
     }
 
 
@@ -270,8 +268,7 @@ def _show(splits: roles.Splits, first: pathlib.Path, found: dict[str, list[Row]]
 
 def _cell(row: Row) -> str:
     gap = row.difference
-    if not np.isfinite(gap.lo):
-        return f"{gap.value:+.3f}   ({gap.reason})"
-    interval = f"{gap.value:+.3f} ({gap.lo:+.3f} to {gap.hi:+.3f})"
+    if not gap.has_interval:
+        return f"{number(gap.value, sign=True)}   ({gap.reason})"
     differs = "  *" if row.corrected < LEVEL else ""
-    return f"{interval:28} {row.p:6.4f}   {row.corrected:6.4f}{differs}"
+    return f"{gap.text(sign=True):28} {row.p:6.4f}   {row.corrected:6.4f}{differs}"

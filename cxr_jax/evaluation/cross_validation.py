@@ -71,7 +71,7 @@ def pool(folders: Sequence[str], workdir: pathlib.Path) -> int:
             bootstrap,
         )
     content = {
-        "metrics": {f"test/{n}": results.estimate_to_json(e) for n, e in found.items()},
+        "metrics": {f"test/{n}": e.to_json() for n, e in found.items()},
         "folds": {str(run.workdir): int(run.config.data.fold) for run in runs},
         "sizes": {
             "test": {"images": len(ids), parts[0].split.unit: len(set(patients))}

@@ -267,7 +267,7 @@ def show(
     columns = [name for name in _SHOWN if name in one.metrics]
     rows = [["", "temperature", *columns]]
     for (name, evaluations), note in zip(found.items(), notes, strict=True):
-        cells = [_cell(evaluations[split].metrics[column]) for column in columns]
+        cells = [evaluations[split].metrics[column].text() for column in columns]
         rows.append([name, note, *cells])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -277,14 +277,6 @@ def show(
         "members are as they were stored; 95 % intervals, bootstrap over "
         f"{one.split.unit}"
     )
-
-
-def _cell(estimate: metrics.Estimate) -> str:
-    if not np.isfinite(estimate.value):
-        return "n/a"
-    if not np.isfinite(estimate.lo):
-        return f"{estimate.value:.3f}"
-    return f"{estimate.value:.3f} ({estimate.lo:.3f} to {estimate.hi:.3f})"
 
 
 def _config(config: ConfigDict | None, first: stored_lib.Run) -> ConfigDict:

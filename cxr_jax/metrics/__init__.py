@@ -23,6 +23,7 @@ from cxr_jax.metrics.operating_points import (
     operating_metrics,
     sensitive_thresholds,
 )
+from cxr_jax.metrics.registry import HEADLINES, METRICS, Metric, metric
 from cxr_jax.metrics.segmentation import (
     alignment_metrics,
     majority_mask,
@@ -31,11 +32,14 @@ from cxr_jax.metrics.segmentation import (
     per_image_overlap,
     pixel_confusion,
 )
-from cxr_jax.stats.bootstrap import Estimate
 from cxr_jax.stats.delong import auroc as delong_auroc
+from cxr_jax.stats.estimate import Estimate
 
 __all__ = [
+    "HEADLINES",
+    "METRICS",
     "Estimate",
+    "Metric",
     "alignment_metrics",
     "brixia_metrics",
     "choose_thresholds",
@@ -53,6 +57,7 @@ __all__ = [
     "majority_mask_metrics",
     "majority_metrics",
     "mean_loss",
+    "metric",
     "operating_metrics",
     "overlap_metrics",
     "per_image_overlap",

@@ -6,7 +6,7 @@ import numpy as np
 
 from cxr_jax.metrics.brixia import CONSTANT, rounded
 from cxr_jax.stats import bootstrap, weighted
-from cxr_jax.stats.bootstrap import Estimate
+from cxr_jax.stats.estimate import Estimate
 from tfds_builders.common.zones import LEVELS, ZONES
 
 # Zones A to C lie in the patient's right lung, which is on the left of the picture.

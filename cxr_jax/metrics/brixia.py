@@ -6,7 +6,7 @@ import numpy as np
 
 from cxr_jax.metrics import checks
 from cxr_jax.stats import bootstrap, weighted
-from cxr_jax.stats.bootstrap import Estimate
+from cxr_jax.stats.estimate import Estimate
 from tfds_builders.common.zones import LEVELS, ZONES
 
 CONSTANT = "the target or the prediction is constant"

@@ -7,7 +7,7 @@ import numpy as np
 
 from cxr_jax.metrics import checks
 from cxr_jax.stats import bootstrap, weighted
-from cxr_jax.stats.bootstrap import Estimate
+from cxr_jax.stats.estimate import Estimate
 
 ONE_CLASS = "only one class is present"
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from cxr_jax.metrics import checks
 from cxr_jax.stats import bootstrap, calibration, conformal, probability, weighted
-from cxr_jax.stats.bootstrap import Estimate
+from cxr_jax.stats.estimate import Estimate
 
 SEPARATED = "the classes are separated, or only one is present"
 

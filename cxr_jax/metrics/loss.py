@@ -3,7 +3,7 @@
 import numpy as np
 
 from cxr_jax.stats import bootstrap, weighted
-from cxr_jax.stats.bootstrap import Estimate
+from cxr_jax.stats.estimate import Estimate
 
 
 def mean_loss(losses, patient_ids, resamples: int = 1000, seed: int = 0) -> Estimate:

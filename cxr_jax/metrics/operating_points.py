@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from cxr_jax.stats import bootstrap, contingency, weighted
-from cxr_jax.stats.bootstrap import Estimate
+from cxr_jax.stats.estimate import Estimate
 
 SENSITIVITY = 0.95
 AVERAGES = ("macro", "micro", "weighted")

@@ -9,12 +9,12 @@ import numpy as np
 from scipy import stats
 
 from cxr_jax.audits.text_table import count
+from cxr_jax.metrics import registry
 from cxr_jax.report import checklist, facts_figures, headline
 from cxr_jax.report.material import Material
 from cxr_jax.runs import results
 from cxr_jax.stats import bootstrap
 from cxr_jax.stats.bootstrap import Estimate
-from cxr_jax.tasks.task import lower_is_better
 
 STOP, CARE, FINE = "stop", "care", "fine"
 # Fewer patients than that leave wide intervals, and subgroups none at all.
@@ -212,7 +212,7 @@ def _elsewhere(material: Material, name: str, content: dict[str, Any]) -> Cautio
     if guess is not None and not _beats(first.metric, found, guess.value):
         than = f"{guess.value:.3f}, which takes no model"
         return Caution(STOP, f"{text}: not shown to be better than {than}.")
-    worst = found.lo if lower_is_better(first.metric) else found.hi
+    worst = found.lo if registry.metric(first.metric).better == "lower" else found.hi
     if not np.isfinite([worst, first.estimate.value]).all():
         return Caution(CARE, f"{text}: not compared with its own test set.")
     if _beats(first.metric, first.estimate, worst):
@@ -222,7 +222,7 @@ def _elsewhere(material: Material, name: str, content: dict[str, Any]) -> Cautio
 
 def _beats(metric: str, found: Estimate, other: float) -> bool:
     """With its whole interval; what cannot be better has none, as resamples are alike."""
-    falls = lower_is_better(metric)
+    falls = registry.metric(metric).better == "lower"
     best = 0.0 if falls else 1.0
     lo, hi = (best, best) if _is_perfect(found, best) else (found.lo, found.hi)
     return hi < other if falls else lo > other

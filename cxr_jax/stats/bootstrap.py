@@ -8,12 +8,12 @@ weights, vectorised over rows: nothing is ever copied or re-sorted per resample.
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 import threadpoolctl
 
 from cxr_jax import rng
+from cxr_jax.stats.estimate import Estimate
 
 # Weights handled at once: a block that stays in the processor's cache is several
 # times faster than all rows together.
@@ -22,20 +22,6 @@ LEVEL = 0.95
 ALIKE = "no interval: all resamples are alike"
 
 _LIBRARIES = threadpoolctl.ThreadpoolController()
-
-
-class Estimate(NamedTuple):
-    """A number, its 95 % interval, the images behind it, and what is wrong with it.
-
-    NaN where undefined; then, and where the interval needs a caveat, `reason` says
-    why.
-    """
-
-    value: float
-    lo: float
-    hi: float
-    n: int
-    reason: str = ""
 
 
 def weights(patient_ids, resamples: int = 1000, seed: int = 0) -> np.ndarray:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from cxr_jax.stats.bootstrap import LEVEL, Estimate
+from cxr_jax.stats.bootstrap import LEVEL
+from cxr_jax.stats.estimate import Estimate
 
 
 class Comparison(NamedTuple):

@@ -10,11 +10,7 @@ from cxr_jax.tasks.brixia import make_brixia
 from cxr_jax.tasks.classify import make_classify
 from cxr_jax.tasks.contrast import make_contrast
 from cxr_jax.tasks.segment import make_segment
-from cxr_jax.tasks.task import (
-    Task,
-    lower_is_better,
-    says_something_of_the_model,
-)
+from cxr_jax.tasks.task import Task
 from tfds_builders.common.errors import InputError
 
 TASKS = {
@@ -25,13 +21,7 @@ TASKS = {
     "align": make_align,
 }
 
-__all__ = [
-    "TASKS",
-    "Task",
-    "lower_is_better",
-    "make_task",
-    "says_something_of_the_model",
-]
+__all__ = ["TASKS", "Task", "make_task"]
 
 
 def make_task(config: ConfigDict, class_counts: np.ndarray | None = None) -> Task:

@@ -68,24 +68,6 @@ class Task(NamedTuple):
     views: int = 1
 
 
-def lower_is_better(metric: str) -> bool:
-    """Losses, errors and their spread fall as a model gets better."""
-    falling = ("loss", "mae", "sd", "rps", "rmse", "brier", "ece", "set_size")
-    return metric.startswith((*falling, "lr_negative"))
-
-
-def says_something_of_the_model(metric: str) -> bool:
-    """It has a better and a worse end, and is the model's own.
-
-    Prevalence is the split's; others are of a constant predictor or of a reader; a bias
-    or a calibration is best in the middle.
-    """
-    middle = ("bias", "limits", "calibration_", "coverage")
-    return not metric.startswith(("prevalence", *middle)) and not metric.endswith(
-        ("_constant", "_reader")
-    )
-
-
 def choose_loss(by_name: dict[str, Any], name: str):
     """The loss of `config.task.loss`, or an InputError that lists them."""
     if name not in by_name:

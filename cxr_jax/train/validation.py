@@ -14,7 +14,7 @@ from cxr_jax.data.split import Split
 from cxr_jax.devices import processes
 from cxr_jax.evaluation import evaluators
 from cxr_jax.experiment import Experiment
-from cxr_jax.metrics import Estimate
+from cxr_jax.metrics import Estimate, metric
 from cxr_jax.runs import pictures
 from cxr_jax.runs.writer import Writer
 from cxr_jax.state import TrainState
@@ -88,7 +88,7 @@ def validate(
     value, loss = processes.from_first([selected(metrics, name), metrics["loss"].value])
     best = memory["best"]
     # A small val split saturates (AUROC 1 from the first epochs on): the loss decides.
-    sign = 1 if tasks.lower_is_better(name) else -1
+    sign = -metric(name).sign
     improved = best is None or (sign * value, loss) < (
         sign * best["value"],
         best["loss"],
@@ -132,7 +132,7 @@ def selected(metrics: dict[str, Estimate], name: str) -> float:
     Raises:
       InputError: there is no such metric, or it is undefined on this split.
     """
-    fit = [metric for metric in metrics if tasks.says_something_of_the_model(metric)]
+    fit = [name for name in metrics if metric(name).ranks]
     if name not in fit:
         raise InputError(
             "--config.select",

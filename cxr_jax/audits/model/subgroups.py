@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cxr_jax.audits.data import attributes
+from cxr_jax.metrics import registry
 from cxr_jax.stats import bootstrap
 from cxr_jax.stats.bootstrap import Estimate
-from cxr_jax.tasks import lower_is_better
 
 # A group of fewer images says nothing.
 LEAST = 20
@@ -196,7 +196,7 @@ def _gaps(inside, members, headlines_of) -> dict[str, Estimate]:
 
 
 def _sign(metric: str) -> int:
-    return -1 if lower_is_better(metric) else 1
+    return registry.metric(metric).sign
 
 
 def _members(attribute: attributes.Attribute):

@@ -15,7 +15,7 @@ from cxr_jax.evaluation.external.sets import LeftOut, Library, Set
 from cxr_jax.runs import results
 from cxr_jax.runs.restore import Trained
 from cxr_jax.stats import bootstrap
-from cxr_jax.stats.bootstrap import Estimate
+from cxr_jax.stats.estimate import Estimate
 
 NOTHING_LEFT = "no image is left that train or val of the run does not know"
 

@@ -11,7 +11,7 @@ import numpy as np
 from cxr_jax.audits import text_table
 from cxr_jax.audits.model.report import CHANCE
 from cxr_jax.runs import results
-from cxr_jax.stats.bootstrap import Estimate
+from cxr_jax.stats.estimate import Estimate
 
 # Errors: less is better, and nothing is a guess.
 ALSO = {"pearson_global": ("mae_zone",)}
