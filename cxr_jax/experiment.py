@@ -57,16 +57,20 @@ class Experiment(NamedTuple):
     log_steps: int
     abstract_state: state.TrainState
 
-    def init(self) -> state.TrainState:
-        """A fresh state on the host: drawn, or begun with `config.init_from`."""
+    def draw(self) -> dict[str, Any]:
+        """{'params', 'batch_stats'} on the host, drawn by the seed of the config."""
         seed = self.config.seed
         params, model_state = init.initialise(self.model, self.image_shape, seed)
-        variables = {"params": params, **model_state}
-        if self.config.init_from:
-            from cxr_jax.weights import init_from  # a run's weights need this module
+        return {"params": params, **model_state}
 
-            variables = init_from.begin(self.config, variables)
+    def init(self, variables: dict[str, Any] | None = None) -> state.TrainState:
+        """A fresh state on the host, of given variables or of those of `draw`."""
+        variables = variables or self.draw()
         return state.create(variables, self.tx, ema=bool(self.config.optim.ema_decay))
+
+    def compile_eval_step(self) -> Callable[..., Any]:
+        """The eval step, jitted: (variables, batch) -> {name: [B, ...]}, replicated."""
+        return jax.jit(self.eval_step, out_shardings=sharding.replicated(self.mesh))
 
 
 def build(
