@@ -14,7 +14,7 @@ import optax
 from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
-from cxr_jax import optim, ranges, rates, state, steps
+from cxr_jax import config_check, optim, rates, state, steps
 from cxr_jax.data import source
 from cxr_jax.devices import sharding
 from cxr_jax.models import MODELS, init
@@ -91,8 +91,7 @@ def build(
     Raises:
       InputError: anything in the config that cannot work, by its key.
     """
-    ranges.check(config)
-    source.check_data_config(config.data)
+    config_check.check(config)
     mesh = sharding.make_mesh(config.batch_size, config.accumulate)
     task = make_task(config.task, class_counts)
     model = make_model(config.model, task.num_outputs)
@@ -134,7 +133,7 @@ def build(
 
 def variant(exp: Experiment, config: ConfigDict, *, train_examples: int) -> Experiment:
     """The same for a config that differs in `members.MAY_DIFFER` only: no tracing."""
-    ranges.check(config)
+    config_check.check(config)
     lengths, schedule = _lengths_and_schedule(config, train_examples)
     params = exp.abstract_state.params
     layers = _rates(config, params, train_examples, lengths["total_steps"])

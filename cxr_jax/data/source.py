@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
-from ml_collections import ConfigDict
 
 from cxr_jax.data import records
 from tfds_builders import DATASETS
@@ -21,7 +20,6 @@ from tfds_builders.common import splits
 from tfds_builders.common.errors import InputError
 
 SQUARES = ("stretch", "pad")
-RESIDENCIES = ("auto", "disk", "host", "device")
 
 
 class Split(NamedTuple):
@@ -350,27 +348,3 @@ class Examples:
             **pictures(self._split, indices, self._size, self._square),
             **{name: column[indices] for name, column in self._targets.items()},
         }
-
-
-def check_data_config(config: ConfigDict) -> None:
-    """Refuses a `config.data` that cannot mean anything."""
-    if config.square not in SQUARES:
-        raise InputError(
-            "config.data.square",
-            f"{config.square!r} is unknown",
-            f"choose one of: {', '.join(SQUARES)}",
-        )
-    if config.residency not in RESIDENCIES:
-        raise InputError(
-            "config.data.residency",
-            f"{config.residency!r} is unknown",
-            f"choose one of: {', '.join(RESIDENCIES)}",
-        )
-    if config.size < 1:
-        raise InputError("config.data.size", str(config.size), "give a side in pixels")
-    if config.data_dir and not pathlib.Path(config.data_dir).expanduser().is_dir():
-        raise InputError(
-            "config.data.data_dir",
-            f"{config.data_dir} is no folder",
-            "give the --data_dir that tfds_builders.build wrote to",
-        )
