@@ -113,7 +113,7 @@ def main(argv: list[str]) -> int:
 
     from cxr_jax.devices import processes
     from cxr_jax.evaluation import evaluate
-    from cxr_jax.train import dry_run, loop, together
+    from cxr_jax.train import dry_run, loop, session
 
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR") or os.path.expanduser(
         "~/.cache/cxr_jax/compiled"
@@ -138,12 +138,15 @@ def main(argv: list[str]) -> int:
             "--config", "is not given", "give one of configs/, as configs/quickstart.py"
         )
     if _DRY_RUN.value:
-        dry_run.show(*loop.prepare(config, workdir))
+        dry_run.show(*session.prepare(config, workdir))
         return 0
-    if _MEMBERS.value:
-        _refuse_with_members()
-        return together.train(config, workdir, _MEMBERS.value)
-    return loop.train(config, workdir, profile=_PROFILE.value, allow=_ALLOW.value)
+    return loop.train(
+        config,
+        workdir,
+        members=_MEMBERS.value,
+        profile=_PROFILE.value,
+        allow=_ALLOW.value,
+    )
 
 
 def _check_runs() -> None:
@@ -174,17 +177,6 @@ def _of_runs(config: ConfigDict | None, workdir: pathlib.Path) -> int:
     from cxr_jax.evaluation import cross_validation
 
     return cross_validation.pool(_RUNS.value, workdir)
-
-
-def _refuse_with_members() -> None:
-    for flag in (_PROFILE, _ALLOW):
-        if flag.value:
-            raise InputError(
-                f"--{flag.name} and --members",
-                "do not go together",
-                "each member is a run of its own: give it as --workdir, without "
-                "--members",
-            )
 
 
 def _audit_model(workdir: pathlib.Path) -> int:

@@ -42,14 +42,13 @@ def covidgr_data(tmp_path_factory) -> pathlib.Path:
     return folder / "data"
 
 
-@pytest.fixture
-def tiny_config(brixia_data):
+def small_config(data_dir):
     """Six steps of a small CNN on the small dataset; locked, as from the flags."""
     from configs import quickstart
 
     config = quickstart.get_config()
     config.data.phantom = 0
-    config.data.data_dir = str(brixia_data)
+    config.data.data_dir = str(data_dir)
     config.data.size = 48
     config.batch_size = 8
     config.total = "6 steps"
@@ -63,6 +62,22 @@ def tiny_config(brixia_data):
     config.resamples = 20
     config.report = False
     return config.lock()
+
+
+@pytest.fixture
+def tiny_config(brixia_data):
+    """`small_config`, to be changed by the test."""
+    return small_config(brixia_data)
+
+
+@pytest.fixture(scope="session")
+def trained(brixia_data, tmp_path_factory) -> pathlib.Path:
+    """A finished run of `small_config`, trained once; copy it before changing it."""
+    from cxr_jax.train import loop
+
+    workdir = tmp_path_factory.mktemp("trained") / "run"
+    assert loop.train(small_config(brixia_data), workdir) == 0
+    return workdir
 
 
 @pytest.fixture
@@ -80,6 +95,7 @@ def command():
     """command(config.json, workdir, devices, *process): a run, as a process of its own.
 
     process: of `processes.start`, ('127.0.0.1:9876', 2, 0), where it is one of several.
+    members: of `loop.train`.
     """
     code = (
         "import sys, pathlib, jax\n"
@@ -89,16 +105,17 @@ def command():
         "from cxr_jax import config\n"
         "from cxr_jax.devices import processes\n"
         "from cxr_jax.train import loop\n"
-        "if sys.argv[4:]:\n"
-        "    processes.start(sys.argv[4], int(sys.argv[5]), int(sys.argv[6]))\n"
+        "if sys.argv[5:]:\n"
+        "    processes.start(sys.argv[5], int(sys.argv[6]), int(sys.argv[7]))\n"
         "sys.exit(loop.train(config.from_json(pathlib.Path(sys.argv[1])),"
-        " pathlib.Path(sys.argv[2])))\n"
+        " pathlib.Path(sys.argv[2]), members=sys.argv[4]))\n"
     )
 
-    def make(config, workdir, devices=2, *process):
-        return [sys.executable, "-c", code, config, workdir, devices, *process]
+    def make(config, workdir, devices=2, *process, members=""):
+        arguments = [config, workdir, devices, members, *process]
+        return [sys.executable, "-c", code, *map(str, arguments)]
 
-    return lambda *arguments: [str(each) for each in make(*arguments)]
+    return make
 
 
 @pytest.fixture

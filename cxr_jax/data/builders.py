@@ -11,15 +11,11 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
-from ml_collections import ConfigDict
 
 from cxr_jax.data import records
-from cxr_jax.data.decode import SQUARES
 from cxr_jax.data.split import Split
 from tfds_builders import DATASETS
 from tfds_builders.common.errors import InputError
-
-RESIDENCIES = ("auto", "disk", "host", "device")
 
 
 def open_builder(name: str, data_dir: str = ""):
@@ -158,29 +154,3 @@ def _damage_explained(folder) -> Iterator[None]:
             f"the prepared dataset cannot be read ({str(e).strip()[:200] or type(e)})",
             "it is damaged: remove that folder and build it again",
         ) from e
-
-
-def check_data_config(config: ConfigDict) -> None:
-    """Refuses a `config.data` that cannot mean anything."""
-    if config.square not in SQUARES:
-        raise InputError(
-            "config.data.square",
-            f"is {config.square!r}, which is unknown",
-            f"choose one of: {', '.join(SQUARES)}",
-        )
-    if config.residency not in RESIDENCIES:
-        raise InputError(
-            "config.data.residency",
-            f"is {config.residency!r}, which is unknown",
-            f"choose one of: {', '.join(RESIDENCIES)}",
-        )
-    if config.size < 1:
-        raise InputError(
-            "config.data.size", f"is {config.size}", "give a side in pixels"
-        )
-    if config.data_dir and not pathlib.Path(config.data_dir).expanduser().is_dir():
-        raise InputError(
-            "config.data.data_dir",
-            f"{config.data_dir} is not a folder",
-            "give the --data_dir that tfds_builders.build wrote to",
-        )

@@ -23,8 +23,8 @@ from jax.experimental import multihost_utils
 
 from cxr_jax import trees
 from cxr_jax.devices import processes
+from cxr_jax.devices.terminal import say
 from cxr_jax.runs import digest
-from cxr_jax.runs.writer import say
 from cxr_jax.state import TrainState
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError

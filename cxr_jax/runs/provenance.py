@@ -52,13 +52,13 @@ def save(path: pathlib.Path, dataset: dict[str, Any], changes: str = "") -> None
     if first["dataset"] != dataset:
         raise InputError(
             path.parent,
-            f"was begun on other data: {_summary(first['dataset'])}, and what is read "
+            f"has begun on other data: {_summary(first['dataset'])}, and what is read "
             f"now is {_summary(dataset)}",
-            "give back the data of the run, or start a new --workdir",
+            "restore the original data, or start a new --workdir",
         )
     later = first.pop("resumed", [])
     if changes:
-        now["config"] = changes.splitlines()
+        now["changes"] = changes.splitlines()
     if now != (later or [first])[-1]:
         first["resumed"] = [*later, now]
         files.write_text(path, json.dumps(first, indent=2) + "\n")

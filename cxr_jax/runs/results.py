@@ -8,9 +8,8 @@ from typing import Any
 
 from cxr_jax.data.split import Split
 from cxr_jax.devices import processes
-from cxr_jax.evaluation.evaluators import Evaluation
+from cxr_jax.devices.terminal import say
 from cxr_jax.metrics.registry import metric
-from cxr_jax.runs.writer import say
 from cxr_jax.stats.estimate import Estimate, number
 from tfds_builders.common import files
 
@@ -18,8 +17,8 @@ from tfds_builders.common import files
 estimate_to_json, estimate_from_json = Estimate.to_json, Estimate.from_json
 
 
-def to_json(evaluations: dict[str, Evaluation]) -> dict[str, Any]:
-    """{'val': Evaluation} -> {'val/mae_zone': {'value', 'lo', 'hi', 'n'}}, NaN null."""
+def to_json(evaluations: dict[str, Any]) -> dict[str, Any]:
+    """{'val/mae_zone': {'value', 'lo', 'hi', 'n'}} of {'val': what has `metrics`}."""
     return {
         f"{name}/{metric}": estimate.to_json()
         for name, evaluation in evaluations.items()

@@ -12,8 +12,8 @@ from cxr_jax import config as config_lib
 from cxr_jax import experiment, optim, rng, trees
 from cxr_jax.data import cache, roles
 from cxr_jax.devices import sharding
+from cxr_jax.devices.terminal import say
 from cxr_jax.runs import results
-from cxr_jax.runs.writer import say
 from cxr_jax.steps import Settings
 from cxr_jax.train import flops, parameter_table, stepper
 

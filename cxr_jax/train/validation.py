@@ -136,7 +136,7 @@ def selected(metrics: dict[str, Estimate], name: str) -> float:
     if name not in fit:
         raise InputError(
             "--config.select",
-            f"{name!r} is no metric of the model on val",
+            f"{name!r} is not a metric of the model on val",
             f"choose one of: {', '.join(fit)}",
         )
     estimate = metrics[name]

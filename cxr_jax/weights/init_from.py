@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax import trees
-from cxr_jax.runs.writer import say
+from cxr_jax.devices.terminal import say
 from cxr_jax.weights import folded, layouts, names, pixels, source
 from tfds_builders.common.errors import InputError
 
@@ -19,19 +19,22 @@ from tfds_builders.common.errors import InputError
 _SHOWN = 12
 
 
-def begin(config: ConfigDict, drawn: dict[str, Any]) -> dict[str, Any]:
+def begin(
+    config: ConfigDict, drawn: dict[str, Any], found: source.Source | None = None
+) -> dict[str, Any]:
     """The variables of `config.init_from`, in place of those that were drawn.
 
     Args:
       config: of the run; `init_from`, `init_excuse`, `model`, `preprocess`.
       drawn: {'params', 'batch_stats'} as `models.init` draws them; what the regular
         expression `init_excuse` finds in a name, on either side, stays as it is here.
+      found: the weights of one of our own runs; None to read the file `init_from`.
 
     Raises:
       InputError: names or shapes that do not fit and are not excused, with a diff; a
         `model.style` or pre-processing that is not the source's.
     """
-    found = source.read(pathlib.Path(config.init_from).expanduser())
+    found = found or source.read(pathlib.Path(config.init_from).expanduser())
     excuse = _excuse(config.init_excuse)
     check_style(found, config.model)
     if not excuse.search("preprocess"):

@@ -38,17 +38,13 @@ def read(path: pathlib.Path) -> Source:
     """Reads weights; the format is recognised by what is inside, not by the name.
 
     Args:
-      path: a PyTorch state dict (.pth), .safetensors, a Keras .h5 or .keras, an .npz,
-        or the workdir of a finished run.
+      path: a PyTorch state dict (.pth), .safetensors, a Keras .h5 or .keras, or an
+        .npz. The workdir of a run is read by `runs.restore`.
 
     Raises:
       InputError: nothing there, an unknown format, a damaged file, or a package that
         the format needs and that is not installed.
     """
-    if path.is_dir():
-        from cxr_jax.weights import workdir
-
-        return workdir.read(path)
     if not path.is_file():
         raise InputError(
             "config.init_from",

@@ -35,7 +35,6 @@ QUICKSTART = "--config=configs/quickstart.py"
         ([QUICKSTART, "--config.preprocess.train=to_flot"], "to_float"),
         ([QUICKSTART, "surplus"], "surplus"),
         ([QUICKSTART, "--members=some.json"], "give a number of seeds"),
-        ([QUICKSTART, "--members=2", "--profile=1"], "do not go together"),
         ([QUICKSTART, "--coordinator=127.0.0.1:1"], "give all three"),
         ([QUICKSTART, "--config.batch_size=9", "--config.accumulate=2"], "divide"),
         ([QUICKSTART, "--config.data.residency=gpu"], "choose one of: auto, disk"),

@@ -3,7 +3,6 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from ml_collections import ConfigDict
 
 from cxr_jax.data import builders, decode, roles
 from tfds_builders.common.errors import InputError
@@ -74,19 +73,6 @@ def test_unknown_dataset_is_answered_with_the_known_ones(tmp_path):
         builders.open_builder("mnist", str(tmp_path))
     with pytest.raises(InputError, match=r"phantom covid_radiography DIR"):
         builders.open_builder("covid_radiography", str(tmp_path))
-
-
-def test_settings_that_cannot_work_are_named():
-    good = {"square": "pad", "size": 8, "data_dir": "", "residency": "host"}
-    builders.check_data_config(ConfigDict(good))
-    for changes, key in (
-        ({"square": "crop"}, "config.data.square"),
-        ({"size": 0}, "config.data.size"),
-        ({"residency": "gpu"}, "config.data.residency"),
-        ({"data_dir": "/no/such/folder"}, "config.data.data_dir"),
-    ):
-        with pytest.raises(InputError, match=key):
-            builders.check_data_config(ConfigDict(good | changes))
 
 
 def test_synthetic_data_are_known_as_such(builder):

@@ -13,7 +13,7 @@ def evaluated(tiny_config):
     exp = experiment.build(tiny_config, train_examples=40)
     builder = builders.open_builder("brixia/256", tiny_config.data.data_dir)
     split = builders.load(builder, "test")
-    eval_step, state = evaluators.compile_step(exp), exp.init()
+    eval_step, state = exp.compile_eval_step(), exp.init()
 
     def run(batch_size=8):
         with tiny_config.unlocked():

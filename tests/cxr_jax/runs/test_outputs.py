@@ -9,11 +9,11 @@ import pytest
 from ml_collections import ConfigDict
 from places import REPOSITORY
 
+from cxr_jax.devices.terminal import duration
 from cxr_jax.metrics import Estimate
-from cxr_jax.runs import provenance, results, workdir
-from cxr_jax.runs.writer import Writer, duration
-from cxr_jax.train import nonfinite
-from cxr_jax.train.nonfinite import NotFinite
+from cxr_jax.runs import nonfinite, provenance, results, workdir
+from cxr_jax.runs.nonfinite import NotFinite
+from cxr_jax.runs.writer import Writer
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 

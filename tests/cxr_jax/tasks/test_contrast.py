@@ -14,6 +14,7 @@ from cxr_jax import experiment, rng, steps, tasks
 from cxr_jax.data import builders, roles
 from cxr_jax.evaluation import evaluators
 from cxr_jax.ops.registry import make_preprocess
+from cxr_jax.runs import restore
 from cxr_jax.tasks import contrast
 from cxr_jax.train import loop as loop_lib
 from tfds_builders.common.errors import InputError
@@ -191,7 +192,7 @@ def test_the_batch_size_changes_nothing(contrast_config):
     for size in (2, 8):
         with contrast_config.unlocked():
             contrast_config.batch_size = size
-        step = evaluators.compile_step(exp)
+        step = exp.compile_eval_step()
         found.append(evaluators.evaluate(exp, step, state, split, None, resamples=20))
     for name, estimate in found[0].metrics.items():
         assert estimate.value == pytest.approx(found[1].metrics[name].value, abs=1e-4)
@@ -236,7 +237,7 @@ def test_its_trunk_begins_another_training(
         contrast_config.model.pool = "grid"
         contrast_config.init_from = str(tmp_path / "simclr")
     exp = experiment.build(contrast_config, train_examples=40)
-    begun = exp.init()
+    begun = restore.first_state(exp)
     with contrast_config.unlocked():
         contrast_config.init_from = ""
     fresh = experiment.build(contrast_config, train_examples=40).init()

@@ -18,7 +18,7 @@ from cxr_jax.evaluation import evaluate
 from cxr_jax.models import Output
 from cxr_jax.ops import frame
 from cxr_jax.rng import generator
-from cxr_jax.train import loop, together
+from cxr_jax.train import loop
 from tfds_builders.build import build
 from tfds_builders.common.errors import InputError
 from tfds_builders.phantom import write_release
@@ -288,9 +288,9 @@ def test_the_stages_follow_each_other(
 
 
 def weights(folder):
-    from cxr_jax.weights import workdir
+    from cxr_jax.runs import restore
 
-    return workdir.read(folder).arrays
+    return restore.weights(folder).arrays
 
 
 def test_members_share_the_masks(masked_config, tmp_path, keep_signals):
@@ -301,7 +301,7 @@ def test_members_share_the_masks(masked_config, tmp_path, keep_signals):
         config.model = ConfigDict({"name": "cnn", "dtype": "float32", "widths": (4, 8)})
         config.optim.layers = ()
         config.total = config.every.eval = config.every.checkpoint = "1 steps"
-    assert together.train(config, tmp_path, "2") == 0
+    assert loop.train(config, tmp_path, members="2") == 0
     losses = [
         json.loads((folder / "results.json").read_text())["metrics"]["test/loss"]
         for folder in sorted(p for p in tmp_path.iterdir() if p.is_dir())

@@ -12,6 +12,7 @@ from configs import common
 from cxr_jax import experiment, trees
 from cxr_jax.models import MODELS
 from cxr_jax.models.init import initialise
+from cxr_jax.runs import restore
 from cxr_jax.train import loop
 from cxr_jax.weights import init_from
 from tfds_builders.common.errors import InputError
@@ -164,26 +165,24 @@ def test_a_run_begins_with_another(tiny_config, tmp_path, keep_signals, capsys):
     assert loop.train(tiny_config, first) == 0
     with tiny_config.unlocked():
         tiny_config.init_from, tiny_config.seed = str(first), 1
-    begun = experiment.build(tiny_config, train_examples=40).init()
+    begun = restore.first_state(experiment.build(tiny_config, train_examples=40))
     drawn = {"params": begun.params, **begun.model_state}
     with tiny_config.unlocked():
         tiny_config.model.widths = (4, 9)
     with pytest.raises(InputError, match="3x3x4x9"):
-        experiment.build(tiny_config, train_examples=40).init()
+        restore.first_state(experiment.build(tiny_config, train_examples=40))
     with tiny_config.unlocked():
         tiny_config.model.widths = (4, 8)
         tiny_config.preprocess.eval = "to_float"
     with pytest.raises(InputError, match="as that run did"):
-        experiment.build(tiny_config, train_examples=40).init()
+        restore.first_state(experiment.build(tiny_config, train_examples=40))
     with tiny_config.unlocked():
         tiny_config.preprocess.eval = "to_float|standardise"
         tiny_config.optim.layers = ("stage: 0",)
     assert loop.train(tiny_config, second) == 0
     assert "arrays from" in capsys.readouterr().out
     # Frozen, the trunk ends as the first run left it.
-    from cxr_jax.weights import workdir
-
-    one, other = (workdir.read(folder).arrays for folder in (first, second))
+    one, other = (restore.weights(folder).arrays for folder in (first, second))
     for name in one:
         same = np.array_equal(one[name], other[name])
         assert same == ("/stage" in name), name
