@@ -15,7 +15,7 @@ from cxr_jax.data import roles
 from cxr_jax.data.split import Split
 from cxr_jax.runs import checkpoint
 from cxr_jax.state import TrainState, evaluation_variables
-from cxr_jax.weights import init_from
+from cxr_jax.weights import init_from, source
 from cxr_jax.weights.source import Source
 
 # No shape depends on the length of the training.
@@ -80,5 +80,5 @@ def first_state(exp: experiment.Experiment) -> TrainState:
     if not exp.config.init_from:
         return exp.init()
     path = pathlib.Path(exp.config.init_from).expanduser()
-    found = weights(path) if path.is_dir() else None
-    return exp.init(init_from.begin(exp.config, exp.draw(), found))
+    found = weights(path) if path.is_dir() else source.read(path)
+    return exp.init(init_from.begin(found, exp.config, exp.draw()))

@@ -1,4 +1,4 @@
-"""Fetches public weights: python -m cxr_jax.weights.fetch resnet18."""
+"""Downloads public weights: python -m cxr_jax.weights.fetch resnet18."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _SECONDS = 30
 
 
 def fetch(name: str, folder: pathlib.Path) -> pathlib.Path:
-    """The file of these weights in the folder, fetched if it is not there.
+    """The file of these weights in the folder, downloaded if it is not there.
 
-    What is there is checked against the published sum too. A file has its name only
-    once it is whole and right.
+    A file that is there is checked against the published checksum too. A file gets its
+    name only once it is complete and correct.
 
     Raises:
       InputError: an unknown name, no network, or another checksum.
     """
     if name not in PUBLISHED:
         raise InputError(
-            name, "no such weights are known", f"there are: {', '.join(PUBLISHED)}"
+            name, "are not known weights", f"choose from: {', '.join(PUBLISHED)}"
         )
     known = PUBLISHED[name]
     path = folder / known.url.rsplit("/", 1)[-1]
@@ -55,8 +55,8 @@ def check(path: pathlib.Path, known: Published) -> None:
     if not found.startswith(digits):
         raise InputError(
             path,
-            f"has the {algorithm} {found}, and {digits} is published",
-            "it is damaged or another file: delete it and fetch it again",
+            f"has {algorithm} {found}, but the published one is {digits}",
+            "it is damaged or another file: delete it and download it again",
         )
 
 
@@ -80,7 +80,7 @@ def _download(known: Published, partial: pathlib.Path, path: pathlib.Path) -> No
         raise InputError(
             known.url,
             f"cannot be reached ({getattr(error, 'reason', error)})",
-            f"fetch it where there is a network, and put it at {path}",
+            f"download it where there is a network, and put it at {path}",
         ) from None
 
 
@@ -103,5 +103,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("folder", "~/.cache/cxr_jax/weights", "where they are kept")
+    flags.DEFINE_string("folder", "~/.cache/cxr_jax/weights", "where to keep them")
     command.run(main)

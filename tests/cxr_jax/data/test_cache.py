@@ -87,21 +87,24 @@ def test_pictures_live_where_there_is_room(
 
 
 @pytest.mark.parametrize(
-    "place, held", [("disk", False), ("host", True), ("device", True)]
+    "place, train, val",
+    [("disk", False, False), ("host", True, True), ("device", False, True)],
 )
-def test_the_training_holds_them(tiny_config, tmp_path, monkeypatch, place, held):
+def test_the_training_holds_them(tiny_config, tmp_path, monkeypatch, place, train, val):
+    """On the device, pictures of train leave the host once they have been copied."""
+
     class Begun(Exception):
         """The training has got as far as its loop."""
 
-    def fit(run, place, stop, profile):
-        raise Begun(place, *[part.pixels is not None for part in run.splits[:3]])
+    def fit(runs, *_):
+        raise Begun(*[part.pixels is not None for part in runs[0].splits[:3]])
 
     monkeypatch.setattr(loop, "fit", fit)
     with tiny_config.unlocked():
         tiny_config.data.residency = place
     with pytest.raises(Begun) as begun:
         loop.train(tiny_config, tmp_path)
-    assert begun.value.args == (place, held, held, False)
+    assert begun.value.args == (train, val, False)
 
 
 @pytest.fixture
