@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
+from tensorflow_datasets.core.constants import DATA_DIR
 
 from cxr_jax.data import records
 from cxr_jax.data.split import Split
@@ -24,7 +25,7 @@ def open_builder(name: str, data_dir: str = ""):
     Raises:
       InputError: it is not there; says how to prepare it, or to try the phantom.
     """
-    where = pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+    where = pathlib.Path(data_dir or DATA_DIR).expanduser()
     folder = _newest_version(where / name) or _newest_version(
         where / name / _default_config(where / name)
     )

@@ -19,7 +19,14 @@ def image(png: bytes, size: int, square: str) -> np.ndarray:
       square: 'stretch' ignores the aspect ratio (as the published systems do, and it
         hides the detector's shape, which is a shortcut); 'pad' keeps it and adds black.
     """
-    found = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    stored = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    if stored is None:
+        raise ValueError("is not a PNG")
+    return fit(stored, size, square)
+
+
+def fit(found: np.ndarray, size: int, square: str) -> np.ndarray:
+    """[H, W] -> [size, size, 1] of the same type; see `image`."""
     height, width = found.shape[:2]
     if square == "pad" and height != width:
         side = max(height, width)

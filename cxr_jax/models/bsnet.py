@@ -63,7 +63,7 @@ class BSNet(nn.Module):
         theta = Localiser(dtype=self.dtype, name="localiser")(lung, train)
         x = self._pyramid(maps[1:], theta, train)
         if self.attention:
-            x = x * sample(lung, theta, x.shape[1:3]).astype(x.dtype)
+            x = x * sample(lung, theta, (x.shape[1], x.shape[2])).astype(x.dtype)
         logits, evidence = heads.ZoneHead(self.num_outputs, self.dropout, name="fc")(
             x, train
         )
@@ -120,7 +120,7 @@ class BSNet(nn.Module):
                 name=f"lateral{i}",
             )(each)
             each = sample(each, theta)
-            x = each if x is None else each + resize(x, each.shape[1:3])
+            x = each if x is None else each + resize(x, (each.shape[1], each.shape[2]))
         x = Conv(self.neck, padding=1, use_bias=False, dtype=self.dtype, name="merge")(
             x
         )

@@ -35,12 +35,14 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: str | int):
     """[B, h, w, O]; padding 'SAME', 'VALID', or the pixels on every side."""
     strides = (stride, stride)
     if isinstance(padding, str):
-        sides = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
+        rows, columns = lax.padtype_to_pads(
+            x.shape[1:3], kernel.shape[:2], strides, padding
+        )
+        sides = ((rows[0], rows[1]), (columns[0], columns[1]))
     else:
         sides = ((padding, padding), (padding, padding))
-    top, left = (tuple(side) for side in sides)
     chosen = _convolve_plainly if is_plain() else _convolve
-    return chosen(x, kernel, stride, (top, left))
+    return chosen(x, kernel, stride, sides)
 
 
 def depthwise(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:

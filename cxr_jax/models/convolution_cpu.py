@@ -10,6 +10,7 @@ a depthwise convolution becomes one loop over the output.
 """
 
 import math
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
@@ -88,11 +89,11 @@ def _sum_over_images(part, x, dy):
     count = -(-len(x) // devices // TOGETHER)
     # Devices hold consecutive images, so each sums its own.
     x, dy = (y.reshape(devices, -1, *y.shape[1:]) for y in (x, dy))
-    total = 0
+    parts = []
     for i in range(count):
         some = slice(i * TOGETHER, (i + 1) * TOGETHER)
-        total += part(*(y[:, some].reshape(-1, *y.shape[2:]) for y in (x, dy)))
-    return total
+        parts.append(part(*(y[:, some].reshape(-1, *y.shape[2:]) for y in (x, dy))))
+    return reduce(jnp.add, parts)
 
 
 def depthwise(x, kernel, stride: int):

@@ -43,10 +43,13 @@ def affine(rotate=0, shift=0, zoom=0, shear=0, fill="edge"):
 
 def limits(rotate, shift, zoom, shear, fill) -> tuple[float, float, float, float]:
     """The four limits of `affine`, checked."""
-    most = {"rotate": (rotate, 180), "shift": (shift, 1)}
-    most |= {"zoom": (zoom, 0.9), "shear": (shear, 80)}
     choice("fill", fill, FILLS)
-    return tuple(number(name, value, 0, top) for name, (value, top) in most.items())
+    return (
+        number("rotate", rotate, 0, 180),
+        number("shift", shift, 0, 1),
+        number("zoom", zoom, 0, 0.9),
+        number("shear", shear, 0, 80),
+    )
 
 
 def moved(batch, draws, most, fill):

@@ -5,7 +5,7 @@ import difflib
 import inspect
 from collections import Counter
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cxr_jax import rng
 from cxr_jax.ops import image, lungs, masking, random
@@ -146,7 +146,7 @@ def make_preprocess(text, *, train):
             "add to_float, as the first op",
         )
 
-    def preprocess(batch, key=None, strength=1.0):
+    def preprocess(batch, key: Any = None, strength=1.0):
         for apply, stream in steps:
             if stream is None:
                 batch = apply(batch)

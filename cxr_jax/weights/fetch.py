@@ -28,11 +28,7 @@ def fetch(name: str, folder: pathlib.Path) -> pathlib.Path:
     Raises:
       InputError: an unknown name, no network, or another checksum.
     """
-    if name not in PUBLISHED:
-        raise InputError(
-            name, "are not known weights", f"choose from: {', '.join(PUBLISHED)}"
-        )
-    known = PUBLISHED[name]
+    known = published(name)
     path = folder / known.url.rsplit("/", 1)[-1]
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,6 +41,19 @@ def fetch(name: str, folder: pathlib.Path) -> pathlib.Path:
             partial.unlink(missing_ok=True)
     check(path, known)
     return path
+
+
+def published(name: str) -> Published:
+    """The record of these weights.
+
+    Raises:
+      InputError: an unknown name.
+    """
+    if name not in PUBLISHED:
+        raise InputError(
+            name, "are not known weights", f"choose from: {', '.join(PUBLISHED)}"
+        )
+    return PUBLISHED[name]
 
 
 def check(path: pathlib.Path, known: Published) -> None:
@@ -92,9 +101,8 @@ def main(argv: list[str]) -> None:
             print(f"{name:18} {known.checksum[:18]:18} {known.url}")
         return
     for name in argv[1:]:
-        known = PUBLISHED.get(name)
-        if known:
-            print(f"{known.url}\n  {known.checksum}", flush=True)
+        known = published(name)
+        print(f"{known.url}\n  {known.checksum}", flush=True)
         path = fetch(name, folder)
         print(
             f"{path}\n  --config.model.name={known.model} "

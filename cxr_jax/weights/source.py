@@ -7,6 +7,7 @@ import zipfile
 from typing import NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from cxr_jax.weights import keras, npz, pytorch, safetensors, tflite
 from tfds_builders.common import files
@@ -29,7 +30,7 @@ class Source(NamedTuple):
     format: str
     arrays: dict[str, np.ndarray]
     sha256: str
-    config: object | None = None
+    config: ConfigDict | None = None
 
 
 def read(path: pathlib.Path) -> Source:
