@@ -48,7 +48,7 @@ class ConvNeXt(nn.Module):
 
     Features are the outputs of the stages.
     drop_path: of the last block (stochastic depth); linear from 0 in the first.
-    pool, dropout: of the head, see heads.head; the norm lies after pooling.
+    pool, dropout: of the head, see heads.head; the norm comes after pooling.
     remat: compute each block again in the backward pass, to save memory.
     """
 

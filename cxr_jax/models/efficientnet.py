@@ -150,7 +150,7 @@ class EfficientNet(nn.Module):
                 )(x, train)
                 done += 1
         x = conv_norm(x, 4 * x.shape[-1], f"features_{len(self.stages) + 1}", size=1)
-        # The first of them lies before the first stride: half the size.
+        # The first of them comes before the first stride: half the size.
         maps = [*maps[1:], x]
         logits = head_of(self, x, train, "classifier_1")
         return Output(logits, {f"stage{i}": y for i, y in enumerate(maps, 1)})

@@ -131,7 +131,7 @@ class MobileNet(nn.Module):
                 )(x, train)
         name = f"features_{index + 1}"
         x = conv_norm(x, self.last, f"{name}_0", f"{name}_1", size=1)
-        # The first of them lies before the first stride: half the size, 16 channels.
+        # The first of them comes before the first stride: half the size, 16 channels.
         maps = [*maps[1:], x]
         logits = head_of(self, x, train, "classifier_1")
         return Output(logits, {f"stage{i}": y for i, y in enumerate(maps, 1)})

@@ -63,7 +63,7 @@ class MobileNetV1(nn.Module):
             width = int(width * self.alpha)
             block = partial(_block, i=i, width=width, stride=stride)
             x = (rematerialised(block) if self.remat else block)(self, x, train)
-        # The first of them lies before the first stride: half the size.
+        # The first of them comes before the first stride: half the size.
         maps = [*maps[1:], x]
         if self.hidden:
             x = pooled_map(x, self.pool)

@@ -30,7 +30,7 @@ class S2CNN(nn.Module):
     """COVID vs non-COVID on 150 x 150 x 3 with separable convolutions.
 
     A separable convolution is a depthwise one without bias, then 1 x 1 and relu. The
-    source tells no count; a Keras model written after its description has 2,314,337
+    source gives no count; a Keras model written after its description has 2,314,337
     parameters with one output, 960 of them running statistics.
     """
 

@@ -15,11 +15,11 @@ FILLS = ("edge", "zero")
 
 
 def affine_matrix(shape, rotate, shift, zoom, shear):
-    """Matrices [B,2,3] that rotate, shift, shear and zoom about the picture's centre.
+    """Matrices [B,2,3] that rotate, shift, shear and zoom about the image's centre.
 
     `shape` is (H, W); `rotate` and `shear` are [B] radians; `shift` and `zoom` are
     [B,2], (row, column), in pixels and as the share of the field of view: a zoom of
-    0.5 shows half of the picture enlarged by two.
+    0.5 shows half of the image enlarged by two.
     Composed as rotation x shift x shear x zoom, the order, signs and meaning of
     Keras's `apply_affine_transform`, which the published baselines used.
     """
@@ -59,7 +59,7 @@ def taps(position, size, fill):
 def warp(images, matrix, fill):
     """Bilinear samples of float `images` [B,H,W,C] under `matrix` [B,2,3].
 
-    Outside the picture lies its nearest edge pixel ('edge') or zero ('zero').
+    Outside the image lies its nearest edge pixel ('edge') or zero ('zero').
     """
     batch, height, width, channels = images.shape
     row = lax.broadcasted_iota(images.dtype, (1, height, width), 1)

@@ -15,7 +15,7 @@ from tfds_builders.common.errors import InputError
 
 LARGEST_SIDE = 4096  # a resize beyond it is a slip of the pen, not a wish
 
-# Below this spread (of a picture in [0, 1]) there is nothing but rounding to
+# Below this spread (of a image in [0, 1]) there is nothing but rounding to
 # enlarge: 6 of 65,535 grey levels.
 LEAST_SPREAD = 1e-4
 
@@ -37,7 +37,7 @@ def to_float():
 
 
 def _pictures(batch):
-    """Names of what lies on the grid of the image."""
+    """Names of the arrays on the grid of the image."""
     return [name for name in ("image", "mask") if name in batch]
 
 
@@ -118,7 +118,7 @@ def normalise(mean, std):
 
 
 def to_rgb():
-    """One channel to three equal ones, for networks trained on colour pictures."""
+    """One channel to three equal ones, for networks trained on colour images."""
 
     def apply(batch):
         image = batch["image"]
