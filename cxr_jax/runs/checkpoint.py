@@ -214,8 +214,8 @@ def _write(
             store.folder / str(step),
             f"the checkpoint cannot be saved: {_first_line(error)}",
             f"{files.free_space(store.folder)}; the last good checkpoint is step "
-            f"{store.manager.latest_step()}. Make room and run the same command again: "
-            "it goes on from there",
+            f"{store.manager.latest_step()}. Make room and run the same command again "
+            "to resume from there",
         ) from error
 
 
@@ -307,7 +307,7 @@ def _record(store: Store, step: int) -> dict[str, Any]:
         raise InputError(
             folder,
             "the checkpoint is of an older version of cxr_jax, without digests",
-            "train again in a new --workdir, or go on with that version",
+            "train again in a new --workdir, or resume with that version",
         )
     record = _load(store, step, record=ocp.args.JsonRestore()).record
     if not digest.is_sealed(record):

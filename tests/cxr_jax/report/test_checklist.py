@@ -63,7 +63,8 @@ def _split(dataset, role, columns, names, synthetic):
 
 def _provenance(name):
     return {
-        "command": ["main.py", "--config=configs/some.py"],
+        "command": ["main.py", "--config", "configs/some.py"],
+        "config": {"file": "configs/some.py", "overrides": {"optim.lr": 0.01}},
         "git": {"revision": "0123456789abcdef", "changed": False},
         "python": "3.11.7",
         "packages": {"jax": "0.10.2", "torch": None},

@@ -112,14 +112,19 @@ def test_results_say_null_and_why():
 def test_provenance_keeps_the_first_start_and_notes_what_changed(tmp_path, monkeypatch):
     path = tmp_path / "provenance.json"
     data = {"name": "a/1.0.0", "roles": {"test": {"images": 3, "sha256": "abcdefghi"}}}
-    provenance.save(path, data)
+    origin = {"file": "my.py:a=1", "overrides": {"model.widths": (4, 8)}}
+    provenance.save(path, data, origin)
     first = json.loads(path.read_text())
     assert first["packages"]["numpy"] == np.__version__
+    assert provenance.config_arguments(first) == [
+        "--config=my.py:a=1",
+        "--config.model.widths=(4, 8)",
+    ]
     (tmp_path / "checkpoints/4").mkdir(parents=True)
-    provenance.save(path, data)
+    provenance.save(path, data, origin)
     assert json.loads(path.read_text()) == first
     monkeypatch.setattr(provenance.sys, "argv", ["main.py", "--another"])
-    provenance.save(path, data)
+    provenance.save(path, data, origin)
     changed = json.loads(path.read_text())
     assert changed.pop("resumed")[0]["command"] == ["main.py", "--another"]
     assert changed == first
