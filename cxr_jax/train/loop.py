@@ -151,14 +151,8 @@ def keep(member: Member, description: dict[str, Any]) -> None:
 
 def announce(exp: experiment.Experiment, splits: roles.Splits, place: str) -> None:
     """Says what is about to be done, on what."""
-    config, description = exp.config, splits.description
-    marker = "  (SYNTHETIC phantoms)" if description["synthetic"] else ""
-    say(f"data   {description['name']}{marker}")
-    for role in roles.ROLES:
-        say(f"       {role:5} {results.count(getattr(splits, role))}")
-    for pair, shared in roles.shared_patients(splits).items():
-        if shared:
-            say(f"       WARNING: {shared} {splits.train.unit} are in both of {pair}")
+    config = exp.config
+    say("data   " + "\n       ".join(results.describe(splits)))
     size = trees.size(exp.abstract_state.params)
     height, width, channels = exp.image_shape
     say(f"model  {config.model.name}, {size:,} parameters, {height}x{width}x{channels}")
