@@ -408,7 +408,7 @@ def test_a_copy_on_the_host_shares_nothing():
 SCRIPT = """
 import resource, signal, sys, pathlib
 import numpy as np
-from cxr_jax import checkpoint
+from cxr_jax.runs import checkpoint
 from cxr_jax.state import TrainState
 from tfds_builders.common.errors import InputError
 folder = pathlib.Path(sys.argv[1])
@@ -503,7 +503,7 @@ def test_a_process_killed_while_it_writes_leaves_whole_checkpoints(
 
 TWO_PROCESSES = """
 import jax
-from cxr_jax import processes, sharding
+from cxr_jax.devices import processes, sharding
 processes.start(sys.argv[2], 2, int(sys.argv[3]))
 everywhere = sharding.replicated(sharding.make_mesh(2))
 store = checkpoint.open_store(folder)
