@@ -481,7 +481,11 @@ def test_a_process_killed_while_it_writes_leaves_whole_checkpoints(
 ):
     process = script(KILLED, environment, tmp_path)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob(moment)) and time.monotonic() < deadline:
+    while (
+        not list(tmp_path.glob(moment))
+        and process.poll() is None
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.0005)
     process.kill()
     process.communicate()

@@ -9,7 +9,6 @@ import pytest
 from ml_collections import ConfigDict
 from places import REPOSITORY
 
-from cxr_jax.devices.terminal import duration
 from cxr_jax.metrics import Estimate
 from cxr_jax.runs import nonfinite, provenance, results, workdir
 from cxr_jax.runs.nonfinite import NotFinite
@@ -79,15 +78,6 @@ def test_what_is_kept_of_a_step_that_went_wrong(tmp_path):
     kept = json.loads((tmp_path / "a.json").read_text())
     assert kept["step"] == 7 and kept["batch"] == ["x", "y"]
     assert kept["gradient_norm_by_layer"]["conv/kernel"] == "1.0"
-
-
-def test_durations_for_people():
-    assert [duration(x) for x in (5, 75, 3675, math.nan)] == [
-        "0:05",
-        "1:15",
-        "1:01:15",
-        "?",
-    ]
 
 
 def test_results_say_null_and_why():
