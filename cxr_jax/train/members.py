@@ -143,9 +143,9 @@ def _check_folds(made: list[Member]) -> None:
             f"is {', '.join(map(str, sorted(folds)))}",
             "-1 is the split of the dataset: give all members a fold, or none",
         )
-    if len(folds) > 1 and made[0].config.task.balanced:
+    if len(folds) > 1 and made[0].config.task.settings.get("balanced"):
         raise InputError(
-            "config.task.balanced",
+            "config.task.settings.balanced",
             "weighs classes by their number in train, which differs by fold",
             "train the folds one by one, or without it",
         )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from run_files import assert_same_run, lines
 
+from configs import common
 from cxr_jax import config as config_lib
 from cxr_jax.data import pipeline, roles
 from cxr_jax.evaluation import evaluate
@@ -258,10 +259,9 @@ def test_classification_end_to_end(tiny_config, covidgr_data, tmp_path):
     with tiny_config.unlocked():
         tiny_config.data.dataset = "covidgr/256"
         tiny_config.data.data_dir = str(covidgr_data)
-        tiny_config.task.name = "classify"
-        tiny_config.task.loss = "focal"
-        tiny_config.task.classes = ("N", "P")
-        tiny_config.task.balanced = True
+        common.use_task(
+            tiny_config, "classify", "focal", classes=("N", "P"), balanced=True
+        )
         tiny_config.select = "loss"
     assert loop.train(tiny_config, tmp_path) == 0
     metrics = metrics_of(tmp_path)
