@@ -25,8 +25,8 @@ _MODE = flags.DEFINE_enum(
     "mode",
     "train",
     ["train", "eval", "report", "audit", *_OF_RUNS],
-    "train: trains or goes on, then tests. eval: tests the best checkpoint. report: "
-    "writes the page of a finished run anew, with what was audited since. audit: "
+    "train: trains or resumes, then tests. eval: tests the best checkpoint. report: "
+    "writes the page of a finished run again, with what was audited since. audit: "
     "looks for leakage and shortcuts in the data, before anyone trains; with --checkpoint "
     "in a trained model. ensemble: averages the predictions of finished runs. compare: "
     "tests them against the first. folds: pools the runs of a cross-validation. matrix: "
@@ -95,7 +95,7 @@ _DATA_DIR = flags.DEFINE_string(
 def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise InputError(
-            "command line", f"{argv[1:]} is no flag", "see --help for the flags"
+            "command line", f"{argv[1:]}: unknown flag", "see --help for the flags"
         )
     config = _config()
     # The libraries' own reports are for their developers; ours go to the terminal.
@@ -196,7 +196,7 @@ def _audit_model(workdir: pathlib.Path) -> int:
         raise InputError(
             "--checkpoint",
             f"belongs to --mode=audit, and the mode is {_MODE.value}",
-            "leave it away, or set --mode=audit",
+            "omit it, or set --mode=audit",
         )
     from cxr_jax.audits.model import audit as audit_lib
 

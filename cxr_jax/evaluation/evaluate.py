@@ -8,9 +8,9 @@ from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
 from cxr_jax.data import roles, source
+from cxr_jax.devices.terminal import say
 from cxr_jax.evaluation import evaluators
 from cxr_jax.runs import provenance, restore, results
-from cxr_jax.runs.writer import say
 from tfds_builders.common.errors import InputError
 
 # What may differ between training and evaluating: where the data lie, how much is done

@@ -13,6 +13,7 @@ from cxr_jax import config as config_lib
 from cxr_jax import experiment, trees
 from cxr_jax.data import roles
 from cxr_jax.data.source import Split
+from cxr_jax.devices import known_answers
 from cxr_jax.runs import best as best_lib
 from cxr_jax.runs import checkpoint
 from cxr_jax.state import TrainState, evaluation_variables
@@ -50,6 +51,7 @@ def load(workdir: pathlib.Path, config: ConfigDict, split: Split) -> Trained:
     Raises:
       InputError: the run has no evaluation behind it, or its checkpoint is damaged.
     """
+    known_answers.require()
     best = best_lib.read(workdir / "checkpoints")
     # No shape depends on the length of the training, nor on class weights.
     exp = experiment.build(

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from cxr_jax import experiment, trees
 from cxr_jax.data import cache, roles
-from cxr_jax.devices import processes
+from cxr_jax.devices import known_answers, processes
 from cxr_jax.devices.profiling import recorded
 from cxr_jax.devices.terminal import say
 from cxr_jax.runs import provenance, results
@@ -70,6 +70,7 @@ def train(
         if members and len(left) < len(everyone):
             say(f"{len(everyone) - len(left)} of {len(everyone)} members are finished")
         if left:
+            known_answers.require()
             runs, device = open_runs(left, workdir)
             with listening() as stop:
                 stopped_at = fit(runs, device, stop, workdir / "profile", profile)
