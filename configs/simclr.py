@@ -15,7 +15,7 @@ share of 0.35 (chance 1 in 127); what the start is worth is in docs/models.md. T
 minutes for three members (--members=3) on 2 cores that had other work too.
 """
 
-from configs import quickstart
+from configs import common, quickstart
 from cxr_jax.config import parse_arg
 
 
@@ -27,8 +27,7 @@ def get_config(arg=None):
         config.data.phantom = 0
     config.batch_size = 128
     config.total = "200 epochs"
-    config.task.name = "contrast"
-    config.task.loss = "nt_xent"
+    common.use_task(config, "contrast", "nt_xent")
     config.model.pool = "projection"
     config.preprocess.train = (
         f"to_float|resize({arg.size})|affine(rotate=10, shift=0.15, zoom=0.25)"

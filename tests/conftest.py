@@ -95,7 +95,6 @@ def command():
     """command(config.json, workdir, devices, *process): a run, as a process of its own.
 
     process: of `processes.start`, ('127.0.0.1:9876', 2, 0), where it is one of several.
-    members: of `loop.train`.
     """
     code = (
         "import sys, pathlib, jax\n"
@@ -105,14 +104,14 @@ def command():
         "from cxr_jax import config\n"
         "from cxr_jax.devices import processes\n"
         "from cxr_jax.train import loop\n"
-        "if sys.argv[5:]:\n"
-        "    processes.start(sys.argv[5], int(sys.argv[6]), int(sys.argv[7]))\n"
+        "if sys.argv[4:]:\n"
+        "    processes.start(sys.argv[4], int(sys.argv[5]), int(sys.argv[6]))\n"
         "sys.exit(loop.train(config.from_json(pathlib.Path(sys.argv[1])),"
-        " pathlib.Path(sys.argv[2]), members=sys.argv[4]))\n"
+        " pathlib.Path(sys.argv[2])))\n"
     )
 
-    def make(config, workdir, devices=2, *process, members=""):
-        arguments = [config, workdir, devices, members, *process]
+    def make(config, workdir, devices=2, *process):
+        arguments = [config, workdir, devices, *process]
         return [sys.executable, "-c", code, *map(str, arguments)]
 
     return make

@@ -13,6 +13,8 @@ from cxr_jax import config as config_lib
 from cxr_jax import experiment, trees
 from cxr_jax.data import roles
 from cxr_jax.data.split import Split
+from cxr_jax.devices import known_answers
+from cxr_jax.runs import best as best_lib
 from cxr_jax.runs import checkpoint
 from cxr_jax.state import TrainState, evaluation_variables
 from cxr_jax.weights import init_from, source
@@ -49,7 +51,8 @@ def load(workdir: pathlib.Path, config: ConfigDict, split: Split) -> Trained:
     Raises:
       InputError: the run has no evaluation behind it, or its checkpoint is damaged.
     """
-    best = checkpoint.read_best(workdir / "checkpoints")
+    known_answers.require()
+    best = best_lib.read(workdir / "checkpoints")
     # No shape depends on the length of the training, nor on class weights.
     exp = experiment.build(
         config, train_examples=split.size, image_dtype=roles.image_dtype(split)
@@ -66,7 +69,7 @@ def weights(folder: pathlib.Path) -> Source:
       InputError: the folder holds no run, or one that has no evaluation behind it.
     """
     config = config_lib.from_json(folder / "config.json")
-    best = checkpoint.read_best(folder / "checkpoints")
+    best = best_lib.read(folder / "checkpoints")
     exp = experiment.build(config, train_examples=_ANY_LENGTH)
     store = checkpoint.open_store(folder / "checkpoints", read_only=True)
     state, _ = checkpoint.restore(store, exp.abstract_state, best["step"])

@@ -6,6 +6,7 @@ import json
 import pathlib
 from typing import Any
 
+from cxr_jax.data.roles import ROLES, Splits, shared_patients
 from cxr_jax.data.split import Split
 from cxr_jax.devices import processes
 from cxr_jax.devices.terminal import say
@@ -13,16 +14,16 @@ from cxr_jax.metrics.registry import metric
 from cxr_jax.stats.estimate import Estimate, number
 from tfds_builders.common import files
 
-# The names of version 0.1, until all callers say Estimate.to_json.
+# Until all callers use Estimate.
 estimate_to_json, estimate_from_json = Estimate.to_json, Estimate.from_json
 
 
-def to_json(evaluations: dict[str, Any]) -> dict[str, Any]:
-    """{'val/mae_zone': {'value', 'lo', 'hi', 'n'}} of {'val': what has `metrics`}."""
+def to_json(metrics: dict[str, dict[str, Estimate]]) -> dict[str, Any]:
+    """{'val': {'mae_zone': Estimate}} -> {'val/mae_zone': {'value', 'lo', 'hi', 'n'}}."""
     return {
-        f"{name}/{metric}": estimate.to_json()
-        for name, evaluation in evaluations.items()
-        for metric, estimate in evaluation.metrics.items()
+        f"{split}/{name}": estimate.to_json()
+        for split, found in metrics.items()
+        for name, estimate in found.items()
     }
 
 
@@ -44,19 +45,32 @@ def estimates(content: dict[str, Any], split: str = "") -> dict[str, Estimate]:
 
 
 def save(path: pathlib.Path, content: dict[str, Any]) -> None:
-    """Writes the JSON; its presence means that everything before it is finished."""
+    """Writes the JSON; its presence means that what it describes is finished."""
     if processes.is_first():
         files.write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def size(split: Split) -> dict[str, Any]:
-    """How much a figure rests on: {'images': 90, 'patients': 40}."""
+    """The size of a split: {'images': 90, 'patients': 40}."""
     return {"images": split.size, split.unit: len(set(split.table["patient_id"]))}
 
 
 def count(split: Split) -> str:
-    """'90 images of 40 patients', or what stands for patients in this dataset."""
+    """'90 images of 40 patients', or the dataset's own unit."""
     return _count(size(split))
+
+
+def describe(splits: Splits) -> list[str]:
+    """Lines for people: the dataset, what each role holds, and patients in two of them."""
+    description = splits.description
+    marker = "  (SYNTHETIC phantoms)" if description["synthetic"] else ""
+    lines = [f"{description['name']}{marker}"]
+    lines += [f"{role:5}  {count(getattr(splits, role))}" for role in ROLES]
+    return lines + [
+        f"WARNING: {shared} {splits.train.unit} are in both of {pair}"
+        for pair, shared in shared_patients(splits).items()
+        if shared
+    ]
 
 
 def show(split: str, content: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from cxr_jax import experiment, trees
 from cxr_jax.data import cache, roles
-from cxr_jax.devices import processes
+from cxr_jax.devices import known_answers, processes
 from cxr_jax.devices.profiling import recorded
 from cxr_jax.devices.terminal import say
 from cxr_jax.runs import provenance, results
@@ -39,6 +39,7 @@ def train(
     members: str = "",
     profile: int = 0,
     allow: Sequence[str] = (),
+    origin: dict[str, Any] | None = None,
 ) -> int:
     """Trains, or resumes a training, and evaluates on test once at the end.
 
@@ -49,24 +50,28 @@ def train(
       members: of `--members`, see `members.read`; empty for a single run.
       profile: calls of the step that are traced, after the one that compiles.
       allow: keys of the config that may differ from those the run began with.
+      origin: where the config comes from, {'file', 'overrides'}, for the record.
 
     Returns:
       The exit code: 0 when finished, or saved after SIGTERM; 130 after Ctrl-C. The
       final evaluation may be killed: the same command repeats it.
     """
-    everyone = members_lib.make(config, members, workdir)
+    everyone = members_lib.make(config, members, workdir, origin)
     with ExitStack() as held:
-        changes = {
-            each.name: held.enter_context(
-                claimed(each.workdir, each.config, allow=allow)
-            )
+        claims = [
+            held.enter_context(claimed(each.workdir, each.config, allow=allow))
             for each in everyone
-        }
-        left = [m for m in everyone if not (m.workdir / "results.json").exists()]
+        ]
+        left = [
+            each._replace(changes=changes)
+            for each, changes in zip(everyone, claims, strict=True)
+            if not (each.workdir / "results.json").exists()
+        ]
         if members and len(left) < len(everyone):
             say(f"{len(everyone) - len(left)} of {len(everyone)} members are finished")
         if left:
-            runs, device = open_runs(left, changes, workdir)
+            known_answers.require()
+            runs, device = open_runs(left, workdir)
             with listening() as stop:
                 stopped_at = fit(runs, device, stop, workdir / "profile", profile)
             if stopped_at is not None:
@@ -92,13 +97,12 @@ def report(config: ConfigDict, workdir: pathlib.Path) -> None:
 
 
 def open_runs(
-    members: list[Member], changes: dict[str, str], folder: pathlib.Path
+    members: list[Member], folder: pathlib.Path
 ) -> tuple[list[Run], stepper.Stepper]:
     """The runs, which share one model and one copy of the pictures, and their steps.
 
     Args:
       members: those that are not finished.
-      changes: {name: of `claimed`}.
       folder: of the phantom, where one is trained on.
     """
     first, several = members[0].config, bool(members[0].name)
@@ -124,7 +128,7 @@ def open_runs(
     for member in members:
         splits = opened[member.config.data.fold]
         if processes.is_first():
-            keep(member, splits.description, changes[member.name])
+            keep(member, splits.description)
         alike = experiment.variant(exp, member.config, train_examples=splits.train.size)
         # One of them is enough to tell how far they are.
         runs.append(
@@ -135,9 +139,11 @@ def open_runs(
     return runs, stepper.on_device(runs, pictures)
 
 
-def keep(member: Member, description: dict[str, Any], changes: str) -> None:
-    """Writes what a run was begun with into its workdir."""
-    provenance.save(member.workdir / "provenance.json", description, changes)
+def keep(member: Member, description: dict[str, Any]) -> None:
+    """Writes what a run began with into its workdir."""
+    provenance.save(
+        member.workdir / "provenance.json", description, member.origin, member.changes
+    )
     keep_config(member.workdir, member.config)
     if member.name:
         note = json.dumps(member.overrides, indent=2) + "\n"
@@ -146,14 +152,8 @@ def keep(member: Member, description: dict[str, Any], changes: str) -> None:
 
 def announce(exp: experiment.Experiment, splits: roles.Splits, place: str) -> None:
     """Says what is about to be done, on what."""
-    config, description = exp.config, splits.description
-    marker = "  (SYNTHETIC phantoms)" if description["synthetic"] else ""
-    say(f"data   {description['name']}{marker}")
-    for role in roles.ROLES:
-        say(f"       {role:5} {results.count(getattr(splits, role))}")
-    for pair, shared in roles.shared_patients(splits).items():
-        if shared:
-            say(f"       WARNING: {shared} {splits.train.unit} are in both of {pair}")
+    config = exp.config
+    say("data   " + "\n       ".join(results.describe(splits)))
     size = trees.size(exp.abstract_state.params)
     height, width, channels = exp.image_shape
     say(f"model  {config.model.name}, {size:,} parameters, {height}x{width}x{channels}")

@@ -33,12 +33,16 @@ class Member(NamedTuple):
       workdir: its own.
       config: locked.
       overrides: {key: value} of what it changes in the config that all share.
+      origin: where its config comes from, {'file', 'overrides'}; {} if not known.
+      changes: from the config that the run began with, where that is allowed.
     """
 
     name: str
     workdir: pathlib.Path
     config: ConfigDict
     overrides: dict[str, Any]
+    origin: dict[str, Any]
+    changes: str = ""
 
 
 class Pictures(NamedTuple):
@@ -51,23 +55,31 @@ class Pictures(NamedTuple):
     pixels: dict[str, np.ndarray]
 
 
-def make(config: ConfigDict, text: str, folder: pathlib.Path) -> list[Member]:
+def make(
+    config: ConfigDict,
+    text: str,
+    folder: pathlib.Path,
+    origin: dict[str, Any] | None = None,
+) -> list[Member]:
     """The members that `--members` asks for, or the single run.
 
     Args:
       config: what the members share.
       text: of the flag: empty, or see `read`.
       folder: the workdir of a single run; members get a folder in it.
+      origin: of the config: its file, and what the command line changed.
 
     Raises:
       InputError: see `read`; or members that cannot be trained by one program.
     """
+    origin = origin or {}
     if not text:
-        return [Member("", folder, config, {})]
-    made = [
-        Member(name, folder / name, _changed(config, name, overrides), overrides)
-        for name, overrides in read(text, config).items()
-    ]
+        return [Member("", folder, config, {}, origin)]
+    made = []
+    for name, overrides in read(text, config).items():
+        changed = _changed(config, name, overrides)
+        own = origin | {"overrides": origin.get("overrides", {}) | overrides}
+        made.append(Member(name, folder / name, changed, overrides, own))
     _check_folds(made)
     return made
 
@@ -131,9 +143,9 @@ def _check_folds(made: list[Member]) -> None:
             f"is {', '.join(map(str, sorted(folds)))}",
             "-1 is the split of the dataset: give all members a fold, or none",
         )
-    if len(folds) > 1 and made[0].config.task.balanced:
+    if len(folds) > 1 and made[0].config.task.settings.get("balanced"):
         raise InputError(
-            "config.task.balanced",
+            "config.task.settings.balanced",
             "weighs classes by their number in train, which differs by fold",
             "train the folds one by one, or without it",
         )

@@ -31,7 +31,7 @@ QUICKSTART = "--config=configs/quickstart.py"
         (["--config=configs/brixia.py:fantom"], "no argument 'fantom'"),
         (["--confg=x"], "confg"),
         ([QUICKSTART, "--config.model.name=resnet19"], "choose one of"),
-        ([QUICKSTART, "--config.total=long"], "'long' is no duration"),
+        ([QUICKSTART, "--config.total=long"], "'long' is not a duration"),
         ([QUICKSTART, "--config.preprocess.train=to_flot"], "to_float"),
         ([QUICKSTART, "surplus"], "surplus"),
         ([QUICKSTART, "--members=some.json"], "give a number of seeds"),

@@ -90,8 +90,8 @@ def of_metrics(
     """Every metric in every group, and the gaps of the headline metrics.
 
     Args:
-      table, label_names: of a `split.Split`, with 'patient_id'.
-      make: statistics of some images, such as `compare.statistics` of their rows: a
+      table, label_names: of a `Split`, with 'patient_id'.
+      make: statistics of some images, such as the task's `statistics` of their rows: a
         group costs no more than its own images.
       counts: of `bootstrap.weights`; a group has those of its own images.
       headlines: metrics to measure the gaps of.

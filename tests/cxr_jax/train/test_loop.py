@@ -2,15 +2,16 @@
 
 import csv
 import json
+import os
 import shutil
 import signal
-import subprocess
 import time
 
 import numpy as np
 import pytest
 from run_files import assert_same_run, lines
 
+from configs import common
 from cxr_jax import config as config_lib
 from cxr_jax.data import pipeline, roles
 from cxr_jax.evaluation import evaluate
@@ -152,7 +153,7 @@ def test_eval_with_another_model_is_refused(finished, tiny_config):
 
 
 @pytest.fixture
-def long_config(tiny_config, tmp_path):
+def long_config(tiny_config):
     """As many steps as it takes to hit the run in the middle."""
     with tiny_config.unlocked():
         tiny_config.total = "60 steps"
@@ -162,49 +163,31 @@ def long_config(tiny_config, tmp_path):
         tiny_config.optim.ema_decay = 0.9
         tiny_config.plateau.patience = 1
         tiny_config.stop_patience = 50
-    path = tmp_path / "config.json"
-    path.write_text(config_lib.to_json(tiny_config))
-    return path
-
-
-@pytest.fixture
-def start(command, environment):
-    """start(config, workdir, members=''): a run as a process of its own."""
-
-    def begin(config, workdir, **arguments):
-        return subprocess.Popen(
-            command(config, workdir, **arguments),
-            env=environment,
-            stdout=subprocess.PIPE,
-        )
-
-    return begin
+    return tiny_config
 
 
 def wait_for(workdir, step: int, process) -> None:
-    while process.poll() is None:
+    while process.is_alive():
         path = workdir / "metrics.jsonl"
         if path.exists() and f'"step": {step},' in path.read_text():
             return
         time.sleep(0.005)
 
 
-def test_a_stopped_and_resumed_run_ends_bit_identical(
-    start, long_config, tmp_path, tiny_config
-):
-    """After SIGTERM, and after Ctrl-C when nobody reads; for SIGKILL see test_faults."""
+def test_a_stopped_and_resumed_run_ends_bit_identical(start, long_config, tmp_path):
+    """After SIGTERM and Ctrl-C; what SIGKILL leaves is in test_faults."""
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
     for step, number, code in ((14, signal.SIGINT, 130), (35, signal.SIGTERM, 0)):
         process = start(long_config, broken)
         wait_for(broken, step, process)
-        process.stdout.close()  # as Ctrl-C does to `| tee log`
-        process.send_signal(number)
-        assert process.wait(60) == code
+        os.kill(process.pid, number)
+        process.join(60)
+        assert process.exitcode == code
         assert not (broken / "results.json").exists()
         assert list((broken / "checkpoints").glob("[0-9]*"))
     for workdir in (broken, unbroken):
-        assert loop.train(tiny_config, workdir) == 0
-    assert_same_run(broken, unbroken, tiny_config, 60)
+        assert loop.train(long_config, workdir) == 0
+    assert_same_run(broken, unbroken, long_config, 60)
 
 
 def test_two_runs_in_one_folder_are_refused(tiny_config, tmp_path):
@@ -276,10 +259,9 @@ def test_classification_end_to_end(tiny_config, covidgr_data, tmp_path):
     with tiny_config.unlocked():
         tiny_config.data.dataset = "covidgr/256"
         tiny_config.data.data_dir = str(covidgr_data)
-        tiny_config.task.name = "classify"
-        tiny_config.task.loss = "focal"
-        tiny_config.task.classes = ("N", "P")
-        tiny_config.task.balanced = True
+        common.use_task(
+            tiny_config, "classify", "focal", classes=("N", "P"), balanced=True
+        )
         tiny_config.select = "loss"
     assert loop.train(tiny_config, tmp_path) == 0
     metrics = metrics_of(tmp_path)
@@ -357,19 +339,17 @@ def test_a_member_that_stops_early_stays_as_it_was(
     assert lines(tmp_path / "still")[-1]["step"] < lines(tmp_path / "goes")[-1]["step"]
 
 
-def test_killed_members_resume_to_the_same_bits(
-    start, long_config, tiny_config, tmp_path
-):
+def test_killed_members_resume_to_the_same_bits(start, long_config, tmp_path):
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
     process = start(long_config, broken, members="2")
     wait_for(broken / "seed=0", 28, process)
     process.kill()
-    assert process.wait(60) == -signal.SIGKILL
-    process.stdout.close()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
     for folder in (broken, unbroken):
-        assert loop.train(tiny_config, folder, members="2") == 0
+        assert loop.train(long_config, folder, members="2") == 0
     for name in ("seed=0", "seed=1"):
-        assert_same_run(broken / name, unbroken / name, tiny_config, 60)
+        assert_same_run(broken / name, unbroken / name, long_config, 60)
 
 
 def test_members_that_stopped_at_different_steps_go_back_to_a_common_one(
