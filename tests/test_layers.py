@@ -38,7 +38,6 @@ HEAVY = [
 ]
 # What has one name in two places, and why that misleads nobody.
 SAME_NAME = {
-    "agreement": "the metrics, and their part of the page",
     "audit": "the two audits, of a dataset and of a model",
     "brixia": "the task and its metrics",
     "data": "reading datasets, and their audit",
@@ -61,10 +60,6 @@ UPWARD = {
             ("summary", "model.report"),
             ("summary", "text_table"),
         )
-    ),
-    *(
-        (f"cxr_jax.tasks.{task}", "cxr_jax.data.split")
-        for task in ("align", "brixia", "classify", "contrast", "segment", "task")
     ),
     ("cxr_jax.train.loop", "cxr_jax.report.write"),
 }

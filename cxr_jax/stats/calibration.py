@@ -62,8 +62,10 @@ def fit_temperature(probs: np.ndarray, labels: np.ndarray) -> float:
         return HIGHEST
     if high <= 0:
         return LOWEST
-    inverse = scipy.optimize.brentq(slope, 1 / HIGHEST, 1 / LOWEST, rtol=1e-10)
-    return 1 / float(inverse)
+    found = scipy.optimize.root_scalar(
+        slope, bracket=(1 / HIGHEST, 1 / LOWEST), method="brentq", rtol=1e-10
+    )
+    return 1 / float(found.root)
 
 
 def vector_scaled(probs: np.ndarray, scale, shift) -> np.ndarray:

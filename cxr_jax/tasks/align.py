@@ -127,8 +127,9 @@ def _align_metrics(split, targets, predictions, decision, resamples):
     mean = np.broadcast_to(np.array(decision["mean_frame"], np.float32), wanted.shape)
     constant = metrics.alignment_metrics(*_errors(mean, wanted), weights)
     found |= {f"{name}_constant": estimate for name, estimate in constant.items()}
-    counts = [predictions[name] for name in ("common", "predicted", "target")]
-    found |= metrics.overlap_metrics(*counts, weights)
+    found |= metrics.overlap_metrics(
+        predictions["common"], predictions["predicted"], predictions["target"], weights
+    )
     found["loss"] = metrics.mean_loss(predictions["loss"], weights)
     return found
 

@@ -87,7 +87,7 @@ def of_features(output: Output, *names: str):
             "choose bsnet",
         )
     found = {name: output.features[name] for name in names}
-    return found if len(names) > 1 else found[names[0]]
+    return found if len(found) > 1 else next(iter(found.values()))
 
 
 def mask_targets(split: Split) -> Arrays:
@@ -144,8 +144,9 @@ def _decide(targets: Arrays, predictions: Arrays) -> dict[str, Any]:
 
 def _segment_metrics(split, targets, predictions, decision, resamples):
     weights = resamples.weights
-    counts = [predictions[name] for name in ("common", "predicted", "target")]
-    found = metrics.overlap_metrics(*counts, weights)
+    found = metrics.overlap_metrics(
+        predictions["common"], predictions["predicted"], predictions["target"], weights
+    )
     mask = np.array([list(row) for row in decision["majority_mask"]]) == "#"
     found |= metrics.majority_mask_metrics(predictions["coarse"], mask, weights)
     found["loss"] = metrics.mean_loss(predictions["loss"], weights)
