@@ -26,7 +26,7 @@ import numpy as np
 from absl import flags
 
 from benchmarks import films, machine
-from cxr_jax.data import source
+from cxr_jax.data import builders, decode
 from tfds_builders.common import command
 
 DATASET, BATCH, EPOCHS = "brixia/256", 32, 5
@@ -89,10 +89,10 @@ def export(folder: pathlib.Path, data_dir: str, images: int) -> str:
     if not target.exists():
         partial = target.with_name(target.name + ".partial")
         partial.mkdir(parents=True, exist_ok=True)
-        builder = source.open_builder(DATASET, data_dir)
-        split = source.load(builder, f"train[:{images}]")
+        builder = builders.open_builder(DATASET, data_dir)
+        split = builders.load(builder, f"train[:{images}]")
         for number, row in enumerate(split.rows.tolist()):
-            image = source.decode(split.read(row)["image"], 256, "stretch")
+            image = decode.image(split.read(row)["image"], 256, "stretch")
             cv2.imwrite(str(partial / f"{number:06}.png"), image)
         np.save(partial / "scores.npy", split.table["scores"])
         partial.rename(target)

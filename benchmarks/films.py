@@ -11,7 +11,8 @@ import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 from tensorflow_datasets.proto import tf_example_pb2
 
-from cxr_jax.data import source
+from cxr_jax.data import builders, decode
+from cxr_jax.data.split import Split
 from tfds_builders.build import build, is_prepared, make_builder
 from tfds_builders.phantom import write_release
 
@@ -38,15 +39,15 @@ class Films(NamedTuple):
         """int64 [records]: which film each record of an epoch is."""
         return np.resize(np.arange(self.whole().size), self.records)
 
-    def whole(self) -> source.Split:
+    def whole(self) -> Split:
         """All films that the builder kept."""
-        return source.load(source.open_builder(self.dataset, self.data_dir), "all")
+        return builders.load(builders.open_builder(self.dataset, self.data_dir), "all")
 
     def hashes(self) -> set[int]:
         """Of the bytes of each square picture, decoded one by one."""
         split = self.whole()
         return {
-            hash(source.decode(split.read(i)["image"], self.side, "pad").tobytes())
+            hash(decode.image(split.read(i)["image"], self.side, "pad").tobytes())
             for i in split.rows.tolist()
         }
 

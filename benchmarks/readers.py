@@ -15,7 +15,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from benchmarks.films import Films
-from cxr_jax.data import cache, pipeline, source
+from cxr_jax.data import builders, cache, decode, pipeline
+from cxr_jax.data.split import Split, take
 
 
 def ours(films: Films) -> Iterator[np.ndarray]:
@@ -34,7 +35,7 @@ def previous(films: Films) -> Iterator[np.ndarray]:
 
     class Examples:
         def __init__(self):
-            builder = source.open_builder(films.dataset, films.data_dir)
+            builder = builders.open_builder(films.dataset, films.data_dir)
             skip = {"image": tfds.decode.SkipDecoding()}
             self.source = builder.as_data_source("all", decoders=skip)
 
@@ -44,7 +45,7 @@ def previous(films: Films) -> Iterator[np.ndarray]:
         def __getitem__(self, index):
             record = self.source[int(index % len(self.source))]
             return {
-                "image": source.decode(record["image"], films.side, "pad"),
+                "image": decode.image(record["image"], films.side, "pad"),
                 "index": np.int32(index),
                 "label": np.int32(0),
             }
@@ -55,7 +56,7 @@ def previous(films: Films) -> Iterator[np.ndarray]:
 
 def plain(films: Films) -> Iterator[np.ndarray]:
     """Grain over tfds.data_source, which decodes."""
-    decoded = source.open_builder(films.dataset, films.data_dir).as_data_source("all")
+    decoded = builders.open_builder(films.dataset, films.data_dir).as_data_source("all")
 
     def example(index):
         picture = decoded[int(index % len(decoded))]["image"]
@@ -98,7 +99,7 @@ def tensorflow_records(films: Films) -> Iterator[np.ndarray]:
     """tf.data over the same records in a TFRecord file, all autotuned."""
     import tensorflow as tf
 
-    builder = source.open_builder(films.dataset, films.data_dir)
+    builder = builders.open_builder(films.dataset, films.data_dir)
     raw = tfds.decode.DeserializeMethod.RAW_BYTES
     records = builder.as_data_source("all", deserialize_method=raw)
     dtype = tf.as_dtype(builder.info.features["image"].np_dtype)
@@ -155,7 +156,7 @@ class _Records:
 
     def __getitem__(self, index):
         if self.source is None:
-            builder = source.open_builder(self.films.dataset, self.films.data_dir)
+            builder = builders.open_builder(self.films.dataset, self.films.data_dir)
             skip = {"image": tfds.decode.SkipDecoding()}
             self.source = builder.as_data_source("all", decoders=skip)
         png = self.source[index % len(self.source)]["image"]
@@ -178,13 +179,13 @@ class _Files:
         return padded(image, self.films.side), 0
 
 
-def _split(films: Films) -> source.Split:
-    return source.take(films.whole(), films.positions(), "train")
+def _split(films: Films) -> Split:
+    return take(films.whole(), films.positions(), "train")
 
 
-def _ours(films: Films, split: source.Split) -> Iterator[np.ndarray]:
+def _ours(films: Films, split: Split) -> Iterator[np.ndarray]:
     targets = {"label": np.zeros(films.records, np.int32)}
-    examples = source.Examples(split, targets, size=films.side, square="pad")
+    examples = pipeline.Examples(split, targets, size=films.side, square="pad")
     for batch in pipeline.train_batches(
         examples, batch_size=films.batch_size, seed=0, start=0
     ):

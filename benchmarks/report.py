@@ -22,7 +22,7 @@ from absl import flags
 from benchmarks import machine
 from cxr_jax import rng
 from cxr_jax.data import roles
-from cxr_jax.data.source import Split
+from cxr_jax.data.split import Split
 from cxr_jax.evaluation.evaluators import Evaluation
 from cxr_jax.report import gallery, sections, write
 from cxr_jax.report.material import Material

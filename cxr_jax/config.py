@@ -7,6 +7,7 @@ import json
 import math
 import pathlib
 import re
+import traceback
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -51,7 +52,7 @@ def steps(
     if not math.isfinite(number) or unit not in _UNITS:
         raise InputError(
             f"config.{key}",
-            f"{duration!r} is no duration",
+            f"{duration!r} is not a duration",
             "give a number and a unit: '500 steps', '20 epochs', '1e5 examples' or "
             "'5 percent'",
         )
@@ -107,9 +108,14 @@ def parse_arg(arg: str | None, **defaults: Any) -> ConfigDict:
     return result
 
 
+def plain(tree: dict[str, Any]) -> dict[str, Any]:
+    """As plain JSON values: tuples become lists."""
+    return json.loads(json.dumps(tree))
+
+
 def to_dict(config: ConfigDict) -> dict[str, Any]:
-    """The config as plain JSON values: tuples become lists."""
-    return json.loads(json.dumps(config.to_dict()))
+    """The config as plain JSON values."""
+    return plain(config.to_dict())
 
 
 def to_json(config: ConfigDict) -> str:
@@ -123,6 +129,36 @@ def from_json(path: pathlib.Path) -> ConfigDict:
         path, missing="give the --workdir of a run that was trained"
     )
     return ConfigDict(_tuples(loaded)).lock()
+
+
+def fault_in(path: pathlib.Path, error: BaseException) -> InputError | None:
+    """What to say of an error that was raised while a config file ran.
+
+    Args:
+      path: of the file.
+      error: as it arrived; libraries may have put others around it.
+
+    Returns:
+      None where nothing of it comes from within the file.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        frames = traceback.extract_tb(seen.__traceback__)
+        lines = [f.lineno for f in frames if pathlib.Path(f.filename) == path]
+        if isinstance(seen, SyntaxError) and seen.filename == str(path):
+            lines.append(seen.lineno)
+        if lines:
+            where, what = f"{path}, line {lines[-1]}", type(seen).__name__
+            return InputError(where, f"{what}: {message(seen)}", "correct the file")
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def message(error: BaseException) -> str:
+    """Of the innermost error: ml_collections wraps a KeyError into an AttributeError."""
+    while error.args and isinstance(error.args[0], BaseException):
+        error = error.args[0]
+    return str(error.args[0]) if isinstance(error, KeyError) else str(error)
 
 
 def diff(one: ConfigDict, other: ConfigDict, *, ignore: tuple[str, ...] = ()) -> str:

@@ -14,8 +14,8 @@ import optax
 from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
-from cxr_jax import optim, ranges, rates, state, steps
-from cxr_jax.data import source
+from cxr_jax import config_check, optim, state, steps
+from cxr_jax.data.split import Split
 from cxr_jax.devices import sharding
 from cxr_jax.models import MODELS, init
 from cxr_jax.ops.registry import make_preprocess
@@ -32,7 +32,7 @@ class Experiment(NamedTuple):
       task: targets, loss, predictions, metrics.
       tx: of optax, gives the direction; `schedule`: step -> learning rate, before
         reduce-on-plateau.
-      rates: {parameter: rates.Rate}, how fast each learns.
+      rates: {parameter: optim.Rate}, how fast each learns.
       train_step, eval_step: pure, not jitted; see `steps`.
       mesh: of the devices.
       image_shape: (H, W, C) that the model sees.
@@ -46,7 +46,7 @@ class Experiment(NamedTuple):
     task: Task
     tx: optax.GradientTransformation
     schedule: Callable[[Any], Any]
-    rates: dict[str, rates.Rate]
+    rates: dict[str, optim.Rate]
     train_step: Callable[..., Any]
     eval_step: Callable[..., Any]
     mesh: jax.sharding.Mesh
@@ -57,16 +57,20 @@ class Experiment(NamedTuple):
     log_steps: int
     abstract_state: state.TrainState
 
-    def init(self) -> state.TrainState:
-        """A fresh state on the host: drawn, or begun with `config.init_from`."""
+    def draw(self) -> dict[str, Any]:
+        """{'params', 'batch_stats'} on the host, drawn by the seed of the config."""
         seed = self.config.seed
         params, model_state = init.initialise(self.model, self.image_shape, seed)
-        variables = {"params": params, **model_state}
-        if self.config.init_from:
-            from cxr_jax.weights import init_from  # a run's weights need this module
+        return {"params": params, **model_state}
 
-            variables = init_from.begin(self.config, variables)
+    def init(self, variables: dict[str, Any] | None = None) -> state.TrainState:
+        """A fresh state on the host, of given variables or of those of `draw`."""
+        variables = variables or self.draw()
         return state.create(variables, self.tx, ema=bool(self.config.optim.ema_decay))
+
+    def compile_eval_step(self) -> Callable[..., Any]:
+        """The eval step, jitted: (variables, batch) -> {name: [B, ...]}, replicated."""
+        return jax.jit(self.eval_step, out_shardings=sharding.replicated(self.mesh))
 
 
 def build(
@@ -87,8 +91,7 @@ def build(
     Raises:
       InputError: anything in the config that cannot work, by its key.
     """
-    ranges.check(config)
-    source.check_data_config(config.data)
+    config_check.check(config)
     mesh = sharding.make_mesh(config.batch_size, config.accumulate)
     task = make_task(config.task, class_counts)
     model = make_model(config.model, task.num_outputs)
@@ -130,7 +133,7 @@ def build(
 
 def variant(exp: Experiment, config: ConfigDict, *, train_examples: int) -> Experiment:
     """The same for a config that differs in `members.MAY_DIFFER` only: no tracing."""
-    ranges.check(config)
+    config_check.check(config)
     lengths, schedule = _lengths_and_schedule(config, train_examples)
     params = exp.abstract_state.params
     layers = _rates(config, params, train_examples, lengths["total_steps"])
@@ -143,7 +146,7 @@ def variant(exp: Experiment, config: ConfigDict, *, train_examples: int) -> Expe
     return exp._replace(config=config, schedule=schedule, **lengths)
 
 
-def count_classes(config: ConfigDict, train: source.Split) -> np.ndarray | None:
+def count_classes(config: ConfigDict, train: Split) -> np.ndarray | None:
     """[K] images per class in train, where the task of `config.task` needs them."""
     return make_task(config).class_counts(train)
 
@@ -222,7 +225,7 @@ def _rates(config: ConfigDict, params, train_examples: int, total_steps: int):
         batch_size=config.batch_size,
         total_steps=total_steps,
     )
-    return rates.parse(config.optim.layers, params, to_steps)
+    return optim.layer_rates(config.optim.layers, params, to_steps)
 
 
 def abstract_batch(config: ConfigDict, task: Task, image_dtype):

@@ -8,6 +8,7 @@ import pathlib
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from cxr_jax import config as config_lib
 from tfds_builders.common import command
 from tfds_builders.common.errors import InputError
 
@@ -24,8 +25,8 @@ _MODE = flags.DEFINE_enum(
     "mode",
     "train",
     ["train", "eval", "report", "audit", *_OF_RUNS],
-    "train: trains or goes on, then tests. eval: tests the best checkpoint. report: "
-    "writes the page of a finished run anew, with what was audited since. audit: "
+    "train: trains or resumes, then tests. eval: tests the best checkpoint. report: "
+    "writes the page of a finished run again, with what was audited since. audit: "
     "looks for leakage and shortcuts in the data, before anyone trains; with --checkpoint "
     "in a trained model. ensemble: averages the predictions of finished runs. compare: "
     "tests them against the first. folds: pools the runs of a cross-validation. matrix: "
@@ -94,7 +95,7 @@ _DATA_DIR = flags.DEFINE_string(
 def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise InputError(
-            "command line", f"{argv[1:]} is no flag", "see --help for the flags"
+            "command line", f"{argv[1:]}: unknown flag", "see --help for the flags"
         )
     config = _config()
     # The libraries' own reports are for their developers; ours go to the terminal.
@@ -113,7 +114,7 @@ def main(argv: list[str]) -> int:
 
     from cxr_jax.devices import processes
     from cxr_jax.evaluation import evaluate
-    from cxr_jax.train import dry_run, loop, together
+    from cxr_jax.train import dry_run, loop, session
 
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR") or os.path.expanduser(
         "~/.cache/cxr_jax/compiled"
@@ -138,12 +139,19 @@ def main(argv: list[str]) -> int:
             "--config", "is not given", "give one of configs/, as configs/quickstart.py"
         )
     if _DRY_RUN.value:
-        dry_run.show(*loop.prepare(config, workdir))
+        dry_run.show(*session.prepare(config, workdir))
         return 0
-    if _MEMBERS.value:
-        _refuse_with_members()
-        return together.train(config, workdir, _MEMBERS.value)
-    return loop.train(config, workdir, profile=_PROFILE.value, allow=_ALLOW.value)
+    return loop.train(
+        config,
+        workdir,
+        members=_MEMBERS.value,
+        profile=_PROFILE.value,
+        allow=_ALLOW.value,
+        origin={
+            "file": _spec(),
+            "overrides": dict(flags.FLAGS["config"].override_values),
+        },
+    )
 
 
 def _check_runs() -> None:
@@ -176,17 +184,6 @@ def _of_runs(config: ConfigDict | None, workdir: pathlib.Path) -> int:
     return cross_validation.pool(_RUNS.value, workdir)
 
 
-def _refuse_with_members() -> None:
-    for flag in (_PROFILE, _ALLOW):
-        if flag.value:
-            raise InputError(
-                f"--{flag.name} and --members",
-                "do not go together",
-                "each member is a run of its own: give it as --workdir, without "
-                "--members",
-            )
-
-
 def _audit_model(workdir: pathlib.Path) -> int:
     for flag in (_CONFIG, _DATASET, _DATA_DIR):
         if flag.value:
@@ -199,7 +196,7 @@ def _audit_model(workdir: pathlib.Path) -> int:
         raise InputError(
             "--checkpoint",
             f"belongs to --mode=audit, and the mode is {_MODE.value}",
-            "leave it away, or set --mode=audit",
+            "omit it, or set --mode=audit",
         )
     from cxr_jax.audits.model import audit as audit_lib
 
@@ -226,6 +223,9 @@ def _config() -> ConfigDict | None:
     try:
         return None if _CONFIG.value is None else _CONFIG.value.lock()
     except OSError as error:
+        path = pathlib.Path(_spec().partition(":")[0])
+        if fault := config_lib.fault_in(path, error):
+            raise fault from error
         raise InputError(
             "--config",
             str(error).strip().splitlines()[-1].strip(),
@@ -233,24 +233,39 @@ def _config() -> ConfigDict | None:
         ) from None
 
 
+def _spec() -> str:
+    """What --config was given: 'configs/brixia.py:phantom'."""
+    return flags.FLAGS["config"].config_filename
+
+
 def _parse(argv: list[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
-    except (AttributeError, KeyError) as error:
-        raise InputError(
-            "--config",
-            f"it has no key {_innermost(error)}",
-            "see the config file, and configs/common.py, for the keys there are",
-        ) from None
-    except (TypeError, ValueError, OSError) as error:
-        raise InputError("--config", str(error), "see the config file") from None
+    except InputError:
+        raise
+    except Exception as error:
+        path = _config_path(argv)
+        if fault := path and config_lib.fault_in(path, error):
+            raise fault from error
+        if isinstance(error, AttributeError | KeyError):
+            raise InputError(
+                "--config",
+                f"it has no key {config_lib.message(error)}",
+                "see the config file, and configs/common.py, for the keys there are",
+            ) from None
+        if isinstance(error, TypeError | ValueError | OSError):
+            raise InputError("--config", str(error), "see the config file") from None
+        raise
 
 
-def _innermost(error: BaseException) -> str:
-    # ml_collections wraps a KeyError with its suggestion into an AttributeError.
-    while error.args and isinstance(error.args[0], BaseException):
-        error = error.args[0]
-    return str(error.args[0]) if error.args else str(error)
+def _config_path(argv: list[str]) -> pathlib.Path | None:
+    """The file of --config=FILE[:arguments] or --config FILE."""
+    for place, text in enumerate(argv):
+        flag, _, value = text.partition("=")
+        if flag.lstrip("-") == "config" and flag.startswith("-"):
+            value = value or "".join(argv[place + 1 : place + 2])
+            return pathlib.Path(value.partition(":")[0])
+    return None
 
 
 if __name__ == "__main__":

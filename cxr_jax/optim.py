@@ -1,18 +1,27 @@
-"""The optimiser as the config says it, built from optax."""
+"""The optimiser of a config: chain, schedule, and how fast each layer learns.
+
+Layers may be frozen, slower than the rest, or woken at a later step.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import optax
-from ml_collections import ConfigDict
+from jax import lax
 
 from cxr_jax import trees
 from tfds_builders.common.errors import InputError
 
-# Each makes the direction of the update, uphill; `descend` takes the step.
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+# Each gives the direction of the update, uphill; `descend` takes the step.
 OPTIMISERS = {
     "sgd": optax.trace,
     "adam": optax.scale_by_adam,
@@ -21,6 +30,7 @@ OPTIMISERS = {
 }
 
 SCHEDULES = ("constant", "cosine", "linear")
+_FORM = re.compile(r"(?P<names>.+?): *(?P<factor>[0-9.eE+-]+)( +from +(?P<start>.+))?")
 
 
 def make_schedule(config: ConfigDict, *, warmup_steps: int, total_steps: int):
@@ -35,7 +45,7 @@ def make_schedule(config: ConfigDict, *, warmup_steps: int, total_steps: int):
     else:
         raise InputError(
             "config.optim.schedule",
-            f"{config.schedule!r} is unknown",
+            f"is {config.schedule!r}, which is unknown",
             f"choose one of: {', '.join(SCHEDULES)}",
         )
     if not warmup_steps:
@@ -53,7 +63,7 @@ def make_optimiser(config: ConfigDict) -> optax.GradientTransformation:
     if config.name not in OPTIMISERS:
         raise InputError(
             "config.optim.name",
-            f"{config.name!r} is unknown",
+            f"is {config.name!r}, which is unknown",
             f"choose one of: {', '.join(OPTIMISERS)} (adam with weight_decay is AdamW)",
         )
     settings = {key: config.settings[key] for key in config.settings}
@@ -64,7 +74,7 @@ def make_optimiser(config: ConfigDict) -> optax.GradientTransformation:
     except TypeError as error:
         raise InputError(
             "config.optim.settings",
-            f"{settings} does not fit {config.name} ({error})",
+            f"{settings} does not suit {config.name} ({error})",
             "see the optax documentation of that optimiser for its settings",
         ) from None
     if not config.clip_norm:
@@ -77,8 +87,8 @@ def descend(
 ) -> Any:
     """params - lr * factor * (direction + weight_decay * params): decoupled decay.
 
-    Loshchilov and Hutter 2019, arXiv 1711.05101. Rate and decay come with every step
-    and not from optax: members that train side by side have their own.
+    Loshchilov and Hutter 2019, arXiv 1711.05101. Rate and decay are arguments of every
+    step, not of optax: members that train side by side have their own.
 
     Args:
       params, direction: alike; the direction is that of `make_optimiser`.
@@ -104,3 +114,110 @@ def decay_mask(params: Any, no_decay: str) -> Any:
     return jax.tree.map(
         lambda name: not (pattern and pattern.search(name)), trees.names(params)
     )
+
+
+class Rate(NamedTuple):
+    """Of one parameter: a factor on the learning rate from step `start`, 0 before."""
+
+    factor: float = 1.0
+    start: int = 0
+
+
+def layer_rates(
+    layers: tuple[str, ...], params: Any, steps: Callable[[str], int]
+) -> dict[str, Rate]:
+    """{name of a parameter: Rate}; the first entry that matches a name decides.
+
+    Args:
+      layers: `config.optim.layers`: 'regex: factor' or 'regex: factor from 3 epochs',
+        the regular expression being sought in names such as 'layer1_0/conv1/kernel'.
+      params: of the model; shapes are enough.
+      steps: duration -> number of steps.
+
+    Raises:
+      InputError: an entry of another form, or one that matches no parameter.
+    """
+    entries = [_entry(text, steps) for text in layers]
+    rates, used = {}, set()
+    for name in trees.by_name(params):
+        fitting = [i for i, (names, _) in enumerate(entries) if names.search(name)]
+        used.update(fitting)
+        rates[name] = entries[fitting[0]][1] if fitting else Rate()
+    for i, text in enumerate(layers):
+        if i not in used:
+            raise InputError(
+                "config.optim.layers",
+                f"{text!r} matches no parameter",
+                "--dry_run lists the names",
+            )
+    if all(rate.factor == 0 for rate in rates.values()):
+        raise InputError(
+            "config.optim.layers", "freezes every layer", "leave at least one to learn"
+        )
+    return rates
+
+
+def _entry(text: str, steps: Callable[[str], int]) -> tuple[re.Pattern, Rate]:
+    match = _FORM.fullmatch(text)
+    try:
+        if not match:
+            raise ValueError("unknown form")
+        names, factor = re.compile(match["names"]), float(match["factor"])
+        if not 0 <= factor < float("inf"):
+            raise ValueError("a factor cannot be negative or infinite")
+    except (ValueError, re.error) as error:
+        raise InputError(
+            "config.optim.layers",
+            f"{text!r} cannot be read ({error})",
+            "write 'regex: factor' or 'regex: factor from 3 epochs', as '^layer1: 0'",
+        ) from None
+    return names, Rate(factor, steps(match["start"]) if match["start"] else 0)
+
+
+def frozen_stopped(params: Any, rates: dict[str, Rate]) -> Any:
+    """The same, with no gradient, and no backward pass, for what never learns."""
+    leaves = trees.by_name(params).items()
+    stopped = [
+        lax.stop_gradient(leaf) if rates[name].factor == 0 else leaf
+        for name, leaf in leaves
+    ]
+    return jax.tree.unflatten(jax.tree.structure(params), stopped)
+
+
+def asleep_zeroed(grads: Any, rates: dict[str, Rate], step: jax.Array) -> Any:
+    """Gradients, 0 where a layer does not learn yet: clipping must not count it."""
+    awake = [
+        jnp.where(step >= rates[name].start, leaf, 0.0) if rates[name].start else leaf
+        for name, leaf in trees.by_name(grads).items()
+    ]
+    return jax.tree.unflatten(jax.tree.structure(grads), awake)
+
+
+def rate_factors(rates: dict[str, Rate], step: jax.Array) -> list[Any]:
+    """The factor of every parameter at this step, in the order of the leaves."""
+    return [
+        jnp.where(step >= rate.start, rate.factor, 0.0) if rate.start else rate.factor
+        for rate in rates.values()
+    ]
+
+
+def frozen_norms(rates: dict[str, Rate], also: str):
+    """A context in which batch norms use their running statistics in training too.
+
+    Those of layers that never learn, since a frozen layer must remain the same function,
+    and those whose path matches the regular expression `also`.
+    """
+    pattern = re.compile(also) if also else None
+
+    def call(next_function, args, kwargs, context):
+        module = context.module
+        has_statistics = module.has_variable("batch_stats", "mean")
+        if not has_statistics or context.method_name != "__call__":
+            return next_function(*args, **kwargs)
+        path = "/".join(module.path)
+        scale = rates.get(f"{path}/scale", Rate())
+        if scale.factor == 0 or (pattern and pattern.search(path)):
+            return next_function(args[0], False)
+        return next_function(*args, **kwargs)
+
+    return nn.intercept_methods(call)

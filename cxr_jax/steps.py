@@ -7,7 +7,7 @@ many steps in one call, and `vmap` over states, keys and settings trains many me
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +15,11 @@ import optax
 from jax import lax
 
 from cxr_jax import optim, rng
-from cxr_jax import rates as rates_lib
 from cxr_jax.state import TrainState
-from cxr_jax.tasks import Task
 from tfds_builders.common.errors import InputError
+
+if TYPE_CHECKING:
+    from cxr_jax.tasks import Task
 
 Batch = dict[str, jax.Array]
 
@@ -43,7 +44,7 @@ def make_train_step(
     preprocess,
     tx,
     *,
-    rates: dict[str, rates_lib.Rate],
+    rates: dict[str, optim.Rate],
     no_decay: str = "",
     frozen_norms: str = "",
     ema_decay: float = 0.0,
@@ -56,15 +57,15 @@ def make_train_step(
     and `grad_norm`, float32 [], and `layer_norms` [number of parameter leaves]: of the
     gradient, in the order of `trees.names`.
 
-    rates, frozen_norms: see `rates`.
-    accumulate: parts that the batch is worked off in, one after another, for less
-      memory. Gradients are those of the whole batch, except that batch norm and
+    rates: of `optim.layer_rates`. frozen_norms: see `optim.frozen_norms`.
+    accumulate: parts into which the batch is cut, computed in turn to save memory.
+       Gradients are those of the whole batch, except that batch norm and
       dropout work per part (ghost batch norm, Hoffer et al. 2017, arXiv 1705.08741).
     """
 
     def loss_fn(params, model_state, batch, dropout):
-        params = rates_lib.frozen_stopped(params, rates)
-        with rates_lib.frozen_norms(rates, frozen_norms):
+        params = optim.frozen_stopped(params, rates)
+        with optim.frozen_norms(rates, frozen_norms):
             output, updated = model.apply(
                 {"params": params, **model_state},
                 batch["image"],
@@ -80,8 +81,8 @@ def make_train_step(
     if accumulate > 1 and task.views > 1:
         raise InputError(
             "config.accumulate",
-            f"is {accumulate}, and the loss compares all pictures of a batch",
-            "set it to 1; config.model.remat=True and model.dtype=bfloat16 save memory",
+            f"is {accumulate}, but the loss compares all images of a batch",
+            "set it to 1; config.model.remat=True and model.dtype=bfloat16 also save memory",
         )
     gradient = jax.value_and_grad(loss_fn, has_aux=True)
     if accumulate > 1:
@@ -100,13 +101,13 @@ def make_train_step(
         (loss, model_state), grads = gradient(
             state.params, state.model_state, batch, dropout
         )
-        grads = rates_lib.asleep_zeroed(grads, rates, state.step)
+        grads = optim.asleep_zeroed(grads, rates, state.step)
         direction, opt_state = tx.update(grads, state.opt_state, state.params)
-        factors = rates_lib.factors(rates, state.step)
+        factors = optim.rate_factors(rates, state.step)
         params = optim.descend(state.params, direction, settings, no_decay, factors)
         ema = state.ema
         if ema is not None:
-            # Short memory at first, or a short run would average its initialisation.
+            # Short memory at first, or a short run would average in its initialisation.
             decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
             ema = optax.incremental_update(
                 {"params": params, **model_state}, ema, 1.0 - decay
@@ -125,7 +126,7 @@ def make_train_step(
 def side_by_side(views: list[Batch]) -> Batch:
     """Views of a batch as one batch, those of an example next to each other.
 
-    So they stay on one device, where the examples are split among several.
+    So they stay on one device when the examples are split among several.
     """
     if len(views) == 1:
         return views[0]
@@ -135,7 +136,7 @@ def side_by_side(views: list[Batch]) -> Batch:
 
 
 def _in_parts(gradient, parts: int, params, model_state, batch, dropout):
-    """`gradient` of a batch whose parts are worked off one after another.
+    """`gradient` of a batch whose parts are computed one after another.
 
     A part takes every `parts`-th example, so that each device keeps its own.
     """
@@ -185,9 +186,9 @@ def make_eval_step(model, task: Task, preprocess, augment=None):
 
 
 def fixed_views(batch: Batch, augment, count: int) -> Batch:
-    """The same views in every evaluation: drawn by a key that the pixels give.
+    """The same views in every evaluation: drawn with a key derived from the pixels.
 
-    So they depend neither on the batch nor on the place in it.
+    So they depend neither on the batch nor on the position in it.
     """
 
     def one(image):

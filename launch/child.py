@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-_ASKS_TO_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _CRASHES = (
     signal.SIGABRT,
     signal.SIGBUS,
@@ -17,32 +14,12 @@ _CRASHES = (
 )
 
 
-@contextmanager
-def listening() -> Iterator[list[signal.Signals]]:
-    """Collects SIGTERM, SIGINT and SIGHUP instead of ending the process.
-
-    Yields:
-      A list that grows with what arrives. What was ignored (nohup) stays ignored.
-    """
-    received: list[signal.Signals] = []
-    former = {
-        number: signal.signal(number, lambda n, _: received.append(signal.Signals(n)))
-        for number in _ASKS_TO_STOP
-        if signal.getsignal(number) != signal.SIG_IGN
-    }
-    try:
-        yield received
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
-
-
 def follow(command: list[str], received: list[signal.Signals]) -> int:
     """Runs a command to its end, passing on what is received meanwhile.
 
     Args:
       command: program and arguments.
-      received: of `listening`.
+      received: of `signals.listening`, which grows meanwhile.
 
     Returns:
       The exit code, negative for the signal that ended it, as `subprocess` does.

@@ -10,6 +10,7 @@ import sys
 
 from absl import flags
 
+from cxr_jax.train.signals import listening
 from launch import child, plan
 from tfds_builders.common import command, files
 from tfds_builders.common.errors import InputError
@@ -56,7 +57,7 @@ def run(config: str, folder: pathlib.Path, extra: list[str], dry_run: bool) -> i
     runs = plan.load(config)
     _check_extra(extra, runs)
     failed = []
-    with child.listening() as received:
+    with listening(patient=True) as stop:
         for number, each in enumerate(runs, 1):
             print(f"[{number}/{len(runs)}] {each.name}", flush=True)
             workdir = folder / each.name
@@ -68,9 +69,9 @@ def run(config: str, folder: pathlib.Path, extra: list[str], dry_run: bool) -> i
             note = json.dumps(each.overrides, indent=2) + "\n"
             files.write_text(workdir / "overrides.json", note)
             before = (workdir / "results.json").exists()
-            code = child.follow(arguments, received)
+            code = child.follow(arguments, stop.received)
             finished = (workdir / "results.json").exists()
-            asked = received[0] if received else child.asked_by(code, finished)
+            asked = stop.signal or child.asked_by(code, finished)
             if asked is not None:
                 _report_failed(failed, number)
                 print(
@@ -103,10 +104,10 @@ def run_together(
         print(shlex.join(arguments), flush=True)
         return 0
     files.write_text(path, json.dumps(overrides, indent=2) + "\n")
-    with child.listening() as received:
-        code = child.follow(arguments, received)
+    with listening(patient=True) as stop:
+        code = child.follow(arguments, stop.received)
     finished = all((folder / name / "results.json").exists() for name in overrides)
-    asked = received[0] if received else child.asked_by(code, finished)
+    asked = stop.signal or child.asked_by(code, finished)
     if asked is not None:
         print(f"\n{asked.name}: stopped; the same command goes on", flush=True)
         return 128 + asked

@@ -51,19 +51,22 @@ def read(folder: pathlib.Path) -> tuple[list[Finished], list[str]]:
 
 def check_alike(folder: pathlib.Path, runs: list[Finished]) -> None:
     """Raises InputError if the configs differ in more than the runs' overrides."""
+
     keys = {key for run in runs for key in run.config} - {_IGNORED}
 
-    def of(run: Finished) -> dict[str, Any]:
-        free = {
+    def facts(run: Finished) -> dict[str, Any]:
+        varied = {
             key: alike.FREE
             for key in keys
             if any(f"{key}.".startswith(f"{own}.") for own in run.overrides)
         }
-        return {k: v for k, v in run.config.items() if k in keys} | free
+        return {k: v for k, v in run.config.items() if k in keys} | varied
 
-    shared = {run.name: of(run) for run in runs}
-    hint = "move the runs of other settings to a folder of their own"
-    alike.check(shared, hint, folder)
+    alike.check(
+        {run.name: facts(run) for run in runs},
+        "move the runs of other settings to a folder of their own",
+        folder,
+    )
 
 
 def _read(path: pathlib.Path) -> Finished:

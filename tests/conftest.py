@@ -42,14 +42,13 @@ def covidgr_data(tmp_path_factory) -> pathlib.Path:
     return folder / "data"
 
 
-@pytest.fixture
-def tiny_config(brixia_data):
+def small_config(data_dir):
     """Six steps of a small CNN on the small dataset; locked, as from the flags."""
     from configs import quickstart
 
     config = quickstart.get_config()
     config.data.phantom = 0
-    config.data.data_dir = str(brixia_data)
+    config.data.data_dir = str(data_dir)
     config.data.size = 48
     config.batch_size = 8
     config.total = "6 steps"
@@ -63,6 +62,22 @@ def tiny_config(brixia_data):
     config.resamples = 20
     config.report = False
     return config.lock()
+
+
+@pytest.fixture
+def tiny_config(brixia_data):
+    """`small_config`, to be changed by the test."""
+    return small_config(brixia_data)
+
+
+@pytest.fixture(scope="session")
+def trained(brixia_data, tmp_path_factory) -> pathlib.Path:
+    """A finished run of `small_config`, trained once; copy it before changing it."""
+    from cxr_jax.train import loop
+
+    workdir = tmp_path_factory.mktemp("trained") / "run"
+    assert loop.train(small_config(brixia_data), workdir) == 0
+    return workdir
 
 
 @pytest.fixture
@@ -96,9 +111,10 @@ def command():
     )
 
     def make(config, workdir, devices=2, *process):
-        return [sys.executable, "-c", code, config, workdir, devices, *process]
+        arguments = [config, workdir, devices, *process]
+        return [sys.executable, "-c", code, *map(str, arguments)]
 
-    return lambda *arguments: [str(each) for each in make(*arguments)]
+    return make
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ model hides them. Time on 2 cores, and what came out: docs/audit.md.
 """
 
 from configs import brixia, common, covidgr, radiography
-from cxr_jax.audits.model.controls import HIDDEN
 from cxr_jax.config import parse_arg
+from cxr_jax.ops.masking import HIDDEN
 from tfds_builders.common.errors import InputError
 
 BASES = {"radiography": radiography, "covidgr": covidgr, "brixia": brixia}

@@ -1,8 +1,9 @@
-"""Where the decoded pictures live, so that no later epoch reads or decodes them."""
+"""Where the decoded pictures are kept, so that they are read and decoded once."""
 
 from __future__ import annotations
 
 import os
+import pathlib
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -10,36 +11,43 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from cxr_jax.data import memory, roles, source
+from cxr_jax.data import decode, roles
+from cxr_jax.data.split import Split
 from cxr_jax.devices import processes
 from tfds_builders.common.errors import InputError
 
-# What is left over is for the program itself; on a device also for the training.
+# The rest is for the program itself; on a device also for the training.
 _HOST_SHARE, _DEVICE_SHARE = 0.8, 0.4
 # Pictures that a thread decodes at a time.
 _RUN = 64
+# Control groups, version 2 and 1: {controller: (mount, limit, bytes in use)}. Both count
+# cached files too, but those give way: only memory that is not of a file is in use.
+_FILES = {
+    "": ("sys/fs/cgroup", "memory.max", "anon"),
+    "memory": ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "total_rss"),
+}
 
 
 def residency(splits: roles.Splits, config: ConfigDict) -> str:
-    """'device', 'host' or 'disk': where the training pictures are to live.
+    """'device', 'host' or 'disk': where the training pictures are kept.
 
     Args:
       splits: of a run; val is held on the host unless it is 'disk'.
-      config: `config.data`; its `residency` is one of them, or 'auto': the first of
-        them for which there is room. The batches are the same in all three.
+      config: `config.data`; its `residency` is one of the three, or 'auto': the first
+        with enough room. The batches are the same in all three.
 
     Raises:
-      InputError: there is no room where the config wants them.
+      InputError: there is not enough room where the config wants them.
     """
     train, val = bytes_of(splits.train, config), bytes_of(splits.val, config)
-    host = _HOST_SHARE * memory.available()
+    host = _HOST_SHARE * available_memory()
     device = _DEVICE_SHARE * _device_memory()
     needed = {"device": train, "host": train + val}
     room = {"device": device if train + val <= host else 0, "host": host}
     if config.residency == "auto":
         places = [*needed, "disk"]
         fits = [needed.get(place, 0) <= room.get(place, 0) for place in places]
-        # The same for all processes: it is another program.
+        # All processes must agree: each place compiles to another program.
         return places[processes.largest(fits.index(True))]
     place = config.residency
     if place != "disk" and needed[place] > room[place]:
@@ -49,8 +57,8 @@ def residency(splits: roles.Splits, config: ConfigDict) -> str:
             f"{config.size} x {config.size} {roles.image_dtype(splits.train)} need "
             f"{needed[place] / 1e9:.1f} GB, and there is room for "
             f"{room[place] / 1e9:.1f} GB",
-            "set config.data.residency=auto, or =disk, which reads them anew in every "
-            "epoch, or a smaller config.data.size",
+            "set config.data.residency=auto, or =disk to read them again in every epoch, "
+            "or a smaller config.data.size",
         )
     return place
 
@@ -71,19 +79,19 @@ def hold(splits: roles.Splits, config: ConfigDict) -> roles.Splits:
     )
 
 
-def decoded(split: source.Split, size: int, square: str) -> dict[str, np.ndarray]:
+def decoded(split: Split, size: int, square: str) -> dict[str, np.ndarray]:
     """Every picture of a split in its order, {name: [N, size, size, 1]} as stored.
 
     Args:
       split: of N examples.
-      size, square: see `source.decode`.
+      size, square: see `decode.image`.
     """
     shape = (split.size, size, size, 1)
     pixels = {name: np.empty(shape, dtype) for name, dtype in _dtypes(split).items()}
 
     def fill(start: int) -> int:
         run = np.arange(start, min(start + _RUN, split.size))
-        for name, found in source.pictures(split, run, size, square).items():
+        for name, found in decode.pictures(split, run, size, square).items():
             pixels[name][run] = found
         return len(run)
 
@@ -98,23 +106,63 @@ def decoded(split: source.Split, size: int, square: str) -> dict[str, np.ndarray
     return pixels
 
 
-def bytes_of(split: source.Split, config: ConfigDict) -> int:
-    """What the decoded pictures of a split take, with their masks; see `residency`."""
+def bytes_of(split: Split, config: ConfigDict) -> int:
+    """Bytes of the decoded pictures of a split, masks included."""
     each = sum(dtype.itemsize for dtype in _dtypes(split).values())
     return split.size * config.size**2 * each
 
 
-def _dtypes(split: source.Split) -> dict[str, np.dtype]:
+def _dtypes(split: Split) -> dict[str, np.dtype]:
     stored = {"image": roles.image_dtype(split), "mask": np.dtype(np.uint8)}
     return {name: stored[name] for name in split.pictures}
 
 
 def _device_memory() -> int:
-    """Bytes that are free on the smallest device of this process."""
+    """Free bytes on the fullest device of this process."""
     free = []
     for device in jax.local_devices():
         found = device.memory_stats()  # None on the CPU
         if found is None:
-            return memory.available()
+            return available_memory()
         free.append(found["bytes_limit"] - found["bytes_in_use"])
     return min(free)
+
+
+def available_memory(root: pathlib.Path = pathlib.Path("/")) -> int:
+    """Bytes this process can take without swapping, within the limits of a container.
+
+    Args:
+      root: of the file system; Linux reports memory in `proc` and the limits of
+        containers and batch jobs in `sys/fs/cgroup`. Elsewhere all is assumed free.
+    """
+    meminfo = root / "proc/meminfo"
+    if not meminfo.exists():
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([_fields(meminfo)["MemAvailable:"] * 1024, *_limits(root)])
+
+
+def _limits(root: pathlib.Path) -> list[int]:
+    """Bytes left to the control group of this process, and to each that holds it."""
+    left = []
+    for line in (root / "proc/self/cgroup").read_text().splitlines():
+        _, controller, path = line.split(":", 2)
+        if controller not in _FILES:
+            continue
+        mount, name, used = _FILES[controller]
+        # A container sees its own group at the mount, whatever the path says.
+        folder = root / mount / path.lstrip("/")
+        for group in (folder, *folder.parents):
+            limit = group / name
+            if limit.exists() and (text := limit.read_text().strip()) != "max":
+                left.append(int(text) - _fields(group / "memory.stat")[used])
+    return left
+
+
+def _fields(path: pathlib.Path) -> dict[str, int]:
+    """The lines '<name> <number> ...' of a file."""
+    return {
+        name: int(number.split()[0])
+        for name, number in (
+            line.split(maxsplit=1) for line in path.read_text().splitlines()
+        )
+    }

@@ -1,4 +1,4 @@
-"""The synthetic release a config may ask for, written and built inside the workdir."""
+"""The synthetic release that a config may ask for, built inside the workdir."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import shutil
 from ml_collections import ConfigDict
 
 from tfds_builders import DATASETS
-from tfds_builders.build import build, is_prepared, make_builder
 from tfds_builders.common.errors import InputError
-from tfds_builders.phantom import write_release
 
 
 def ensure(config: ConfigDict, workdir: pathlib.Path) -> str:
@@ -24,6 +22,10 @@ def ensure(config: ConfigDict, workdir: pathlib.Path) -> str:
     Returns:
       The data_dir to read from.
     """
+    # Builders need half of SciPy, which takes longer to import than all of JAX.
+    from tfds_builders.build import build, is_prepared, make_builder
+    from tfds_builders.phantom import write_release
+
     name = config.dataset.split("/")[0]
     if name not in DATASETS:
         raise InputError(
@@ -34,8 +36,8 @@ def ensure(config: ConfigDict, workdir: pathlib.Path) -> str:
     if config.data_dir:
         raise InputError(
             "config.data.data_dir",
-            f"is {config.data_dir!r} while a phantom is asked for",
-            "a phantom is built in the workdir: give no data_dir, or data.phantom=0",
+            f"is {config.data_dir!r}, and config.data.phantom={config.phantom}",
+            "a phantom is built in the workdir: omit data_dir, or set data.phantom=0",
         )
     data_dir = workdir / f"phantom_{config.phantom}"
     release = workdir / f"phantom_{config.phantom}_release"

@@ -9,15 +9,36 @@ import grain
 import numpy as np
 
 from cxr_jax import rng
-from cxr_jax.data.source import Examples
+from cxr_jax.data import decode
+from cxr_jax.data.split import Split
 from cxr_jax.devices import processes
 
 Batch = dict[str, np.ndarray]
 
-# Reading and decoding are done without the interpreter lock: threads beat processes
-# here. Each makes a whole batch: what Python does per picture is what limits the rate.
+# Reading and decoding release the interpreter lock, so threads beat processes here.
+# Each makes a whole batch: the Python work per picture is what limits the rate.
 _THREADS = min(max(os.cpu_count() or 1, 4), 16)
 _READ = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=2 * _THREADS)
+
+
+class Examples:
+    """A split in batches of given positions."""
+
+    def __init__(
+        self, split: Split, targets: dict[str, np.ndarray], *, size: int, square: str
+    ):
+        self._split, self._targets = split, targets
+        self._size, self._square = size, square
+
+    def __len__(self) -> int:
+        return self._split.size
+
+    def batch(self, indices: np.ndarray) -> Batch:
+        """{'image', 'mask': [B, size, size, 1], targets: [B, ...]}."""
+        return {
+            **decode.pictures(self._split, indices, self._size, self._square),
+            **{name: column[indices] for name, column in self._targets.items()},
+        }
 
 
 def order(examples: int, *, batch_size: int, seed: int) -> grain.MapDataset:
@@ -34,7 +55,7 @@ def order(examples: int, *, batch_size: int, seed: int) -> grain.MapDataset:
 def train_batches(
     examples: Examples, *, batch_size: int, seed: int, start: int
 ) -> Iterator[Batch]:
-    """This process's part of endless batches in `order`, from number `start` on."""
+    """This process's share of endless batches in `order`, from number `start` on."""
     batches = order(len(examples), batch_size=batch_size, seed=seed)
     read = batches.map(lambda index: examples.batch(processes.part(index)))
     return iter(read[start:].to_iter_dataset(_READ))
@@ -43,9 +64,9 @@ def train_batches(
 def eval_batches(
     examples: Examples, *, batch_size: int
 ) -> Iterator[tuple[np.ndarray, Batch]]:
-    """Every example once, in order: positions [B], and this process's part of them.
+    """Every example once, in order: positions [B], and this process's share of them.
 
-    The last batch is filled up with its first example, at position -1.
+    The last batch is padded with its first example, at position -1.
     """
 
     def read(index: np.ndarray) -> tuple[np.ndarray, Batch]:

@@ -13,6 +13,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
+_EXAMPLE = tf_example_pb2.Example  # pyright: ignore[reportAttributeAccessIssue]
+
 
 class Layout(NamedTuple):
     """The features of a dataset by kind.
@@ -46,7 +48,7 @@ def pictures(record: bytes, names: Sequence[str]) -> dict[str, bytes]:
       DecodeError: it is not one.
       IndexError: it holds no such picture.
     """
-    features = tf_example_pb2.Example.FromString(record).features.feature
+    features = _EXAMPLE.FromString(record).features.feature
     return {name: features[name].bytes_list.value[0] for name in names}
 
 
@@ -66,7 +68,7 @@ def table(records: Sequence[bytes], columns: dict[str, Any]) -> dict[str, Any]:
     kinds = {name: _kind(info) for name, info in columns.items()}
     values: dict[str, list[Any]] = {name: [] for name in columns}
     for i in range(len(records)):
-        features = tf_example_pb2.Example.FromString(records[i]).features.feature
+        features = _EXAMPLE.FromString(records[i]).features.feature
         for name, info in columns.items():
             value = getattr(features[name], kinds[name]).value
             values[name].append(list(value) if info.shape else value[0])

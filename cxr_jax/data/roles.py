@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from cxr_jax.data import source
+from cxr_jax.data import builders, decode, phantom
+from cxr_jax.data.split import Split, by_fold, fingerprint, patients_in_both
 from cxr_jax.devices import processes
 from tfds_builders.common.errors import InputError
 
@@ -19,19 +20,19 @@ ROLES = ("train", "val", "test")
 class Splits(NamedTuple):
     """The three roles of a dataset and what describes it."""
 
-    train: source.Split
-    val: source.Split
-    test: source.Split
+    train: Split
+    val: Split
+    test: Split
     description: dict[str, Any]
 
 
 def open_splits(config: ConfigDict, workdir: pathlib.Path) -> Splits:
-    """Opens train, val and test of `config.data`; makes the phantom where asked to.
+    """Opens train, val and test of `config.data`; makes the phantom if it asks for one.
 
     Raises:
       InputError: a split is missing, or an image is in two of them.
     """
-    builder = source.open_builder(config.dataset, data_dir(config, workdir))
+    builder = builders.open_builder(config.dataset, data_dir(config, workdir))
     parts = roles(builder, config)
     for one, other in itertools.combinations(ROLES, 2):
         twice = set(parts[one].table["example_id"]) & set(
@@ -43,16 +44,16 @@ def open_splits(config: ConfigDict, workdir: pathlib.Path) -> Splits:
                 f"{len(twice)} images are in both, {min(twice)} among them",
                 "name splits that do not overlap",
             )
-    description = source.describe(builder)
-    description["roles"] = {role: source.fingerprint(parts[role]) for role in ROLES}
+    description = builders.describe(builder)
+    description["roles"] = {role: fingerprint(parts[role]) for role in ROLES}
     return Splits(**parts, description=description)
 
 
-def roles(builder, config: ConfigDict) -> dict[str, source.Split]:
+def roles(builder, config: ConfigDict) -> dict[str, Split]:
     """{'train', 'val', 'test'} as `config.data` names them, or by its fold."""
     if config.fold < 0:
         return {
-            role: source.load(builder, config[role], config.masks) for role in ROLES
+            role: builders.load(builder, config[role], config.masks) for role in ROLES
         }
     renamed = [role for role in ROLES if config[role] != role]
     if renamed:
@@ -61,16 +62,13 @@ def roles(builder, config: ConfigDict) -> dict[str, source.Split]:
             f"is {config[renamed[0]]!r} while config.data.fold={config.fold}",
             "with a fold the splits are exactly train, val and test",
         )
-    return source.by_fold(source.load(builder, "all", config.masks), config.fold)
+    return by_fold(builders.load(builder, "all", config.masks), config.fold)
 
 
 def data_dir(config: ConfigDict, workdir: pathlib.Path) -> str:
-    """Where the dataset of `config.data` lies; the phantom lives in the workdir."""
+    """The folder of the dataset of `config.data`; a phantom is kept in the workdir."""
     if not config.phantom:
         return config.data_dir
-    # Builders need half of SciPy, which takes longer to import than all of JAX.
-    from cxr_jax.data import phantom
-
     if not processes.is_first():  # the first makes it, the others find it
         processes.wait("phantom")
     data_dir = phantom.ensure(config, workdir)
@@ -80,16 +78,14 @@ def data_dir(config: ConfigDict, workdir: pathlib.Path) -> str:
 
 
 def shared_patients(splits: Splits) -> dict[str, int]:
-    """Patients (or what stands for them) in two roles; 0 is what it should be."""
+    """Patients (or their stand-ins) in two roles; 0 is what it should be."""
     return {
-        f"{one}-{other}": source.shared_patients(
-            getattr(splits, one), getattr(splits, other)
-        )
+        f"{one}-{other}": patients_in_both(getattr(splits, one), getattr(splits, other))
         for one, other in itertools.combinations(ROLES, 2)
     }
 
 
-def image_dtype(split: source.Split) -> np.dtype:
+def image_dtype(split: Split) -> np.dtype:
     """The stored type of the pictures, from the first of them."""
     first = split.read(int(split.rows[0]))["image"]
-    return source.decode(first, 1, "stretch").dtype
+    return decode.image(first, 1, "stretch").dtype

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cxr_jax.models import init, layers
+from cxr_jax.models import heads, init
 from tfds_builders.common.errors import InputError
 
 HEADS = ("fc", "classifier", "classifier_1", "head")
@@ -33,7 +33,7 @@ class _Head(nn.Module):
     @nn.compact
     def __call__(self, x):
         settings = {"pool": self.pool, "rate": 0.0, "train": False}
-        return layers.head(x, self.num_outputs, **settings, name=self.title)
+        return heads.head(x, self.num_outputs, **settings, name=self.title)
 
 
 def grad_cam(model, variables: dict[str, Any], images, score: Score) -> jax.Array:

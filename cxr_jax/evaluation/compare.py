@@ -16,10 +16,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax.data import roles
+from cxr_jax.devices.terminal import say
 from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.runs import results
 from cxr_jax.runs.predictions import Stored
-from cxr_jax.runs.writer import say
 from cxr_jax.stats import bootstrap, delong
 from cxr_jax.stats.estimate import Estimate, json_number, number
 from cxr_jax.tasks import Probabilities, make_task

@@ -16,9 +16,9 @@ from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
 from cxr_jax.data import roles
+from cxr_jax.devices.terminal import say
 from cxr_jax.runs import alike, results
 from cxr_jax.runs import predictions as stored_lib
-from cxr_jax.runs.writer import say
 from cxr_jax.stats import bootstrap
 from cxr_jax.tasks import Task
 from tfds_builders.common.errors import InputError

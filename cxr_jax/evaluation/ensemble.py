@@ -20,12 +20,12 @@ from ml_collections import ConfigDict
 
 from cxr_jax import metrics
 from cxr_jax.data import roles
+from cxr_jax.devices.terminal import say
 from cxr_jax.evaluation import evaluate, evaluators
 from cxr_jax.evaluation.evaluators import Evaluation
 from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.runs import provenance, results
 from cxr_jax.runs.predictions import Stored
-from cxr_jax.runs.writer import say
 from cxr_jax.stats import bootstrap, calibration
 from cxr_jax.stats.bootstrap import Resamples
 from cxr_jax.tasks import Task, make_task

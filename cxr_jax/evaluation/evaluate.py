@@ -7,10 +7,11 @@ import pathlib
 from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
-from cxr_jax.data import roles, source
+from cxr_jax.data import builders, roles
+from cxr_jax.data.split import Split, fingerprint, images_in_both, patients_in_both
+from cxr_jax.devices.terminal import say
 from cxr_jax.evaluation import evaluators
 from cxr_jax.runs import provenance, restore, results
-from cxr_jax.runs.writer import say
 from tfds_builders.common.errors import InputError
 
 # What may differ between training and evaluating: where the data lie, how much is done
@@ -58,7 +59,7 @@ def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> 
         "dataset": builder.info.full_name,
         "synthetic": split.synthetic,
         "provenance": provenance.collect(
-            {**source.describe(builder), "roles": {"eval": source.fingerprint(split)}}
+            {**builders.describe(builder), "roles": {"eval": fingerprint(split)}}
         ),
     }
     path = workdir / "evaluations" / f"{name}.json"
@@ -101,14 +102,14 @@ def open_split(config: ConfigDict, workdir: pathlib.Path, eval_on: str):
     if name in ("", data.dataset.split("/")[0]):
         name = data.dataset
     own = is_own(config, name)
-    builder = source.open_builder(
+    builder = builders.open_builder(
         name, roles.data_dir(data, workdir) if own else data.data_dir
     )
     same_roles = name == data.dataset or (own and data.fold >= 0)
     if same_roles and asked in roles.ROLES:
         split = roles.roles(builder, data)[asked]
     else:
-        split = source.load(builder, asked, data.masks)
+        split = builders.load(builder, asked, data.masks)
     return builder, split, file_name(name, asked)
 
 
@@ -118,7 +119,7 @@ def is_own(config: ConfigDict, name: str) -> bool:
 
 
 def patients_seen_in_training(
-    config: ConfigDict, workdir: pathlib.Path, split: source.Split
+    config: ConfigDict, workdir: pathlib.Path, split: Split
 ) -> dict[str, int]:
     """Patients of the split that the run was trained or selected on, with a warning.
 
@@ -126,13 +127,13 @@ def patients_seen_in_training(
     """
     if not is_own(config, split.dataset):
         return {}
-    builder = source.open_builder(
+    builder = builders.open_builder(
         config.data.dataset, roles.data_dir(config.data, workdir)
     )
     parts, shared = roles.roles(builder, config.data), {}
     for role, use in (("train", "trained"), ("val", "selected")):
-        patients = source.shared_patients(parts[role], split)
-        images = source.shared_images(parts[role], split)
+        patients = patients_in_both(parts[role], split)
+        images = images_in_both(parts[role], split)
         shared[f"{role}-{split.split}"] = patients
         if patients:
             say(

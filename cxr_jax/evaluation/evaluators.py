@@ -7,11 +7,11 @@ import io
 import pathlib
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from cxr_jax.data import pipeline
-from cxr_jax.data.source import Examples, Split
+from cxr_jax.data.pipeline import Examples
+from cxr_jax.data.split import Split
 from cxr_jax.devices import processes, sharding
 from cxr_jax.experiment import Experiment
 from cxr_jax.state import TrainState, evaluation_variables
@@ -39,11 +39,6 @@ class Evaluation(NamedTuple):
     metrics: dict[str, Estimate]
 
 
-def compile_step(exp: Experiment):
-    """The eval step, jitted: (variables, batch) -> {name: [B, ...]} on all devices."""
-    return jax.jit(exp.eval_step, out_shardings=sharding.replicated(exp.mesh))
-
-
 def predict(
     exp: Experiment, eval_step, state: TrainState, split: Split
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -51,7 +46,7 @@ def predict(
 
     Args:
       exp: names the targets, the batch size and the devices.
-      eval_step: of `compile_step`.
+      eval_step: of `Experiment.compile_eval_step`.
       state: whose variables for evaluation are used.
       split: what to run over.
     """

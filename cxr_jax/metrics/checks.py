@@ -18,7 +18,7 @@ def finite(name: str, array: np.ndarray) -> None:
     if bad.any():
         raise InputError(
             name,
-            f"{bad.sum()} of {len(bad)} images have a value that is not finite, "
+            f"{bad.sum()} of {len(array)} images have a value that is not finite, "
             f"first number {int(np.argmax(bad))}",
             "the model has diverged: use an earlier checkpoint, or train with a lower "
             "learning rate or gradient clipping",

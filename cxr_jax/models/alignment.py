@@ -1,4 +1,4 @@
-"""Pictures and feature maps seen through a frame, and the network that finds it.
+"""Images and feature maps seen through a frame, and the network that finds it.
 
 Spatial transformer: Jaderberg et al. 2015, arXiv 1506.02025. Frames are those of
 `cxr_jax.ops.frame`.
@@ -18,16 +18,16 @@ from cxr_jax.models.layers import Conv, batch_norm
 from cxr_jax.ops.frame import IDENTITY
 from cxr_jax.ops.geometry import taps
 
-# Side of the mask that the localiser looks at, whatever that of the picture.
+# Side of the mask that the localiser looks at, whatever that of the image.
 SIDE = 64
 
 
 def sample(x: jax.Array, frame: jax.Array, shape: tuple[int, int] | None = None):
     """Bilinear samples of x [B, H, W, C] at a frame [B, 2, 3]: [B, *shape, C].
 
-    Equals PyTorch's affine_grid and grid_sample with align_corners=False: outside the
-    picture lies 0. Differentiable in both. shape: (H, W) of x unless given. Places and
-    weights are float32 whatever the type of x.
+    Equals PyTorch's affine_grid and grid_sample with align_corners=False: 0 outside the
+    image. Differentiable in both. shape: (H, W) of x unless given. Positions and weights
+    are float32 whatever the type of x.
     """
     batch, height, width, channels = x.shape
     rows, columns = shape or (height, width)

@@ -14,13 +14,8 @@ import jax.numpy as jnp
 
 from cxr_jax.models import heads
 from cxr_jax.models.alignment import Localiser, resize, sample
-from cxr_jax.models.layers import (
-    Conv,
-    Output,
-    batch_norm,
-    max_pool,
-    rematerialised,
-)
+from cxr_jax.models.layers import Conv, Output, batch_norm, rematerialised
+from cxr_jax.models.pooling import max_pool
 from cxr_jax.models.resnet import Block
 from cxr_jax.models.unet import NestedDecoder
 
@@ -68,7 +63,7 @@ class BSNet(nn.Module):
         theta = Localiser(dtype=self.dtype, name="localiser")(lung, train)
         x = self._pyramid(maps[1:], theta, train)
         if self.attention:
-            x = x * sample(lung, theta, x.shape[1:3]).astype(x.dtype)
+            x = x * sample(lung, theta, (x.shape[1], x.shape[2])).astype(x.dtype)
         logits, evidence = heads.ZoneHead(self.num_outputs, self.dropout, name="fc")(
             x, train
         )
@@ -125,7 +120,7 @@ class BSNet(nn.Module):
                 name=f"lateral{i}",
             )(each)
             each = sample(each, theta)
-            x = each if x is None else each + resize(x, each.shape[1:3])
+            x = each if x is None else each + resize(x, (each.shape[1], each.shape[2]))
         x = Conv(self.neck, padding=1, use_bias=False, dtype=self.dtype, name="merge")(
             x
         )

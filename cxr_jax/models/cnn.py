@@ -7,14 +7,9 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from cxr_jax.models.layers import (
-    Conv,
-    Output,
-    batch_norm,
-    head,
-    max_pool,
-    rematerialised,
-)
+from cxr_jax.models.heads import head_of
+from cxr_jax.models.layers import Conv, Output, batch_norm, rematerialised
+from cxr_jax.models.pooling import max_pool
 
 
 class CNN(nn.Module):
@@ -26,7 +21,7 @@ class CNN(nn.Module):
     stem_stride: stride of the first convolution; 2 makes it four times cheaper.
     pool: 'global', or 'grid' (3 x 2 parts) for scores per zone.
     dropout: rate before the dense layer.
-    remat: compute each stage anew on the way back instead of keeping its inside.
+    remat: compute each stage again in the backward pass, to save memory.
     """
 
     num_outputs: int
@@ -49,14 +44,7 @@ class CNN(nn.Module):
             stage = rematerialised(stage) if self.remat else stage
             x = stage(self, x, train)
             features[f"stage{i}"] = x
-        logits = head(
-            x,
-            self.num_outputs,
-            pool=self.pool,
-            rate=self.dropout,
-            train=train,
-            name="fc",
-        )
+        logits = head_of(self, x, train, "fc")
         return Output(logits, features)
 
 

@@ -6,18 +6,18 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from cxr_jax.models.heads import head_of
 from cxr_jax.models.layers import (
     Conv,
     DepthwiseConv,
     Output,
     drop_path,
     gelu,
-    head,
     layer_norm,
     of_style,
-    pooled_map,
     rematerialised,
 )
+from cxr_jax.models.pooling import pooled_map
 
 # torchvision and Keras have the same network under other names.
 STYLES = {"torch": None, "keras": None}
@@ -48,8 +48,8 @@ class ConvNeXt(nn.Module):
 
     Features are the outputs of the stages.
     drop_path: of the last block (stochastic depth); linear from 0 in the first.
-    pool, dropout: of the head, see layers.head; the norm lies after pooling.
-    remat: compute each block anew on the way back instead of keeping its inside.
+    pool, dropout: of the head, see heads.head; the norm comes after pooling.
+    remat: compute each block again in the backward pass, to save memory.
     """
 
     num_outputs: int
@@ -88,14 +88,7 @@ class ConvNeXt(nn.Module):
                 done += 1
             features[f"stage{i + 1}"] = x
         x = layer_norm(pooled_map(x, self.pool), name="classifier_0", dtype=jnp.float32)
-        logits = head(
-            x,
-            self.num_outputs,
-            pool=self.pool,
-            rate=self.dropout,
-            train=train,
-            name="classifier_2",
-        )
+        logits = head_of(self, x, train, "classifier_2")
         return Output(logits, features)
 
 

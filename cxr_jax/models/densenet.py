@@ -6,17 +6,16 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from cxr_jax.models.heads import head_of
 from cxr_jax.models.layers import (
     Conv,
     Output,
-    avg_pool,
     batch_norm,
-    head,
-    max_pool,
     moments,
     of_style,
     rematerialised,
 )
+from cxr_jax.models.pooling import avg_pool, max_pool
 
 NORMS = {
     "torch": {"momentum": 0.9, "epsilon": 1e-5},
@@ -76,10 +75,10 @@ class DenseNet(nn.Module):
     """Stem, dense blocks with transitions between them, dense layer 'classifier'.
 
     Features are the outputs of the dense blocks, the last one after norm and relu.
-    pool, dropout: of the head, see layers.head.
-    remat: compute each dense layer anew on the way back instead of keeping its inside,
-      the concatenation of all maps before it included (Pleiss et al. 2017, arXiv
-      1707.06990): memory then grows with the depth, not with its square.
+    pool, dropout: of the head, see heads.head.
+    remat: compute each dense layer again in the backward pass, and with it the
+      concatenation of all maps before it (Pleiss et al. 2017, arXiv 1707.06990):
+      memory then grows with the depth, not with its square.
     """
 
     num_outputs: int
@@ -127,14 +126,7 @@ class DenseNet(nn.Module):
                 x = transition(maps, known, train=train)
         x = _norm_relu(maps, known, name="norm5", **norms)
         features[f"stage{len(self.depths)}"] = x
-        logits = head(
-            x,
-            self.num_outputs,
-            pool=self.pool,
-            rate=self.dropout,
-            train=train,
-            name="classifier",
-        )
+        logits = head_of(self, x, train, "classifier")
         return Output(logits, features)
 
 

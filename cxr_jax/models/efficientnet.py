@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 
+from cxr_jax.models.heads import head_of
 from cxr_jax.models.layers import (
     Conv,
     DepthwiseConv,
@@ -14,7 +15,6 @@ from cxr_jax.models.layers import (
     SqueezeExcite,
     batch_norm,
     drop_path,
-    head,
     of_style,
     rematerialised,
 )
@@ -99,9 +99,9 @@ class EfficientNet(nn.Module):
     Features are the last maps at 1/4, 1/8, 1/16 and 1/32 of the size.
     width, depth: factors on the channels and on the repeats of B0.
     drop_path: of the last block (stochastic depth); linear from 0 in the first.
-    pool, dropout: of the head, see layers.head; the paper's is 0.2 (B0, B1), 0.3 (B2,
+    pool, dropout: of the head, see heads.head; the paper's is 0.2 (B0, B1), 0.3 (B2,
       B3), 0.4 (B4).
-    remat: compute each block anew on the way back instead of keeping its inside.
+    remat: compute each block again in the backward pass, to save memory.
     """
 
     num_outputs: int
@@ -150,16 +150,9 @@ class EfficientNet(nn.Module):
                 )(x, train)
                 done += 1
         x = conv_norm(x, 4 * x.shape[-1], f"features_{len(self.stages) + 1}", size=1)
-        # The first of them lies before the first stride: half the size.
+        # The first of them comes before the first stride: half the size.
         maps = [*maps[1:], x]
-        logits = head(
-            x,
-            self.num_outputs,
-            pool=self.pool,
-            rate=self.dropout,
-            train=train,
-            name="classifier_1",
-        )
+        logits = head_of(self, x, train, "classifier_1")
         return Output(logits, {f"stage{i}": y for i, y in enumerate(maps, 1)})
 
 

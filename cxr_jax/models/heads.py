@@ -1,4 +1,4 @@
-"""One dense layer for all six zones, instead of one for each."""
+"""The last layers of a model: pooling, dropout, and one dense layer."""
 
 from __future__ import annotations
 
@@ -6,15 +6,47 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from cxr_jax.models import layers
+from cxr_jax.models.layers import dropout
+from cxr_jax.models.pooling import area_weights, grid_pool
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.zones import ZONES
 
+POOLS = ("global", "grid", "zones", "projection")
 ROWS, COLUMNS = 3, 2
 
 
+def head(x, num_outputs: int, *, pool: str, rate: float, train: bool, name: str):
+    """Pool a feature map, dropout, and one dense layer: [B, num_outputs] float32.
+
+    pool: 'global' averages the whole map; 'grid' averages each of 3 x 2 parts and
+      flattens them, so that the head knows in which zone something was seen; 'zones'
+      averages the same parts, and one dense layer serves them all: see `ZoneHead`;
+      'projection' is 'global' with a hidden layer as wide as the map before the dense
+      one, for the task contrast (Chen et al. 2020, arXiv 2002.05709).
+    """
+    if pool == "zones":
+        return ZoneHead(num_outputs, rate, name=name)(x, train)[0]
+    if pool in ("global", "projection"):
+        x = x.astype(jnp.float32).mean(axis=(1, 2))
+    elif pool == "grid":
+        x = grid_pool(x)
+        x = x.reshape(x.shape[0], -1)
+    else:
+        raise ValueError(f"pool is {pool!r}; it must be one of {', '.join(POOLS)}")
+    x = dropout(x, rate, train=train, name="dropout")
+    if pool == "projection":
+        x = nn.relu(nn.Dense(x.shape[-1], dtype=jnp.float32, name="projection")(x))
+    return nn.Dense(num_outputs, dtype=jnp.float32, name=name)(x)
+
+
+def head_of(model: nn.Module, x, train: bool, name: str):
+    """`head` with the settings of a model: `num_outputs`, `pool` and `dropout`."""
+    settings = {"pool": model.pool, "rate": model.dropout}
+    return head(x, model.num_outputs, train=train, name=name, **settings)
+
+
 class ZoneHead(nn.Module):
-    """Average over each zone of a map, drop out, the same dense layer for each.
+    """Average over each zone of a map, dropout, the same dense layer for each.
 
     A zone has biases of its own: lower zones are affected more often. With 512
     channels and 24 outputs it has 2,072 parameters, a dense layer on the 3 x 2 grid
@@ -37,25 +69,20 @@ class ZoneHead(nn.Module):
                 "config.model",
                 f"a head by zones cannot give {self.num_outputs} outputs: there are "
                 f"{len(ZONES)} zones",
-                "take it for the task brixia, and pool='global' or 'grid' for others",
+                "use it for the task brixia, and pool='global' or 'grid' for others",
             )
         shape = (x.shape[-1], levels)
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
         bias = self.param("bias", nn.initializers.zeros, (len(ZONES), levels))
-        zones = layers.grid_pool(x, rows=ROWS, columns=COLUMNS)
-        zones = layers.dropout(zones, self.rate, train=train, name="dropout")
+        zones = grid_pool(x, rows=ROWS, columns=COLUMNS)
+        zones = dropout(zones, self.rate, train=train, name="dropout")
         logits = zones @ kernel + bias[None]
         return logits.reshape(len(x), -1), x.astype(jnp.float32) @ kernel
 
 
-def zones_head(x, num_outputs: int, *, rate: float, train: bool, name: str):
-    """`ZoneHead` as a head of any trunk: [B, h, w, C] -> [B, num_outputs]."""
-    return ZoneHead(num_outputs, rate, name=name)(x, train)[0]
-
-
 def shares(height: int, width: int) -> np.ndarray:
     """[6, height, width]: weights of the pixels in the average over each zone."""
-    down = layers.area_weights(height, ROWS)
-    across = layers.area_weights(width, COLUMNS)
+    down = area_weights(height, ROWS)
+    across = area_weights(width, COLUMNS)
     weights = np.einsum("rh,sw->srhw", down, across)
     return weights.reshape(len(ZONES), height, width).astype(np.float32)

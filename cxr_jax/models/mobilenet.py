@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 
+from cxr_jax.models.heads import head_of
 from cxr_jax.models.layers import (
     Conv,
     DepthwiseConv,
     Output,
     batch_norm,
-    head,
     of_style,
     rematerialised,
 )
@@ -86,8 +86,8 @@ class MobileNet(nn.Module):
     """Stem, inverted residuals, 1 x 1 to `last` channels, dense 'classifier_1'.
 
     Features are the last maps at 1/4, 1/8, 1/16 and 1/32 of the size.
-    pool, dropout: of the head, see layers.head; the paper's dropout is 0.2.
-    remat: compute each block anew on the way back instead of keeping its inside.
+    pool, dropout: of the head, see heads.head; the paper's dropout is 0.2.
+    remat: compute each block again in the backward pass, to save memory.
     """
 
     num_outputs: int
@@ -131,16 +131,9 @@ class MobileNet(nn.Module):
                 )(x, train)
         name = f"features_{index + 1}"
         x = conv_norm(x, self.last, f"{name}_0", f"{name}_1", size=1)
-        # The first of them lies before the first stride: half the size, 16 channels.
+        # The first of them comes before the first stride: half the size, 16 channels.
         maps = [*maps[1:], x]
-        logits = head(
-            x,
-            self.num_outputs,
-            pool=self.pool,
-            rate=self.dropout,
-            train=train,
-            name="classifier_1",
-        )
+        logits = head_of(self, x, train, "classifier_1")
         return Output(logits, {f"stage{i}": y for i, y in enumerate(maps, 1)})
 
 

@@ -7,17 +7,17 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from cxr_jax.models.heads import head_of
 from cxr_jax.models.layers import (
     Conv,
     DepthwiseConv,
     Output,
     batch_norm,
-    head,
     of_style,
-    pooled_map,
     rematerialised,
 )
 from cxr_jax.models.mobilenet import relu6
+from cxr_jax.models.pooling import pooled_map
 
 # Table 1 of the paper: channels and stride of each depthwise separable convolution.
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2))
@@ -31,8 +31,8 @@ class MobileNetV1(nn.Module):
     Features are the last maps at 1/4, 1/8, 1/16 and 1/32 of the size.
     alpha: factor on every number of channels.
     hidden: widths of dense layers with relu between pooling and the last, 'classifier'.
-    pool, dropout: of the head, see layers.head.
-    remat: compute each block anew on the way back instead of keeping its inside.
+    pool, dropout: of the head, see heads.head.
+    remat: compute each block again in the backward pass, to save memory.
     """
 
     num_outputs: int
@@ -63,20 +63,13 @@ class MobileNetV1(nn.Module):
             width = int(width * self.alpha)
             block = partial(_block, i=i, width=width, stride=stride)
             x = (rematerialised(block) if self.remat else block)(self, x, train)
-        # The first of them lies before the first stride: half the size.
+        # The first of them comes before the first stride: half the size.
         maps = [*maps[1:], x]
         if self.hidden:
             x = pooled_map(x, self.pool)
         for i, width in enumerate(self.hidden, 1):
             x = nn.relu(Conv(width, size=1, dtype=self.dtype, name=f"dense{i}")(x))
-        logits = head(
-            x,
-            self.num_outputs,
-            pool=self.pool,
-            rate=self.dropout,
-            train=train,
-            name="classifier",
-        )
+        logits = head_of(self, x, train, "classifier")
         return Output(logits, {f"stage{i}": y for i, y in enumerate(maps, 1)})
 
 

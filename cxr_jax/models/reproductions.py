@@ -9,16 +9,9 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from cxr_jax.models.layers import (
-    Conv,
-    DepthwiseConv,
-    Output,
-    avg_pool,
-    batch_norm,
-    dropout,
-    max_pool,
-)
+from cxr_jax.models.layers import Conv, DepthwiseConv, Output, batch_norm, dropout
 from cxr_jax.models.mobilenet_v1 import MobileNetV1
+from cxr_jax.models.pooling import avg_pool, max_pool
 
 
 def s1_cnn(num_outputs: int, dtype=jnp.float32, **kwargs) -> MobileNetV1:
@@ -37,7 +30,7 @@ class S2CNN(nn.Module):
     """COVID vs non-COVID on 150 x 150 x 3 with separable convolutions.
 
     A separable convolution is a depthwise one without bias, then 1 x 1 and relu. The
-    source tells no count; a Keras model written after its description has 2,314,337
+    source gives no count; a Keras model written after its description has 2,314,337
     parameters with one output, 960 of them running statistics.
     """
 

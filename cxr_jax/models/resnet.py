@@ -10,15 +10,9 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from cxr_jax.models.layers import (
-    Conv,
-    Output,
-    batch_norm,
-    head,
-    max_pool,
-    of_style,
-    rematerialised,
-)
+from cxr_jax.models.heads import head_of
+from cxr_jax.models.layers import Conv, Output, batch_norm, of_style, rematerialised
+from cxr_jax.models.pooling import max_pool
 from tfds_builders.common.errors import InputError
 
 NORMS = {
@@ -73,8 +67,8 @@ class Block(nn.Module):
 class ResNet(nn.Module):
     """Stem, four stages of residual blocks ('layer1'..'layer4'), dense layer 'fc'.
 
-    pool, dropout: of the head, see layers.head.
-    remat: compute each block anew on the way back instead of keeping its inside.
+    pool, dropout: of the head, see heads.head.
+    remat: compute each block again in the backward pass, to save memory.
     """
 
     num_outputs: int
@@ -93,7 +87,7 @@ class ResNet(nn.Module):
         if self.style == "keras" and not self.bottleneck:
             raise InputError(
                 "config.model.style",
-                "is 'keras', and of that there is no ResNet-18 or -34",
+                "is 'keras', in which ResNet-18 and -34 do not exist",
                 "set --config.model.style=torch, or choose resnet50, 101 or 152",
             )
         x = Conv(
@@ -121,14 +115,7 @@ class ResNet(nn.Module):
                     name=f"layer{i}_{j}",
                 )(x, train)
             features[f"stage{i}"] = x
-        logits = head(
-            x,
-            self.num_outputs,
-            pool=self.pool,
-            rate=self.dropout,
-            train=train,
-            name="fc",
-        )
+        logits = head_of(self, x, train, "fc")
         return Output(logits, features)
 
 

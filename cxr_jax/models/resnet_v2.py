@@ -10,15 +10,9 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from cxr_jax.models.layers import (
-    Conv,
-    Output,
-    batch_norm,
-    head,
-    max_pool,
-    of_style,
-    rematerialised,
-)
+from cxr_jax.models.heads import head_of
+from cxr_jax.models.layers import Conv, Output, batch_norm, of_style, rematerialised
+from cxr_jax.models.pooling import max_pool
 
 NORMS = {"keras": {"momentum": 0.99, "epsilon": 1.001e-5}}
 
@@ -60,8 +54,8 @@ class ResNetV2(nn.Module):
 
     Features are the maps at 1/4, 1/8 and 1/16 of the size before the blocks with a
     stride, and the last one after norm and relu.
-    pool, dropout: of the head, see layers.head.
-    remat: compute each block anew on the way back instead of keeping its inside.
+    pool, dropout: of the head, see heads.head.
+    remat: compute each block again in the backward pass, to save memory.
     """
 
     num_outputs: int
@@ -98,14 +92,7 @@ class ResNetV2(nn.Module):
                 )(x, train)
         x = batch_norm(x, train=train, name="post_bn", dtype=self.dtype, **settings)
         x = features[f"stage{len(self.depths)}"] = nn.relu(x)
-        logits = head(
-            x,
-            self.num_outputs,
-            pool=self.pool,
-            rate=self.dropout,
-            train=train,
-            name="fc",
-        )
+        logits = head_of(self, x, train, "fc")
         return Output(logits, features)
 
 

@@ -6,15 +6,9 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from cxr_jax.models.layers import (
-    Conv,
-    Output,
-    dropout,
-    head,
-    max_pool,
-    of_style,
-    rematerialised,
-)
+from cxr_jax.models.heads import head_of
+from cxr_jax.models.layers import Conv, Output, dropout, of_style, rematerialised
+from cxr_jax.models.pooling import max_pool
 
 # Channels that a fire module squeezes to (it expands to 8 times as many), by stage.
 STAGES = ((16, 16), (32, 32), (48, 48, 64, 64))
@@ -48,9 +42,9 @@ class SqueezeNet(nn.Module):
 
     Features are the maps at 1/2, 1/4, 1/8 and 1/16 of the size, before pooling.
     published_head: 1 x 1 to a map of each output, relu, average: as in the paper, but
-      no output is below 0, so a sigmoid would never say no. False: see layers.head.
-    pool, dropout: of the head, see layers.head; the paper's dropout is 0.5.
-    remat: compute each fire module anew on the way back instead of keeping its inside.
+      no output is below 0, so a sigmoid would never say no. False: see heads.head.
+    pool, dropout: of the head, see heads.head; the paper's dropout is 0.5.
+    remat: compute each fire module again in the backward pass, to save memory.
     style: 'keras' is the port by which public Keras weights were made; its pooling
       drops rows and columns that are left over.
     """
@@ -81,19 +75,12 @@ class SqueezeNet(nn.Module):
             index += 1  # torchvision counts the pooling
         if self.published_head:
             return Output(_published(self, x, train), features)
-        logits = head(
-            x,
-            self.num_outputs,
-            pool=self.pool,
-            rate=self.dropout,
-            train=train,
-            name="classifier_1",
-        )
+        logits = head_of(self, x, train, "classifier_1")
         return Output(logits, features)
 
 
 def _published(net: SqueezeNet, x, train: bool):
-    """[B, num_outputs], none below 0. nn.Dense: the same leaves as of layers.head."""
+    """[B, num_outputs], none below 0. nn.Dense: the same leaves as of heads.head."""
     x = dropout(x, net.dropout, train=train, name="dropout")
     x = nn.Dense(net.num_outputs, dtype=jnp.float32, name="classifier_1")(
         x.astype(jnp.float32)

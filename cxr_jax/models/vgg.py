@@ -8,21 +8,15 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from cxr_jax.models.layers import (
-    Conv,
-    Output,
-    dropout,
-    head,
-    max_pool,
-    of_style,
-    rematerialised,
-)
+from cxr_jax.models.heads import head_of
+from cxr_jax.models.layers import Conv, Output, dropout, of_style, rematerialised
+from cxr_jax.models.pooling import max_pool
 from tfds_builders.common.errors import InputError
 
 WIDTHS = (64, 128, 256, 512, 512)
 SIDE = 7  # of the map that is flattened
 
-# How a map [B, H, W, C] is turned before it is flattened.
+# Order of the axes of a map [B, H, W, C] when it is flattened.
 FLATTENED = {"torch": (0, 3, 1, 2), "keras": (0, 1, 2, 3)}
 
 
@@ -35,7 +29,7 @@ class VGG(nn.Module):
       published form; (): none, and `pool` and the head of the other models.
     style: 'keras' flattens by rows, columns, channels; 'torch' by channels first.
     dropout: after each hidden layer (the paper's is 0.5), or before the head.
-    remat: compute each stage anew on the way back instead of keeping its inside.
+    remat: compute each stage again in the backward pass, to save memory.
     """
 
     num_outputs: int
@@ -50,7 +44,7 @@ class VGG(nn.Module):
 
     @nn.compact
     def __call__(self, images, *, train: bool = False) -> Output:
-        turned = of_style(FLATTENED, self.style, "VGG")
+        axes = of_style(FLATTENED, self.style, "VGG")
         x, features, index = images, {}, 0
         for i, (width, depth) in enumerate(zip(WIDTHS, self.depths, strict=True), 1):
             stage = partial(_stage, width=width, depth=depth, index=index)
@@ -58,19 +52,15 @@ class VGG(nn.Module):
             x = features[f"stage{i}"] = stage(self, x, train)
             x = max_pool(x, size=2, stride=2)
             index += 2 * depth + 1  # a relu after each, and the pooling
-        settings = {"train": train, "name": "classifier"}
         if not self.hidden:
-            logits = head(
-                x, self.num_outputs, pool=self.pool, rate=self.dropout, **settings
-            )
-            return Output(logits, features)
+            return Output(head_of(self, x, train, "classifier"), features)
         if self.pool != "global":
             raise InputError(
                 "config.model.pool",
                 f"is {self.pool!r}, and the hidden layers flatten the whole map",
-                "take them out with config.model.hidden = (), or set pool='global'",
+                "remove them with config.model.hidden = (), or set pool='global'",
             )
-        x = adaptive_pool(x, SIDE).transpose(turned).reshape(x.shape[0], -1)
+        x = adaptive_pool(x, SIDE).transpose(axes).reshape(x.shape[0], -1)
         for i, width in enumerate(self.hidden):
             x = nn.Dense(width, dtype=self.dtype, name=f"classifier_{3 * i}")(x)
             x = dropout(nn.relu(x), self.dropout, train=train, name=f"dropout{i}")
@@ -92,7 +82,7 @@ def adaptive_pool(x, side: int):
     """Average of side x side windows, [B, side, side, C], in the type of x.
 
     PyTorch's windows: whole pixels, which overlap where the size is no multiple of
-    `side` (layers.area_weights cuts pixels instead).
+    `side` (pooling.area_weights cuts pixels instead).
     """
     down, across = (
         jnp.asarray(_windows(length, side), x.dtype) for length in x.shape[1:3]

@@ -6,12 +6,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from cxr_jax.models.heads import head_of
 from cxr_jax.models.layers import (
     Conv,
     Output,
     drop_path,
     gelu,
-    head,
     layer_norm,
     of_style,
     rematerialised,
@@ -88,8 +88,8 @@ class VisionTransformer(nn.Module):
     drop_path: of the last block (stochastic depth); linear from 0 in the first. The
       paper has none; 0.1 is usual on small sets (Touvron et al. 2021, arXiv
       2012.12877).
-    dropout: of the head, see layers.head.
-    remat: compute each block anew on the way back instead of keeping its inside.
+    dropout: of the head, see heads.head.
+    remat: compute each block again in the backward pass, to save memory.
     """
 
     num_outputs: int
@@ -119,15 +119,8 @@ class VisionTransformer(nn.Module):
                 features[f"stage{stage}"] = x[:, 1:].reshape(grid)
         x = layer_norm(x, name="norm", dtype=self.dtype)
         features["stage4"] = x[:, 1:].reshape(grid)
-        logits = head(
-            x[:, :1, None] if self.pool in BY_CLASS else features["stage4"],
-            self.num_outputs,
-            pool=self.pool,
-            rate=self.dropout,
-            train=train,
-            name="head",
-        )
-        return Output(logits, features)
+        seen = x[:, :1, None] if self.pool in BY_CLASS else features["stage4"]
+        return Output(head_of(self, seen, train, "head"), features)
 
     def _tokens(self, images):
         """-> tokens [B, 1 + h * w, C] with their positions, the shape of their map."""

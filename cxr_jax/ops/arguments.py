@@ -1,4 +1,4 @@
-"""Checks on what a preprocessing string hands to an op.
+"""Checks on the arguments that a preprocessing string gives to an op.
 
 Each raises TypeError or ValueError with one sentence; `registry` adds where it was written.
 """

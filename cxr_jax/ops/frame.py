@@ -1,7 +1,6 @@
-"""Frames: where the pixels of a picture lie in another, whatever the size of either.
+"""Frames: where the pixels of an image lie in another, whatever the size of either.
 
-A frame [B, 2, 3] sends (x, y, 1) of the picture that is made to (x, y) of the one it is
-made from. -1 and 1 are the outer edges: the convention of PyTorch's `affine_grid` and
+A frame [B, 2, 3] maps (x, y, 1) of the new image to (x, y) of the one it is made from. -1 and 1 are the outer edges: the convention of PyTorch's `affine_grid` and
 `grid_sample` with align_corners=False (Jaderberg et al. 2015, arXiv 1506.02025).
 """
 
@@ -10,14 +9,14 @@ import numpy as np
 from jax import lax
 
 IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
-# Signs of a frame's entries when both pictures are turned over.
+# Signs of a frame's entries when both images are flipped.
 _MIRRORED = np.array([[1, -1, -1], [-1, 1, 1]], np.float32)
 _UPSIDE_DOWN = np.array([[1, -1, 1], [-1, 1, -1]], np.float32)
 _CORNERS = np.array([[-1, 1, -1, 1], [-1, -1, 1, 1], [1, 1, 1, 1]], np.float32)
 
 
 def of_matrix(matrix, shape: tuple[int, int]):
-    """The frame of a matrix of `geometry` [B, 2, 3], for pictures of `shape` (H, W)."""
+    """The frame of a matrix of `geometry` [B, 2, 3], for images of `shape` (H, W)."""
     height, width = shape
     (yy, yx, y), (xy, xx, x) = (
         (row[:, 0], row[:, 1], row[:, 2]) for row in (matrix[:, 0], matrix[:, 1])
@@ -45,15 +44,15 @@ def inverse(frame):
 
 
 def turned_over(frame, axis: int):
-    """The frame of both pictures turned over along `axis` of [B, H, W, C]."""
+    """The frame when both images are flipped along `axis` of [B, H, W, C]."""
     signs = {1: _UPSIDE_DOWN, 2: _MIRRORED}[axis]
     return frame * jnp.asarray(signs, frame.dtype)[None]
 
 
 def around(mask, margin: float):
-    """The upright frame of what is above 0.5, with `margin` of its sides on each side.
+    """The upright frame of what is above 0.5, with a `margin` of its sides on each side.
 
-    mask: [B, H, W, 1]. One without any such pixel gets the whole picture.
+    mask: [B, H, W, 1]. One without any such pixel gets the whole image.
     """
     found = mask[..., 0] > 0.5
     rows = []
@@ -73,14 +72,14 @@ def around(mask, margin: float):
 
 
 def corner_distance(one, other):
-    """Mean distance of the four corners [B], in sides of the picture."""
+    """Mean distance of the four corners [B], in sides of the image."""
     apart = _product(one - other, jnp.asarray(_CORNERS)[None])
     # Edges are 2 apart. The small term keeps the gradient finite where none are.
     return jnp.sqrt((apart**2).sum(axis=1) + 1e-12).mean(axis=1) / 2
 
 
 def rotation(frame):
-    """Angle of the frame's x axis [B], in degrees; that of a square picture."""
+    """Angle of the frame's x axis [B], in degrees; that of a square image."""
     return jnp.degrees(jnp.arctan2(frame[:, 1, 0], frame[:, 0, 0]))
 
 

@@ -4,6 +4,8 @@ Coordinates are (row, column) with pixel centres at whole numbers. A matrix maps
 output to input: `source = matrix[:, :2] @ (row, column) + matrix[:, 2]`.
 """
 
+from functools import partial
+
 import jax.numpy as jnp
 from jax import lax
 
@@ -13,11 +15,11 @@ FILLS = ("edge", "zero")
 
 
 def affine_matrix(shape, rotate, shift, zoom, shear):
-    """Matrices [B,2,3] that rotate, shift, shear and zoom about the picture's centre.
+    """Matrices [B,2,3] that rotate, shift, shear and zoom about the image's centre.
 
     `shape` is (H, W); `rotate` and `shear` are [B] radians; `shift` and `zoom` are
     [B,2], (row, column), in pixels and as the share of the field of view: a zoom of
-    0.5 shows half of the picture enlarged by two.
+    0.5 shows half of the image enlarged by two.
     Composed as rotation x shift x shear x zoom, the order, signs and meaning of
     Keras's `apply_affine_transform`, which the published baselines used.
     """
@@ -26,10 +28,10 @@ def affine_matrix(shape, rotate, shift, zoom, shear):
     shearing = stack_2x2(one, -jnp.sin(shear), 0 * one, jnp.cos(shear))
     # HIGHEST: the default on a GPU rounds to TF32, 0.2 pixel in 512. Matmuls rather
     # than the closed form, because XLA would redo its sines for every pixel.
-    highest = {"precision": lax.Precision.HIGHEST}
-    linear = jnp.matmul(rotation, shearing * zoom[:, None, :], **highest)
+    matmul = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+    linear = matmul(rotation, shearing * zoom[:, None, :])
     centre = (jnp.array([shape], linear.dtype) - 1) / 2
-    moved = jnp.matmul(rotation, shift[:, :, None], **highest)[:, :, 0]
+    moved = matmul(rotation, shift[:, :, None])[:, :, 0]
     offset = centre + moved - (linear * centre[:, None, :]).sum(axis=2)
     return jnp.concatenate([linear, offset[:, :, None]], axis=2)
 
@@ -57,7 +59,7 @@ def taps(position, size, fill):
 def warp(images, matrix, fill):
     """Bilinear samples of float `images` [B,H,W,C] under `matrix` [B,2,3].
 
-    Outside the picture lies its nearest edge pixel ('edge') or zero ('zero').
+    Outside the image lies its nearest edge pixel ('edge') or zero ('zero').
     """
     batch, height, width, channels = images.shape
     row = lax.broadcasted_iota(images.dtype, (1, height, width), 1)

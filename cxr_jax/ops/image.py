@@ -4,6 +4,8 @@
 everything else in the batch passes untouched.
 """
 
+from functools import partial
+
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -13,7 +15,7 @@ from tfds_builders.common.errors import InputError
 
 LARGEST_SIDE = 4096  # a resize beyond it is a slip of the pen, not a wish
 
-# Below this spread (of a picture in [0, 1]) there is nothing but rounding to
+# Below this spread (of a image in [0, 1]) there is nothing but rounding to
 # enlarge: 6 of 65,535 grey levels.
 LEAST_SPREAD = 1e-4
 
@@ -35,7 +37,7 @@ def to_float():
 
 
 def _pictures(batch):
-    """Names of what lies on the grid of the image."""
+    """Names of the arrays on the grid of the image."""
     return [name for name in ("image", "mask") if name in batch]
 
 
@@ -65,13 +67,13 @@ def resize(height, width=None):
 
     def resized(image):
         # HIGHEST: the default on a GPU rounds to TF32, 10 bits of a 16-bit film.
-        exact = {"precision": lax.Precision.HIGHEST}
+        einsum = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
         if image.shape[2] != width:
             weights = resize_weights(image.shape[2], width)
-            image = jnp.einsum("pw,bhwc->bhpc", weights, image, **exact)
+            image = einsum("pw,bhwc->bhpc", weights, image)
         if image.shape[1] != height:
             weights = resize_weights(image.shape[1], height)
-            image = jnp.einsum("oh,bhpc->bopc", weights, image, **exact)
+            image = einsum("oh,bhpc->bopc", weights, image)
         return image
 
     def apply(batch):
@@ -116,7 +118,7 @@ def normalise(mean, std):
 
 
 def to_rgb():
-    """One channel to three equal ones, for networks trained on colour pictures."""
+    """One channel to three equal ones, for networks trained on colour images."""
 
     def apply(batch):
         image = batch["image"]

@@ -1,4 +1,4 @@
-"""Ops on where the lungs lie: their frame, and the same pose at every evaluation."""
+"""Ops on the position of the lungs: their frame, and one pose for every evaluation."""
 
 from cxr_jax.ops import frame
 from cxr_jax.ops.arguments import number
@@ -9,9 +9,9 @@ from tfds_builders.common.errors import InputError
 def lung_frame(margin=0.05):
     """Adds 'frame' [B, 2, 3]: the upright box around the lungs of the mask.
 
-    `margin` of its sides is left on each side. Ops after it move the frame with the
-    picture, so that it stays the one in which the lungs stand as they did here. A
-    picture without any lung gets the whole picture.
+    `margin` of its sides is added on each side. Later ops move the frame with the image,
+    so that within it the lungs keep the position they have here. An image without any
+    lung gets the whole image.
     """
     margin = number("margin", margin, 0, 1)
 
@@ -30,8 +30,8 @@ def lung_frame(margin=0.05):
 def pose(rotate=0, shift=0, zoom=0, shear=0, fill="edge"):
     """`affine` with the draws of the batch's 'pose' [B, 6] instead of random ones.
 
-    The task `align` gives each picture its own, so that an evaluation sees it moved,
-    and always in the same way.
+    The task `align` gives each image a pose of its own, so that every evaluation sees
+    it moved in the same way.
     """
     most = limits(rotate, shift, zoom, shear, fill)
 
@@ -39,8 +39,8 @@ def pose(rotate=0, shift=0, zoom=0, shear=0, fill="edge"):
         if "pose" not in batch:
             raise InputError(
                 "pose",
-                "the batch says of no picture how it is to be moved",
-                "use it with config.task.name=align, or take it out",
+                "the batch has no poses",
+                "use it with config.task.name=align, or remove it",
             )
         return moved(batch, batch["pose"], most, fill)
 

@@ -1,25 +1,32 @@
-"""Ops that show a model a part of the picture alone: controls it is trained on.
+"""Ops that black out part of an image, and the controls made of them.
 
-They do what `audits/controls.py` does to the pictures of a finished model. Hidden is
-black, so they need pixels in [0, 1]. Each belongs straight after to_float: moved first,
-lungs may get to where they are still seen.
+What a model still gets right without the lungs it did not read from them (DeGrave et al.
+2021, doi 10.1038/s42256-021-00338-7; Maguolo and Nanni 2021, arXiv 2004.12823, hid the
+middle). The ops train and test on such images; the audit applies the controls to those
+of a finished model. Black is 0, so an op needs pixels in [0, 1]. Put it right after
+to_float: had the image moved first, lungs could lie where they are still shown.
 """
 
-import jax.numpy as jnp
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
-from cxr_jax.audits.model.controls import BORDER
 from cxr_jax.ops.arguments import number
 from tfds_builders.common.errors import InputError
 
+# Shares of the area that the controls hide in the middle, up to the whole image.
+HIDDEN = (0.15, 0.3, 0.5, 0.7, 0.85, 1.0)
+# Width of the border as a share of the side, on every edge.
+BORDER = 0.08
 # A square of a share of 0 would still cover the middle pixel of an odd side.
 _LEAST = 0.01
 
 
 def hide_middle(share):
-    """Black in a centred square of that share of the area; 1 hides the whole picture.
+    """Black in a centred square of that share of the area; 1 hides the whole image.
 
-    In a picture that is no square the hidden part has its aspect.
+    In an image that is not square the hidden part has its aspect ratio.
     """
     share = number("share", share, _LEAST, 1)
 
@@ -30,7 +37,7 @@ def hide_middle(share):
 
 
 def border_only(width=BORDER):
-    """Black but for a frame: `width` is its share of a side, on every edge."""
+    """Black except for a frame: `width` is its share of a side, on every edge."""
     width = number("width", width, _LEAST, 0.5)
 
     def margin(side):
@@ -41,12 +48,44 @@ def border_only(width=BORDER):
 
 def hide_lungs():
     """Black where the mask has lung."""
-    return _make_by_mask("hide_lungs", lambda lungs, image: jnp.where(lungs, 0, image))
+    return _make_by_mask("hide_lungs", lambda lungs: ~lungs)
 
 
 def lungs_only():
     """Black where the mask has none."""
-    return _make_by_mask("lungs_only", lambda lungs, image: jnp.where(lungs, image, 0))
+    return _make_by_mask("lungs_only", lambda lungs: lungs)
+
+
+class Control(NamedTuple):
+    """One way to take something out of images.
+
+    Attributes:
+      name: as it is printed.
+      hide: an op, which also takes numpy batches of stored integers.
+      without_lungs: a model that reads lungs is no better than chance on it.
+    """
+
+    name: str
+    hide: Callable
+    without_lungs: bool = False
+
+
+def controls(has_masks: bool) -> list[Control]:
+    """All of them, or those that need no lung masks."""
+    found = [
+        Control(f"middle {share:.0%} hidden", hide_middle(share))
+        for share in HIDDEN[:-1]
+    ]
+    found += [
+        Control("border only", border_only(), without_lungs=True),
+        Control("nothing", hide_middle(HIDDEN[-1]), without_lungs=True),
+    ]
+    if has_masks:
+        found += [
+            Control("lungs hidden", hide_lungs(), without_lungs=True),
+            Control("lungs only", lungs_only()),
+        ]
+    return found
 
 
 def _make_hide(margin):
@@ -54,12 +93,13 @@ def _make_hide(margin):
 
     def apply(batch):
         image = batch["image"]
-        hidden = np.zeros((1, *image.shape[1:3], 1), bool)
+        shown = np.ones((1, *image.shape[1:3], 1), bool)
         rows, columns = (
             slice(margin(side), side - margin(side)) for side in image.shape[1:3]
         )
-        hidden[:, rows, columns] = True
-        return batch | {"image": jnp.where(hidden, 0, image)}
+        shown[:, rows, columns] = False
+        # A product, not jnp.where: what is numpy stays on the host.
+        return batch | {"image": image * shown}
 
     return apply
 
@@ -72,7 +112,7 @@ def _make_by_mask(name, shown):
                 "there are no lung masks",
                 "set config.data.masks=True, on a dataset that has them",
             )
-        # What was moved or resized lies between: lung is what is so in most of a pixel.
-        return batch | {"image": shown(batch["mask"] > 0.5, batch["image"])}
+        # Moved or resized masks have values in between: most of a pixel decides.
+        return batch | {"image": batch["image"] * shown(batch["mask"] > 0.5)}
 
     return apply

@@ -16,10 +16,10 @@ from cxr_jax.ops.arguments import choice, factors, number
 from cxr_jax.ops.geometry import FILLS, affine_matrix, move
 from tfds_builders.common.zones import MIRRORED
 
-# The labels in zone order. They follow the lungs when the picture is turned over.
+# The labels in zone order. They follow the lungs when the image is flipped.
 ZONE_LABELS = ("scores", "consensus_mean", "consensus_mode")
 
-# What each zone becomes when the picture is turned upside down.
+# What each zone becomes when the image is turned upside down.
 UPSIDE_DOWN = (2, 1, 0, 5, 4, 3)
 
 
@@ -43,10 +43,13 @@ def affine(rotate=0, shift=0, zoom=0, shear=0, fill="edge"):
 
 def limits(rotate, shift, zoom, shear, fill) -> tuple[float, float, float, float]:
     """The four limits of `affine`, checked."""
-    most = {"rotate": (rotate, 180), "shift": (shift, 1)}
-    most |= {"zoom": (zoom, 0.9), "shear": (shear, 80)}
     choice("fill", fill, FILLS)
-    return tuple(number(name, value, 0, top) for name, (value, top) in most.items())
+    return (
+        number("rotate", rotate, 0, 180),
+        number("shift", shift, 0, 1),
+        number("zoom", zoom, 0, 0.9),
+        number("shear", shear, 0, 80),
+    )
 
 
 def moved(batch, draws, most, fill):
@@ -65,7 +68,7 @@ def moved(batch, draws, most, fill):
 
 
 def make_flip(axis, zones, p):
-    """Turn the picture over along `axis` with probability p, with mask and labels."""
+    """Flip along `axis` with probability p, with mask, frame and labels."""
     p = number("p", p, 0, 1)
 
     def apply(batch, key, strength=1.0):
@@ -98,7 +101,7 @@ def flip_lr(p=0.5):
 def flip_ud(p=0.5):
     """Turn upside down with probability p; upper zones change with lower ones.
 
-    Anatomically wrong for a chest. It is here to reproduce published baselines.
+    Anatomically wrong for a chest; here to reproduce published baselines.
     """
     return make_flip(1, UPSIDE_DOWN, p)
 
@@ -141,9 +144,9 @@ def contrast(amount=None, lo=None, hi=None):
 def erase(fraction, p=0.5):
     """With probability p, paint a random rectangle with the mean of its channel.
 
-    Its area is uniform from 2 % of the picture to `fraction`, its aspect ratio
-    log-uniform from 0.3 to 1 / 0.3, and it lies inside the picture; a side longer
-    than the picture is cut to it. Random erasing: Zhong et al. 2020,
+    Its area is uniform from 2 % of the image to `fraction`, its aspect ratio
+    log-uniform from 0.3 to 1 / 0.3, and it lies inside the image; a side longer
+    than the image is cut to it. Random erasing: Zhong et al. 2020,
     doi 10.1609/aaai.v34i07.7000.
     """
     least = 0.02

@@ -5,20 +5,20 @@ import difflib
 import inspect
 from collections import Counter
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cxr_jax import rng
 from cxr_jax.ops import image, lungs, masking, random
 from tfds_builders.common.errors import InputError
 
-# What the pixels are on the way through, each a special case of the one before.
+# What the pixels are between two ops, each a special case of the one before.
 STORED, FLOAT, UNIT = "stored integers", "floats", "floats in [0, 1]"
 
 
 class Op(NamedTuple):
     """`make(*arguments)` returns fn(batch), or fn(batch, key, strength) of a random op.
 
-    `needs` is the least the pixels must be before it, and `gives` what they are
+    `needs` is what the pixels must be before it, at least; `gives` is what they are
     after it where it changes that: UNIT, or FLOAT once they leave [0, 1].
     """
 
@@ -66,7 +66,7 @@ def parse(text):
     if not isinstance(text, str) or not text.strip():
         raise InputError(
             "the preprocessing string",
-            f"nothing in it: {text!r}",
+            f"is empty: {text!r}",
             "write at least one op; most start with 'to_float|resize(256)'",
         )
     return [parse_call(piece.strip(), text) for piece in text.split("|")]
@@ -117,12 +117,12 @@ def make_preprocess(text, *, train):
       jit, vmap and scan. batch is a dict with 'image' [B,H,W,C], uint8 or uint16, and
       'mask' of the lungs, which moves with it; flips change the labels in zone order
       too. strength multiplies the limits of random ops. Every random op draws from a
-      stream of its own, named after the op and counted among its namesakes, so that
-      adding another op leaves its draws as they were. The key is not needed without
-      random ops.
+      stream of its own, named after the op and its number among ops of that name, so
+      that adding another op leaves its draws as they were. Without random ops the key
+      is not needed.
 
     Raises:
-      InputError: on any fault in the text; on images that do not suit it, when traced.
+      InputError: any fault in the text; when traced, images that do not suit it.
     """
     where = f"preprocessing string {text!r}"
     steps, seen, pixels = [], Counter(), STORED
@@ -132,7 +132,7 @@ def make_preprocess(text, *, train):
             raise InputError(
                 where,
                 f"{call.name} is random, and this string is for evaluation",
-                f"take {call.name} out of it; it belongs in the training string",
+                f"remove {call.name}; it belongs in the training string",
             )
         check_order(call.name, op, pixels, where)
         pixels = op.gives or pixels
@@ -142,11 +142,11 @@ def make_preprocess(text, *, train):
     if pixels == STORED:
         raise InputError(
             where,
-            "the pixels stay the integers that are stored",
+            "leaves the pixels as stored integers",
             "add to_float, as the first op",
         )
 
-    def preprocess(batch, key=None, strength=1.0):
+    def preprocess(batch, key: Any = None, strength=1.0):
         for apply, stream in steps:
             if stream is None:
                 batch = apply(batch)
@@ -160,17 +160,17 @@ def make_preprocess(text, *, train):
 def check_order(name, op, pixels, where):
     """Raise InputError where `name` cannot work on `pixels`."""
     if name == "to_float" and pixels != STORED:
-        raise InputError(where, "to_float a second time", "keep the first one only")
+        raise InputError(where, "to_float is there twice", "keep only the first")
     if op.needs != STORED and pixels == STORED:
         raise InputError(
             where,
-            f"{name} needs floats, and the pixels are {pixels} there",
+            f"{name} needs floats, but the pixels are {pixels} at that point",
             f"put to_float before {name}",
         )
     if op.needs == UNIT and pixels != UNIT:
         raise InputError(
             where,
-            f"{name} needs {UNIT}, and the pixels have left that range there",
+            f"{name} needs {UNIT}, but the pixels have left that range by then",
             f"move {name} before standardise or normalise",
         )
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from cxr_jax.audits.data.pictures import as_8bit
-from cxr_jax.data import source
+from cxr_jax.data import decode
 from cxr_jax.metrics import decide
 from cxr_jax.report import maps
 from cxr_jax.report.material import Material
@@ -117,7 +117,7 @@ def picture(material: Material, row: int, side: int) -> np.ndarray:
     """uint8 [side, side], as the model is shown it before its own preprocessing."""
     split = material.splits.test
     stored = split.read(int(split.rows[row]))["image"]
-    shown = source.decode(stored, side, material.config.data.square)
+    shown = decode.image(stored, side, material.config.data.square)
     return as_8bit(shown[..., 0])
 
 

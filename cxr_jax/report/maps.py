@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from cxr_jax.audits.model import looking
-from cxr_jax.data import source
+from cxr_jax.data import decode
+from cxr_jax.data.split import take
 from cxr_jax.evaluation import attribution
 from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.report.material import Material
@@ -36,9 +37,9 @@ def layers(material: Material, rows: np.ndarray) -> tuple[str, dict[int, str]]:
       InputError: the checkpoint is gone or damaged.
     """
     config = material.config
-    split = source.take(material.splits.test, rows, "cases")
+    split = take(material.splits.test, rows, "cases")
     exp, state, _, _ = restore.load(material.workdir, config, split)
-    pixels = source.pictures(
+    pixels = decode.pictures(
         split, np.arange(split.size), config.data.size, config.data.square
     )
     ops = make_preprocess(config.preprocess.eval, train=False)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from cxr_jax.data import roles, source
+from cxr_jax.data import builders, roles
 from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.runs import results
 from cxr_jax.stats import bootstrap
@@ -75,7 +75,7 @@ def read(workdir: pathlib.Path) -> Material:
         found = stored_lib.gather(task, [run], splits.test, name, stored_lib.RESTORE)
         labels, probs = found.labels, found.probs[0]
     patients = splits.test.table["patient_id"]
-    builder = source.open_builder(data.dataset, data.data_dir)
+    builder = builders.open_builder(data.dataset, data.data_dir)
     return Material(
         workdir=workdir,
         config=config,

@@ -12,7 +12,7 @@ from cxr_jax.audits.text_table import count
 from cxr_jax.metrics import registry
 from cxr_jax.report import checklist, facts_figures, headline
 from cxr_jax.report.material import Material
-from cxr_jax.runs import results
+from cxr_jax.runs import provenance, results
 from cxr_jax.stats import bootstrap
 from cxr_jax.stats.bootstrap import Estimate
 
@@ -250,7 +250,7 @@ def _of_code(material: Material) -> list[Caution]:
 
 def _audit_command(material: Material) -> str:
     """With the config that the run was started with, where its command is known."""
-    given = [each for each in material.provenance["command"] if "--config" in each]
+    given = provenance.config_arguments(material.provenance)
     data = material.config.data
     what = given or [
         f"--dataset={data.dataset}",

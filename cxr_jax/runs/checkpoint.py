@@ -1,7 +1,7 @@
 """Checkpoints: the newest two and the best one. The only importer of orbax.
 
 A checkpoint is written in the background, carries digests of all it holds, and is
-read only if they agree; where they do not, the one before it is read.
+read only if they agree; if they do not, the one before it is read.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from jax.experimental import multihost_utils
 
 from cxr_jax import trees
 from cxr_jax.devices import processes
-from cxr_jax.runs import digest
-from cxr_jax.runs.writer import say
+from cxr_jax.devices.terminal import say
+from cxr_jax.runs import best, digest
 from cxr_jax.state import TrainState
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
@@ -164,29 +163,6 @@ def restore(
     return restored
 
 
-def write_best(folder: pathlib.Path, best: dict[str, Any] | None) -> None:
-    """Notes which checkpoint is the best, for people and for `read_best`."""
-    path = folder / "best.json"
-    if best:
-        files.write_text(path, json.dumps(best, indent=2) + "\n")
-    else:
-        with files.explained(path):
-            path.unlink(missing_ok=True)
-
-
-def read_best(folder: pathlib.Path) -> dict[str, Any]:
-    """The record of the best evaluation: step, metric, value, decision.
-
-    Raises:
-      InputError: nothing was evaluated yet.
-    """
-    return files.read_json(
-        folder / "best.json",
-        missing="no checkpoint was evaluated on val yet; train first: "
-        "python -m cxr_jax.main --config=... --workdir=...",
-    )
-
-
 def _write(
     store: Store, step: int, leaves: dict[str, np.ndarray], meta: dict[str, Any]
 ) -> None:
@@ -205,7 +181,7 @@ def _write(
             ),
             force=True,
         )
-        write_best(store.folder, meta["best"])
+        best.write(store.folder, meta["best"])
         _delete_old(store)
     # Orbax passes on whatever its storage layer raises: OSError, ValueError and
     # RuntimeError have all been seen for a full disk.
@@ -214,8 +190,8 @@ def _write(
             store.folder / str(step),
             f"the checkpoint cannot be saved: {_first_line(error)}",
             f"{files.free_space(store.folder)}; the last good checkpoint is step "
-            f"{store.manager.latest_step()}. Make room and run the same command again: "
-            "it goes on from there",
+            f"{store.manager.latest_step()}. Make room and run the same command again "
+            "to resume from there",
         ) from error
 
 
@@ -224,10 +200,10 @@ def _delete_old(store: Store) -> None:
     there = sorted(store.manager.all_steps())
     keep = set(there[-_NEWEST:])
     try:
-        bests = [_record(store, step)["meta"]["best"] for step in there[-_NEWEST:]]
+        records = [_record(store, step)["meta"] for step in there[-_NEWEST:]]
     except _Damaged:
         return  # it might have named any of them
-    keep.update(best["step"] for best in bests if best)
+    keep.update(meta["best"]["step"] for meta in records if meta["best"])
     for step in there:
         if step not in keep:
             store.manager.delete(step)
@@ -249,7 +225,7 @@ def _newest(
             say(f"checkpoint {bad} is damaged ({found}){moved}; using step {step}")
         if not store.read_only:
             # It may name one that was moved, or the process died before writing it.
-            write_best(store.folder, restored[1]["best"])
+            best.write(store.folder, restored[1]["best"])
         return step, restored
     if damaged:
         listed = "\n  ".join(f"step {step}: {found}" for step, found in damaged.items())
@@ -288,7 +264,9 @@ def _read(
     """
     record = _record(store, step)
     abstract = trees.by_name(abstract_state)
-    _check_fit(store.folder / str(step), record["shapes"], digest.shapes(abstract))
+    digest.check_fit(
+        store.folder / str(step), record["shapes"], digest.shapes(abstract)
+    )
     targets = {n: np.empty(leaf.shape, leaf.dtype) for n, leaf in abstract.items()}
     found = _load(store, step, state=ocp.args.StandardRestore(targets)).state
     digests = digest.of({name: np.asarray(found[name]) for name in abstract})
@@ -307,7 +285,7 @@ def _record(store: Store, step: int) -> dict[str, Any]:
         raise InputError(
             folder,
             "the checkpoint is of an older version of cxr_jax, without digests",
-            "train again in a new --workdir, or go on with that version",
+            "train again in a new --workdir, or resume with that version",
         )
     record = _load(store, step, record=ocp.args.JsonRestore()).record
     if not digest.is_sealed(record):
@@ -351,25 +329,6 @@ def _check_permission(folder: pathlib.Path) -> None:
             raise InputError(path, "may not be read", "get permission to read it")
 
 
-def _check_fit(folder: pathlib.Path, saved: dict, wanted: dict) -> None:
-    if saved == wanted:
-        return
-    lines = []
-    for name in sorted(saved.keys() | wanted.keys()):
-        for sign, side, other in (("-", saved, wanted), ("+", wanted, saved)):
-            if name in side and side[name] != other.get(name):
-                dtype, shape = side[name]
-                lines.append(f"{sign} {name} {dtype}{shape}")
-    if len(lines) > 10:
-        lines[10:] = [f"and {len(lines) - 10} more"]
-    raise InputError(
-        folder,
-        "the checkpoint (-) is of another model, optimiser or version of cxr_jax than "
-        "this run (+):\n  " + "\n  ".join(lines),
-        "give the config it was trained with, or train in a new --workdir",
-    )
-
-
 def _place(array: np.ndarray, leaf: jax.ShapeDtypeStruct) -> jax.Array:
     if leaf.sharding is None:
         return jax.device_put(array)
@@ -393,17 +352,14 @@ _NONE, _FAILED = -1, -2
 
 def _from_first(step: int | None) -> int | None:
     """What the first process found, in all of them."""
-    if processes.count() == 1:
-        return step
-    number = np.int32(_NONE if step is None else step)
-    number = int(multihost_utils.broadcast_one_to_all(number))
-    if number == _FAILED and not processes.is_first():
+    (found,) = processes.from_first([_NONE if step is None else step])
+    if found == _FAILED and not processes.is_first():
         raise InputError(
             "checkpoints",
             "the first process cannot restore one",
             "see its message",
         )
-    return None if number == _NONE else number
+    return None if found == _NONE else int(found)
 
 
 def _first_line(error: Exception) -> str:

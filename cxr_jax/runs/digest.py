@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pathlib
 from typing import Any
 
 import jax
 import numpy as np
 
 from cxr_jax import trees
+from tfds_builders.common.errors import InputError
 
 
 def host_copy(tree: Any) -> dict[str, np.ndarray]:
@@ -36,6 +38,33 @@ def of(named: dict[str, np.ndarray]) -> dict[str, str]:
         name: _hash(json.dumps(kind).encode(), _bytes(named[name]))
         for name, kind in shapes(named).items()
     }
+
+
+def check_fit(
+    folder: pathlib.Path, saved: dict[str, list], wanted: dict[str, list]
+) -> None:
+    """Refuses a checkpoint whose `shapes` are not those of the run, with the difference.
+
+    Args:
+      folder: of the checkpoint.
+      saved, wanted: of `shapes`.
+    """
+    if saved == wanted:
+        return
+    lines = []
+    for name in sorted(saved.keys() | wanted.keys()):
+        for sign, side, other in (("-", saved, wanted), ("+", wanted, saved)):
+            if name in side and side[name] != other.get(name):
+                dtype, shape = side[name]
+                lines.append(f"{sign} {name} {dtype}{shape}")
+    if len(lines) > 10:
+        lines[10:] = [f"and {len(lines) - 10} more"]
+    raise InputError(
+        folder,
+        "the checkpoint (-) is of another model, optimiser or version of cxr_jax than "
+        "this run (+):\n  " + "\n  ".join(lines),
+        "give the config it was trained with, or train in a new --workdir",
+    )
 
 
 def seal(record: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,8 @@
-"""Text on pictures, by OpenCV."""
+"""Text on images, by OpenCV; see `pictures` for why."""
 
 from __future__ import annotations
 
 import cv2
-import numpy as np
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 SMALL = 0.4  # of type
@@ -36,18 +35,3 @@ def shortened(text: str, room: int, size: float = SMALL, weight: int = 1) -> str
 def width(text: str, size: float = SMALL, weight: int = 1) -> int:
     """Of the text in pixels; at size 1 capitals are about 25 pixels high."""
     return cv2.getTextSize(text, _FONT, size, weight)[0][0]
-
-
-def height(size: float = SMALL, weight: int = 1) -> int:
-    """Of capitals and digits, in pixels."""
-    return cv2.getTextSize("H0", _FONT, size, weight)[0][1]
-
-
-def upright(text, room, colour, ground, size=SMALL, weight=1) -> np.ndarray:
-    """A strip of colour `ground`, at most `room` high, whose text runs upwards."""
-    shown = shortened(text, room, size, weight)
-    line, below = height(size, weight), round(10 * size)  # of p, q, y
-    shape = (line + below + 2, width(shown, size, weight), 3)
-    strip = np.full(shape, ground, np.uint8)
-    write(strip, shown, 0, line + 1, room, colour, size, weight)
-    return np.rot90(strip)

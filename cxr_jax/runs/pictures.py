@@ -1,4 +1,9 @@
-"""Pictures that a person looks at while a run goes: uint8, white paper, RGB."""
+"""Images that a person looks at while a run goes: uint8, white paper, RGB.
+
+OpenCV draws them, as it does the contact sheets of an audit: a millisecond each. The
+figures of a report are matplotlib's, which takes a second to import and a fifth of one
+for each figure: too long for every evaluation of a short run.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +17,12 @@ _PAPER, _INK, _GREY = (255, 255, 255), (27, 31, 36), (104, 116, 128)
 # One hue, from nearly white to dark, by the share of a row.
 _SHARES = (0.0, 0.5, 1.0)
 _SHADES = ((247, 251, 255), (107, 174, 214), (8, 48, 107))
+_DARK = (
+    0.675  # a share from which white has more contrast (WCAG 2.2) than ink: 4 and more
+)
 _SIDE = 400  # of a confusion matrix with its names
-_LINE = 24  # of the names of the axes
 _NAMES = 92  # the most that names of classes may take
-_GAP = 6
-_TYPES = (0.6, 0.5, 0.4, 0.35)  # of the counts
+_GAP, _LINE = 6, 24
 
 
 def grid(images: np.ndarray, columns: int = 8, most: int = 32) -> np.ndarray:
@@ -53,8 +59,8 @@ def confusion(
     """How often each class was called what, about 400 pixels square.
 
     A row holds the images that were read as one class, by the people whose readings
-    are the truth; a column those that the model called one. The shade is the share of
-    the row, the number the count.
+    are the truth; a column those that the model called one, in the same order. The
+    shade is the share of the row, the number the count.
 
     Args:
       matrix: [K][K] counts, as `Task.confusion` gives them in 'target_by_called'.
@@ -66,69 +72,30 @@ def confusion(
     counts = np.asarray(matrix, np.int64)
     names = [str(name) for name in classes]
     widest = min(max(map(lettering.width, names)), _NAMES)
-    left = _LINE + widest + _GAP
-    cell = (_SIDE - left - _GAP) // len(names)
-    turned = widest > cell - _GAP
-    below = (widest if turned else lettering.height()) + 2 * _GAP
-    size = cell * len(names)
-    sheet = np.full((_GAP + size + below + _LINE, left + size + _GAP, 3), _PAPER)
-    sheet = sheet.astype(np.uint8)
+    left, top = widest + 2 * _GAP, _LINE + 2 * _GAP
+    cell = (_SIDE - left) // len(names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    longest = str(counts.max())
-    type_ = next((s for s in _TYPES if lettering.width(longest, s) < cell - 4), 0.35)
+    shades = [
+        np.interp(shares, _SHARES, levels) for levels in zip(*_SHADES, strict=True)
+    ]
+    tiles = np.rint(np.stack(shades, axis=-1)).astype(np.uint8)
+    tiles = tiles.repeat(cell, axis=0).repeat(cell, axis=1)
+    tiles[cell - 1 :: cell], tiles[:, cell - 1 :: cell] = _PAPER, _PAPER
+    sheet = np.full((top + len(tiles), left + len(tiles), 3), _PAPER, np.uint8)
+    sheet[top:, left:] = tiles
+    # A number is never shortened, it would read as another one; so it may be small.
+    size = min(0.6, 0.6 * (cell - 4) / lettering.width(str(counts.max()), 0.6))
+    lettering.write(sheet, "read / called", _GAP, 14, _SIDE, _GREY)
     for row, name in enumerate(names):
-        top = _GAP + row * cell
-        for column in range(len(names)):
-            part = sheet[top : top + cell, left + column * cell :][:, :cell]
-            _cell(part, str(counts[row, column]), shares[row, column], type_)
-        shown = lettering.shortened(name, widest)
-        x = left - _GAP - lettering.width(shown)
-        y = top + (cell + lettering.height()) // 2
-        lettering.write(sheet, shown, x, y, widest, _INK)
-    for column, name in enumerate(names):
-        x, y = left + column * cell + cell // 2, _GAP + size + _GAP
-        if turned:
-            strip = lettering.upright(name, widest, _INK, _PAPER)
-            _paste(sheet, strip, y, x - strip.shape[1] // 2)
-        else:
-            _centred(sheet, name, x, y + lettering.height(), cell, _INK)
-    _centred(sheet, "called", left + size // 2, sheet.shape[0] - 7, size, _GREY, 0.5)
-    strip = lettering.upright("read", size, _GREY, _PAPER, 0.5)
-    _paste(sheet, strip, _GAP + (size - strip.shape[0]) // 2, 2)
+        y = top + row * cell + cell // 2 + 5
+        lettering.write(sheet, name, _GAP, y, widest, _INK)
+        x = left + row * cell
+        lettering.write(sheet, name, x, top - _GAP, cell - _GAP, _INK)
+        for column, (count, share) in enumerate(
+            zip(counts[row].tolist(), shares[row], strict=True)
+        ):
+            middle = left + column * cell + cell // 2
+            x = middle - lettering.width(str(count), size) // 2
+            colour = _PAPER if share > _DARK else _INK
+            lettering.write(sheet, str(count), x, y, cell, colour, size)
     return sheet
-
-
-def _cell(part: np.ndarray, count: str, share: float, size: float) -> None:
-    """One count on its shade, with a white edge towards its neighbours."""
-    shade = [np.interp(share, _SHARES, levels) for levels in zip(*_SHADES, strict=True)]
-    part[:-1, :-1] = np.rint(shade)
-    middle, y = len(part) // 2, (len(part) + lettering.height(size)) // 2
-    # A number is never shortened: it would read as another one.
-    room = lettering.width(count, size)
-    _centred(part, count, middle, y, room, _readable(shade), size)
-
-
-def _readable(shade: Sequence[float]) -> tuple[int, int, int]:
-    """Ink or paper, whichever has more contrast on the shade (WCAG 2.2)."""
-    contrasts = {
-        colour: abs(np.log((_luminance(colour) + 0.05) / (_luminance(shade) + 0.05)))
-        for colour in (_INK, _PAPER)
-    }
-    return max(contrasts, key=contrasts.get)
-
-
-def _luminance(colour: Sequence[float]) -> float:
-    """Relative, 0 to 1, of sRGB (WCAG 2.2)."""
-    part = np.asarray(colour) / 255
-    linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
-    return float(linear @ (0.2126, 0.7152, 0.0722))
-
-
-def _centred(picture, text, x, y, room, colour, size=lettering.SMALL) -> None:
-    shown = lettering.shortened(text, room, size)
-    left = x - lettering.width(shown, size) // 2
-    lettering.write(picture, shown, left, y, room, colour, size)
-
-
-def _paste(picture: np.ndarray, strip: np.ndarray, top: int, left: int) -> None:
-    picture[top : top + strip.shape[0], left : left + strip.shape[1]] = strip

@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
-from cxr_jax.data import source
+from cxr_jax.data.split import Split
 from cxr_jax.runs import alike
 from cxr_jax.tasks import Task, make_task
 from tfds_builders.common import files
@@ -51,7 +51,7 @@ class Stored(NamedTuple):
       probs: [M, N, G, K] of K levels, in the order of the split.
     """
 
-    split: source.Split
+    split: Split
     targets: dict[str, np.ndarray]
     labels: np.ndarray
     probs: np.ndarray
@@ -169,7 +169,7 @@ def _shared(run: Run) -> dict[str, Any]:
 def gather(
     task: Task,
     runs: list[Run],
-    split: source.Split,
+    split: Split,
     name: str,
     missing: str = _MISSING,
 ) -> Stored:
@@ -219,7 +219,7 @@ def _rows(path: pathlib.Path, missing: str) -> dict[str, dict[str, str]]:
 def _columns(
     path: pathlib.Path,
     rows: dict[str, dict[str, str]],
-    split: source.Split,
+    split: Split,
     expected: dict[str, list[str]],
 ) -> np.ndarray:
     """[N, columns] float64 in the order of the split; targets are compared as text."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 
+from cxr_jax import config as config_lib
 from cxr_jax.runs.workdir import has_begun
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
@@ -33,18 +34,24 @@ PACKAGES = (
 )
 
 
-def save(path: pathlib.Path, dataset: dict[str, Any], changes: str = "") -> None:
+def save(
+    path: pathlib.Path,
+    dataset: dict[str, Any],
+    origin: dict[str, Any] | None = None,
+    changes: str = "",
+) -> None:
     """Writes `provenance.json`; what changed before a later start is added to it.
 
     Args:
       path: of the file.
-      dataset: of `source.describe`, with the fingerprints of what was read.
+      dataset: of `builders.describe`, with the fingerprints of what was read.
+      origin: of the config, {'file', 'overrides'}; see `config_arguments`.
       changes: of the config, that were allowed for this start.
 
     Raises:
       InputError: the run has begun on other data.
     """
-    now = collect(dataset)
+    now = collect(dataset) | {"config": config_lib.plain(origin or {})}
     if not path.exists() or not has_begun(path.parent):
         files.write_text(path, json.dumps(now, indent=2) + "\n")
         return
@@ -52,16 +59,34 @@ def save(path: pathlib.Path, dataset: dict[str, Any], changes: str = "") -> None
     if first["dataset"] != dataset:
         raise InputError(
             path.parent,
-            f"was begun on other data: {_summary(first['dataset'])}, and what is read "
+            f"has begun on other data: {_summary(first['dataset'])}, and what is read "
             f"now is {_summary(dataset)}",
-            "give back the data of the run, or start a new --workdir",
+            "restore the original data, or start a new --workdir",
         )
     later = first.pop("resumed", [])
     if changes:
-        now["config"] = changes.splitlines()
+        now["changes"] = changes.splitlines()
     if now != (later or [first])[-1]:
         first["resumed"] = [*later, now]
         files.write_text(path, json.dumps(first, indent=2) + "\n")
+
+
+def config_arguments(content: dict[str, Any]) -> list[str]:
+    """['--config=FILE:ARGUMENTS', '--config.key=value', ...] of provenance.json.
+
+    Empty where the run was not started by a command, or by an earlier version.
+    """
+    origin = content.get("config") or {}
+    if not origin.get("file"):
+        return []
+    changed = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in origin["overrides"].items()
+    }
+    return [
+        f"--config={origin['file']}",
+        *(f"--config.{key}={value}" for key, value in changed.items()),
+    ]
 
 
 def _summary(dataset: dict[str, Any]) -> str:
@@ -76,7 +101,7 @@ def collect(dataset: dict[str, Any]) -> dict[str, Any]:
     """JSON of everything that a result depends on beside the config.
 
     Args:
-      dataset: of `source.describe`, with the fingerprints of what was read.
+      dataset: of `builders.describe`, with the fingerprints of what was read.
     """
     return {
         "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],

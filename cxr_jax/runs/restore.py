@@ -1,18 +1,27 @@
-"""A trained model, opened where its run left it."""
+"""A trained model, opened where its run left it, and what a new run begins with."""
 
 from __future__ import annotations
 
 import pathlib
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
 from ml_collections import ConfigDict
 
-from cxr_jax import experiment
+from cxr_jax import config as config_lib
+from cxr_jax import experiment, trees
 from cxr_jax.data import roles
-from cxr_jax.data.source import Split
-from cxr_jax.evaluation import evaluators
+from cxr_jax.data.split import Split
+from cxr_jax.devices import known_answers
+from cxr_jax.runs import best as best_lib
 from cxr_jax.runs import checkpoint
-from cxr_jax.state import TrainState
+from cxr_jax.state import TrainState, evaluation_variables
+from cxr_jax.weights import init_from, source
+from cxr_jax.weights.source import Source
+
+# No shape depends on the length of the training.
+_ANY_LENGTH = 1_000_000
 
 
 class Trained(NamedTuple):
@@ -21,7 +30,7 @@ class Trained(NamedTuple):
     Attributes:
       exp: of the run.
       state: restored.
-      eval_step: of `evaluators.compile_step`.
+      eval_step: of `Experiment.compile_eval_step`.
       best: step, metric, value and decision of that evaluation.
     """
 
@@ -42,11 +51,37 @@ def load(workdir: pathlib.Path, config: ConfigDict, split: Split) -> Trained:
     Raises:
       InputError: the run has no evaluation behind it, or its checkpoint is damaged.
     """
-    best = checkpoint.read_best(workdir / "checkpoints")
+    known_answers.require()
+    best = best_lib.read(workdir / "checkpoints")
     # No shape depends on the length of the training, nor on class weights.
     exp = experiment.build(
         config, train_examples=split.size, image_dtype=roles.image_dtype(split)
     )
     store = checkpoint.open_store(workdir / "checkpoints", read_only=True)
     state, _ = checkpoint.restore(store, exp.abstract_state, best["step"])
-    return Trained(exp, state, evaluators.compile_step(exp), best)
+    return Trained(exp, state, exp.compile_eval_step(), best)
+
+
+def weights(folder: pathlib.Path) -> Source:
+    """The variables that a run is evaluated with: its moving average where kept.
+
+    Raises:
+      InputError: the folder holds no run, or one that has no evaluation behind it.
+    """
+    config = config_lib.from_json(folder / "config.json")
+    best = best_lib.read(folder / "checkpoints")
+    exp = experiment.build(config, train_examples=_ANY_LENGTH)
+    store = checkpoint.open_store(folder / "checkpoints", read_only=True)
+    state, _ = checkpoint.restore(store, exp.abstract_state, best["step"])
+    named = trees.by_name(evaluation_variables(state))
+    arrays = {name: np.asarray(jax.device_get(leaf)) for name, leaf in named.items()}
+    return Source(folder, "ours", arrays, "", config)
+
+
+def first_state(exp: experiment.Experiment) -> TrainState:
+    """A fresh state on the host: drawn, or begun with `config.init_from`."""
+    if not exp.config.init_from:
+        return exp.init()
+    path = pathlib.Path(exp.config.init_from).expanduser()
+    found = weights(path) if path.is_dir() else source.read(path)
+    return exp.init(init_from.begin(found, exp.config, exp.draw()))

@@ -6,10 +6,11 @@ import json
 import pathlib
 from typing import Any
 
-from cxr_jax.data.source import Split
+from cxr_jax.data.roles import ROLES, Splits, shared_patients
+from cxr_jax.data.split import Split
 from cxr_jax.devices import processes
+from cxr_jax.devices.terminal import say
 from cxr_jax.metrics.registry import metric
-from cxr_jax.runs.writer import say
 from cxr_jax.stats.estimate import Estimate, number
 from tfds_builders.common import files
 
@@ -57,6 +58,19 @@ def size(split: Split) -> dict[str, Any]:
 def count(split: Split) -> str:
     """'90 images of 40 patients', or the dataset's own unit."""
     return _count(size(split))
+
+
+def describe(splits: Splits) -> list[str]:
+    """Lines for people: the dataset, what each role holds, and patients in two of them."""
+    description = splits.description
+    marker = "  (SYNTHETIC phantoms)" if description["synthetic"] else ""
+    lines = [f"{description['name']}{marker}"]
+    lines += [f"{role:5}  {count(getattr(splits, role))}" for role in ROLES]
+    return lines + [
+        f"WARNING: {shared} {splits.train.unit} are in both of {pair}"
+        for pair, shared in shared_patients(splits).items()
+        if shared
+    ]
 
 
 def show(split: str, content: dict[str, Any]) -> None:

@@ -23,14 +23,14 @@ def claimed(
 
     Args:
       workdir: of the run.
-      config: what it is to go on with.
+      config: what it is to be trained with.
       allow: keys, or sections of them, that may have changed: 'total', 'optim'.
 
     Yields:
       What has changed of them, lines of `config.diff`.
 
     Raises:
-      InputError: another process works in it, or it belongs to another config.
+      InputError: another process is using it, or it belongs to another config.
     """
     if not processes.is_first():  # of several that are one run, the first holds it
         yield ""
@@ -44,7 +44,7 @@ def claimed(
         except BlockingIOError:
             raise InputError(
                 workdir,
-                "another process is at work in it",
+                "another process is using it",
                 "wait for it, stop it, or give another --workdir",
             ) from None
         yield _check_config(workdir, config, allow)
@@ -80,7 +80,7 @@ def _check_config(
         raise InputError(
             workdir,
             "belongs to another config:\n  " + "\n  ".join(refused),
-            "give another --workdir for the new config (+), or take the changes back "
-            f"to go on with the old one (-); --allow={named} goes on with the new one",
+            "give another --workdir for the new config (+), or undo the changes to "
+            f"resume with the old one (-); --allow={named} resumes with the new one",
         )
     return "\n".join(changes)

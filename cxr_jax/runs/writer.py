@@ -1,20 +1,19 @@
-"""What a run says while it goes: `metrics.jsonl`, TensorBoard, a terminal's lines."""
+"""What a run reports as it goes: `metrics.jsonl`, TensorBoard, lines on the terminal."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import pathlib
-import sys
 import time
 from typing import Any
 
 import numpy as np
 
 from cxr_jax.devices import processes
+from cxr_jax.devices.terminal import duration, say
+from cxr_jax.runs.nonfinite import NotFinite
 from cxr_jax.runs.tensorboard import Board
-from cxr_jax.train.nonfinite import NotFinite
 from tfds_builders.common import files
 
 
@@ -142,25 +141,6 @@ class Writer:
         """Ends the events; nothing is lost without."""
         if self._board:
             self._board.close()
-
-
-def say(text: str) -> None:
-    """A line for the person who waits; nobody reading it is no reason to fail."""
-    if not processes.is_first():
-        return
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:  # Ctrl-C in a shell ends `| tee` before it ends us
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def duration(seconds: float) -> str:
-    """75 -> '1:15'."""
-    if not math.isfinite(seconds):
-        return "?"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def _lines(path: pathlib.Path, last_step: int) -> list[str]:

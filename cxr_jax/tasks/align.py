@@ -28,7 +28,7 @@ from tfds_builders.common.errors import InputError
 from tfds_builders.common.zones import LEVELS, ZONES
 
 if TYPE_CHECKING:
-    from cxr_jax.data.source import Split
+    from cxr_jax.data.split import Split
 
 DEFAULTS = {"dice_share": 0.5}
 

@@ -21,7 +21,7 @@ from tfds_builders.common.errors import InputError
 from tfds_builders.common.zones import LEVELS, ZONES
 
 if TYPE_CHECKING:
-    from cxr_jax.data.source import Split
+    from cxr_jax.data.split import Split
 
 
 DEFAULTS = {"mae_share": 0.3, "label_smoothing": 0.0}

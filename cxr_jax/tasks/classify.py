@@ -21,7 +21,7 @@ from cxr_jax.tasks.task import (
 from tfds_builders.common.errors import InputError
 
 if TYPE_CHECKING:
-    from cxr_jax.data.source import Split
+    from cxr_jax.data.split import Split
 
 
 DEFAULTS = {

@@ -25,7 +25,7 @@ from cxr_jax.stats.estimate import Estimate, point
 from cxr_jax.tasks.task import Arrays, Task, choose_loss, read_settings
 
 if TYPE_CHECKING:
-    from cxr_jax.data.source import Split
+    from cxr_jax.data.split import Split
 
 DEFAULTS = {"temperature": 0.5}
 VIEWS = 2

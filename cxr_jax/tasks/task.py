@@ -17,7 +17,7 @@ from cxr_jax.stats.estimate import Estimate
 from tfds_builders.common.errors import InputError
 
 if TYPE_CHECKING:
-    from cxr_jax.data.source import Split
+    from cxr_jax.data.split import Split
 
 Arrays = dict[str, np.ndarray]
 # {loss: (function, {setting: argument of the function})}.

@@ -1,7 +1,8 @@
-"""What a run will be, before it is one: nothing is trained."""
+"""What a run would be: data, parameters, operations, memory. Nothing is trained."""
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any, NamedTuple
 
@@ -12,12 +13,14 @@ from cxr_jax import config as config_lib
 from cxr_jax import experiment, optim, rng, trees
 from cxr_jax.data import cache, roles
 from cxr_jax.devices import sharding
+from cxr_jax.devices.terminal import say
 from cxr_jax.runs import results
-from cxr_jax.runs.writer import say
+from cxr_jax.state import TrainState
 from cxr_jax.steps import Settings
-from cxr_jax.train import flops, parameter_table, stepper
+from cxr_jax.train import flops, stepper
 
 _KEPT = 3  # checkpoints: the newest two and the best
+_TEXTS = 3  # columns of the table of parameters, before those of numbers
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -26,7 +29,7 @@ class Step(NamedTuple):
 
     Attributes:
       flops: of a whole batch, on all devices.
-      memory: of each device, in bytes, or None where the backend does not tell: that of
+      memory: of each device, in bytes, or None if the backend does not say; of
         jax.stages.Compiled.memory_analysis.
       seconds: that tracing and compiling took; less where the program was in the cache.
     """
@@ -48,7 +51,7 @@ def show(exp: experiment.Experiment, splits: roles.Splits) -> None:
     sections = {
         "data": _data(exp, splits),
         "model": _model(exp),
-        "": parameter_table.table(exp.abstract_state, frozen),
+        "": parameter_table(exp.abstract_state, frozen),
         "training": _training(exp, splits),
     }
     _say(sections)
@@ -86,13 +89,7 @@ def compile_step(exp: experiment.Experiment, image_dtype: Any) -> Step:
 
 
 def _data(exp, splits) -> list[str]:
-    config, description = exp.config.data, splits.description
-    marker = "  (SYNTHETIC phantoms)" if description["synthetic"] else ""
-    lines = [description["name"] + marker]
-    lines += [f"{r:5}  {results.count(getattr(splits, r))}" for r in roles.ROLES]
-    for pair, shared in roles.shared_patients(splits).items():
-        if shared:
-            lines.append(f"WARNING: {shared} {splits.train.unit} are in both of {pair}")
+    config, lines = exp.config.data, results.describe(splits)
     images = splits.train.size + splits.val.size
     dtype = roles.image_dtype(splits.train)
     size = sum(cache.bytes_of(part, config) for part in (splits.train, splits.val))
@@ -123,6 +120,64 @@ def _model(exp) -> list[str]:
             f"{trees.size(params):,} parameters"
         )
     return lines
+
+
+def parameter_table(
+    state: TrainState, frozen: frozenset[str] = frozenset()
+) -> list[str]:
+    """A line for each module that holds arrays, under a head and above the sums.
+
+    The running statistics of a batch norm stand beside its parameters.
+
+    Args:
+      state: of arrays or of shapes.
+      frozen: names of the parameters that never learn.
+    """
+    held = _by_module(state.params)
+    statistics = _by_module(state.model_state.get("batch_stats", {}))
+    rows = [("module", "arrays", "type", "parameters", "statistics")]
+    for module in sorted(held.keys() | statistics.keys(), key=_natural):
+        arrays, beside = held.get(module, {}), trees.size(statistics.get(module, {}))
+        shapes = [
+            f"{name} {'x'.join(map(str, leaf.shape))}" for name, leaf in arrays.items()
+        ]
+        types = sorted({leaf.dtype.name for leaf in arrays.values()})
+        counts = (f"{trees.size(arrays):,}", f"{beside:,}" if beside else "")
+        rows.append((module, ", ".join(shapes), ", ".join(types), *counts))
+    sums = (f"{trees.size(tree):,}" for tree in (state.params, state.model_state))
+    learning = sum(
+        leaf.size
+        for name, leaf in trees.by_name(state.params).items()
+        if name not in frozen
+    )
+    title = f"total, {learning:,} trained" if frozen else "total, all trained"
+    rows.append((title, "", "", *sums))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
+
+
+def _by_module(tree: Any) -> dict[str, dict[str, Any]]:
+    """{'layer1_0/conv1': {'kernel': leaf}}."""
+    found: dict[str, dict[str, Any]] = {}
+    for path, leaf in trees.by_name(tree).items():
+        module, _, name = path.rpartition("/")
+        if not module:  # of the network itself, as a class token
+            module, name = path, "array"
+        found.setdefault(module, {})[name] = leaf
+    return found
+
+
+def _natural(name: str) -> list[str | int]:
+    # 'layer2' before 'layer10'. Texts and numbers take turns.
+    parts = re.split(r"(\d+)", name)
+    return [int(part) if k % 2 else part for k, part in enumerate(parts)]
+
+
+def _aligned(row: tuple[str, ...], widths: list[int]) -> list[str]:
+    return [
+        text.ljust(width) if k < _TEXTS else text.rjust(width)
+        for k, (text, width) in enumerate(zip(row, widths, strict=True))
+    ]
 
 
 def _training(exp, splits) -> list[str]:
@@ -179,7 +234,7 @@ def _memory(step: Step) -> list[str]:
     where = f"{len(devices)} x {devices[0].device_kind}"
     lines = [f"of the train step, compiled in {step.seconds:.1f} s for {where}"]
     if found is None:
-        return [*lines, "this backend does not tell what it needs"]
+        return [*lines, "this backend does not say what it needs"]
     new = found.output_size_in_bytes - found.alias_size_in_bytes
     parts = {
         "arguments": (found.argument_size_in_bytes, "state and batch"),
@@ -192,7 +247,7 @@ def _memory(step: Step) -> list[str]:
     return lines + [
         f"{name:11}  {_bytes(size):>9}  {what}".rstrip()
         for name, (size, what) in parts.items()
-        if size  # the CPU does not tell of its code
+        if size  # the CPU does not report its code
     ]
 
 

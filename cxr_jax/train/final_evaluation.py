@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import pathlib
-from typing import Any
-
 from cxr_jax import trees
 from cxr_jax.data import roles
+from cxr_jax.devices.terminal import say
 from cxr_jax.evaluation import evaluators
-from cxr_jax.experiment import Experiment
 from cxr_jax.runs import checkpoint, results
-from cxr_jax.runs.writer import say
+from cxr_jax.train.session import Run
 
 
-def finish(
-    exp: Experiment,
-    splits: roles.Splits,
-    workdir: pathlib.Path,
-    best: dict[str, Any],
-) -> None:
-    """Evaluates the checkpoint that was best on val, and writes what it found.
-
-    Args:
-      best: the record of that evaluation: step, metric, value, decision.
-    """
+def finish(run: Run) -> None:
+    """Evaluates the checkpoint that was best on val, and writes what it found."""
+    exp, splits, workdir, best = run.exp, run.splits, run.workdir, run.memory["best"]
+    if run.label:
+        say(f"\n{run.label}")
     store = checkpoint.open_store(workdir / "checkpoints", read_only=True)
     state, _ = checkpoint.restore(store, exp.abstract_state, best["step"])
-    eval_step = evaluators.compile_step(exp)
+    eval_step = exp.compile_eval_step()
     evaluations = {}
     for role in ("val", "test"):
         evaluations[role] = evaluators.evaluate(

@@ -8,14 +8,15 @@ import jax
 import numpy as np
 
 from cxr_jax import rng
-from cxr_jax.data import source
+from cxr_jax.data import pipeline
+from cxr_jax.data.split import Split
 from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.runs import pictures
 
 _SHOWN = 32
 
 
-def draw(config, split: source.Split, targets, positions: np.ndarray, step: int):
+def draw(config, split: Split, targets, positions: np.ndarray, step: int):
     """The first pictures of the batch of a step as it was augmented, uint8 [H, W(, 3)].
 
     Args:
@@ -24,7 +25,7 @@ def draw(config, split: source.Split, targets, positions: np.ndarray, step: int)
       positions: of the batch, [B].
       step: updates done before it.
     """
-    examples = source.Examples(
+    examples = pipeline.Examples(
         split, targets, size=config.data.size, square=config.data.square
     )
     key = rng.stream(rng.root(config.seed), "augment", step)

@@ -1,4 +1,4 @@
-"""The host's side of one training: when to evaluate and save, and what to remember."""
+"""The host's side of one training: when to evaluate and save, what to remember."""
 
 from __future__ import annotations
 
@@ -6,25 +6,44 @@ import pathlib
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from cxr_jax import experiment, trees
 from cxr_jax.data import pipeline, roles
 from cxr_jax.devices import processes, sharding
-from cxr_jax.evaluation import evaluators
-from cxr_jax.runs import checkpoint
-from cxr_jax.runs.writer import Writer, say
+from cxr_jax.devices.terminal import say
+from cxr_jax.runs import checkpoint, nonfinite, restore
+from cxr_jax.runs.writer import Writer
 from cxr_jax.state import TrainState
 from cxr_jax.steps import Settings
 from cxr_jax.tasks import noise
-from cxr_jax.train import nonfinite, preview, validation
+from cxr_jax.train import preview, validation
+
+
+def prepare(
+    config: ConfigDict, workdir: pathlib.Path
+) -> tuple[experiment.Experiment, roles.Splits]:
+    """The experiment and its data; a phantom is made in the workdir where asked for."""
+    splits = roles.open_splits(config.data, workdir)
+    return build(config, splits), splits
+
+
+def build(config: ConfigDict, splits: roles.Splits) -> experiment.Experiment:
+    """The experiment of a config on these splits."""
+    return experiment.build(
+        config,
+        train_examples=splits.train.size,
+        class_counts=experiment.count_classes(config.task, splits.train),
+        image_dtype=roles.image_dtype(splits.train),
+    )
 
 
 class Run:
-    """One training in its workdir; `train` and `together` bring the device's side.
+    """One training in its workdir; `stepper` is the device's side.
 
     Attributes:
-      exp, splits, workdir: of the run; a label stands before its lines, and a quiet
-        one says what evaluations gave only.
+      exp, splits, workdir: of the run.
+      label: stands before its lines; a quiet run says what evaluations gave only.
       targets: of the training split.
       order: positions in the training split of batch i, at [i].
       start: the step it began at in this process, after `begin`.
@@ -52,11 +71,11 @@ class Run:
             splits.train.size, batch_size=config.batch_size, seed=config.seed
         )
         self.start = 0
-        self._label, self._is_quiet = label, is_quiet
+        self.label, self._is_quiet = label, is_quiet
         self._shown = False
         self._writer: Writer | None = None
         self._store = checkpoint.open_store(workdir / "checkpoints")
-        self._eval_step = evaluators.compile_step(exp)
+        self._eval_step = exp.compile_eval_step()
         # All at once: a single call would wait for the step that was just sent off.
         self._rates = np.asarray(jax.vmap(exp.schedule)(np.arange(exp.total_steps)))
 
@@ -66,7 +85,7 @@ class Run:
         return checkpoint.steps(self._store)
 
     def begin(self, step: int | None = None) -> TrainState:
-        """The state to go on from: of a checkpoint where there is one, else fresh.
+        """The state to resume from: of a checkpoint where there is one, else fresh.
 
         Args:
           step: of the checkpoint, 0 for a fresh one; None for the newest that can be
@@ -77,10 +96,10 @@ class Run:
             restored = checkpoint.restore(self._store, exp.abstract_state, step)
         if restored:
             state, self.memory = restored
-            name = f"{self._label}: " if self._label else ""
-            say(f"{name}going on from step {int(state.step)}")
+            name = f"{self.label}: " if self.label else ""
+            say(f"{name}resuming from step {int(state.step)}")
         else:
-            state = sharding.replicate(exp.init(), exp.mesh)
+            state = sharding.replicate(restore.first_state(exp), exp.mesh)
             self.memory = validation.start(exp.task.constant(self.targets))
             validation.check_selection(exp, self.splits.val)
         self.start = int(state.step)
@@ -94,22 +113,19 @@ class Run:
             batch_size=exp.config.batch_size,
             steps_per_epoch=self.splits.train.size / exp.config.batch_size,
             interval=self.memory["interval"],
-            label=self._label,
+            label=self.label,
             is_quiet=self._is_quiet,
         )
         return state
 
-    def forget_pictures(self) -> None:
-        """Of the training: they are on the device, and need not be here as well."""
-        train = self.splits.train._replace(pixels=None)
-        self.splits = self.splits._replace(train=train)
-
-    def evaluate(self, step: int, state: TrainState) -> bool:
-        """Evaluates on val where that is due; -> has it become the best so far?"""
+    def is_due_to_evaluate(self, step: int) -> bool:
+        """It is time for val, or the training is over."""
         # What was due at the start of a resumed run was done before its checkpoint.
         due = step % self.exp.eval_steps == 0 or step == self.exp.total_steps
-        if step == self.start or not due:
-            return False
+        return due and step > self.start
+
+    def evaluate(self, step: int, state: TrainState) -> bool:
+        """Evaluates on val; -> has it become the best so far?"""
         self._settle()
         self._show_inputs(step - 1)
         self.memory, improved = validation.validate(

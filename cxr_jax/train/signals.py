@@ -1,4 +1,4 @@
-"""A polite end: finish the step, save, leave."""
+"""A polite end: finish what is being done, save, leave."""
 
 from __future__ import annotations
 
@@ -8,24 +8,21 @@ from contextlib import contextmanager
 
 
 class StopRequest:
-    """Remembers the first SIGTERM or SIGINT; a second Ctrl-C ends the process.
+    """Remembers the signals that asked to stop.
 
-    A second SIGTERM does not: schedulers send it to a sweep and to its run alike.
     Nothing is printed or raised within the handler: a save may be going on.
 
     Attributes:
-      signal: the one that came, or None.
+      received: in their order.
     """
 
     def __init__(self):
-        self.signal: signal.Signals | None = None
+        self.received: list[signal.Signals] = []
 
-    def note(self, number, frame):
-        """The handler."""
-        del frame
-        if self.signal is None:
-            self.signal = signal.Signals(number)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+    @property
+    def signal(self) -> signal.Signals | None:
+        """The first that came, or None."""
+        return self.received[0] if self.received else None
 
     @property
     def name(self) -> str:
@@ -39,13 +36,25 @@ class StopRequest:
 
 
 @contextmanager
-def listening() -> Iterator[StopRequest]:
-    """Takes SIGTERM and SIGINT as requests to stop, and gives them back afterwards."""
+def listening(*, patient: bool = False) -> Iterator[StopRequest]:
+    """Takes signals as requests to stop; afterwards they do again what they did before.
+
+    Args:
+      patient: also takes SIGHUP, unless it is ignored (nohup), and every further
+        Ctrl-C. Without it a second Ctrl-C ends the process; a second SIGTERM never
+        does, because schedulers send it to a sweep and to its run alike.
+    """
     request = StopRequest()
-    former = {
-        number: signal.signal(number, request.note)
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
+
+    def note(number, frame):
+        request.received.append(signal.Signals(number))
+        if not patient:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if patient and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    former = {number: signal.signal(number, note) for number in numbers}
     try:
         yield request
     finally:

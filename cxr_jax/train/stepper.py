@@ -1,8 +1,11 @@
-"""How the training steps get their batches: from the host, or on the device itself.
+"""The device's side of a training: how the steps are made, and get their batches.
 
-A feed makes steps: `advance(state, first, settings) -> (state, metrics)` does one step
-for each row of `settings` [n], beginning with number `first`. The batches are the same
-in both, and so are the numbers, to the rounding of another program.
+One stepper makes the steps of all members. Their batches come from the host one by one,
+or are gathered on the device, many steps in one call. A single run may do either;
+members do the latter, side by side under `vmap`. (On the CPU, where convolutions with
+several kernels at once are slow, those alone are a loop: `models.convolution`.) The
+batches are the same everywhere, and so are the numbers, to the rounding of another
+program.
 """
 
 from __future__ import annotations
@@ -16,28 +19,36 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from cxr_jax import rng
 from cxr_jax.data import pipeline
-from cxr_jax.data.source import Examples
+from cxr_jax.data.pipeline import Examples
 from cxr_jax.devices import processes, sharding
 from cxr_jax.state import TrainState
 from cxr_jax.steps import Settings
+from cxr_jax.train.members import Pictures
+from cxr_jax.train.session import Run
 
 # Steps of one call at most: so many that starting them costs nothing.
 STEPS = 32
 
-Advance = Callable[[TrainState, int, Settings], tuple[TrainState, dict[str, jax.Array]]]
+Metrics = dict[str, jax.Array]
 
 
-class Feed(NamedTuple):
-    """Steps and where their batches come from.
+class Stepper(NamedTuple):
+    """Makes the steps of K members.
 
     Attributes:
-      advance: (state, first, settings [n]) -> (state, {name: [n, ...]}), n at most
-        `most`; calls follow each other without gaps.
+      join: [state of each member] -> the state that `advance` takes.
+      member: (that state, k) -> the state of member k.
+      advance: (state, first, [settings [n] of each], going) -> (state, [{name: [n, ...]}
+        of each]): steps number first .. first + n - 1, n at most `most`. Members that
+        are not `going` stay as they are. Calls follow each other without gaps.
       most: steps of one call.
     """
 
-    advance: Advance
+    join: Callable[[list[TrainState]], Any]
+    member: Callable[[Any, int], TrainState]
+    advance: Callable[..., tuple[Any, list[Metrics]]]
     most: int
 
 
@@ -46,60 +57,132 @@ def compiled(step, mesh):
     return jax.jit(step, donate_argnums=0, out_shardings=sharding.replicated(mesh))
 
 
-def from_host(
-    train_step,
-    mesh,
-    examples: Examples,
-    root,
-    *,
-    batch_size: int,
-    seed: int,
-    start: int,
-) -> Feed:
-    """Batches are read, or copied out of memory, by threads while the device works.
-
-    Args:
-      train_step: of `steps.make_train_step`.
-      mesh: of the devices.
-      examples: of the training split.
-      root: key of the run, on all devices.
-      batch_size, seed, start: of `pipeline.train_batches`.
-    """
-    step = compiled(train_step, mesh)
-    batches = pipeline.train_batches(
-        examples, batch_size=batch_size, seed=seed, start=start
+def from_host(run: Run) -> Stepper:
+    """Batches are read, or copied out of memory, by threads while the device works."""
+    exp, config = run.exp, run.exp.config
+    step, root = compiled(exp.train_step, exp.mesh), _roots([run])
+    examples = Examples(
+        run.splits.train, run.targets, size=config.data.size, square=config.data.square
     )
+    batches = None
 
-    def advance(state, first, settings):
-        del first
-        one = jax.tree.map(lambda row: row[0], settings)
-        state, metrics = step(state, sharding.put(next(batches), mesh), root, one)
-        return state, jax.tree.map(lambda value: value[None], metrics)
+    def advance(state, first, settings: list[Settings], going):
+        nonlocal batches
+        batches = batches or pipeline.train_batches(
+            examples, batch_size=config.batch_size, seed=config.seed, start=first
+        )
+        one = jax.tree.map(lambda row: row[0], settings[0])
+        state, metrics = step(state, sharding.put(next(batches), exp.mesh), root, one)
+        return state, [jax.tree.map(lambda value: value[None], metrics)]
 
-    return Feed(advance, 1)
+    return Stepper(*_SINGLE, advance, 1)
 
 
-def on_device(train_step, mesh, data: dict[str, Any], root, *, order) -> Feed:
+def on_device(runs: list[Run], pictures: Pictures) -> Stepper:
     """Batches are gathered within the step, and many steps are made in one call.
 
     Args:
-      train_step, mesh, root: see `from_host`.
-      data: {'image': [N, size, size, 1], targets: [N, ...]} of the training split, a
-        copy of which goes to every device.
-      order: of `pipeline.order`.
+      runs: of one model; where there is one only, its step is not mapped.
+      pictures: those of all runs, a copy of which goes to every device.
     """
-    data = sharding.replicate(data, mesh)
-    many = compiled(make_many(gathering(train_step, mesh)), mesh)
-
-    def advance(state, first, settings):
-        count = len(settings.lr)
-        indices = np.stack([order[first + i] for i in range(count)]).astype(np.int32)
-        state, metrics = many(
-            state, data, padded(indices), root, jax.tree.map(padded, settings), count
+    exp, count, single = runs[0].exp, len(runs), len(runs) == 1
+    places = [_places(pictures.rows, run.splits.train.rows) for run in runs]
+    targets = {
+        name: _stacked(
+            _spread(run.targets[name], where, len(pictures.rows))
+            for run, where in zip(runs, places, strict=True)
         )
-        return state, jax.tree.map(lambda values: values[:count], metrics)
+        for name in runs[0].targets
+    }
+    data = sharding.replicate({**pictures.pixels, **targets}, exp.mesh)
+    step, roots = gathering(exp.train_step, exp.mesh), _roots(runs)
+    if not single:
+        columns = {name: 0 if name in targets else None for name in data}
+        step = jax.vmap(_where_going(step), in_axes=(0, columns, 0, 0, 0))
+    many = compiled(make_many(step), exp.mesh)
 
-    return Feed(advance, STEPS)
+    def advance(state, first, settings: list[Settings], going):
+        steps = max(len(each.lr) for each in settings)
+        index = _stacked(
+            (
+                np.stack([where[run.order[first + i]] for i in range(steps)])
+                for run, where in zip(runs, places, strict=True)
+            ),
+            axis=1,
+        ).astype(np.int32)
+        # Of a member that is over there are none.
+        now = jax.tree.map(
+            lambda *each: _stacked((np.resize(r, steps) for r in each), axis=1),
+            *(each if len(each.lr) else _ZEROS for each in settings),
+        )
+        if not single:
+            goes = np.zeros((steps, count), bool)
+            goes[:, going] = True
+            now = now, goes
+        state, metrics = many(
+            state, data, padded(index), roots, jax.tree.map(padded, now), steps
+        )
+        metrics = jax.tree.map(lambda values: values[:steps], metrics)
+        if single:
+            return state, [metrics]
+        return state, [
+            jax.tree.map(lambda values, k=k: values[:, k], metrics)
+            for k in range(count)
+        ]
+
+    return Stepper(*(_SINGLE if single else _make_joined(exp.mesh)), advance, STEPS)
+
+
+def _make_joined(mesh):
+    """-> (join, member) of states that are stacked."""
+    stack = jax.jit(
+        lambda *states: jax.tree.map(lambda *leaves: jnp.stack(leaves), *states),
+        out_shardings=sharding.replicated(mesh),
+    )
+    pick = jax.jit(lambda states, k: jax.tree.map(lambda leaf: leaf[k], states))
+    return lambda states: stack(*states), pick
+
+
+_SINGLE = (lambda states: states[0], lambda state, k: state)
+_ZEROS = Settings(*[np.zeros(1, np.float32)] * 3)
+
+
+def _stacked(each, axis: int = 0) -> np.ndarray:
+    """Arrays of the members along a new axis, which a single run does not have."""
+    each = list(each)
+    return np.stack(each, axis) if len(each) > 1 else each[0]
+
+
+def _roots(runs: list[Run]) -> jax.Array:
+    """The key of a single run, or those of all members, on all devices."""
+    seeds, mesh = [run.exp.config.seed for run in runs], runs[0].exp.mesh
+    if len(seeds) == 1:
+        return sharding.compute(lambda: rng.root(seeds[0]), mesh)
+    return sharding.compute(lambda: jnp.stack([*map(rng.root, seeds)]), mesh)
+
+
+def _where_going(step):
+    """The step of a member, which leaves it as it is where it is over."""
+
+    def held(state, data, index, root, now):
+        settings, goes = now
+        new, metrics = step(state, data, index, root, settings)
+        return jax.tree.map(lambda n, o: jnp.where(goes, n, o), new, state), metrics
+
+    return held
+
+
+def _places(rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where in `rows`, which hold them all, each of the wanted rows stands."""
+    order = np.argsort(rows)
+    return order[np.searchsorted(rows, wanted, sorter=order)]
+
+
+def _spread(targets: np.ndarray, where: np.ndarray, size: int) -> np.ndarray:
+    """Targets of a member's examples at the places of their pictures."""
+    spread = np.zeros((size, *targets.shape[1:]), targets.dtype)
+    spread[where] = targets
+    return spread
 
 
 class Pace:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from cxr_jax import rng, tasks
-from cxr_jax.data.source import Split
+from cxr_jax.data.split import Split
 from cxr_jax.devices import processes
 from cxr_jax.evaluation import evaluators
 from cxr_jax.experiment import Experiment
@@ -137,7 +137,7 @@ def selected(metrics: dict[str, Estimate], name: str) -> float:
     if name not in fit:
         raise InputError(
             "--config.select",
-            f"{name!r} is no metric of the model on val",
+            f"{name!r} is not a metric of the model on val",
             f"choose one of: {', '.join(fit)}",
         )
     estimate = metrics[name]

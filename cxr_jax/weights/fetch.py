@@ -1,4 +1,4 @@
-"""Fetches public weights: python -m cxr_jax.weights.fetch resnet18."""
+"""Downloads public weights: python -m cxr_jax.weights.fetch resnet18."""
 
 from __future__ import annotations
 
@@ -20,19 +20,15 @@ _SECONDS = 30
 
 
 def fetch(name: str, folder: pathlib.Path) -> pathlib.Path:
-    """The file of these weights in the folder, fetched if it is not there.
+    """The file of these weights in the folder, downloaded if it is not there.
 
-    What is there is checked against the published sum too. A file has its name only
-    once it is whole and right.
+    A file that is there is checked against the published checksum too. A file gets its
+    name only once it is complete and correct.
 
     Raises:
       InputError: an unknown name, no network, or another checksum.
     """
-    if name not in PUBLISHED:
-        raise InputError(
-            name, "no such weights are known", f"there are: {', '.join(PUBLISHED)}"
-        )
-    known = PUBLISHED[name]
+    known = published(name)
     path = folder / known.url.rsplit("/", 1)[-1]
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,6 +43,19 @@ def fetch(name: str, folder: pathlib.Path) -> pathlib.Path:
     return path
 
 
+def published(name: str) -> Published:
+    """The record of these weights.
+
+    Raises:
+      InputError: an unknown name.
+    """
+    if name not in PUBLISHED:
+        raise InputError(
+            name, "are not known weights", f"choose from: {', '.join(PUBLISHED)}"
+        )
+    return PUBLISHED[name]
+
+
 def check(path: pathlib.Path, known: Published) -> None:
     """Refuses a file whose checksum is not the published one."""
     algorithm, _, digits = known.checksum.partition(":")
@@ -55,8 +64,8 @@ def check(path: pathlib.Path, known: Published) -> None:
     if not found.startswith(digits):
         raise InputError(
             path,
-            f"has the {algorithm} {found}, and {digits} is published",
-            "it is damaged or another file: delete it and fetch it again",
+            f"has {algorithm} {found}, but the published one is {digits}",
+            "it is damaged or another file: delete it and download it again",
         )
 
 
@@ -80,7 +89,7 @@ def _download(known: Published, partial: pathlib.Path, path: pathlib.Path) -> No
         raise InputError(
             known.url,
             f"cannot be reached ({getattr(error, 'reason', error)})",
-            f"fetch it where there is a network, and put it at {path}",
+            f"download it where there is a network, and put it at {path}",
         ) from None
 
 
@@ -92,9 +101,8 @@ def main(argv: list[str]) -> None:
             print(f"{name:18} {known.checksum[:18]:18} {known.url}")
         return
     for name in argv[1:]:
-        known = PUBLISHED.get(name)
-        if known:
-            print(f"{known.url}\n  {known.checksum}", flush=True)
+        known = published(name)
+        print(f"{known.url}\n  {known.checksum}", flush=True)
         path = fetch(name, folder)
         print(
             f"{path}\n  --config.model.name={known.model} "
@@ -103,5 +111,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("folder", "~/.cache/cxr_jax/weights", "where they are kept")
+    flags.DEFINE_string("folder", "~/.cache/cxr_jax/weights", "where to keep them")
     command.run(main)

@@ -1,8 +1,7 @@
-"""A model's first variables from `config.init_from`: strict, or an error with a diff."""
+"""The first variables of a model from weights: all of them, or an error with a diff."""
 
 from __future__ import annotations
 
-import pathlib
 import re
 from typing import Any
 
@@ -11,27 +10,28 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax import trees
-from cxr_jax.runs.writer import say
-from cxr_jax.weights import folded, layouts, names, pixels, source
+from cxr_jax.devices.terminal import say
+from cxr_jax.weights import layouts, names, pixels, tflite
+from cxr_jax.weights.source import Source
 from tfds_builders.common.errors import InputError
 
 # Lines of a diff that are shown.
 _SHOWN = 12
 
 
-def begin(config: ConfigDict, drawn: dict[str, Any]) -> dict[str, Any]:
-    """The variables of `config.init_from`, in place of those that were drawn.
+def begin(found: Source, config: ConfigDict, drawn: dict[str, Any]) -> dict[str, Any]:
+    """Weights that were read, in place of those that were drawn.
 
     Args:
-      config: of the run; `init_from`, `init_excuse`, `model`, `preprocess`.
-      drawn: {'params', 'batch_stats'} as `models.init` draws them; what the regular
-        expression `init_excuse` finds in a name, on either side, stays as it is here.
+      found: of `config.init_from`, a file or one of our own runs.
+      config: of the run; `init_excuse`, `model`, `preprocess`.
+      drawn: {'params', 'batch_stats'} as `models.init` draws them. Names that match the
+        regular expression `init_excuse`, on either side, stay as they are here.
 
     Raises:
       InputError: names or shapes that do not fit and are not excused, with a diff; a
         `model.style` or pre-processing that is not the source's.
     """
-    found = source.read(pathlib.Path(config.init_from).expanduser())
     excuse = _excuse(config.init_excuse)
     check_style(found, config.model)
     if not excuse.search("preprocess"):
@@ -51,9 +51,9 @@ def begin(config: ConfigDict, drawn: dict[str, Any]) -> dict[str, Any]:
     return jax.tree.unflatten(jax.tree.structure(drawn), leaves)
 
 
-def check_style(found: source.Source, model: ConfigDict) -> None:
-    """Padding and batch norms have to be those of the framework the weights are from."""
-    needed = {"torch": "torch", "keras": "keras", "folded": "keras"}.get(found.format)
+def check_style(found: Source, model: ConfigDict) -> None:
+    """Padding and batch norms must be those of the framework the weights come from."""
+    needed = {"torch": "torch", "keras": "keras", "tflite": "keras"}.get(found.format)
     style = model.get("style", "torch")
     if found.config is not None:
         theirs = found.config.model
@@ -75,11 +75,11 @@ def check_style(found: source.Source, model: ConfigDict) -> None:
 
 
 def _by_our_names(
-    found: source.Source, wanted: dict[str, Any], model: str
+    found: Source, wanted: dict[str, Any], model: str
 ) -> dict[str, tuple[str, np.ndarray]]:
     """{our name, or theirs where we have none: (their name, array)}."""
-    if found.format == "folded":
-        arrays = folded.unfold(found.arrays, list(wanted))
+    if found.format == "tflite":
+        arrays = tflite.unfold(found.arrays, list(wanted))
         return {name: (name, array) for name, array in arrays.items()}
     if found.format == "ours":
         return {name: (name, array) for name, array in found.arrays.items()}
@@ -94,7 +94,7 @@ def _by_our_names(
             raise InputError(
                 found.path,
                 f"{name} and {result[mine][0]} are both {mine} here",
-                "this is a fault of cxr_jax/weights/names.py; please report it",
+                "this is a bug in cxr_jax/weights/names.py; please report it",
             )
         if mine in wanted:
             array = layouts.convert(array, found.format, mine, wanted[mine].shape)
@@ -103,7 +103,7 @@ def _by_our_names(
 
 
 def fit(
-    found: source.Source,
+    found: Source,
     stored: dict[str, tuple[str, np.ndarray]],
     wanted: dict[str, Any],
     excuse: re.Pattern,
@@ -146,10 +146,10 @@ def fit(
 
 
 def _first_kernel(wanted: dict[str, Any], stored: dict) -> str:
-    """The kernel that sees the picture, '' where there is none.
+    """The kernel that sees the image, '' where there is none.
 
-    Its input is 3 channels wide on one side at least, or 1 on both, where depthwise
-    kernels look alike: then it is the widest one.
+    Its input is 3 channels wide on at least one side, or 1 on both. Depthwise kernels
+    look like the latter: then it is the largest one.
     """
     candidates = {}
     for name, leaf in wanted.items():
@@ -157,7 +157,7 @@ def _first_kernel(wanted: dict[str, Any], stored: dict) -> str:
             channels = {leaf.shape[2], *stored[name][1].shape[2:3]}
             if channels <= {1, 3}:
                 candidates[name] = (max(channels), leaf.shape[0])
-    return max(candidates, key=candidates.get, default="")
+    return max(candidates, key=lambda name: candidates[name], default="")
 
 
 def _adapt(array: np.ndarray, leaf: Any, seen: pixels.Pixels | None) -> np.ndarray:
@@ -177,8 +177,8 @@ def _excuse(text: str) -> re.Pattern:
     except re.error as error:
         raise InputError(
             "config.init_excuse",
-            f"{text!r} is no regular expression ({error})",
-            "as '^params/(fc|head)'",
+            f"{text!r} is not a regular expression ({error})",
+            "give one such as '^params/(fc|head)'",
         ) from None
 
 

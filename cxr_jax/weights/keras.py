@@ -1,4 +1,4 @@
-"""Weights that Keras wrote, as {'layer/kernel': array} by the names of its layers."""
+"""Weights written by Keras, as {'layer/kernel': array} by the names of its layers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from cxr_jax.weights import source
+from cxr_jax.weights import optional
 from tfds_builders.common.errors import InputError
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
 
 # Variables of a layer in the order in which Keras 3 stores them, by kind of layer.
 _VARIABLES = {
@@ -28,14 +30,14 @@ _VARIABLES = {
 
 def read_h5(path: pathlib.Path) -> dict[str, np.ndarray]:
     """HDF5: of keras.applications, `save_weights('x.weights.h5')`, `save('x.h5')`."""
-    h5py = _h5py(path)
+    h5py = optional.package("h5py", "weights", path)
     with _explained(path), h5py.File(path) as file:
         return _layers(file, path)
 
 
 def read_keras(path: pathlib.Path) -> dict[str, np.ndarray]:
     """A whole saved model of Keras 3, `model.save('x.keras')`; only weights are read."""
-    h5py = _h5py(path)
+    h5py = optional.package("h5py", "weights", path)
     with _explained(path), zipfile.ZipFile(path) as archive:
         weights = io.BytesIO(archive.read("model.weights.h5"))
         with h5py.File(weights) as file:
@@ -58,8 +60,8 @@ def _layers(file, path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _of_keras_2(root) -> dict[str, np.ndarray]:
-    """Layers by name. Files of Keras 1 have variables without telling names (uniform1):
-    what has several axes is the kernel then, the other the bias.
+    """Layers by name. In files of Keras 1 names say nothing (uniform1): a variable of
+    several axes is then the kernel, the other one the bias.
     """
     found = {}
     for layer in map(_text, root.attrs["layer_names"]):
@@ -97,17 +99,9 @@ def _text(value) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _h5py(path: pathlib.Path):
-    try:
-        import h5py
-    except ImportError:
-        raise source.missing(path, "h5py", "weights") from None
-    return h5py
-
-
 @contextmanager
 def _explained(path: pathlib.Path) -> Iterator[None]:
     try:
         yield
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(path, f"is damaged ({error})", "fetch it again") from None
+        raise InputError(path, f"is damaged ({error})", "download it again") from None

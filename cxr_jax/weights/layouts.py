@@ -35,7 +35,7 @@ def convert(
 def fit_channels(kernel: np.ndarray, channels: int) -> np.ndarray:
     """A first kernel [h, w, C, O] for images of `channels`.
 
-    From 3 to 1 the sum over colours: a grey picture gives what its three equal colours
+    From 3 to 1 the sum over colours: a grey image gives what its three equal colours
     gave. From 1 to 3 a third each. Anything else is returned as it is.
     """
     if kernel.ndim != 4:

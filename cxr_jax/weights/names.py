@@ -184,7 +184,7 @@ def ours(name: str) -> str:
 
 
 def theirs(name: str, format: str, model: str) -> str:
-    """The name of a source in the form of `ours`; '' if it is no weight at all.
+    """The name of a source in the form of `ours`; '' if it is not a weight.
 
     Args:
       name: in the source.

@@ -1,4 +1,4 @@
-"""What the pixels were that weights were made for, and whether ours are the same."""
+"""The pixels that weights were trained on, and whether ours are the same."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ _TOLERANCE = 2e-3
 
 
 def of(found: Source, model: str) -> Pixels | None:
-    """Of a source; None where only its own config can say."""
+    """The pixels of a source; None where only its own config can tell."""
     if found.format == "ours":
         return None
-    if found.format == "folded":
+    if found.format == "tflite":
         return SYMMETRIC
     if found.format == "keras":
         fitting = [name for name in _KERAS if model.startswith(name)]
@@ -64,7 +64,7 @@ def of(found: Source, model: str) -> Pixels | None:
 
 
 def check(found: Source, config: ConfigDict) -> None:
-    """Refuses a pre-processing that gives other pixels than the weights were made for.
+    """Refuses preprocessing that gives other pixels than the weights were trained on.
 
     Raises:
       InputError: with the op that both strings have to end in.
@@ -83,14 +83,14 @@ def check(found: Source, config: ConfigDict) -> None:
             needed = f"with {_written(text, pixels)}"
         raise InputError(
             f"config.preprocess.{role}",
-            f"{text!r} gives other pixels than {found.path} was made for",
-            f"scale them {needed}, as the last op; or keep yours knowingly: "
+            f"{text!r} gives other pixels than {found.path} was trained on",
+            f"scale them {needed}, as the last op; or keep yours on purpose: "
             "--config.init_excuse='^preprocess$|...'",
         )
 
 
 def _scaling(text: str) -> list[registry.Call]:
-    """The ops that settle the range of the pixels."""
+    """The ops that decide the range of the pixels."""
     calls = registry.parse(text)
     return [call for call in calls if call.name in ("standardise", "normalise")]
 

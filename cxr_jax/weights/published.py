@@ -1,4 +1,4 @@
-"""Public weights by name: where they lie, and the checksum their makers publish."""
+"""Public weights by name: their location, and the checksum that is published."""
 
 from __future__ import annotations
 

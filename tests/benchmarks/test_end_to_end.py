@@ -31,12 +31,14 @@ def test_both_read_the_same_pictures(tmp_path):
     cv2 = pytest.importorskip("cv2")
     data_dir = films.draw(tmp_path, end_to_end.DATASET, 96, 20)
     folder = end_to_end.export(tmp_path, data_dir, 5)
-    from cxr_jax.data import source
+    from cxr_jax.data import builders, decode
 
-    split = source.load(source.open_builder(end_to_end.DATASET, data_dir), "train[:5]")
+    split = builders.load(
+        builders.open_builder(end_to_end.DATASET, data_dir), "train[:5]"
+    )
     for number in range(5):
         written = cv2.imread(f"{folder}/{number:06}.png", cv2.IMREAD_UNCHANGED)
-        stored = source.decode(split.read(number)["image"], 256, "stretch")[..., 0]
+        stored = decode.image(split.read(number)["image"], 256, "stretch")[..., 0]
         assert (written == stored).all() and written.dtype == stored.dtype
 
 

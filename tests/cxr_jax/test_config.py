@@ -1,3 +1,5 @@
+import runpy
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -86,3 +88,33 @@ def test_unreadable_config_is_explained(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(InputError, match="no JSON"):
         config.from_json(tmp_path / "config.json")
+
+
+FAULTY = {
+    "attribute": ("import os\n\nos.nothing\n", 3, "AttributeError"),
+    "syntax": ("x = 1\ndef get_config(:\n", 2, "SyntaxError"),
+    "import": ("import no_such_module\n", 1, "no_such_module"),
+    "key": ("config = {}\nconfig['learning']\n", 2, "KeyError: learning"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_an_error_within_a_config_file_is_told_with_its_line(tmp_path, name):
+    text, line, expected = FAULTY[name]
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    try:
+        try:
+            runpy.run_path(str(path))
+        except Exception as error:
+            raise ValueError("a library puts this around it") from error
+    except ValueError as error:
+        found = str(config.fault_in(path, error))
+    assert f"mine.py, line {line}: " in found and expected in found
+
+
+def test_an_unknown_key_is_no_fault_of_the_file(tmp_path):
+    with pytest.raises(AttributeError) as caught:
+        _ = ConfigDict({"lr": 1}).rate
+    assert config.fault_in(tmp_path / "mine.py", caught.value) is None
+    assert config.message(caught.value).startswith("'rate'")

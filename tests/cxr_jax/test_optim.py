@@ -1,3 +1,5 @@
+"""The optimiser; layers that are frozen, slower, or wake later."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,7 +8,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import common
-from cxr_jax import optim, trees
+from cxr_jax import experiment, optim, rng, trees
+from cxr_jax.devices import sharding
 from cxr_jax.steps import Settings
 from tfds_builders.common.errors import InputError
 
@@ -88,7 +91,7 @@ def test_every_optimiser_descends(name):
     [
         ({"name": "adamw"}, "adam with weight_decay"),
         ({"schedule": "cosin"}, "choose one of"),
-        ({"settings": {"beta": 1}}, "does not fit adam"),
+        ({"settings": {"beta": 1}}, "does not suit adam"),
     ],
 )
 def test_unknown_names_are_explained(changes, message):
@@ -96,3 +99,112 @@ def test_unknown_names_are_explained(changes, message):
     with pytest.raises(InputError, match=message):
         optim.make_schedule(config, warmup_steps=0, total_steps=1)
         optim.make_optimiser(config)
+
+
+NOW = Settings(np.float32(0.1), np.float32(0.01), np.float32(1.0))
+
+
+@pytest.fixture
+def trained(tiny_config):
+    """Steps of plain descent: every state, from the first, and the last metrics."""
+
+    def run(steps: int = 1, **changes):
+        with tiny_config.unlocked():
+            tiny_config.optim.name, tiny_config.optim.settings = "sgd", {"decay": 0.0}
+            tiny_config.optim.clip_norm = 0.0
+            tiny_config.optim.update(changes)
+        exp = experiment.build(tiny_config, train_examples=40)
+        generator = np.random.default_rng(0)
+        size = tiny_config.data.size
+        count = tiny_config.batch_size
+        batch = {
+            "image": generator.integers(0, 65536, (count, size, size, 1), np.uint16),
+            "scores": generator.integers(0, 4, (count, 6), np.int32),
+        }
+        batch = sharding.put(batch, exp.mesh)
+        states, metrics, step = [exp.init()], {}, jax.jit(exp.train_step)
+        for _ in range(steps):
+            state, metrics = step(states[-1], batch, rng.root(0), NOW)
+            states.append(state)
+        return states, metrics
+
+    return run
+
+
+def moved(before, after) -> dict[str, bool]:
+    one, other = (trees.by_name(state.params) for state in (before, after))
+    return {n: not np.array_equal(one[n], other[n]) for n in one}
+
+
+def test_a_frozen_layer_stays_with_its_statistics_and_the_rest_learns(trained):
+    (begin, after), metrics = trained(layers=("^stage1: 0",))
+    for name, has_moved in moved(begin, after).items():
+        assert has_moved == (not name.startswith("stage1")), name
+    norms = dict(zip(trees.by_name(begin.params), metrics["layer_norms"], strict=True))
+    assert norms["stage1_conv1/kernel"] == 0 < norms["fc/kernel"]
+    one, other = (trees.by_name(state.model_state) for state in (begin, after))
+    for name in one:
+        same = np.array_equal(one[name], other[name])
+        assert same == name.startswith("batch_stats/stage1"), name
+
+
+def test_all_norms_can_keep_their_statistics(trained):
+    (begin, after), _ = trained(frozen_norms=".")
+    jax.tree.map(np.testing.assert_array_equal, begin.model_state, after.model_state)
+    assert all(moved(begin, after).values())
+
+
+def test_a_factor_scales_the_step(trained):
+    (begin, full), _ = trained()
+    (_, tenth), _ = trained(layers=("kernel$: 0.1",))
+    start, whole, part = (trees.by_name(s.params) for s in (begin, full, tenth))
+    for name, leaf in start.items():
+        share = 0.1 if name.endswith("kernel") else 1.0
+        np.testing.assert_allclose(
+            part[name] - leaf, share * (whole[name] - leaf), rtol=1e-3, atol=1e-6
+        )
+
+
+def test_a_layer_wakes_at_its_step(trained):
+    (begin, _, second, third), _ = trained(3, layers=("^fc: 0.5 from 2 steps",))
+    assert not moved(begin, second)["fc/kernel"]
+    assert moved(second, third)["fc/kernel"]
+
+
+def test_the_first_entry_that_matches_decides():
+    params = {"a": {"kernel": np.zeros(1), "bias": np.zeros(1)}, "b": np.zeros(1)}
+    found = optim.layer_rates(
+        ("bias$: 2", "^a: 0 from 3 steps"), params, lambda text: 3
+    )
+    assert found == {
+        "a/bias": optim.Rate(2.0, 0),
+        "a/kernel": optim.Rate(0.0, 3),
+        "b": optim.Rate(),
+    }
+
+
+@pytest.mark.parametrize(
+    "layers, message",
+    [
+        (("conv1",), "cannot be read"),
+        (("conv1: fast",), "cannot be read"),
+        (("conv1: -1",), "cannot be read"),
+        (("(: 1",), "cannot be read"),
+        (("nothing: 1",), "matches no parameter"),
+        ((".: 0",), "freezes every layer"),
+    ],
+)
+def test_entries_that_make_no_sense_are_refused(layers, message):
+    with pytest.raises(InputError, match=message):
+        optim.layer_rates(layers, {"conv1": np.zeros(1)}, int)
+
+
+def test_a_beginning_is_a_duration(tiny_config):
+    with tiny_config.unlocked():
+        tiny_config.optim.layers = ("^fc: 1 from 2 epochs",)
+    exp = experiment.build(tiny_config, train_examples=40)
+    assert exp.rates["fc/kernel"].start == round(80 / tiny_config.batch_size)
+    with tiny_config.unlocked():
+        tiny_config.optim.layers = ("^fc: 1 from soon",)
+    with pytest.raises(InputError, match="optim.layers"):
+        experiment.build(tiny_config, train_examples=40)

@@ -7,10 +7,10 @@ import numpy as np
 import optax
 import pytest
 
-from cxr_jax import experiment, optim, rates, rng
+from cxr_jax import experiment, optim, rng
 from cxr_jax import state as state_lib
 from cxr_jax.devices import sharding
-from cxr_jax.models import layers
+from cxr_jax.models import heads, layers
 from cxr_jax.models.init import initialise
 from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.steps import Settings, make_train_step
@@ -219,7 +219,7 @@ def test_parts_of_a_batch_add_up_to_it(tiny_config, batches, accumulate):
             whole.task,
             make_preprocess(tiny_config.preprocess.train, train=True),
             whole.tx,
-            rates=rates.parse((), params, int),
+            rates=optim.layer_rates((), params, int),
             accumulate=parts,
         )
         for parts in (1, accumulate)
@@ -264,7 +264,7 @@ class Plain(nn.Module):
     def __call__(self, images, *, train=False):
         x = nn.relu(layers.Conv(8, stride=2, padding=1, name="conv")(images))
         return layers.Output(
-            layers.head(
+            heads.head(
                 x, self.num_outputs, pool="grid", rate=0.0, train=train, name="fc"
             ),
             {},

@@ -11,7 +11,8 @@ import time
 import pytest
 from places import REPOSITORY
 
-from launch import child, plan, sweep
+from cxr_jax.train.signals import listening
+from launch import plan, sweep
 from tfds_builders.common.errors import InputError
 
 FINISH = "(workdir / 'results.json').write_text('{}')"
@@ -208,10 +209,10 @@ def test_a_signal_to_the_sweep_reaches_the_run_once(
 def test_what_was_ignored_stays_ignored():
     former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with child.listening() as received:
+        with listening(patient=True) as stop:
             os.kill(os.getpid(), signal.SIGHUP)
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-        assert received == []
+        assert stop.received == []
     finally:
         signal.signal(signal.SIGHUP, former)
 

@@ -71,9 +71,7 @@ def write(folder: pathlib.Path, sheets: Sequence[np.ndarray]) -> list[pathlib.Pa
     with files.explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for path, sheet in zip(paths, sheets, strict=True):
-            temporary = path.with_name(f".{path.name}.tmp")
-            temporary.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
-            temporary.replace(path)
+            files.write_bytes(path, cv2.imencode(".png", sheet)[1].tobytes())
         for path in sorted(folder.glob("copies-*.png")):
             if path not in paths:
                 path.unlink()

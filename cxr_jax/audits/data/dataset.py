@@ -9,8 +9,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax.audits.data import target as targets
-from cxr_jax.data import roles, source
-from cxr_jax.data.source import Split
+from cxr_jax.data import builders, roles
+from cxr_jax.data.split import Split, fingerprint
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.splits import SPLITS
 
@@ -49,7 +49,7 @@ class Dataset(NamedTuple):
 
     @property
     def unit(self) -> str:
-        """What a patient_id stands for; see `source.Split`."""
+        """What a patient_id stands for; see `Split`."""
         return self.first.unit
 
     @property
@@ -63,7 +63,7 @@ def of_config(config: ConfigDict, workdir: pathlib.Path) -> Dataset:
     Raises:
       InputError: the dataset is not there, or does not fit the task.
     """
-    builder = source.open_builder(
+    builder = builders.open_builder(
         config.data.dataset, roles.data_dir(config.data, workdir)
     )
     splits = roles.roles(builder, config.data)
@@ -74,9 +74,9 @@ def of_config(config: ConfigDict, workdir: pathlib.Path) -> Dataset:
 
 def of_name(name: str, data_dir: str) -> Dataset:
     """All splits of `name[/config]` as they were built."""
-    builder = source.open_builder(name, data_dir)
+    builder = builders.open_builder(name, data_dir)
     return _dataset(
-        builder, {part: source.load(builder, part) for part in _of(builder)}
+        builder, {part: builders.load(builder, part) for part in _of(builder)}
     )
 
 
@@ -90,8 +90,8 @@ def external(name: str, data_dir: str) -> Dataset:
     name, colon, split = name.partition(":")
     if not colon:
         return of_name(name, data_dir)._replace(tested=EXTERNAL_TEST)
-    builder = source.open_builder(name, data_dir)
-    return _dataset(builder, {split: source.load(builder, split)})._replace(
+    builder = builders.open_builder(name, data_dir)
+    return _dataset(builder, {split: builders.load(builder, split)})._replace(
         tested=split
     )
 
@@ -118,10 +118,8 @@ def _dataset(builder, splits: dict[str, Split]) -> Dataset:
         else sum((split.table[name] for split in others), values)
         for name, values in first.table.items()
     }
-    description = source.describe(builder)
-    description["splits"] = {
-        name: source.fingerprint(split) for name, split in splits.items()
-    }
+    description = builders.describe(builder)
+    description["splits"] = {name: fingerprint(split) for name, split in splits.items()}
     name = builder.info.full_name.removesuffix(f"/{builder.info.version}")
     return Dataset(
         name=name,

@@ -12,7 +12,7 @@ from cxr_jax.audits.data import copies
 from cxr_jax.audits.data.copies import Bundle
 from cxr_jax.audits.data.dataset import Dataset
 from cxr_jax.audits.text_table import count
-from cxr_jax.data import source
+from cxr_jax.data.split import patients_in_both
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.tables import first
 
@@ -82,7 +82,7 @@ def shared_patients(dataset: Dataset) -> list[Finding]:
     """Patients, or what stands for them, in two splits."""
     found = []
     for (a, one), (b, other) in itertools.combinations(dataset.splits.items(), 2):
-        shared = source.shared_patients(one, other)
+        shared = patients_in_both(one, other)
         if shared:
             theirs = set(one.table["patient_id"])
             images = sum(patient in theirs for patient in other.table["patient_id"])

@@ -81,7 +81,7 @@ def decode(split, row: int) -> np.ndarray:
     """Pixels [H, W] as stored.
 
     Args:
-      split: a `source.Split`.
+      split: a `split.Split`.
       row: of `split.rows`.
     """
     png = split.read(int(row))["image"]

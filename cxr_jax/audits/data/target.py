@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from cxr_jax.data.source import Split
+from cxr_jax.data.split import Split
 from tfds_builders.common.errors import InputError
 
 

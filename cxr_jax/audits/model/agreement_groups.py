@@ -47,7 +47,7 @@ def limits(
     """Of every group of at least `subgroups.LEAST` images, with intervals.
 
     Args:
-      table, label_names: of a `source.Split`, with 'patient_id'.
+      table, label_names: of a `split.Split`, with 'patient_id'.
       target, expected: [N, 6] scores of the reader and of the model.
       counts: of `bootstrap.weights`; a group has those of its own images.
     """

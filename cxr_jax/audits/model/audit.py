@@ -17,13 +17,14 @@ from cxr_jax import experiment
 from cxr_jax.audits.model import (
     agreement_groups,
     alterations,
-    controls,
     looking,
     report,
     subgroups,
 )
-from cxr_jax.data import cache, roles, source
+from cxr_jax.data import cache, decode, roles
+from cxr_jax.data.split import Split
 from cxr_jax.evaluation import compare, evaluators
+from cxr_jax.ops import masking
 from cxr_jax.runs import predictions, restore, results
 from cxr_jax.runs.writer import say
 from cxr_jax.stats import bootstrap
@@ -45,7 +46,7 @@ class Model(NamedTuple):
     state: Any
     eval_step: Any
     decision: dict[str, Any]
-    split: source.Split
+    split: Split
     counts: np.ndarray
     figure: str
 
@@ -187,12 +188,12 @@ def _open(folder: pathlib.Path) -> tuple[Model, np.ndarray | None]:
     return Model(*parts), _lungs(split, size, square)
 
 
-def _lungs(split: source.Split, size: int, square: str) -> np.ndarray | None:
+def _lungs(split: Split, size: int, square: str) -> np.ndarray | None:
     """Masks [N, size, size, 1] where the dataset has them."""
     if split.size == 0 or "mask" not in split.read(int(split.rows[0])):
         return None
     masks = [split.read(int(row))["mask"] for row in split.rows]
-    return np.stack([source.decode_mask(png, size, square) for png in masks]) > 0
+    return np.stack([decode.mask(png, size, square) for png in masks]) > 0
 
 
 def _group(model: Model, labels, probs):
@@ -212,8 +213,9 @@ def _group(model: Model, labels, probs):
 def _hide(model: Model, lungs, whole, chance) -> dict[str, dict[str, Estimate]]:
     """{control: its figure, and which share of it is left above chance}."""
     found = {}
-    for control in controls.controls(lungs is not None):
-        pixels = control.apply(model.split.pixels["image"], lungs)
+    images = {"image": model.split.pixels["image"], "mask": lungs}
+    for control in masking.controls(lungs is not None):
+        pixels = control.hide(images)["image"]
         values = model.replicates(*model.said(pixels))
         n = model.split.size
         with np.errstate(divide="ignore", invalid="ignore"):

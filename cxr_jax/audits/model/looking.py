@@ -15,8 +15,8 @@ import numpy as np
 from scipy import stats
 
 from cxr_jax import losses
-from cxr_jax.audits.model.controls import BORDER
 from cxr_jax.evaluation import attribution
+from cxr_jax.ops.masking import BORDER
 from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.runs import results
 from cxr_jax.state import evaluation_variables

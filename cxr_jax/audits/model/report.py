@@ -7,7 +7,8 @@ import textwrap
 import numpy as np
 
 from cxr_jax.audits import text_table
-from cxr_jax.audits.model import alterations, controls, looking, subgroups
+from cxr_jax.audits.model import alterations, looking, subgroups
+from cxr_jax.ops import masking
 from cxr_jax.runs import results
 from cxr_jax.stats.bootstrap import Estimate
 
@@ -25,7 +26,7 @@ def verdicts(figure, whole, hidden, altered, grouped, agreed=()) -> list[str]:
     lines = _of_whole(figure, whole)
     lines += [
         _of_control(control.name, figure, whole, hidden)
-        for control in controls.controls(True)
+        for control in masking.controls(True)
         if control.without_lungs and control.name in hidden
         if control.name != "nothing"
     ]

@@ -72,7 +72,7 @@ def each(table: dict[str, Any], label_names: dict[str, Any]) -> Iterator[Group]:
     """Every group of at least LEAST images, attribute by attribute.
 
     Args:
-      table, label_names: of a `source.Split`.
+      table, label_names: of a `split.Split`.
     """
     for attribute in attributes.of_table(table, label_names)[0]:
         for name, members in _members(attribute):
@@ -90,7 +90,7 @@ def of_metrics(
     """Every metric in every group, and the gaps of the headline metrics.
 
     Args:
-      table, label_names: of a `source.Split`, with 'patient_id'.
+      table, label_names: of a `Split`, with 'patient_id'.
       make: statistics of some images, such as the task's `statistics` of their rows: a
         group costs no more than its own images.
       counts: of `bootstrap.weights`; a group has those of its own images.

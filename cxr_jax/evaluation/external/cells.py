@@ -9,8 +9,7 @@ from ml_collections import ConfigDict
 
 from cxr_jax import rng
 from cxr_jax.audits.model import subgroups
-from cxr_jax.data import source
-from cxr_jax.data.source import Split
+from cxr_jax.data.split import Split, take
 from cxr_jax.evaluation import compare, evaluators
 from cxr_jax.evaluation.external.sets import LeftOut, Library, Set
 from cxr_jax.runs import results
@@ -56,7 +55,7 @@ def judge(model: Trained, each: Set, out: LeftOut, is_own: bool) -> Cell:
     if not len(out.kept):
         nothing = Estimate(*[float("nan")] * 3, 0, NOTHING_LEFT)
         return Cell(out, None, {}, {compare.headline(config.task): nothing}, {}, 0, [])
-    split = source.take(each.split, out.kept, each.split.split)
+    split = take(each.split, out.kept, each.split.split)
     make, labels = _statistics(model, split)
     counts = _draw(config, split, "" if is_own else each.name)
     values = {

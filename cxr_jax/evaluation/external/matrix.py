@@ -13,6 +13,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cxr_jax.audits.model import report
+from cxr_jax.devices.terminal import say
 from cxr_jax.evaluation import compare
 from cxr_jax.evaluation.external import cells as cells_lib
 from cxr_jax.evaluation.external import sets as sets_lib
@@ -23,7 +24,6 @@ from cxr_jax.runs import alike, provenance, results
 from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.runs import restore as trained_lib
 from cxr_jax.runs.predictions import Run
-from cxr_jax.runs.writer import say
 from cxr_jax.tasks import Task, make_task
 from cxr_jax.tasks.classify import parse_merge
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from cxr_jax.audits.data import collection, copies, pictures, target
 from cxr_jax.audits.data.dataset import Dataset
-from cxr_jax.data import roles, source
-from cxr_jax.data.source import Split
+from cxr_jax.data import builders, roles
+from cxr_jax.data.split import Split, fingerprint, take
 from cxr_jax.evaluation import evaluate
 from cxr_jax.runs import predictions
 from cxr_jax.runs.predictions import Run
@@ -115,7 +115,7 @@ def read(sets: Sequence[Set], rows: Sequence[Row]) -> Library:
         new = [k for k, name in enumerate(names) if name not in number]
         number |= {names[k]: len(number) + i for i, k in enumerate(new)}
         if new:
-            datasets.append(_of_one(source.take(split, np.array(new), split.split)))
+            datasets.append(_of_one(take(split, np.array(new), split.split)))
     shown = [pictures.read(dataset) for dataset in datasets]
     return Library(number, collection.collect(datasets, shown).bundles)
 
@@ -148,7 +148,7 @@ def open_all(
     rows, described = [], []
     for run in runs:
         data, home = run.config.data, predictions.home(run)
-        builder = source.open_builder(data.dataset, roles.data_dir(data, home))
+        builder = builders.open_builder(data.dataset, roles.data_dir(data, home))
         splits = roles.open_splits(data, home)
         predictions.check_data([run], splits.description)
         fold = f" of fold {data.fold}" if data.fold >= 0 else ""
@@ -161,8 +161,8 @@ def open_all(
         if text != ":test":
             builder, split = _open_external(rows, text)
             _add(sets, builder, split, split.split)
-            roles_of = {"roles": {split.split: source.fingerprint(split)}}
-            described.append({**source.describe(builder), **roles_of})
+            roles_of = {"roles": {split.split: fingerprint(split)}}
+            described.append({**builders.describe(builder), **roles_of})
     return rows, list(sets.values()), described
 
 
@@ -170,7 +170,7 @@ def _add(sets, builder, split: Split, part: str) -> Set:
     """The set, new or as it is known."""
     name = builder.info.full_name.removesuffix(f"/{builder.info.version}")
     name = f"{name}:{part}"
-    key = name, source.fingerprint(split)["sha256"]
+    key = name, fingerprint(split)["sha256"]
     if key not in sets:
         folder = _folder(builder)
         if any(each.name == name for each in sets.values()):

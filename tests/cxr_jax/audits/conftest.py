@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from cxr_jax.audits.data import baselines
 from cxr_jax.audits.data import target as targets
 from cxr_jax.audits.data.dataset import Dataset
-from cxr_jax.data.source import Split
+from cxr_jax.data.split import Split
 
 CLASSES = ("N", "P")
 

@@ -1,9 +1,13 @@
 import numpy as np
+import psutil
 import pytest
 
-from cxr_jax.data import cache, memory, pipeline, roles, source
+from cxr_jax.data import cache, decode, pipeline, roles
+from cxr_jax.data.split import take
 from cxr_jax.train import loop
 from tfds_builders.common.errors import InputError
+
+GB = 2**30
 
 
 @pytest.fixture
@@ -13,7 +17,7 @@ def splits(tiny_config, tmp_path):
 
 def batches(split):
     targets = {"scores": np.asarray(split.table["scores"])}
-    examples = source.Examples(split, targets, size=48, square="stretch")
+    examples = pipeline.Examples(split, targets, size=48, square="stretch")
     shuffled = pipeline.train_batches(examples, batch_size=8, seed=0, start=2)
     yield from (next(shuffled) for _ in range(9))
     yield from (batch for _, batch in pipeline.eval_batches(examples, batch_size=8))
@@ -33,21 +37,21 @@ def test_batches_are_the_same_bit_for_bit(splits, tiny_config):
     assert held.test.pixels is None
 
 
-@pytest.mark.parametrize("square", source.SQUARES)
+@pytest.mark.parametrize("square", decode.SQUARES)
 def test_decoded_pictures_are_in_the_order_of_the_split(splits, square, monkeypatch):
     monkeypatch.setattr(cache, "_RUN", 5)
     split = splits.train
-    some = source.take(split, np.arange(split.size)[::-3], "some")
+    some = take(split, np.arange(split.size)[::-3], "some")
     pixels = cache.decoded(some, 32, square)["image"]
     for i in range(some.size):
         png = some.read(int(some.rows[i]))["image"]
-        np.testing.assert_array_equal(pixels[i], source.decode(png, 32, square))
+        np.testing.assert_array_equal(pixels[i], decode.image(png, 32, square))
 
 
 def test_a_part_of_a_held_split_has_its_pictures(splits, tiny_config):
     held = cache.hold(splits, tiny_config.data).train
     rows = np.array([4, 0, 2])
-    part = source.take(held, rows, "part")
+    part = take(held, rows, "part")
     np.testing.assert_array_equal(part.pixels["image"], held.pixels["image"][rows])
 
 
@@ -69,7 +73,7 @@ def test_pictures_live_where_there_is_room(
     """Room as multiples of what train and val need, 48 x 48 of 16 bits each."""
     n = splits.train.size + splits.val.size
     needed = n * 48 * 48 * 2
-    monkeypatch.setattr(memory, "available", lambda: host * needed)
+    monkeypatch.setattr(cache, "available_memory", lambda: host * needed)
     monkeypatch.setattr(cache, "_device_memory", lambda: device * needed)
     with tiny_config.unlocked():
         tiny_config.data.residency = asked
@@ -83,18 +87,72 @@ def test_pictures_live_where_there_is_room(
 
 
 @pytest.mark.parametrize(
-    "place, held", [("disk", False), ("host", True), ("device", True)]
+    "place, train, val",
+    [("disk", False, False), ("host", True, True), ("device", False, True)],
 )
-def test_the_training_holds_them(tiny_config, tmp_path, monkeypatch, place, held):
+def test_the_training_holds_them(tiny_config, tmp_path, monkeypatch, place, train, val):
+    """On the device, pictures of train leave the host once they have been copied."""
+
     class Begun(Exception):
         """The training has got as far as its loop."""
 
-    def fit(run, place, stop, profile):
-        raise Begun(place, *[part.pixels is not None for part in run.splits[:3]])
+    def fit(runs, *_):
+        raise Begun(*[part.pixels is not None for part in runs[0].splits[:3]])
 
     monkeypatch.setattr(loop, "fit", fit)
     with tiny_config.unlocked():
         tiny_config.data.residency = place
     with pytest.raises(Begun) as begun:
         loop.train(tiny_config, tmp_path)
-    assert begun.value.args == (place, held, held, False)
+    assert begun.value.args == (train, val, False)
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """Writes the files in which Linux reports memory; 8 GB are available."""
+
+    def write(path, text):
+        path = tmp_path / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    write(
+        "proc/meminfo",
+        f"MemTotal: {16 * GB // 1024} kB\nMemAvailable: {8 * GB // 1024} kB\n"
+        "HugePages_Total: 0\n",
+    )
+    write("proc/self/cgroup", "0::/\n")
+    return tmp_path, write
+
+
+def test_the_machine_without_limits(machine):
+    root, _ = machine
+    assert cache.available_memory(root) == 8 * GB
+
+
+@pytest.mark.parametrize("limit, expected", [(6 * GB, 4 * GB), ("max", 8 * GB)])
+def test_a_group_of_version_2_and_those_that_hold_it(machine, limit, expected):
+    root, write = machine
+    write("proc/self/cgroup", "0::/job_1/step_2\n")
+    write("sys/fs/cgroup/job_1/memory.max", f"{limit}\n")
+    write("sys/fs/cgroup/job_1/memory.stat", f"anon {2 * GB}\nfile {4 * GB}\n")
+    write("sys/fs/cgroup/job_1/step_2/memory.max", "max\n")
+    assert cache.available_memory(root) == expected
+
+
+def test_a_group_of_version_1_seen_from_within_a_container(machine):
+    root, write = machine
+    write("proc/self/cgroup", "5:cpu:/x\n4:memory:/docker/abc\n0::/\n")
+    write("sys/fs/cgroup/memory/memory.limit_in_bytes", f"{3 * GB}\n")
+    write("sys/fs/cgroup/memory/memory.stat", f"cache 5\ntotal_rss {GB}\n")
+    assert cache.available_memory(root) == 2 * GB
+
+
+def test_here_it_is_about_what_psutil_says():
+    assert 0 < cache.available_memory() <= psutil.virtual_memory().total
+
+
+def test_elsewhere_all_memory_counts(tmp_path):
+    assert cache.available_memory(tmp_path) == pytest.approx(
+        psutil.virtual_memory().total, rel=0.05
+    )

@@ -3,7 +3,7 @@ import pathlib
 import pytest
 from ml_collections import ConfigDict
 
-from cxr_jax.data import phantom, source
+from cxr_jax.data import builders, phantom
 from tfds_builders.common.errors import InputError
 
 
@@ -18,8 +18,8 @@ def test_a_killed_build_is_done_again_and_a_finished_one_kept(tmp_path):
     half.mkdir(parents=True)
     (half / "brixia-train.array_record-00000-of-00001").write_bytes(b"half")
     data_dir = phantom.ensure(data(), tmp_path)
-    builder = source.open_builder("brixia/256", data_dir)
-    assert source.is_synthetic(builder)
+    builder = builders.open_builder("brixia/256", data_dir)
+    assert builders.is_synthetic(builder)
     assert not half.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["phantom_12"]
     features = pathlib.Path(builder.data_path) / "features.json"
@@ -32,7 +32,7 @@ def test_a_killed_build_is_done_again_and_a_finished_one_kept(tmp_path):
     "changes, message",
     [
         ({"dataset": "mnist"}, "no phantom of 'mnist'"),
-        ({"data_dir": "somewhere"}, "while a phantom is asked for"),
+        ({"data_dir": "somewhere"}, "and config.data.phantom=12"),
         ({"dataset": "brixia/257"}, "no config 257"),
     ],
 )

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from cxr_jax import rng
-from cxr_jax.data import pipeline, source
+from cxr_jax.data import builders, decode, pipeline
+from cxr_jax.data.split import by_fold
 from cxr_jax.devices import processes
 
 
@@ -62,16 +63,16 @@ def test_the_order_is_that_of_the_first_version(size, batch, seed):
 
 @pytest.fixture(scope="module")
 def split(brixia_data):
-    builder = source.open_builder("brixia/256", str(brixia_data))
-    whole = source.load(builder, "all")
-    return source.by_fold(whole, 1)["train"]
+    builder = builders.open_builder("brixia/256", str(brixia_data))
+    whole = builders.load(builder, "all")
+    return by_fold(whole, 1)["train"]
 
 
 def one_by_one(split, targets, size, square):
     """Examples as grain would read them itself, with no batch of ours."""
     return [
         {
-            "image": source.decode(split.read(int(row))["image"], size, square),
+            "image": decode.image(split.read(int(row))["image"], size, square),
             **{name: column[i] for name, column in targets.items()},
         }
         for i, row in enumerate(split.rows)
@@ -85,7 +86,7 @@ def same(one, other):
         np.testing.assert_array_equal(column, other[name])
 
 
-@pytest.mark.parametrize("square", source.SQUARES)
+@pytest.mark.parametrize("square", decode.SQUARES)
 def test_batches_are_those_that_grain_makes_record_by_record(split, square):
     targets = {
         "scores": split.table["scores"].astype(np.int32),
@@ -94,7 +95,7 @@ def test_batches_are_those_that_grain_makes_record_by_record(split, square):
     records = grain.MapDataset.source(one_by_one(split, targets, 40, square))
     order = int(rng.generator(3, "shuffle").integers(2**31))
     theirs = iter(records.seed(order).shuffle().repeat().batch(7)[5:].to_iter_dataset())
-    examples = source.Examples(split, targets, size=40, square=square)
+    examples = pipeline.Examples(split, targets, size=40, square=square)
     ours = pipeline.train_batches(examples, batch_size=7, seed=3, start=5)
     for _ in range(12):
         same(next(ours), next(theirs))

@@ -4,7 +4,7 @@ import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
-from cxr_jax.data import records, source
+from cxr_jax.data import builders, records
 from tfds_builders.build import build
 from tfds_builders.phantom import write_release
 
@@ -34,7 +34,7 @@ def masked_data(tmp_path_factory):
     ],
 )
 def test_tables_and_pictures_are_those_of_tfds(name, data_dir, request):
-    builder = source.open_builder(name, str(request.getfixturevalue(data_dir)))
+    builder = builders.open_builder(name, str(request.getfixturevalue(data_dir)))
     layout = records.layout(builder.info.features)
     stored = builder.as_data_source("all", deserialize_method=RAW)
     skip = {name: tfds.decode.SkipDecoding() for name in layout.pictures}

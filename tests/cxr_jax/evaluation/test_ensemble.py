@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score
 from configs import common
 from cxr_jax.evaluation import ensemble
 from cxr_jax.runs import predictions
-from cxr_jax.train import together
+from cxr_jax.train import loop
 from tfds_builders.common.errors import InputError
 
 
@@ -98,7 +98,7 @@ def test_one_temperature_for_the_average_is_the_best_one_on_val(two, tmp_path):
 
 def test_members_keep_the_figures_of_their_runs(tiny_config, tmp_path, keep_signals):
     """Of two real trainings: what the models gave, from their files alone."""
-    assert together.train(tiny_config, tmp_path / "runs", "2") == 0
+    assert loop.train(tiny_config, tmp_path / "runs", members="2") == 0
     found = combine([tmp_path / "runs"], tmp_path / "ensemble")
     assert len(found["members"]) == 2
     for seed, (path, member) in enumerate(found["members"].items()):

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from cxr_jax import experiment
-from cxr_jax.data import source
+from cxr_jax.data import builders
 from cxr_jax.evaluation import evaluators
 
 
 @pytest.fixture
 def evaluated(tiny_config):
     exp = experiment.build(tiny_config, train_examples=40)
-    builder = source.open_builder("brixia/256", tiny_config.data.data_dir)
-    split = source.load(builder, "test")
-    eval_step, state = evaluators.compile_step(exp), exp.init()
+    builder = builders.open_builder("brixia/256", tiny_config.data.data_dir)
+    split = builders.load(builder, "test")
+    eval_step, state = exp.compile_eval_step(), exp.init()
 
     def run(batch_size=8):
         with tiny_config.unlocked():

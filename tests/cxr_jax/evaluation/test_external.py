@@ -13,7 +13,7 @@ from sklearn import metrics as sk
 
 from configs import common
 from cxr_jax import experiment
-from cxr_jax.data import roles, source
+from cxr_jax.data import builders, roles
 from cxr_jax.evaluation import evaluate
 from cxr_jax.evaluation.external import matrix, summary
 from cxr_jax.evaluation.external.cells import Cell
@@ -214,14 +214,14 @@ def test_where_nothing_or_one_class_is_left_there_is_a_reason(
 @pytest.fixture
 def with_sources(monkeypatch):
     """Every table has a source: of one image in nine it is a journal."""
-    load = source.load
+    load = builders.load
 
     def loaded(*arguments):
         split = load(*arguments)
         names = ["journal" if k % 9 == 0 else "clinic" for k in range(split.size)]
         return split._replace(table={**split.table, "source": names})
 
-    monkeypatch.setattr(source, "load", loaded)
+    monkeypatch.setattr(builders, "load", loaded)
 
 
 def test_patients_of_the_same_dataset_are_left_out(

@@ -1,6 +1,8 @@
-"""Against lax.conv_general_dilated, its gradients, and a convolution in float64."""
+"""Against lax.conv_general_dilated, its gradients, and a convolution in float64.
 
-import flax.linen as nn
+`usual` is written here; that `plain()` is the same is tested too.
+"""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from cxr_jax.models import convolution
-from cxr_jax.models.layers import max_pool
+from cxr_jax.models.layers import Conv, DepthwiseConv
 from cxr_jax.rng import generator
 
 
@@ -183,32 +185,100 @@ def test_members_take_turns_on_a_cpu_and_go_together_on_a_gpu():
     assert "feature_group_count = 3" in programs["cuda"]
 
 
-@settings(max_examples=10, deadline=None)
-@given(
-    height=st.integers(3, 9),
-    width=st.integers(3, 9),
-    size=st.integers(1, 3),
-    stride=st.integers(1, 3),
-    padding=st.integers(0, 1),
-    levels=st.sampled_from([2, 1000]),
-)
-def test_max_pool_and_its_gradient_equal_linens(
-    height, width, size, stride, padding, levels
-):
-    # Few levels make many ties: the first of equal values gets the gradient.
-    x = generator(0, "x").integers(0, levels, (2, height, width, 3))
-    x = x.astype(np.float32)
-    if padding >= size:
-        padding = 0
+@pytest.mark.parametrize("size, stride", [(3, 1), (3, 2), (5, 2), (7, 1), (2, 3)])
+@pytest.mark.parametrize("height", [8, 9])
+def test_depthwise_equals_the_usual_one_of_as_many_groups(size, stride, height):
+    x, kernel = draw(2, height, 11, 3), draw(size, size, 3, name="kernel")
 
-    def theirs(x):
-        sides = (padding, padding)
-        x = jnp.pad(x, ((0, 0), sides, sides, (0, 0)))
-        return nn.max_pool(x, window_shape=(size, size), strides=(stride, stride))
+    def expected(x, kernel):
+        return usual(x, kernel[:, :, None], stride, "VALID", groups=3)
 
-    def ours(x):
-        return max_pool(x, size=size, stride=stride, padding=padding)
+    assert_close(
+        with_gradients(lambda x, k: convolution.depthwise(x, k, stride), x, kernel),
+        with_gradients(expected, x, kernel),
+    )
 
-    mine, other = (with_gradients(function, x) for function in (ours, theirs))
-    np.testing.assert_array_equal(mine[0], other[0])
-    np.testing.assert_allclose(mine[1], other[1], rtol=1e-5, atol=1e-6)
+
+def test_members_with_a_depthwise_kernel_each():
+    x, kernels = draw(2, 2, 6, 6, 3), draw(2, 3, 3, 3, name="kernel")
+
+    def loss(x, kernel):
+        return jnp.sum(convolution.depthwise(x, kernel, 2) ** 2)
+
+    together = jax.jit(jax.vmap(jax.grad(loss, argnums=1)))(x, kernels)
+    for i in range(2):
+        alone = jax.jit(jax.grad(loss, argnums=1))(x[i], kernels[i])
+        np.testing.assert_allclose(together[i], alone, rtol=1e-5)
+
+
+def test_depthwise_in_bfloat16_stays_bfloat16():
+    x, kernel = jnp.ones((1, 5, 5, 2), jnp.bfloat16), jnp.ones((3, 3, 2), jnp.bfloat16)
+
+    def both(x, kernel):
+        y, pullback = jax.vjp(lambda x, k: convolution.depthwise(x, k, 1), x, kernel)
+        return y, pullback(y)
+
+    found = jax.tree.leaves(jax.eval_shape(both, x, kernel))
+    assert {leaf.dtype for leaf in found} == {jnp.dtype("bfloat16")}
+
+
+# Every way in which a layer computes a convolution, and what its plain form must be.
+KINDS = {
+    "3 x 3": (Conv(6, padding=1), "convolution"),
+    "3 x 3, stride 2": (Conv(6, stride=2, padding=1), "convolution"),
+    "larger than the map": (Conv(6, size=11, padding=5), "convolution"),
+    "1 x 1": (Conv(6, size=1, stride=2), "dot_general"),
+    "patches": (Conv(6, size=4, stride=4, padding="VALID"), "dot_general"),
+    "depthwise": (DepthwiseConv(3), "feature_group_count = 5"),
+    "depthwise, stride 2": (DepthwiseConv(5, 2, "SAME"), "feature_group_count = 5"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_plain_form_equals_that_of_the_cpu(kind):
+    layer, operation = KINDS[kind]
+    x = draw(3, 10, 9, 5)
+    shapes = jax.eval_shape(layer.init, jax.random.key(0), x)["params"]
+    params = {name: draw(*leaf.shape, name=name) for name, leaf in shapes.items()}
+
+    def function(params, x):
+        return layer.apply({"params": params}, x)
+
+    def results():
+        y, pullback = jax.jit(lambda *a: jax.vjp(function, *a))(params, x)
+        return jax.tree.leaves((y, pullback(draw(*y.shape, name="dy"))))
+
+    fast = results()
+    with convolution.plain():
+        assert_close(results(), fast)
+        program = jax.jit(function).lower(params, x).as_text()
+    assert operation in program and "case" not in program
+
+
+def test_a_jitted_function_is_traced_again_for_its_plain_form():
+    x, kernel = draw(1, 6, 6, 2), draw(3, 3, 2)
+    function = jax.jit(lambda x, kernel: convolution.depthwise(x, kernel, 1))
+    fast = function.lower(x, kernel).as_text()
+    with convolution.plain():
+        plain = function.lower(x, kernel).as_text()
+    assert "stablehlo.convolution" in plain
+    assert "stablehlo.convolution" not in fast
+    assert function.lower(x, kernel).as_text() == fast
+
+
+def test_a_gpu_gets_the_plain_form_of_a_depthwise_convolution():
+    x, kernel = draw(2, 8, 8, 4), draw(3, 3, 4, name="kernel")
+    function = differentiated(lambda x, k: convolution.depthwise(x, k, 2))
+    traced = function.trace(x, kernel)
+    program = traced.lower(lowering_platforms=("cuda",)).as_text()
+    assert program.count("stablehlo.convolution") == 3
+    assert "stablehlo.while" not in program
+
+
+def test_the_plain_form_has_forward_derivatives():
+    x, kernel = draw(1, 6, 6, 2), draw(3, 3, 2, 3)
+    with convolution.plain():
+        _, tangent = jax.jvp(
+            lambda k: convolution.convolve(x, k, 1, 1), (kernel,), (kernel,)
+        )
+    np.testing.assert_allclose(tangent, usual(x, kernel, 1, 1), rtol=1e-5, atol=1e-5)

@@ -4,8 +4,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from cxr_jax.models import layers
 from cxr_jax.rng import generator
@@ -137,59 +135,6 @@ def test_drop_path_drops_whole_examples_and_keeps_the_mean(shape):
     assert abs(share - 0.75) < 5 * np.sqrt(0.75 * 0.25 / len(x))
     for branch in (Branch(0.25, False), Branch(0.0, True)):
         np.testing.assert_array_equal(branch.apply({}, x), x)
-
-
-@pytest.mark.parametrize("pool", ["global", "grid"])
-def test_pooling_a_pooled_map_changes_nothing(pool):
-    class Head(nn.Module):
-        first: bool
-
-        @nn.compact
-        def __call__(self, x):
-            if self.first:
-                x = layers.pooled_map(x, pool)
-            return layers.head(x, 2, pool=pool, rate=0.0, train=False, name="fc")
-
-    x = draw(2, 7, 9, 3)
-    variables = Head(False).init(jax.random.key(0), x)
-    np.testing.assert_allclose(
-        Head(True).apply(variables, x), Head(False).apply(variables, x), atol=1e-5
-    )
-
-
-def test_max_pool_with_padding_equals_a_loop():
-    x = np.abs(draw(1, 7, 6, 2))
-    expected = np.zeros((1, 4, 3, 2), np.float32)
-    for i in range(4):
-        for j in range(3):
-            rows = slice(max(2 * i - 1, 0), 2 * i + 2)
-            columns = slice(max(2 * j - 1, 0), 2 * j + 2)
-            expected[:, i, j] = x[:, rows, columns].max(axis=(1, 2))
-    result = layers.max_pool(x, size=3, stride=2, padding=1)
-    np.testing.assert_array_equal(result, expected)
-
-
-def test_avg_pool_drops_what_is_left_over():
-    x = draw(1, 5, 4, 2)
-    expected = x[:, :4].reshape(1, 2, 2, 2, 2, 2).mean(axis=(2, 4))
-    np.testing.assert_allclose(layers.avg_pool(x, size=2), expected, rtol=1e-5)
-
-
-@settings(max_examples=25, deadline=None)
-@given(length=st.integers(1, 40), bins=st.integers(1, 7))
-def test_area_weights_are_the_mean_of_equal_parts(length, bins):
-    # Each pixel cut into `bins` slices: the parts are then whole numbers of slices.
-    x = generator(0, "x").normal(size=length)
-    expected = np.repeat(x, bins).reshape(bins, length).mean(axis=1)
-    weights = layers.area_weights(length, bins)
-    np.testing.assert_allclose(weights @ x, expected, atol=1e-12)
-    np.testing.assert_allclose(weights.sum(axis=1), 1)
-
-
-def test_grid_pool_runs_in_zone_order():
-    zones = np.array([[0, 3], [1, 4], [2, 5]], np.float32)  # A B C | D E F
-    x = np.kron(zones, np.ones((4, 5)))[None, :, :, None]
-    np.testing.assert_allclose(layers.grid_pool(x)[0, :, 0], np.arange(6), rtol=1e-6)
 
 
 @pytest.mark.parametrize("train", [True, False])

@@ -1,4 +1,4 @@
-"""What an op hides is what the audit of a model hides, pixel for pixel."""
+"""What is hidden, by the ops and by the controls of the audit that are made of them."""
 
 import jax
 import numpy as np
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from configs import radiography
 from cxr_jax import experiment, rng
-from cxr_jax.audits.model import controls
+from cxr_jax.ops import masking
 from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.state import evaluation_variables
 from tfds_builders.common.errors import InputError
@@ -19,7 +19,7 @@ WRITTEN = {
     "nothing": "hide_middle(1)",
     "lungs hidden": "hide_lungs",
     "lungs only": "lungs_only",
-    **{f"middle {s:.0%} hidden": f"hide_middle({s})" for s in controls.HIDDEN[:-1]},
+    **{f"middle {s:.0%} hidden": f"hide_middle({s})" for s in masking.HIDDEN[:-1]},
 }
 
 
@@ -45,19 +45,29 @@ def shown(text, batch, *, train=False):
 
 
 def test_every_control_has_an_op():
-    assert set(WRITTEN) == {control.name for control in controls.controls(True)}
+    assert set(WRITTEN) == {control.name for control in masking.controls(True)}
 
 
-@pytest.mark.parametrize("control", controls.controls(True), ids=lambda c: c.name)
+@pytest.mark.parametrize("control", masking.controls(True), ids=lambda c: c.name)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("side", [50, 63])
-def test_an_op_is_the_control_of_the_audit(control, dtype, side):
+def test_a_control_hides_stored_integers_as_its_op_hides_floats(control, dtype, side):
     batch = make_batch(side, dtype)
-    hidden = control.apply(batch["image"], batch["mask"] > 0)
+    hidden = control.hide(batch)["image"]
+    assert isinstance(hidden, np.ndarray) and hidden.dtype == dtype
     expected = shown("to_float", {"image": hidden})
     text = f"to_float|{WRITTEN[control.name]}"
     for train in (True, False):
         np.testing.assert_array_equal(shown(text, batch, train=train), expected)
+
+
+def test_lungs_and_the_rest_make_up_the_image():
+    batch = make_batch()
+    without, alone = (
+        op()(batch)["image"] for op in (masking.hide_lungs, masking.lungs_only)
+    )
+    np.testing.assert_array_equal(without + alone, batch["image"])
+    assert not without[0, 10:25, 12:16].any() and not alone[1].any()
 
 
 @settings(max_examples=10, deadline=None)

@@ -145,9 +145,9 @@ def test_evaluation_needs_no_key():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", ["nothing in it"]),
-        (" \n", ["nothing in it"]),
-        (None, ["nothing in it", "None"]),
+        ("", ["is empty"]),
+        (" \n", ["is empty"]),
+        (None, ["is empty", "None"]),
         ("to_float||flip_lr", ["'' is not an op"]),
         ("to_float|", ["'' is not an op"]),
         ("to_float|flip_rl", ["unknown op 'flip_rl'", "did you mean 'flip_lr'"]),
@@ -178,8 +178,8 @@ def test_evaluation_needs_no_key():
         ("to_float|resize(" + "(" * 500 + "1" + ")" * 500 + ")", ["is not an op"]),
         ("to_float|resize(0x" + "f" * 9000 + ")", ["resize"]),
         ("resize(64)|to_float", ["resize needs floats", "put to_float before resize"]),
-        ("to_float|to_float", ["to_float a second time"]),
-        ("flip_lr", ["stay the integers", "add to_float"]),
+        ("to_float|to_float", ["to_float is there twice"]),
+        ("flip_lr", ["as stored integers", "add to_float"]),
         ("to_float|standardise|contrast(0.2)", ["contrast needs floats in [0, 1]"]),
     ],
 )

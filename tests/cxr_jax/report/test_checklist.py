@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from configs import brixia, common, radiography
-from cxr_jax.data import roles, source
+from cxr_jax.data import roles
+from cxr_jax.data.split import Split
 from cxr_jax.report import checklist
 from cxr_jax.report.material import Material
 from cxr_jax.rng import generator
@@ -49,7 +50,7 @@ def _split(dataset, role, columns, names, synthetic):
         "example_id": [f"{role}-{k}" for k in range(size)],
         "patient_id": [f"{role}-{k // 2}" for k in range(size)],
     }
-    return source.Split(
+    return Split(
         dataset,
         role,
         None,
@@ -63,7 +64,8 @@ def _split(dataset, role, columns, names, synthetic):
 
 def _provenance(name):
     return {
-        "command": ["main.py", "--config=configs/some.py"],
+        "command": ["main.py", "--config", "configs/some.py"],
+        "config": {"file": "configs/some.py", "overrides": {"optim.lr": 0.01}},
         "git": {"revision": "0123456789abcdef", "changed": False},
         "python": "3.11.7",
         "packages": {"jax": "0.10.2", "torch": None},

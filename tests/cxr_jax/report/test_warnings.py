@@ -66,6 +66,14 @@ def test_an_audit_that_was_not_made_is_asked_for(brixia):
     assert weights(clean, "found no shortcut") == [FINE]
 
 
+def test_the_command_of_an_audit_has_the_config_of_the_run(brixia):
+    origin = {"file": "my configs/a.py", "overrides": {"data.fold": 2}}
+    came_from = brixia.provenance | {"config": origin}
+    found = warnings.cautions(brixia._replace(provenance=came_from, audit=None))
+    (asked,) = (e.command for e in found if "--mode=audit '--config" in e.command)
+    assert "'--config=my configs/a.py' --config.data.fold=2" in asked
+
+
 def test_sets_that_break_their_promise(brixia):
     found = with_results(brixia, coverage_90=(0.1, 0.05, 0.15))
     assert weights(found, "promise 90 %") == [CARE]

@@ -13,7 +13,7 @@ import pytest
 
 from cxr_jax import experiment
 from cxr_jax.devices import sharding
-from cxr_jax.runs import checkpoint, digest
+from cxr_jax.runs import best, checkpoint, digest
 from cxr_jax.state import TrainState
 from tfds_builders.common.errors import InputError
 
@@ -113,8 +113,8 @@ def test_types_and_meta_come_back_exactly(tmp_path):
 
 def test_the_newest_two_and_the_best_are_kept(exp, tmp_path):
     store = checkpoint.open_store(tmp_path)
-    for step, best in ((1, 1), (2, 2), (3, 2), (4, 2), (5, 2)):
-        checkpoint.save(store, at(exp, step), meta(best))
+    for step, top in ((1, 1), (2, 2), (3, 2), (4, 2), (5, 2)):
+        checkpoint.save(store, at(exp, step), meta(top))
     checkpoint.finish(store)
     assert steps_in(tmp_path) == [2, 4, 5]
     # Reopened, as after a crash, the best is still protected.
@@ -123,17 +123,17 @@ def test_the_newest_two_and_the_best_are_kept(exp, tmp_path):
     checkpoint.save(store, at(exp, 6), meta(2))
     checkpoint.finish(store)
     assert steps_in(tmp_path) == [2, 5, 6]
-    assert checkpoint.read_best(tmp_path)["step"] == 2
+    assert best.read(tmp_path)["step"] == 2
 
 
 def test_what_the_last_but_one_calls_the_best_is_kept_too(tmp_path):
     saved(tmp_path, 1, 2, 3, best=(1, 1, 3))
     assert steps_in(tmp_path) == [1, 2, 3]
-    assert checkpoint.read_best(tmp_path)["step"] == 3
+    assert best.read(tmp_path)["step"] == 3
     damage(tmp_path / "3")
     state, _ = restore_small(tmp_path)
     assert int(state.step) == 2
-    assert checkpoint.read_best(tmp_path)["step"] == 1
+    assert best.read(tmp_path)["step"] == 1
 
 
 def test_saving_a_step_twice_does_nothing(tmp_path):
@@ -162,11 +162,11 @@ def test_saving_does_not_wait_and_best_json_names_only_what_is_on_disk(tmp_path)
     gate = hold(store)
     checkpoint.save(store, small(2), meta(2))  # returns though nothing can be written
     assert steps_in(tmp_path) == [1]
-    assert checkpoint.read_best(tmp_path)["step"] == 1
+    assert best.read(tmp_path)["step"] == 1
     gate.set()
     assert checkpoint.steps(store) == [1, 2]
     assert steps_in(tmp_path) == [1, 2]
-    assert checkpoint.read_best(tmp_path)["step"] == 2
+    assert best.read(tmp_path)["step"] == 2
 
 
 def test_what_happens_to_the_memory_after_save_does_not_reach_the_checkpoint(tmp_path):
@@ -213,7 +213,7 @@ def test_nothing_there_is_not_an_error_but_best_needs_an_evaluation(exp, tmp_pat
     store = checkpoint.open_store(tmp_path)
     assert checkpoint.restore(store, exp.abstract_state) is None
     with pytest.raises(InputError, match="no checkpoint was evaluated"):
-        checkpoint.read_best(tmp_path)
+        best.read(tmp_path)
 
 
 def test_a_half_written_checkpoint_is_passed_over(tmp_path):
@@ -237,7 +237,7 @@ def test_a_damaged_checkpoint_is_moved_aside_and_the_one_before_is_used(
     state, found_meta = checkpoint.restore(store, abstract(small(0)))
     assert int(state.step) == 1
     assert found_meta == meta(1)
-    assert checkpoint.read_best(tmp_path)["step"] == 1
+    assert best.read(tmp_path)["step"] == 1
     said = capsys.readouterr().out
     assert said.count("\n") == 1
     assert said.startswith("checkpoint 2 is damaged (")
@@ -290,7 +290,7 @@ def test_a_read_only_store_moves_nothing(tmp_path, capsys):
     assert "2 is damaged" in capsys.readouterr().out
     assert steps_in(tmp_path) == [1, 2]
     assert not list(tmp_path.glob("damaged*"))
-    assert checkpoint.read_best(tmp_path)["step"] == 2
+    assert best.read(tmp_path)["step"] == 2
 
 
 def test_if_none_can_be_read_all_are_named_and_stay(tmp_path):
@@ -408,7 +408,7 @@ def test_a_copy_on_the_host_shares_nothing():
 SCRIPT = """
 import resource, signal, sys, pathlib
 import numpy as np
-from cxr_jax import checkpoint
+from cxr_jax.runs import checkpoint
 from cxr_jax.state import TrainState
 from tfds_builders.common.errors import InputError
 folder = pathlib.Path(sys.argv[1])
@@ -455,7 +455,7 @@ def test_a_full_disk_is_explained_and_the_last_checkpoint_stays(tmp_path, enviro
     assert out.count("the checkpoint cannot be saved") == 2, err
     assert out.count("the last good checkpoint is step 1") == 2
     assert steps_in(folder) == [1]
-    assert checkpoint.read_best(folder)["step"] == 1
+    assert best.read(folder)["step"] == 1
     found, _ = checkpoint.restore(
         checkpoint.open_store(folder),
         abstract(small(0, a=np.empty((1, 1000), np.float32))),
@@ -481,13 +481,17 @@ def test_a_process_killed_while_it_writes_leaves_whole_checkpoints(
 ):
     process = script(KILLED, environment, tmp_path)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob(moment)) and time.monotonic() < deadline:
+    while (
+        not list(tmp_path.glob(moment))
+        and process.poll() is None
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.0005)
     process.kill()
     process.communicate()
     assert list(tmp_path.glob(moment)), "killed too late"
     # It is killed a little later: the step may be whole by then.
-    assert checkpoint.read_best(tmp_path)["step"] in steps_in(tmp_path)
+    assert best.read(tmp_path)["step"] in steps_in(tmp_path)
     expected = steps_in(tmp_path)[-1]
     assert expected >= int(moment[0]) - 1
     store = checkpoint.open_store(tmp_path)
@@ -497,13 +501,13 @@ def test_a_process_killed_while_it_writes_leaves_whole_checkpoints(
     assert int(found.step) == expected
     noise = np.random.default_rng(expected).normal(size=(5000, 1000))
     np.testing.assert_array_equal(found.params["a"], noise.astype(np.float32))
-    assert checkpoint.read_best(tmp_path)["step"] == expected
+    assert best.read(tmp_path)["step"] == expected
     assert not list(tmp_path.glob("*tmp*"))
 
 
 TWO_PROCESSES = """
 import jax
-from cxr_jax import processes, sharding
+from cxr_jax.devices import processes, sharding
 processes.start(sys.argv[2], 2, int(sys.argv[3]))
 everywhere = sharding.replicated(sharding.make_mesh(2))
 store = checkpoint.open_store(folder)
@@ -558,5 +562,5 @@ def test_two_processes_save_once_and_restore_the_same(tmp_path, environment):
 
 
 def test_best_json_is_for_people_too(tmp_path):
-    checkpoint.write_best(tmp_path, meta(4)["best"])
+    best.write(tmp_path, meta(4)["best"])
     assert json.loads((tmp_path / "best.json").read_text())["step"] == 4

@@ -9,10 +9,9 @@ from ml_collections import ConfigDict
 from places import REPOSITORY
 
 from cxr_jax.metrics import Estimate
-from cxr_jax.runs import provenance, results, workdir
-from cxr_jax.runs.writer import Writer, duration
-from cxr_jax.train import nonfinite
-from cxr_jax.train.nonfinite import NotFinite
+from cxr_jax.runs import nonfinite, provenance, results, workdir
+from cxr_jax.runs.nonfinite import NotFinite
+from cxr_jax.runs.writer import Writer
 from tfds_builders.common.errors import InputError
 
 SETTINGS = {"total_steps": 6, "log_steps": 2, "batch_size": 8, "steps_per_epoch": 5.0}
@@ -79,15 +78,6 @@ def test_what_is_kept_of_a_step_that_went_wrong(tmp_path):
     assert kept["gradient_norm_by_layer"]["conv/kernel"] == "1.0"
 
 
-def test_durations_for_people():
-    assert [duration(x) for x in (5, 75, 3675, math.nan)] == [
-        "0:05",
-        "1:15",
-        "1:01:15",
-        "?",
-    ]
-
-
 def test_results_say_null_and_why():
     metrics = {
         "auroc": Estimate(math.nan, math.nan, math.nan, 3, "one class"),
@@ -109,14 +99,19 @@ def test_results_say_null_and_why():
 def test_provenance_keeps_the_first_start_and_notes_what_changed(tmp_path, monkeypatch):
     path = tmp_path / "provenance.json"
     data = {"name": "a/1.0.0", "roles": {"test": {"images": 3, "sha256": "abcdefghi"}}}
-    provenance.save(path, data)
+    origin = {"file": "my.py:a=1", "overrides": {"model.widths": (4, 8)}}
+    provenance.save(path, data, origin)
     first = json.loads(path.read_text())
     assert first["packages"]["numpy"] == np.__version__
+    assert provenance.config_arguments(first) == [
+        "--config=my.py:a=1",
+        "--config.model.widths=(4, 8)",
+    ]
     (tmp_path / "checkpoints/4").mkdir(parents=True)
-    provenance.save(path, data)
+    provenance.save(path, data, origin)
     assert json.loads(path.read_text()) == first
     monkeypatch.setattr(provenance.sys, "argv", ["main.py", "--another"])
-    provenance.save(path, data)
+    provenance.save(path, data, origin)
     changed = json.loads(path.read_text())
     assert changed.pop("resumed")[0]["command"] == ["main.py", "--another"]
     assert changed == first

@@ -55,23 +55,16 @@ def test_at_most_so_many():
 
 
 def cells(sheet, count):
-    """The shades of a confusion matrix: the colour of each cell's upper left corner."""
+    """The shades of a confusion matrix: the colour near each cell's upper left corner."""
     tinted = (sheet[..., 2].astype(int) - sheet[..., 0] > 5) & (sheet[..., 2] > 100)
-    # The names of the axes are bluish too, but small.
+    # Names are bluish too, but small.
     rows, columns = (np.flatnonzero(tinted.sum(axis=k) > 150) for k in (1, 0))
-    height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
-    return [
-        [
-            sheet[
-                rows[0] + 3 + r * height // count, columns[0] + 3 + c * width // count
-            ]
-            for c in range(count)
-        ]
-        for r in range(count)
-    ]
+    height = np.ptp(rows) + 1
+    places = [3 + k * height // count for k in range(count)]
+    return sheet[rows[0] :, columns[0] :][np.ix_(places, places)]
 
 
-@pytest.mark.parametrize("count", [2, 3, 4, 8])
+@pytest.mark.parametrize("count", [2, 3, 8])
 def test_shades_are_shares_of_the_truth(count):
     rng = np.random.default_rng(count)
     matrix = rng.integers(1, 900, (count, count))
@@ -92,11 +85,8 @@ def test_rows_are_the_truth():
     assert nn < pn < pp < np_
 
 
-def test_scale_does_not_matter_and_an_empty_row_is_light():
-    one = cells(pictures.confusion([[3, 1], [0, 0]], "ab"), 2)
-    many = cells(pictures.confusion([[300, 100], [0, 0]], "ab"), 2)
-    np.testing.assert_array_equal(one, many)
-    assert (np.array(one[1]) >= 247).all()
+def test_an_empty_row_is_light():
+    assert (cells(pictures.confusion([[3, 1], [0, 0]], "ab"), 2)[1] >= 247).all()
 
 
 @pytest.mark.parametrize("share", np.linspace(0, 1, 21))
@@ -104,38 +94,27 @@ def test_numbers_stand_out_from_their_shade(share):
     count = round(1000 * share)
     matrix = [[count, 1000 - count], [1000 - count, count]]
     sheet = pictures.confusion(matrix, ["N", "P"])
-    shade = cells(sheet, 2)[0][0]
-    middle = sheet[60:120, 100:160].reshape(-1, 3)
-    contrasts = [
-        (max(a, b) + 0.05) / (min(a, b) + 0.05)
-        for a, b in ((luminance(shade), luminance(pixel)) for pixel in middle)
-    ]
+    shade = cells(sheet, 2)[0, 0]
+    middle = sheet[90:160, 80:150].reshape(-1, 3)
+    light = np.array([luminance(pixel) for pixel in middle]) + 0.05
+    contrasts = np.maximum(light, luminance(shade) + 0.05) / np.minimum(
+        light, luminance(shade) + 0.05
+    )
     # 3 is what WCAG 2.2 asks of large type; black on white has 21.
-    assert max(contrasts) > 4
+    assert contrasts.max() > 4
 
 
 @pytest.mark.parametrize("count", [2, 8])
-def test_long_names_are_shortened_and_stay_off_the_numbers(count):
+def test_long_names_stay_off_the_numbers(count):
     matrix = np.full((count, count), 7)
     usual = pictures.confusion(matrix, ["x" * 14] * count)
     long = pictures.confusion(matrix, ["x" * 90] * count)
-    # The matrix itself lies within; its place may differ by the width of the names.
-    np.testing.assert_array_equal(cells(usual, count), cells(long, count))
     assert max(long.shape[:2]) <= 440
+    np.testing.assert_array_equal(cells(usual, count), cells(long, count))
+
+
+def test_a_text_is_shortened_in_its_middle():
     short = lettering.shortened("Bacterial pneumonia of the left lung", 90)
     assert short.startswith("Bact") and "..." in short and short.endswith("lung")
     assert lettering.width(short) <= 90
-
-
-def test_a_text_that_fits_is_left_alone():
     assert lettering.shortened("COVID-19", 90) == "COVID-19"
-
-
-def test_upright_text_is_the_line_turned():
-    ink, paper = (0, 0, 0), (255, 255, 255)
-    strip = lettering.upright("Pq", 90, ink, paper)
-    line = np.full((strip.shape[1], strip.shape[0], 3), 255, np.uint8)
-    lettering.write(line, "Pq", 0, lettering.height() + 1, 90, ink)
-    # Turned back, to be read from left to right.
-    np.testing.assert_array_equal(strip.transpose(1, 0, 2)[:, ::-1], line)
-    assert (line < 128).any()

@@ -12,13 +12,14 @@ from sklearn.metrics import f1_score, log_loss
 
 from configs import bsnet, common, radiography
 from cxr_jax import experiment, losses, tasks
-from cxr_jax.data import cache, pipeline, roles, source
+from cxr_jax.data import cache, decode, pipeline, roles
+from cxr_jax.data.split import take
 from cxr_jax.evaluation import evaluate
 from cxr_jax.models import Output
 from cxr_jax.ops import frame
 from cxr_jax.rng import generator
 from cxr_jax.stats import bootstrap
-from cxr_jax.train import loop, together
+from cxr_jax.train import loop
 from tfds_builders.build import build
 from tfds_builders.common.errors import InputError
 from tfds_builders.phantom import write_release
@@ -94,7 +95,7 @@ def test_the_loss_is_finite_where_a_sigmoid_is_not():
     assert value == pytest.approx(0.5 * 200 + 0.5 * (1 - 1 / 3), rel=1e-5)
 
 
-@pytest.mark.parametrize("square", source.SQUARES)
+@pytest.mark.parametrize("square", decode.SQUARES)
 def test_masks_are_those_of_the_release_and_lie_on_every_residency_alike(
     masked_config, tmp_path, square
 ):
@@ -104,7 +105,7 @@ def test_masks_are_those_of_the_release_and_lie_on_every_residency_alike(
     splits = roles.open_splits(config, tmp_path)
     held = cache.hold(splits, config)
     read, kept = (
-        source.Examples(s.train, {}, size=96, square=square) for s in (splits, held)
+        pipeline.Examples(s.train, {}, size=96, square=square) for s in (splits, held)
     )
     assert splits.train.pixels is None
     assert held.train.pixels["mask"].shape == (splits.train.size, 96, 96, 1)
@@ -128,7 +129,7 @@ def test_masks_are_those_of_the_release_and_lie_on_every_residency_alike(
     assert stored.shape[0] == stored.shape[1]  # so that the two squares are one
     clear = np.abs(share - 0.5) > 0.01
     np.testing.assert_array_equal(mine[clear], share[clear] > 0.5)
-    part = source.take(held.val, np.array([2, 0]), "part")
+    part = take(held.val, np.array([2, 0]), "part")
     np.testing.assert_array_equal(part.pixels["mask"], held.val.pixels["mask"][[2, 0]])
 
 
@@ -213,7 +214,7 @@ def test_poses_are_of_the_picture_and_of_nothing_else(masked_config, tmp_path):
     task = tasks.make_task(config.task)
     whole = task.targets(splits.train)["pose"]
     rows = np.arange(splits.train.size)[::-2]
-    part = task.targets(source.take(splits.train, rows, "part"))["pose"]
+    part = task.targets(take(splits.train, rows, "part"))["pose"]
     np.testing.assert_array_equal(part, whole[rows])
     assert len(np.unique(whole)) == whole.size
     assert np.abs(whole).max() <= 1 and np.abs(whole.mean()) < 0.2
@@ -290,9 +291,9 @@ def test_the_stages_follow_each_other(
 
 
 def weights(folder):
-    from cxr_jax.weights import workdir
+    from cxr_jax.runs import restore
 
-    return workdir.read(folder).arrays
+    return restore.weights(folder).arrays
 
 
 def test_members_share_the_masks(masked_config, tmp_path, keep_signals):
@@ -303,7 +304,7 @@ def test_members_share_the_masks(masked_config, tmp_path, keep_signals):
         config.model = ConfigDict({"name": "cnn", "dtype": "float32", "widths": (4, 8)})
         config.optim.layers = ()
         config.total = config.every.eval = config.every.checkpoint = "1 steps"
-    assert together.train(config, tmp_path, "2") == 0
+    assert loop.train(config, tmp_path, members="2") == 0
     losses = [
         json.loads((folder / "results.json").read_text())["metrics"]["test/loss"]
         for folder in sorted(p for p in tmp_path.iterdir() if p.is_dir())

@@ -6,7 +6,7 @@ from sklearn.metrics import mean_absolute_error, roc_auc_score
 
 from configs import common
 from cxr_jax import tasks
-from cxr_jax.data.source import Split
+from cxr_jax.data.split import Split
 from cxr_jax.metrics import METRICS, metric
 from cxr_jax.stats import bootstrap
 from tfds_builders.common.errors import InputError

@@ -7,7 +7,7 @@ import pytest
 from cxr_jax import experiment, state
 from cxr_jax.data import roles
 from cxr_jax.models import MODELS, init
-from cxr_jax.train import dry_run, parameter_table
+from cxr_jax.train import dry_run
 
 # Of the small CNN of `tiny_config` on 48 x 48 x 1, widths 4 and 8, a grid of 3 x 2 parts
 # and six zones of four scores: (kernel, bias and scale) of each stage; dense layer.
@@ -109,7 +109,9 @@ def test_tables_of_models_with_long_names(name):
     model = MODELS[name](24)
     variables = init.abstract_variables(model, (64, 64, 1))
     params = variables.pop("params")
-    lines = parameter_table.table(state.TrainState(None, params, variables, None, None))
+    lines = dry_run.parameter_table(
+        state.TrainState(None, params, variables, None, None)
+    )
     assert max(map(len, lines)) <= 100
     paths = jax.tree_util.tree_leaves_with_path(params)
     names = [[key.key for key in path] for path, _ in paths]
@@ -125,12 +127,12 @@ def test_numbers_in_names_are_in_their_order():
     leaf = {"kernel": jax.ShapeDtypeStruct((2, 3), np.float32)}
     params = {f"layer{k}": leaf for k in (1, 2, 10, 11)}
     abstract = state.TrainState(None, params, {}, None, None)
-    names = [line.split()[0] for line in parameter_table.table(abstract)[1:-1]]
+    names = [line.split()[0] for line in dry_run.parameter_table(abstract)[1:-1]]
     assert names == ["layer1", "layer2", "layer10", "layer11"]
 
 
 def test_what_is_frozen_is_not_counted_as_trained():
     leaf = {"kernel": jax.ShapeDtypeStruct((2, 3), np.float32)}
     abstract = state.TrainState(None, {"a": leaf, "b": leaf}, {}, None, None)
-    lines = parameter_table.table(abstract, frozenset(["a/kernel"]))
+    lines = dry_run.parameter_table(abstract, frozenset(["a/kernel"]))
     assert lines[-1].startswith("total, 6 trained") and "12" in lines[-1]

@@ -2,7 +2,7 @@
 
 python tests/cxr_jax/weights/record.py, where they are installed. A file holds the names
 and shapes of the package's weights, its logits and a part of two of its maps; the
-weights themselves are drawn anew from the names (parity_cases.draw). names.npz holds the
+weights themselves are drawn again from the names (parity_cases.draw). names.npz holds the
 names and shapes alone of further models.
 """
 

@@ -49,7 +49,7 @@ def test_it_is_fetched_once_and_checked(server, tmp_path):
 
 
 def test_another_checksum_leaves_nothing(server, tmp_path):
-    with pytest.raises(InputError, match="is published"):
+    with pytest.raises(InputError, match="the published one is 00"):
         fetch.fetch("wrong", tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -1,5 +1,7 @@
 """A model begins with weights: placed by name, or refused with what does not fit."""
 
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,8 +14,9 @@ from configs import common
 from cxr_jax import experiment, trees
 from cxr_jax.models import MODELS
 from cxr_jax.models.init import initialise
+from cxr_jax.runs import restore
 from cxr_jax.train import loop
-from cxr_jax.weights import init_from
+from cxr_jax.weights import init_from, source
 from tfds_builders.common.errors import InputError
 
 WEIGHTS = SHARED_DATA / "weights"
@@ -30,6 +33,11 @@ def config(path, *, model="resnet18", scaling=IMAGENET, rgb=True, **settings):
     text = "to_float|" + ("to_rgb|" if rgb else "") + scaling
     found.preprocess.train = found.preprocess.eval = text
     return found
+
+
+def begin(settings, drawn):
+    found = source.read(pathlib.Path(settings.init_from))
+    return init_from.begin(found, settings, drawn)
 
 
 def variables(model, outputs=24, channels=3, **settings):
@@ -77,7 +85,7 @@ def resnet(tmp_path_factory):
 def test_every_array_finds_its_place(resnet):
     path, stored = resnet
     _, drawn = variables("resnet18", outputs=1000)
-    found = trees.by_name(init_from.begin(config(path), drawn))
+    found = trees.by_name(begin(config(path), drawn))
     np.testing.assert_array_equal(
         found["params/layer2_0/downsample_conv/kernel"],
         stored["layer2.0.downsample.0.weight"].transpose(2, 3, 1, 0),
@@ -96,7 +104,7 @@ def test_another_head_is_drawn_and_a_grey_stem_summed(resnet, capsys):
     path, stored = resnet
     _, drawn = variables("resnet18", channels=1)
     settings = config(path, rgb=False, scaling="normalise(0.449, 0.226)")
-    found = init_from.begin(settings, drawn)
+    found = begin(settings, drawn)
     np.testing.assert_allclose(
         found["params"]["conv1"]["kernel"][:, :, 0],
         stored["conv1.weight"].sum(axis=1).transpose(1, 2, 0),
@@ -112,10 +120,10 @@ def test_another_head_is_drawn_and_a_grey_stem_summed(resnet, capsys):
 def test_what_does_not_fit_is_listed(resnet):
     _, drawn = variables("resnet34")
     with pytest.raises(InputError, match=r"- params/layer1_2/conv1/kernel 3x3x64x64"):
-        init_from.begin(config(resnet[0], model="resnet34"), drawn)
+        begin(config(resnet[0], model="resnet34"), drawn)
     _, drawn = variables("resnet50")
     with pytest.raises(InputError, match=r"~ .*: 3x3x64x64 in the file") as caught:
-        init_from.begin(config(resnet[0], model="resnet50"), drawn)
+        begin(config(resnet[0], model="resnet50"), drawn)
     assert "in all" in str(caught.value)
 
 
@@ -123,14 +131,14 @@ def test_an_excuse_has_to_name_it(resnet):
     _, drawn = variables("resnet34")
     settings = config(resnet[0], model="resnet34")
     settings.init_excuse += r"|params/layer|batch_stats/layer"
-    found = init_from.begin(settings, drawn)
+    found = begin(settings, drawn)
     assert not np.array_equal(
         found["params"]["layer1_0"]["conv1"]["kernel"],
         drawn["params"]["layer1_0"]["conv1"]["kernel"],
     )
     settings.init_excuse = "("
-    with pytest.raises(InputError, match="no regular expression"):
-        init_from.begin(settings, drawn)
+    with pytest.raises(InputError, match="not a regular expression"):
+        begin(settings, drawn)
 
 
 def test_nothing_that_fits_is_an_error(resnet):
@@ -138,25 +146,25 @@ def test_nothing_that_fits_is_an_error(resnet):
     settings = config(resnet[0], model="cnn")
     settings.init_excuse = "."
     with pytest.raises(InputError, match="everything is excused"):
-        init_from.begin(settings, drawn)
+        begin(settings, drawn)
 
 
 def test_other_pixels_are_refused_with_the_op_that_is_needed(resnet):
     _, drawn = variables("resnet18")
     with pytest.raises(InputError, match=r"normalise\(\(0.485, 0.456, 0.406\), \(0"):
-        init_from.begin(config(resnet[0], scaling="standardise"), drawn)
+        begin(config(resnet[0], scaling="standardise"), drawn)
     with pytest.raises(InputError, match=r"normalise\(0.449, 0.226\)"):
-        init_from.begin(config(resnet[0], scaling="standardise", rgb=False), drawn)
+        begin(config(resnet[0], scaling="standardise", rgb=False), drawn)
     settings = config(resnet[0], scaling="standardise")
     settings.init_excuse += "|^preprocess$"
-    init_from.begin(settings, drawn)
+    begin(settings, drawn)
 
 
 def test_the_style_has_to_be_that_of_the_source(resnet):
     _, drawn = variables("resnet18")
     settings = config(resnet[0], style="keras")
     with pytest.raises(InputError, match="--config.model.style=torch"):
-        init_from.begin(settings, drawn)
+        begin(settings, drawn)
 
 
 def test_a_run_begins_with_another(tiny_config, tmp_path, keep_signals, capsys):
@@ -164,26 +172,24 @@ def test_a_run_begins_with_another(tiny_config, tmp_path, keep_signals, capsys):
     assert loop.train(tiny_config, first) == 0
     with tiny_config.unlocked():
         tiny_config.init_from, tiny_config.seed = str(first), 1
-    begun = experiment.build(tiny_config, train_examples=40).init()
+    begun = restore.first_state(experiment.build(tiny_config, train_examples=40))
     drawn = {"params": begun.params, **begun.model_state}
     with tiny_config.unlocked():
         tiny_config.model.widths = (4, 9)
     with pytest.raises(InputError, match="3x3x4x9"):
-        experiment.build(tiny_config, train_examples=40).init()
+        restore.first_state(experiment.build(tiny_config, train_examples=40))
     with tiny_config.unlocked():
         tiny_config.model.widths = (4, 8)
         tiny_config.preprocess.eval = "to_float"
     with pytest.raises(InputError, match="as that run did"):
-        experiment.build(tiny_config, train_examples=40).init()
+        restore.first_state(experiment.build(tiny_config, train_examples=40))
     with tiny_config.unlocked():
         tiny_config.preprocess.eval = "to_float|standardise"
         tiny_config.optim.layers = ("stage: 0",)
     assert loop.train(tiny_config, second) == 0
     assert "arrays from" in capsys.readouterr().out
     # Frozen, the trunk ends as the first run left it.
-    from cxr_jax.weights import workdir
-
-    one, other = (workdir.read(folder).arrays for folder in (first, second))
+    one, other = (restore.weights(folder).arrays for folder in (first, second))
     for name in one:
         same = np.array_equal(one[name], other[name])
         assert same == ("/stage" in name), name
@@ -202,7 +208,7 @@ def test_the_real_mobilenet_computes_what_its_layers_say():
     path = real("mobilenet_v2_1.0_224_imagenet_dequant_bnfolded.npz")
     module, drawn = variables("mobilenet_v2", outputs=1001, style="keras")
     settings = config(path, model="mobilenet_v2", style="keras", scaling=SYMMETRIC)
-    begun = init_from.begin(settings, drawn)
+    begun = begin(settings, drawn)
     images = np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32)
     ours = jax.jit(module.apply)(begun, images).logits
     np.testing.assert_allclose(ours, chain(np.load(path), images), atol=1e-4, rtol=1e-4)
@@ -244,7 +250,7 @@ def test_the_real_squeezenet_is_taken_whole():
     _, drawn = variables("squeezenet1_1", style="keras")
     caffe = "normalise((0.485, 0.458, 0.4076), 1.0)"
     settings = config(path, model="squeezenet1_1", style="keras", scaling=caffe)
-    begun = trees.by_name(init_from.begin(settings, drawn))
+    begun = trees.by_name(begin(settings, drawn))
     taken = {n: a for n, a in begun.items() if "classifier" not in n}
     assert sum(leaf.size for leaf in taken.values()) == 722_496
     import h5py

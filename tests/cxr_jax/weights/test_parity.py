@@ -1,7 +1,7 @@
 """Our models against torchvision, timm and keras.applications: the same numbers.
 
 Random weights of the package's own names and shapes, random pictures. The packages'
-results for some lie in `recorded/`; all are computed anew where they are installed.
+results for some lie in `recorded/`; all are computed again where they are installed.
 """
 
 import jax

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from cxr_jax.weights import source
+from cxr_jax.weights import optional, source
 from tfds_builders.common.errors import InputError
 
 
@@ -156,5 +156,5 @@ def test_hdf5_without_layers_is_refused(tmp_path):
 
 
 def test_a_missing_package_names_its_extra(tmp_path):
-    error = source.missing(tmp_path / "a.h5", "h5py", "weights")
-    assert "cxr_jax[weights]" in str(error)
+    with pytest.raises(InputError, match=r"needs .*absent.*[\s\S]*cxr_jax\[weights\]"):
+        optional.package("absent.numpy", "weights", tmp_path / "a.h5")

@@ -13,12 +13,11 @@ from cxr_jax.audits.model import (
     agreement_groups,
     alterations,
     audit,
-    controls,
     looking,
     report,
     subgroups,
 )
-from cxr_jax.data import roles, source
+from cxr_jax.data import decode, roles
 from cxr_jax.rng import generator
 from cxr_jax.stats import bootstrap, weighted
 from cxr_jax.stats.bootstrap import Estimate
@@ -28,29 +27,6 @@ from cxr_jax.train import loop
 def pictures(n=3, side=50, dtype=np.uint8):
     top = np.iinfo(dtype).max
     return generator(0, "pictures").integers(1, top, (n, side, side, 1), dtype)
-
-
-@pytest.mark.parametrize("share", controls.HIDDEN)
-def test_the_middle_is_hidden_by_its_share(share):
-    pixels = pictures(side=100)
-    found = controls.hide_middle(pixels, share=share)
-    hidden = found == 0
-    assert hidden[0].mean() == pytest.approx(share, abs=0.015)
-    np.testing.assert_array_equal(found[~hidden], pixels[~hidden])
-    np.testing.assert_array_equal(hidden, hidden[:, ::-1, ::-1])
-
-
-def test_border_and_lungs():
-    pixels = pictures()
-    border = controls.border_only(pixels)
-    assert not border[:, 4:-4, 4:-4].any() and border[:, :4].all()
-    lungs = np.zeros(pixels.shape, bool)
-    lungs[:, 10:20, 10:20] = True
-    outside, inside = (
-        f(pixels, lungs) for f in (controls.hide_lungs, controls.lungs_only)
-    )
-    np.testing.assert_array_equal(outside.astype(int) + inside, pixels)
-    assert not outside[:, 10:20, 10:20].any()
 
 
 @pytest.mark.parametrize("name", alterations.ALTERATIONS)
@@ -200,7 +176,7 @@ def trained(request, tiny_config, tmp_path, keep_signals, monkeypatch):
             made[role] = split._replace(table=table, label_names=names)
         return splits._replace(**made)
 
-    pictures_of = source.pictures
+    pictures_of = decode.pictures
 
     def drawn(split, rows, size, square):
         found = pictures_of(split, rows, size, square)
@@ -214,7 +190,7 @@ def trained(request, tiny_config, tmp_path, keep_signals, monkeypatch):
         return {"image": pixels}
 
     monkeypatch.setattr(roles, "open_splits", planted)
-    monkeypatch.setattr(source, "pictures", drawn)
+    monkeypatch.setattr(decode, "pictures", drawn)
     assert loop.train(tiny_config, tmp_path / "run") == 0
     return request.param, tmp_path
 

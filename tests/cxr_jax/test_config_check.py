@@ -1,12 +1,12 @@
 import pytest
 
 from configs import common
-from cxr_jax import ranges
+from cxr_jax import config_check
 from tfds_builders.common.errors import InputError
 
 
 def test_the_defaults_are_within_their_ranges():
-    ranges.check(common.get_config())
+    config_check.check(common.get_config())
 
 
 @pytest.mark.parametrize(
@@ -23,13 +23,18 @@ def test_the_defaults_are_within_their_ranges():
         ("model.pool", "max"),
         ("plateau.patience", -1),
         ("data.phantom", -3),
+        ("init_excuse", "("),
+        ("data.square", "crop"),
+        ("data.size", 0),
+        ("data.residency", "gpu"),
+        ("data.data_dir", "/no/such/folder"),
     ],
 )
-def test_numbers_outside_are_named_with_their_key(key, value):
+def test_what_cannot_work_is_named_with_its_key(key, value):
     config = common.get_config()
     config.update_from_flattened_dict({key: value})
     with pytest.raises(InputError, match=rf"config\.{key}: "):
-        ranges.check(config)
+        config_check.check(config)
 
 
 def test_widths_are_channels():
@@ -37,4 +42,17 @@ def test_widths_are_channels():
     for widths in ((), (0,), ("a",)):
         config.model.widths = widths
         with pytest.raises(InputError, match="channels per stage"):
-            ranges.check(config)
+            config_check.check(config)
+
+
+def test_a_config_of_an_earlier_version_lacks_a_key():
+    config = common.get_config()
+    del config.optim.layers
+    with pytest.raises(InputError, match=r"config\.optim\.layers: is missing"):
+        config_check.check(config)
+
+
+def test_not_every_model_has_every_setting():
+    config = common.get_config()
+    config.model = {"name": "cnn", "dtype": "float32"}
+    config_check.check(config)

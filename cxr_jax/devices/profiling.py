@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from cxr_jax.runs.writer import say
+from cxr_jax.devices.terminal import say
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 

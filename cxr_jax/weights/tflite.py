@@ -1,9 +1,8 @@
-"""A MobileNetV2 whose batch norms were worked into its convolutions (TensorFlow Lite).
+"""A MobileNetV2 of TensorFlow Lite: its batch norms are folded into the convolutions.
 
-Stored in the order of the network, `NN_conv_w`, `NN_dw_w` and `_b`. The norms of ours
-are made to do nothing but add the bias, so the network is the same; they hold no
-statistics of activations, so they have to stay frozen in training
-(config.optim.frozen_norms='.').
+Stored in the order of the network, `NN_conv_w`, `NN_dw_w` and `_b`. Our norms are set
+to add the bias and do nothing else, so the network is the same; they hold no statistics
+of activations, so they must stay frozen in training (config.optim.frozen_norms='.').
 """
 
 from __future__ import annotations
@@ -16,6 +15,11 @@ _LAYERS = 53
 _EPSILON = 1e-3  # of batch norms in the style of Keras
 
 
+def is_one(arrays: dict[str, np.ndarray]) -> bool:
+    """Whether arrays of these names are one."""
+    return bool(arrays) and all(re.fullmatch(r"\d\d_(conv|dw)_[wb]", n) for n in arrays)
+
+
 def unfold(arrays: dict[str, np.ndarray], wanted: list[str]) -> dict[str, np.ndarray]:
     """{name in our model: array in our layout}; the classifier keeps its 1001 outputs.
 
@@ -25,7 +29,7 @@ def unfold(arrays: dict[str, np.ndarray], wanted: list[str]) -> dict[str, np.nda
     """
     stored = sorted(name for name in arrays if name.endswith("_w"))
     if len(stored) != _LAYERS:
-        return arrays  # so that the names tell what it is not
+        return arrays  # their names then appear in the error
     convolutions = sorted(
         (
             name

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from cxr_jax.train import profiling
+from cxr_jax.devices import profiling
 from tfds_builders.common.errors import InputError
 
 
@@ -103,7 +103,7 @@ def test_a_trace_that_cannot_be_written_is_told(tmp_path):
     # In a process of its own: JAX takes the failed trace for one that still runs.
     code = (
         "import pathlib, sys, jax.numpy as jnp\n"
-        "from cxr_jax.train import profiling\n"
+        "from cxr_jax.devices import profiling\n"
         "folder = pathlib.Path(sys.argv[1])\n"
         "with profiling.recorded(folder, 0, 1) as profile:\n"
         "    profile.before(0)\n"

@@ -1,0 +1,157 @@
+"""Prepared datasets, and one split of them, read from their folders."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from google.protobuf.message import DecodeError
+from tensorflow_datasets.core.constants import DATA_DIR
+
+from cxr_jax.data import records
+from cxr_jax.data.split import Split
+from tfds_builders import DATASETS
+from tfds_builders.common.errors import InputError
+
+
+def open_builder(name: str, data_dir: str = ""):
+    """The prepared dataset `name[/config]`, newest version, read from its folder.
+
+    Raises:
+      InputError: it is not there; says how to prepare it, or to try the phantom.
+    """
+    where = pathlib.Path(data_dir or DATA_DIR).expanduser()
+    folder = _newest_version(where / name) or _newest_version(
+        where / name / _default_config(where / name)
+    )
+    if folder is None:
+        raise InputError(
+            where,
+            f"holds no prepared dataset {name!r}",
+            _how_to_prepare(name, data_dir),
+        )
+    with _damage_explained(folder):
+        return tfds.builder_from_directory(folder)
+
+
+def _how_to_prepare(name: str, data_dir: str) -> str:
+    dataset = name.split("/")[0]
+    if dataset not in DATASETS:
+        return f"there is a builder for each of: {', '.join(DATASETS)}"
+    flag = f" --data_dir={data_dir}" if data_dir else ""
+    return (
+        f"prepare it: python -m tfds_builders.build {name} --manual_dir=DIR{flag}\n"
+        f"     without the data: --config.data.phantom=400 draws synthetic films, and\n"
+        f"     python -m tfds_builders.phantom "
+        f"{dataset} DIR --n=200 writes a release to build from"
+    )
+
+
+def _newest_version(folder: pathlib.Path) -> pathlib.Path | None:
+    """The subfolder '1.2.0' with the highest number that holds a whole dataset."""
+    versions = [
+        path.parent
+        for path in folder.glob("*/features.json")
+        if tfds.core.Version.is_valid(path.parent.name)
+    ]
+    return max(versions, key=lambda v: tfds.core.Version(v.name), default=None)
+
+
+def _default_config(folder: pathlib.Path) -> str:
+    # TFDS stores the default config beside the prepared ones.
+    path = folder / ".config" / "metadata.json"
+    return json.loads(path.read_text())["default_config_name"] if path.exists() else ""
+
+
+def describe(builder) -> dict[str, Any]:
+    """What identifies the data of a run: full name, version, what was built."""
+    return {
+        "name": builder.info.full_name,
+        "version": str(builder.info.version),
+        "built": {
+            name: {"examples": info.num_examples, "bytes": info.num_bytes}
+            for name, info in sorted(builder.info.splits.items())
+        },
+        "synthetic": is_synthetic(builder),
+    }
+
+
+def is_synthetic(builder) -> bool:
+    """The release it was built from is a phantom."""
+    return bool((builder.info.metadata or {}).get("synthetic", False))
+
+
+def load(builder, split: str, masks: bool = False) -> Split:
+    """Opens one split.
+
+    Args:
+      builder: of `open_builder`.
+      split: 'train', 'test', 'train+val', 'train[:50%]', 'all': as TFDS reads it.
+      masks: lung masks go with the images.
+
+    Raises:
+      InputError: no such split, nothing in it, no masks, or files that cannot be read.
+    """
+    known = ", ".join(
+        f"{name} ({info.num_examples})" for name, info in builder.info.splits.items()
+    )
+    try:
+        source = builder.as_data_source(
+            split=split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
+        )
+        size = len(source)
+    except (ValueError, KeyError, AssertionError) as error:
+        raise InputError(
+            builder.info.full_name,
+            f"has no split {split!r} ({str(error).splitlines()[0]})",
+            f"it has: {known}; set config.data.train, .val or .test, or draw them by "
+            "patient with config.data.fold=0",
+        ) from None
+    if not size:
+        raise InputError(
+            builder.info.full_name, f"split {split!r} is empty", f"it has: {known}"
+        )
+    layout = records.layout(builder.info.features)
+    wanted = ("image", "mask") if masks else ("image",)
+    if not set(wanted) <= set(layout.pictures):
+        raise InputError(
+            builder.info.full_name,
+            f"has no lung masks (its pictures: {', '.join(layout.pictures)})",
+            "set config.data.dataset=covid_radiography/segmentation, or "
+            "config.data.masks=False",
+        )
+    with _damage_explained(builder.data_dir):
+        table = records.table(source, layout.columns)
+    return Split(
+        dataset=builder.name,
+        split=split,
+        read=lambda position: records.pictures(source[position], layout.pictures),
+        rows=np.arange(size),
+        table=table,
+        label_names={
+            name: tuple(feature.names)
+            for name, feature in builder.info.features.items()
+            if isinstance(feature, tfds.features.ClassLabel)
+        },
+        unit=(builder.info.metadata or {}).get("unit", "patients"),
+        synthetic=is_synthetic(builder),
+        pictures=wanted,
+    )
+
+
+@contextmanager
+def _damage_explained(folder) -> Iterator[None]:
+    """What readers of half a dataset raise, as a message that says what to do."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, IndexError, RuntimeError, DecodeError) as e:
+        raise InputError(
+            folder,
+            f"the prepared dataset cannot be read ({str(e).strip()[:200] or type(e)})",
+            "it is damaged: remove that folder and build it again",
+        ) from e

@@ -1,0 +1,124 @@
+"""A split of a prepared dataset: its images by index, its other columns as arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tfds_builders.common import splits
+from tfds_builders.common.errors import InputError
+
+
+class Split(NamedTuple):
+    """Examples of one role.
+
+    Attributes:
+      dataset: 'brixia', the name without its config.
+      split: 'test', as requested.
+      read: position -> {'image': PNG bytes} of one example, and its other pictures.
+      rows: int64 [N], the positions that belong to this split.
+      table: every column but the image, each with N rows: numbers as arrays, texts as
+        lists of str.
+      label_names: {column: names} of the columns that are class labels.
+      unit: what a `patient_id` stands for: 'patients', 'images' (one per patient is
+        assumed) or 'near-duplicate groups'.
+      synthetic: the pictures are phantoms.
+      pictures: names of those that a batch holds: 'image', and 'mask' of the lungs.
+      pixels: {name of a picture: [N, size, size, 1]} where they are held in memory.
+    """
+
+    dataset: str
+    split: str
+    read: Callable[[int], dict[str, bytes]]
+    rows: np.ndarray
+    table: dict[str, Any]
+    label_names: dict[str, tuple[str, ...]]
+    unit: str
+    synthetic: bool
+    pictures: tuple[str, ...] = ("image",)
+    pixels: dict[str, np.ndarray] | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.rows)
+
+
+def take(split: Split, rows: np.ndarray, name: str) -> Split:
+    """The part of a split at the given positions within it.
+
+    Raises:
+      InputError: `rows` is empty.
+    """
+    if not len(rows):
+        raise InputError(
+            split.dataset,
+            f"no example falls into {name!r} (of {split.size})",
+            "use more data or another fold",
+        )
+    table = {
+        key: column[rows]
+        if isinstance(column, np.ndarray)
+        else [column[row] for row in rows]
+        for key, column in split.table.items()
+    }
+    pixels = split.pixels
+    if pixels is not None:
+        pixels = {key: column[rows] for key, column in pixels.items()}
+    return split._replace(split=name, rows=split.rows[rows], table=table, pixels=pixels)
+
+
+def by_fold(whole: Split, fold: int) -> dict[str, Split]:
+    """Cross-validation: new train, val and test, with the stored `fold` as test.
+
+    Args:
+      whole: the split 'all'.
+      fold: 0..4. A patient of another fold is val or train by the hash of their id.
+
+    Raises:
+      InputError: no such fold, or nothing falls into one of the three.
+    """
+    if fold not in range(splits.FOLDS):
+        raise InputError(
+            "config.data.fold",
+            f"is {fold}",
+            f"choose a fold from 0 to {splits.FOLDS - 1}, or -1 for the stored split",
+        )
+    if "fold" not in whole.table:
+        raise InputError(whole.dataset, "stores no folds", "use config.data.fold=-1")
+    roles = np.array(
+        [
+            "test" if its == fold else splits.train_or_val(patient)
+            for its, patient in zip(
+                whole.table["fold"], whole.table["patient_id"], strict=True
+            )
+        ]
+    )
+    return {
+        role: take(whole, np.flatnonzero(roles == role), role) for role in splits.SPLITS
+    }
+
+
+def fingerprint(split: Split) -> dict[str, Any]:
+    """Size of a split, and a hash of all its columns but the pixels, in any order."""
+    names = sorted(split.table)
+    columns = (np.asarray(split.table[name]).tolist() for name in names)
+    rows = sorted(repr(row) for row in zip(*columns, strict=True))
+    digest = hashlib.sha256("\n".join([repr(names), *rows]).encode())
+    return {
+        "images": split.size,
+        split.unit: len(set(split.table["patient_id"])),
+        "sha256": digest.hexdigest(),
+    }
+
+
+def patients_in_both(one: Split, other: Split) -> int:
+    """Number of patients with images in both splits; 0 is what it should be."""
+    return len(set(one.table["patient_id"]) & set(other.table["patient_id"]))
+
+
+def images_in_both(one: Split, other: Split) -> int:
+    """Number of images in both splits."""
+    return len(set(one.table["example_id"]) & set(other.table["example_id"]))

@@ -1,0 +1,28 @@
+"""Lines for the person who waits, of the first process alone."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+
+from cxr_jax.devices import processes
+
+
+def say(text: str) -> None:
+    """Prints a line; that nobody reads it any more is no reason to fail."""
+    if not processes.is_first():
+        return
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # Ctrl-C in a shell ends `| tee` before it ends us
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def duration(seconds: float) -> str:
+    """75 -> '1:15'."""
+    if not math.isfinite(seconds):
+        return "?"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

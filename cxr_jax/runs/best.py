@@ -1,0 +1,32 @@
+"""Which checkpoint of a run was best on val: `best.json` beside the checkpoints."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+from tfds_builders.common import files
+
+
+def write(folder: pathlib.Path, best: dict[str, Any] | None) -> None:
+    """Notes it, for people and for `read`; None removes the note."""
+    path = folder / "best.json"
+    if best:
+        files.write_text(path, json.dumps(best, indent=2) + "\n")
+    else:
+        with files.explained(path):
+            path.unlink(missing_ok=True)
+
+
+def read(folder: pathlib.Path) -> dict[str, Any]:
+    """The record of the best evaluation: step, metric, value, decision.
+
+    Raises:
+      InputError: nothing was evaluated yet.
+    """
+    return files.read_json(
+        folder / "best.json",
+        missing="no checkpoint was evaluated on val yet; train first: "
+        "python -m cxr_jax.main --config=... --workdir=...",
+    )

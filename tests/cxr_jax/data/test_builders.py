@@ -1,0 +1,88 @@
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from cxr_jax.data import builders, decode, roles
+from tfds_builders.common.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def builder(brixia_data):
+    return builders.open_builder("brixia/256", str(brixia_data))
+
+
+def test_table_and_pictures_are_those_of_tfds(builder):
+    split = builders.load(builder, "test")
+    theirs = builder.as_data_source("test")
+    assert split.size == len(theirs) == builder.info.splits["test"].num_examples
+    for i in (0, split.size - 1):
+        assert split.table["example_id"][i] == theirs[i]["example_id"].decode()
+        np.testing.assert_array_equal(split.table["scores"][i], theirs[i]["scores"])
+        side = max(theirs[i]["image"].shape)
+        ours = decode.image(split.read(i)["image"], side, "pad")
+        assert (
+            np.sort(ours[ours > 0]).tolist()
+            == np.sort(theirs[i]["image"][theirs[i]["image"] > 0]).tolist()
+        )
+
+
+def test_unprepared_dataset_says_how_to_prepare_it(tmp_path):
+    with pytest.raises(InputError) as error:
+        builders.open_builder("covidgr", str(tmp_path))
+    assert "tfds_builders.build covidgr" in str(error.value)
+    assert "phantom covidgr" in str(error.value)
+
+
+def test_missing_split_lists_those_that_exist(builder):
+    with pytest.raises(InputError, match=r"no split 'validation'.*[\s\S]*train \("):
+        builders.load(builder, "validation")
+
+
+def test_default_config_needs_no_name(tmp_path, covidgr_data):
+    with pytest.raises(InputError, match="no prepared dataset 'covidgr'"):
+        builders.open_builder("covidgr", str(covidgr_data))  # 512 is not prepared
+    found = builders.open_builder("covidgr/256", str(covidgr_data))
+    assert found.info.full_name.startswith("covidgr/256/")
+
+
+def test_roles_that_overlap_are_refused(builder, tiny_config, tmp_path):
+    data = tiny_config.data
+    with tiny_config.unlocked():
+        data.val = "test"
+    with pytest.raises(InputError, match=r"val and .test: \d+ images are in both"):
+        roles.open_splits(data, tmp_path)
+    with tiny_config.unlocked():
+        data.fold = 0
+    with pytest.raises(InputError, match="exactly train, val and test"):
+        roles.open_splits(data, tmp_path)
+
+
+def test_damaged_shards_are_named(brixia_data, tmp_path):
+    copy = tmp_path / "brixia"
+    shutil.copytree(brixia_data / "brixia", copy)
+    for shard in copy.glob("256/*/*train*"):
+        shard.write_bytes(shard.read_bytes()[:100])
+    with pytest.raises(InputError, match="it is damaged: remove that folder"):
+        builders.load(builders.open_builder("brixia/256", str(tmp_path)), "train")
+
+
+def test_unknown_dataset_is_answered_with_the_known_ones(tmp_path):
+    with pytest.raises(InputError, match=r"builder for each of: brixia, .*covidgr"):
+        builders.open_builder("mnist", str(tmp_path))
+    with pytest.raises(InputError, match=r"phantom covid_radiography DIR"):
+        builders.open_builder("covid_radiography", str(tmp_path))
+
+
+def test_synthetic_data_are_known_as_such(builder):
+    assert builders.describe(builder)["synthetic"] is True
+    assert builders.load(builder, "test").synthetic
+
+
+def test_newest_version_is_read(tmp_path):
+    for version in ("1.9.0", "1.10.0", "notes"):
+        (tmp_path / "x" / version).mkdir(parents=True)
+        (tmp_path / "x" / version / "features.json").write_text("{}")
+    assert builders._newest_version(tmp_path / "x").name == "1.10.0"
+    assert tfds.core.Version("1.10.0") > tfds.core.Version("1.9.0")

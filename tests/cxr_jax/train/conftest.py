@@ -1,0 +1,29 @@
+"""Runs in processes of their own, which tests stop and kill."""
+
+import multiprocessing
+
+import pytest
+
+from cxr_jax.train import loop
+
+
+@pytest.fixture
+def start(environment, monkeypatch):
+    """start(config, workdir, members=''): a training, in a process that has imported all."""
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "2")
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["cxr_jax.train.loop", "cxr_jax.audits.data.audit"])
+
+    def begin(config, workdir, **settings):
+        process = context.Process(target=_train, args=(config, workdir, settings))
+        process.start()
+        return process
+
+    return begin
+
+
+def _train(config, workdir, settings):
+    raise SystemExit(loop.train(config, workdir, **settings))
