@@ -1,7 +1,7 @@
 """BrixIA COVID-19: severity 0..3 of six lung zones, ResNet-18 at 256 px.
 
 Arguments: `phantom` (600 synthetic pictures instead of the release, needs no data),
-`overlap` (the split with test subjects in train, to see what leakage is worth),
+`overlap` (the split with test subjects in train, to measure the effect of leakage),
 `fold=K` (cross-validation by patient), `size=256` (side of what the model sees).
 
     python -m tfds_builders.build brixia --manual_dir=BrixIA

@@ -1,9 +1,9 @@
-"""BS-Net: finds the lungs, sets them upright, scores six zones (Signoroni et al. 2021).
+"""BS-Net: finds the lungs, aligns them, scores six zones (Signoroni et al. 2021).
 
-In stages, each from the weights of the one before, or the last alone from nothing:
-`segment` learns lung masks, `align` the frame of the lungs in pictures turned by up to
-25 degrees, shifted and zoomed by up to 10 %, `score` the head alone on what was learnt,
-`all` (the default) everything at once on the scores. Other arguments: `phantom`
+In stages, each starting from the weights of the one before, or the last alone from random
+weights: `segment` learns lung masks, `align` the frame of the lungs in images rotated by
+up to 25 degrees, shifted and zoomed by up to 10 %, `score` the head alone on what was
+learnt, `all` (the default) everything at once on the scores. Other arguments: `phantom`
 (synthetic films, needs no data), `fold=K`, `size=512` (side of what the model sees).
 
     python -m tfds_builders.build covid_radiography/segmentation --manual_dir=DIR

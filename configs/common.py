@@ -1,4 +1,4 @@
-"""The settings every config begins with; each file in this folder changes some."""
+"""The default of every setting; each file in this folder changes some."""
 
 from ml_collections import ConfigDict
 
@@ -8,13 +8,13 @@ from cxr_jax.tasks import DEFAULTS
 def get_config(size: int = 256) -> ConfigDict:
     """Severity of six zones from a ResNet-18; see `configs/brixia.py`.
 
-    `size` is the side in pixels of what the model sees. Durations are '<number> <unit>' with the unit steps, epochs, examples or percent
-    (of the whole training).
+    `size` is the side in pixels of what the model sees. Durations are '<number> <unit>',
+    the unit being steps, epochs, examples or percent (of the whole training).
     """
     config = ConfigDict()
     config.seed = 0
     config.batch_size = 32
-    config.accumulate = 1  # parts of a batch, one after another: less memory
+    config.accumulate = 1  # process a batch in so many parts: less memory
     config.total = "60 epochs"
 
     config.data = ConfigDict()
@@ -23,12 +23,12 @@ def get_config(size: int = 256) -> ConfigDict:
     config.data.train = "train"
     config.data.val = "val"
     config.data.test = "test"
-    config.data.fold = -1  # 0..4: cross-validation by patient, that fold as test
+    config.data.fold = -1  # 0..4: cross-validation by patient, with that fold as test
     config.data.masks = False  # lung masks too: for the tasks segment and align
     config.data.size = 512  # side of the square that goes to the device
     config.data.square = "stretch"  # or 'pad'
-    config.data.residency = "auto"  # decoded pictures: 'device', 'host' or 'disk'
-    config.data.phantom = 0  # write and use so many synthetic pictures instead
+    config.data.residency = "auto"  # of decoded images: 'device', 'host' or 'disk'
+    config.data.phantom = 0  # write and use so many synthetic images instead
 
     config.task = ConfigDict()
     config.task.label_noise = 0.0  # share of the training labels that is made wrong
@@ -37,14 +37,14 @@ def get_config(size: int = 256) -> ConfigDict:
     config.model = ConfigDict()
     config.model.name = "resnet18"
     config.model.dtype = "float32"
-    config.model.style = "torch"  # or 'keras': whose form of it, see docs/models.md
+    config.model.style = "torch"  # or 'keras': whose form, see docs/models.md
     config.model.pool = "global"  # or 'grid': 3 x 2 parts, as the zones lie
     config.model.dropout = 0.0
-    config.model.remat = False  # compute blocks anew on the way back: less memory
+    config.model.remat = False  # recompute activations in the backward pass
 
-    # Weights to begin with: a file (PyTorch, Keras, .npz) or the workdir of a run.
+    # Initial weights: a file (PyTorch, Keras, .npz) or the workdir of a run.
     config.init_from = ""
-    # Names that may differ from the file's, which are drawn instead; see docs/models.md.
+    # Names that may be missing on either side: docs/weights.md.
     config.init_excuse = "(^|/)(fc|classifier[_0-9]*|heads?|predictions|projection)[./]"
 
     config.preprocess = ConfigDict()
@@ -63,7 +63,7 @@ def get_config(size: int = 256) -> ConfigDict:
     config.optim.warmup = "5 percent"
     config.optim.weight_decay = 1e-2
     config.optim.no_decay = "(bias|scale)$"
-    # Factors on the rate by name, 0 freezing: ('^conv1: 0', '^layer4: 0.1 from 2 epochs')
+    # Factors on the learning rate by name, 0 to freeze: ('^conv1: 0', '^layer4: 0.1 from 2 epochs')
     config.optim.layers = ()
     config.optim.frozen_norms = ""  # batch norms that keep their statistics, by path
     config.optim.clip_norm = 1.0
@@ -82,11 +82,11 @@ def get_config(size: int = 256) -> ConfigDict:
 
     config.select = ""  # metric on val that picks the checkpoint; empty: the task's
     config.resamples = 2000
-    config.report = True  # a page of it when the training is finished: docs/report.md
+    config.report = True  # write one when the training is finished: docs/report.md
 
     config.audit = ConfigDict()
     config.audit.against = ()  # external test sets, as in --eval_on: ('covidgr',)
-    config.audit.allow = ()  # leaks that are known, by name: docs/audit.md
+    config.audit.allow = ()  # known leaks, by name: docs/audit.md
     return config
 
 

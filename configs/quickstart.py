@@ -1,4 +1,4 @@
-"""Zone scores of synthetic chest films, from nothing, in under 4 minutes on 2 cores.
+"""Zone scores of synthetic chest films, without any data, in under 4 minutes on 2 cores.
 
 Writes a phantom BrixIA release, builds the dataset, trains a small CNN and tests it.
 Expected: zone MAE at least 40 % below the constant-median predictor.

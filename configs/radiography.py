@@ -1,7 +1,7 @@
 """COVID-19 Radiography Database: four classes, ResNet-18 at 224 px.
 
 Class and source are confounded in this set (children against adults, one hospital
-against another): a high figure is no evidence of reading the lung. Near-duplicates
+against another): a high figure is not evidence that the model reads the lung. Near-duplicates
 stay on one side of the split. Arguments: `binary` (COVID against the rest, with the
 labels of COVIDGR mapped too, so that it serves as an external test), `fold=K`,
 `size=224` (side of what the model sees), `phantom`.

@@ -1,7 +1,7 @@
 """Which loss scores zones best: cross-entropy, ordinal, or cross-entropy with MAE?
 
-Three losses by three seeds on the phantom, everything else as in the quickstart. The
-losses are judged by zone MAE and by quadratic kappa, which reward different things.
+Three losses by three seeds on the phantom, everything else as in the quickstart. They
+are compared by zone MAE and by quadratic kappa, which reward different things.
 
     python -m launch.sweep configs/ablations/loss.py --workdir=runs/loss
     python -m launch.collect runs/loss

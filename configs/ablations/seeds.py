@@ -1,7 +1,7 @@
 """How much does a result depend on the seed? K trainings that differ in nothing else.
 
-The spread is what any other comparison has to exceed. All members train side by side
-in one program, and each ends as if it had run alone.
+Any other comparison has to exceed this spread. All members train side by side in one
+program, and each ends as if it had run alone.
 
     python -m launch.sweep configs/ablations/seeds.py --workdir=runs/seeds --together
     python -m launch.collect runs/seeds

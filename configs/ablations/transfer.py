@@ -1,18 +1,18 @@
 """What are ImageNet weights worth on chest X-rays: from scratch, frozen, fine-tuned?
 
-MobileNetV2 three ways by three seeds, everything else alike: `scratch` draws all
-weights (in PyTorch's style, whose batch norms settle within so few steps); `frozen`
-trains the head on features of the weights as they are; `tuned` goes on training all of
-them at a tenth of the rate, batch norms keeping their statistics (the file has none of
-its own: they were worked into the convolutions).
+MobileNetV2 three ways by three seeds, everything else the same: `scratch` initialises all
+weights at random (in PyTorch's style, whose batch norms settle within so few steps);
+`frozen` trains the head on the features of the weights as they are; `tuned` trains all of
+them at a tenth of the learning rate, with batch norms keeping their statistics (the file
+has none of its own: they were folded into the convolutions).
 
     python -m launch.sweep "configs/ablations/transfer.py:weights=FILE" --workdir=runs/transfer
     python -m launch.collect runs/transfer
 
 Arguments: `weights` is the .npz or the .pth of a MobileNetV2 (docs/weights.md), `style`
 'keras' or 'torch' as the file is; `radiography` takes four classes of
-covid_radiography, else zone scores of brixia_public; `size=128`. The rates were chosen
-before any run. Time on 2 cores, and what came out: docs/weights.md.
+covid_radiography, otherwise zone scores of brixia_public; `size=128`. The learning rates
+were chosen before any run. Time on 2 cores, and the results: docs/weights.md.
 """
 
 from configs import common, radiography

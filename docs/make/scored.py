@@ -1,4 +1,4 @@
-"""Draws docs/scored.png from a finished quickstart: python docs/scored.py.
+"""Draws docs/scored.png from a finished quickstart: python docs/make/scored.py.
 
 Four synthetic test films of rising severity with the model's six zone scores.
 """
@@ -38,7 +38,7 @@ def main(workdir: pathlib.Path) -> None:
         film = source.decode(split.read(int(split.rows[i]))["image"], 256, "pad")
         axes[0, column].imshow(film[..., 0], cmap="gray")
         axes[0, column].set_title(
-            f"global {expected[i].sum():.1f}   (reader {target[i].sum()})",
+            f"global score {expected[i].sum():.1f}  (target {target[i].sum()})",
             fontsize=10,
             color=INK,
         )
@@ -46,11 +46,11 @@ def main(workdir: pathlib.Path) -> None:
     for axis in axes.flat:
         axis.axis("off")
     figure.subplots_adjust(0.01, 0.01, 0.99, 0.94, wspace=0.04, hspace=0.05)
-    figure.savefig(pathlib.Path(__file__).with_name("scored.png"), dpi=90)
+    figure.savefig(pathlib.Path(__file__).parents[1] / "scored.png", dpi=90)
 
 
 def draw_scores(axis, expected: np.ndarray, target: np.ndarray) -> None:
-    """The six zones as they lie on the film: predicted, and in brackets the reader."""
+    """The six zones as they lie on the film: predicted, with the target in brackets."""
     axis.imshow(
         expected.reshape(2, 3).T,
         cmap="YlOrRd",
