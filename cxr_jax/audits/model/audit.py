@@ -23,9 +23,9 @@ from cxr_jax.audits.model import (
     subgroups,
 )
 from cxr_jax.data import cache, roles, source
+from cxr_jax.devices.terminal import say
 from cxr_jax.evaluation import compare, evaluators
 from cxr_jax.runs import predictions, restore, results
-from cxr_jax.runs.writer import say
 from cxr_jax.stats import bootstrap
 from cxr_jax.stats.bootstrap import Estimate
 from tfds_builders.common import files
