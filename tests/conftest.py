@@ -80,7 +80,7 @@ def trained(brixia_data, tmp_path_factory) -> pathlib.Path:
     return workdir
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
     """For commands run as a user would, with this test run's compilation cache."""
     return {
@@ -90,7 +90,7 @@ def environment() -> dict[str, str]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def command():
     """command(config.json, workdir, devices, *process): a run, as a process of its own.
 

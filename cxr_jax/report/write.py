@@ -9,6 +9,7 @@ import pathlib
 import shutil
 
 from cxr_jax.devices import processes
+from cxr_jax.devices.terminal import say
 from cxr_jax.report import (
     gallery,
     headline,
@@ -19,7 +20,6 @@ from cxr_jax.report import (
     table,
     warnings,
 )
-from cxr_jax.runs.writer import say
 from tfds_builders.common import files
 
 FOLDER = "report"

@@ -105,6 +105,7 @@ def test_members_a_dry_run_and_a_profile(environment, tmp_path, brixia_data):
         "--config.model.widths=(4,8)",
         "--config.model.stem_stride=1",
         "--config.resamples=20",
+        "--config.report=False",
     ]
     shown = run(environment, *small, "--dry_run", f"--workdir={tmp_path / 'dry'}")
     assert "a dry run: nothing was trained" in shown.stdout

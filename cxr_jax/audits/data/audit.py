@@ -26,7 +26,7 @@ from cxr_jax.audits.data import (
 from cxr_jax.audits.data.collection import Collection
 from cxr_jax.audits.data.copies import Link
 from cxr_jax.audits.data.dataset import Dataset
-from cxr_jax.runs.writer import say
+from cxr_jax.devices.terminal import say
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 

@@ -23,10 +23,10 @@ from cxr_jax.audits.model import (
 )
 from cxr_jax.data import cache, decode, roles
 from cxr_jax.data.split import Split
+from cxr_jax.devices.terminal import say
 from cxr_jax.evaluation import compare, evaluators
 from cxr_jax.ops import masking
 from cxr_jax.runs import predictions, restore, results
-from cxr_jax.runs.writer import say
 from cxr_jax.stats import bootstrap
 from cxr_jax.stats.bootstrap import Estimate
 from tfds_builders.common import files
