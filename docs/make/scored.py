@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cxr_jax.data import source
+from cxr_jax.data import builders, decode
 from tfds_builders.common.zones import LEVELS, ZONES
 
 FILMS = 4
@@ -22,8 +22,8 @@ INK, PAPER = "#1b1f24", "#ffffff"
 
 
 def main(workdir: pathlib.Path) -> None:
-    split = source.load(
-        source.open_builder("brixia/256", next(workdir.glob("phantom_*"))), "test"
+    split = builders.load(
+        builders.open_builder("brixia/256", next(workdir.glob("phantom_*"))), "test"
     )
     with (workdir / "predictions/brixia-test.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -35,7 +35,7 @@ def main(workdir: pathlib.Path) -> None:
         2, FILMS, figsize=(10, 4.1), height_ratios=(2.5, 1), facecolor=PAPER
     )
     for column, i in enumerate(chosen):
-        film = source.decode(split.read(int(split.rows[i]))["image"], 256, "pad")
+        film = decode.image(split.read(int(split.rows[i]))["image"], 256, "pad")
         axes[0, column].imshow(film[..., 0], cmap="gray")
         axes[0, column].set_title(
             f"global score {expected[i].sum():.1f}  (target {target[i].sum()})",
