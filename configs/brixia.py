@@ -12,8 +12,8 @@ Expected on the release: not measured here; it is gated. The reference is zone M
 images/s at size=128 and 5 at 256, so use a GPU for the 4,695 images.
 """
 
-from configs import common
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import common
 
 
 def get_config(arg=None):

@@ -22,8 +22,8 @@ phantoms: docs/bsnet.md. The paper reports zone MAE 0.47 on its own test set.
 
 from ml_collections import ConfigDict
 
-from configs import common
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import common
 from tfds_builders.common.errors import InputError
 
 STAGES = ("segment", "align", "score", "all")

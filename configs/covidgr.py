@@ -12,8 +12,8 @@ Expected on the release: not measured here. The reference is COVID-SDNet, accura
 76.18 +- 2.70 in 5 x 5-fold cross-validation.
 """
 
-from configs import common
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import common
 
 
 def get_config(arg=None):

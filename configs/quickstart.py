@@ -6,8 +6,8 @@ Expected: zone MAE at least 40 % below the constant-median predictor.
     python -m cxr_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
 """
 
-from configs import common
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import common
 
 
 def get_config(arg=None):

@@ -15,8 +15,8 @@ Expected on the release: not measured here. Others report 0.87 to 0.96 macro F1,
 without grouping near-duplicates.
 """
 
-from configs import common
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import common
 
 
 def get_config(arg=None):

@@ -15,8 +15,8 @@ share of 0.35 (chance 1 in 127); what the start is worth is in docs/models.md. T
 minutes for three members (--members=3) on 2 cores that had other work too.
 """
 
-from configs import quickstart
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import quickstart
 
 
 def get_config(arg=None):

@@ -11,10 +11,29 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+import cxr_jax
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 
 _UNITS = ("steps", "epochs", "examples", "percent")
+
+
+def shipped() -> dict[str, pathlib.Path]:
+    """{'brixia.py': its path, ...} of the configs that come with this package."""
+    folders = [pathlib.Path(folder) / "configs" for folder in cxr_jax.__path__]
+    return {path.name: path for f in folders for path in sorted(f.rglob("*.py"))}
+
+
+def locate(config: str) -> str:
+    """Replaces the name of a shipped config by its path.
+
+    'brixia.py:phantom' becomes '.../configs/brixia.py:phantom', unless there is a file
+    'brixia.py' in the current folder. A value with a folder in it is left as it is.
+    """
+    name, colon, argument = config.partition(":")
+    if not pathlib.Path(name).is_file():
+        name = str(shipped().get(name, name))
+    return name + colon + argument
 
 
 def steps(

@@ -38,7 +38,9 @@ def read(folder: pathlib.Path) -> tuple[list[Finished], list[str]]:
       InputError: no such folder, or a finished run with a missing or broken file.
     """
     if not folder.is_dir():
-        raise InputError(folder, "is no folder", "give the --workdir of a sweep")
+        raise InputError(
+            folder, "there is no such folder", "give the --workdir of a sweep"
+        )
     finished, unfinished = [], []
     for path in sorted(folder.iterdir()):
         if (path / "results.json").exists():

@@ -14,9 +14,9 @@ are used; `size=128` is the side of the pictures, which are hidden as the audit 
 model hides them. Time on 2 cores, and what came out: docs/audit.md.
 """
 
-from configs import brixia, common, covidgr, radiography
 from cxr_jax.audits.model.controls import HIDDEN
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import brixia, common, covidgr, radiography
 from tfds_builders.common.errors import InputError
 
 BASES = {"radiography": radiography, "covidgr": covidgr, "brixia": brixia}

@@ -8,8 +8,8 @@ release, with the settings of `configs/brixia.py`, instead of the quickstart on
 phantoms. Time: about 8 minutes for the phantom on 2 cores.
 """
 
-from configs import brixia, quickstart
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import brixia, quickstart
 from tfds_builders.common.splits import FOLDS
 
 

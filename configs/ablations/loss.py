@@ -11,8 +11,8 @@ Argument: `brixia` runs it on the prepared release with the settings of
 `configs/brixia.py`. Time: about 20 minutes on 2 cores for the phantom.
 """
 
-from configs import brixia, quickstart
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import brixia, quickstart
 
 LOSSES = ("cross_entropy", "ordinal", "ce_mae")
 SEEDS = (0, 1, 2)

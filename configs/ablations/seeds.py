@@ -12,8 +12,8 @@ of any config: python -m cxr_jax.main --config=... --members=8. Time: about 8 mi
 for the phantom on 2 cores.
 """
 
-from configs import brixia, quickstart
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import brixia, quickstart
 
 MEMBERS = 5
 

@@ -15,8 +15,8 @@ covid_radiography, else zone scores of brixia_public; `size=128`. The rates were
 before any run. Time on 2 cores, and what came out: docs/weights.md.
 """
 
-from configs import common, radiography
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import common, radiography
 
 PIXELS = {
     "keras": "normalise(0.5, 0.5)",

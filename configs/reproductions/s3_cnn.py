@@ -12,8 +12,8 @@ Argument: `phantom`. Expected: not measured on the release.
 
 from ml_collections import ConfigDict
 
-from configs import common, radiography
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import common, radiography
 
 
 def get_config(arg=None):

@@ -1,4 +1,4 @@
-"""Makes docs/example_report.html from a finished run: python docs/example_report.py RUN.
+"""Makes docs/example_report.html from a finished run: python docs/make/example_report.py RUN.
 
 The report that the run has, but with thumbnails of 96 pixels: small enough to be shown
 with the licences of the films, which `NOTICE` names.
@@ -28,7 +28,7 @@ def main(run: pathlib.Path) -> None:
     # What lies beside a page is not kept.
     text = re.sub(r',? ?<a href="figures/[^"]*">[A-Z]+</a>', "", text)
     text = re.sub(r'<p class="note"><a href="tables/[^"]*">[^<]*</a></p>', "", text)
-    out = pathlib.Path(__file__).with_name("example_report.html")
+    out = pathlib.Path(__file__).parents[1] / "example_report.html"
     out.write_text(text, encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Draws docs/scored.png from a finished quickstart: python docs/scored.py.
+"""Draws docs/scored.png from a finished quickstart: python docs/make/scored.py.
 
 Four synthetic test films of rising severity with the model's six zone scores.
 """
@@ -46,7 +46,7 @@ def main(workdir: pathlib.Path) -> None:
     for axis in axes.flat:
         axis.axis("off")
     figure.subplots_adjust(0.01, 0.01, 0.99, 0.94, wspace=0.04, hspace=0.05)
-    figure.savefig(pathlib.Path(__file__).with_name("scored.png"), dpi=90)
+    figure.savefig(pathlib.Path(__file__).parents[1] / "scored.png", dpi=90)
 
 
 def draw_scores(axis, expected: np.ndarray, target: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Draws docs/zones.svg: python docs/zones.py. The film in it is a phantom."""
+"""Draws docs/zones.svg: python docs/make/zones.py. The film in it is a phantom."""
 
 import base64
 from pathlib import Path
@@ -84,7 +84,8 @@ def main() -> None:
             f'<text x="634" y="{y + 68}" font-size="14">{words}</text>',
         ]
     parts.append("</svg>")
-    Path(__file__).with_suffix(".svg").write_text("\n".join(parts) + "\n")
+    path = Path(__file__).parents[1] / "zones.svg"
+    path.write_text("\n".join(parts) + "\n")
 
 
 if __name__ == "__main__":
