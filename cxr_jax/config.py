@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import math
 import pathlib
@@ -11,7 +12,6 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-import cxr_jax
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 
@@ -20,8 +20,10 @@ _UNITS = ("steps", "epochs", "examples", "percent")
 
 def shipped() -> dict[str, pathlib.Path]:
     """{'brixia.py': its path, ...} of the configs that come with this package."""
-    folders = [pathlib.Path(folder) / "configs" for folder in cxr_jax.__path__]
-    return {path.name: path for f in folders for path in sorted(f.rglob("*.py"))}
+    spec = importlib.util.find_spec("cxr_jax.configs")
+    folders = (spec and spec.submodule_search_locations) or ()
+    paths = [path for folder in folders for path in pathlib.Path(folder).rglob("*.py")]
+    return {path.name: path for path in sorted(paths)}
 
 
 def locate(config: str) -> str:

@@ -1,5 +1,6 @@
 """What all tests share: two CPU devices, a compilation cache, one small dataset."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -45,6 +46,21 @@ def covidgr_data(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture
 def tiny_config(brixia_data):
     """Six steps of a small CNN on the small dataset; locked, as from the flags."""
+    return _tiny_config(brixia_data)
+
+
+@pytest.fixture(scope="session")
+def trained_run(brixia_data, tmp_path_factory) -> pathlib.Path:
+    """Workdir of a finished run of `tiny_config`; not to be changed."""
+    from cxr_jax.train import loop
+
+    workdir = tmp_path_factory.mktemp("trained") / "brixia"
+    with _signals_kept():
+        assert loop.train(_tiny_config(brixia_data), workdir) == 0
+    return workdir
+
+
+def _tiny_config(brixia_data):
     from configs import quickstart
 
     config = quickstart.get_config()
@@ -103,7 +119,13 @@ def command():
 
 @pytest.fixture
 def keep_signals():
-    """train() takes over the signals of the process; give them back."""
+    """train() takes over the signals of the process; restore them."""
+    with _signals_kept():
+        yield
+
+
+@contextlib.contextmanager
+def _signals_kept():
     before = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)}
     yield
     for number, handler in before.items():

@@ -278,6 +278,11 @@ def decode(png: bytes, size: int, square: str) -> np.ndarray:
         the detector's shape, which is a shortcut); 'pad' keeps it and adds black.
     """
     image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    return fit(image, size, square)
+
+
+def fit(image: np.ndarray, size: int, square: str) -> np.ndarray:
+    """[H, W] -> [size, size, 1] of the same type; see `decode`."""
     height, width = image.shape[:2]
     if square == "pad" and height != width:
         side = max(height, width)
