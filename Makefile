@@ -24,7 +24,7 @@ quickstart: $(READY)
 	  --workdir=$(WORKDIR)
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

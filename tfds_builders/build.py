@@ -20,7 +20,7 @@ from absl import flags, logging
 from google.protobuf import json_format
 
 from tfds_builders import DATASETS
-from tfds_builders.common import command
+from tfds_builders.common import array_record, command
 from tfds_builders.common.build import beam
 from tfds_builders.common.build.builder import Options, patients_digest
 from tfds_builders.common.build.parallel import check_not_in_worker
@@ -47,6 +47,7 @@ def make_builder(name: str, data_dir: str | Path | None = None):
     Errors: InputError where there is no such dataset or config, or where what TFDS
     wrote about a prepared one is not readable.
     """
+    array_record.require()
     dataset, _, config = name.partition("/")
     if dataset not in DATASETS:
         raise InputError(

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from cxr_jax.data import records
 from tfds_builders import DATASETS
-from tfds_builders.common import splits
+from tfds_builders.common import array_record, splits
 from tfds_builders.common.errors import InputError
 
 SQUARES = ("stretch", "pad")
@@ -64,6 +64,7 @@ def open_builder(name: str, data_dir: str = ""):
     Raises:
       InputError: it is not there; says how to prepare it, or to try the phantom.
     """
+    array_record.require()
     where = pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
     folder = _newest_version(where / name) or _newest_version(
         where / name / _default_config(where / name)

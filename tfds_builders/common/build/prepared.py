@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-from array_record.python.array_record_module import ArrayRecordReader
-
 
 def damage(builder) -> str:
     """What is wrong with the files of a prepared dataset; '' where nothing is.
@@ -12,6 +10,9 @@ def damage(builder) -> str:
     Opens every file, counts its records and reads the last one: a file that is
     missing or was cut short shows. Its pictures are not decoded.
     """
+    # Not on every system: `make_builder` has said so where it is missing.
+    from array_record.python.array_record_module import ArrayRecordReader
+
     try:
         planned = (builder.info.metadata or {}).get("splits")
     except json.JSONDecodeError as error:  # TFDS reads it when it is asked for
