@@ -1,6 +1,7 @@
 """What pyproject.toml declares is what the code imports."""
 
 import ast
+import functools
 import importlib.metadata
 import re
 import sys
@@ -14,7 +15,7 @@ OURS = {"cxr_jax", "tfds_builders", "launch", "configs", "benchmarks"}
 # Never imported by us.
 INDIRECT = {"importlib_resources": "TFDS imports it and does not declare it"}
 # Used by tests where somebody has installed them.
-OPTIONAL = {"tensorflow", "timm", "torchvision"}
+OPTIONAL = {"keras", "tensorflow", "timm", "torchvision"}
 
 
 def name_of(requirement):
@@ -23,9 +24,10 @@ def name_of(requirement):
 
 
 def declared(*extras):
-    lists = [PROJECT["dependencies"]]
-    lists += [PROJECT["optional-dependencies"][extra] for extra in extras]
-    return {name_of(each) for each in sum(lists, [])}
+    found = list(PROJECT["dependencies"])
+    for extra in extras:
+        found += PROJECT["optional-dependencies"][extra]
+    return set(map(name_of, found))
 
 
 def imported(*folders):
@@ -44,10 +46,15 @@ def imported(*folders):
     return found
 
 
+@functools.cache
+def installed():
+    return importlib.metadata.packages_distributions()
+
+
 def distributions(module):
-    known = importlib.metadata.packages_distributions()
-    known["google"] = ["protobuf"]  # a namespace that several share
-    return {each.lower().replace("-", "_") for each in known.get(module, [module])}
+    """Of what `import module` is a part; several share the namespace google."""
+    found = ["protobuf"] if module == "google" else installed().get(module, [module])
+    return {each.lower().replace("-", "_") for each in found}
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ def damage(builder) -> str:
     missing or was cut short shows. Its pictures are not decoded.
     """
     # Not on every system: `make_builder` has said so where it is missing.
-    from array_record.python.array_record_module import ArrayRecordReader
 
     try:
         planned = (builder.info.metadata or {}).get("splits")
@@ -38,6 +37,9 @@ def damage(builder) -> str:
 def _unreadable(path: Path, records: int) -> str:
     if not path.is_file():
         return f"{path.name} is missing"
+    # Not on every system: `make_builder` has said so where it is missing.
+    from array_record.python.array_record_module import ArrayRecordReader
+
     try:
         reader = ArrayRecordReader(str(path))
         there = reader.num_records()
