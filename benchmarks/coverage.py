@@ -8,7 +8,7 @@ and whose true figures are known in closed form; the bootstrap over patients sta
 beside one over images, which takes them as independent.
 
 With runs, val and test predictions of each are put together and dealt anew many
-times, so that val and test are alike but for chance; prediction sets are settled on the
+times, so that val and test are alike but for chance; prediction sets are fitted on the
 one and counted on the other, as an evaluation does it.
 """
 
@@ -26,7 +26,7 @@ from scipy import stats
 from benchmarks import machine
 from cxr_jax import rng
 from cxr_jax.data import roles
-from cxr_jax.metrics import agreement, confidence
+from cxr_jax.metrics import brixia, confidence
 from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.stats import bootstrap, calibration, conformal, weighted
 from cxr_jax.tasks import make_task
@@ -65,7 +65,7 @@ def cases() -> list[Case]:
     normal = stats.norm.cdf
     return [
         Case("mae", float(np.sqrt(2 / np.pi)), _absolute_error),
-        Case("limit of agreement", agreement.LIMITS, _limit),
+        Case("limit of agreement", brixia.LIMITS, _limit),
         Case("auroc", float(normal(_APART / np.sqrt(2))), _auroc),
         Case("sensitivity", float(normal(_APART - _THRESHOLD)), _sensitivity),
         Case("icc", _CASES / (_CASES + _NOISE + _OFF**2 / 2), _intraclass),
@@ -122,7 +122,7 @@ def _absolute_error(generator, patient) -> Statistic:
 
 
 def _limit(generator, patient) -> Statistic:
-    return partial(agreement.limit, _effect(generator, patient), agreement.LIMITS)
+    return partial(brixia.limit, _effect(generator, patient), brixia.LIMITS)
 
 
 def _scored(generator, patient):
@@ -186,7 +186,7 @@ def deal(labels, probs, units, first: int, splits: int, seed: int = 0) -> Dealt:
     Args:
       labels, probs: [N, G] and [N, G, K] of val and test together.
       units: [N], what is dealt as a whole: the patient of each image.
-      first: images to settle on, as many as val had; a few more where the last patient
+      first: images to fit on, as many as val had; a few more where the last patient
         has several.
     """
     generator = rng.generator(seed, "deal")
@@ -196,9 +196,9 @@ def deal(labels, probs, units, first: int, splits: int, seed: int = 0) -> Dealt:
         place = generator.permutation(len(unique))[unit]
         until = np.sort(place)[first - 1]
         val = place <= until
-        settled = confidence.settle(labels[val], probs[val])
-        after = calibration.tempered(probs[~val], settled["temperature"])
-        least = settled["least"]
+        fitted = confidence.fit_confidence(labels[val], probs[val])
+        after = calibration.tempered(probs[~val], fitted["temperature"])
+        least = fitted["least"]
         coverage.append((conformal.truth(labels[~val], after) >= least).mean())
         size.append(conformal.sets(after, least).sum(axis=-1).mean())
     return Dealt(np.array(coverage), np.array(size))

@@ -29,7 +29,7 @@ import scipy.stats
 from absl import flags
 
 from tfds_builders.common import command
-from tfds_builders.common.dicom.picture import read_dicom
+from tfds_builders.common.dicom.radiograph import read_dicom
 from tfds_builders.common.duplicates.fingerprints import fingerprint
 from tfds_builders.common.duplicates.pairs import groups, pairs
 from tfds_builders.common.errors import InputError

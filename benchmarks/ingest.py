@@ -34,7 +34,7 @@ from absl import app, flags
 
 from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.build.parallel import Workers
-from tfds_builders.common.dicom.radiographs import read_radiograph
+from tfds_builders.common.dicom.radiograph import read_radiograph
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
 from tfds_builders.phantom import write_release
 

@@ -75,9 +75,9 @@ def _one_class(positive, scores, threshold, suffix) -> Loop:
 
 
 def _two_classes(positive, probs, decision) -> Loop:
-    settled, scores = decision["confidence"], probs[:, 1]
-    tempered = calibration.tempered(probs, settled["temperature"])[:, 1]
-    scaled = calibration.vector_scaled(probs, **settled["vector"])[:, 1]
+    fitted, scores = decision["confidence"], probs[:, 1]
+    tempered = calibration.tempered(probs, fitted["temperature"])[:, 1]
+    scaled = calibration.vector_scaled(probs, **fitted["vector"])[:, 1]
     found: Loop = {}
     for suffix, each in (("", scores), ("_tempered", tempered), ("_vector", scaled)):
         found[f"brier{suffix}"] = partial(_brier, positive, each)

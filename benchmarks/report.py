@@ -60,7 +60,9 @@ def material(task: str, cases: int, workdir: pathlib.Path) -> Material:
         "decision": decision,
     }
     content = {
-        "metrics": results.to_json(found),
+        "metrics": results.to_json(
+            {role: each.metrics for role, each in found.items()}
+        ),
         "best_step": 1,
         "best": best,
         "sizes": {"parameters": 0}

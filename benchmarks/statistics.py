@@ -23,7 +23,6 @@ from benchmarks import loop, machine
 from configs import common
 from cxr_jax import metrics, rng
 from cxr_jax.audits.model import agreement_groups, subgroups
-from cxr_jax.evaluation import compare
 from cxr_jax.stats import bootstrap, calibration
 from cxr_jax.tasks import Task, make_task
 from tfds_builders.common import command
@@ -61,11 +60,11 @@ class Took(NamedTuple):
 def draw(name: str, images: int, patients: int, seed: int = 0) -> Predicted:
     """Of CLASSES; every patient has as many images as the next, or one more."""
     generator = rng.generator(seed, f"statistics {name}")
-    config = common.get_config().task
-    classes = CLASSES[name]
-    config.name, config.classes = "classify" if classes else "brixia", classes
-    config.loss = "cross_entropy"
-    task = make_task(config)
+    config, classes = common.get_config(), CLASSES[name]
+    settings = {"classes": classes} if classes else {}
+    kind = "classify" if classes else "brixia"
+    common.use_task(config, kind, "cross_entropy", **settings)
+    task = make_task(config.task)
     groups, levels = ((len(ZONES),), LEVELS) if not classes else ((), len(classes))
 
     def said():
@@ -96,8 +95,7 @@ def ours(drawn: Predicted, resamples: int) -> dict[str, metrics.Estimate]:
         drawn.targets,
         drawn.predictions,
         drawn.decision,
-        resamples=resamples,
-        seed=0,
+        bootstrap.draw(drawn.split.table["patient_id"], resamples),
     )
 
 
@@ -140,10 +138,10 @@ def grouped(name: str, cases: int, patients: int, resamples: int, repeats: int):
     probs = drawn.predictions["probs"].reshape(*labels.shape, -1)
     table = drawn.split.table
     counts = bootstrap.weights(table["patient_id"], resamples)
-    task = "brixia" if name == "brixia" else "classify"
 
     def make(members):
-        return compare.statistics(task, labels[members], probs[members], drawn.decision)
+        statistics_of = drawn.task.probabilities.statistics
+        return statistics_of(labels[members], probs[members], drawn.decision)
 
     def work():
         rows = subgroups.of_metrics(table, {}, make, counts)

@@ -102,9 +102,8 @@ def our_config(case: Case):
     config.batch_size = case.batch_size
     config.total = "1000 steps"
     config.data.size = case.side
-    config.task.name = "classify"
-    config.task.loss = "cross_entropy"
-    config.task.classes = tuple(f"class {k}" for k in range(CLASSES))
+    classes = tuple(f"class {k}" for k in range(CLASSES))
+    common.use_task(config, "classify", "cross_entropy", classes=classes)
     config.model.name, config.model.dtype = case.model, case.dtype
     if case.model == "s4_cnn":
         config.model = ConfigDict({"name": case.model, "dtype": case.dtype})

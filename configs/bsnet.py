@@ -66,10 +66,8 @@ def _use_masks(config: ConfigDict, stage: str, size: int) -> None:
     config.data.dataset = "covid_radiography/segmentation"
     config.data.size = 299
     config.data.masks = True
-    config.task.name = stage
-    config.task.loss = "dice_bce"
+    common.use_task(config, stage, "frame" if stage == "align" else "dice_bce")
     if stage == "align":
-        config.task.loss = "frame"
         begin = f"to_float|resize({size})|lung_frame"
         moves = "(rotate=25, shift=0.1, zoom=0.1)"
         config.preprocess.train = (

@@ -2,6 +2,8 @@
 
 from ml_collections import ConfigDict
 
+from cxr_jax.tasks import DEFAULTS
+
 
 def get_config(size: int = 256) -> ConfigDict:
     """Severity of six zones from a ResNet-18; see `configs/brixia.py`.
@@ -29,19 +31,8 @@ def get_config(size: int = 256) -> ConfigDict:
     config.data.phantom = 0  # write and use so many synthetic pictures instead
 
     config.task = ConfigDict()
-    config.task.name = "brixia"
-    config.task.loss = "ce_mae"
-    config.task.mae_share = 0.3
-    config.task.label_smoothing = 0.0
     config.task.label_noise = 0.0  # share of the training labels that is made wrong
-    config.task.temperature = 0.5  # of the loss of contrast
-    config.task.dice_share = 0.5  # of the losses of segment and align
-    # For classify:
-    config.task.classes = ()
-    config.task.merge = ""  # labels of other datasets: 'P=COVID,N=Normal'
-    config.task.sigmoid = False
-    config.task.balanced = False
-    config.task.focal_gamma = 2.0
+    use_task(config, "brixia", "ce_mae")
 
     config.model = ConfigDict()
     config.model.name = "resnet18"
@@ -97,6 +88,13 @@ def get_config(size: int = 256) -> ConfigDict:
     config.audit.against = ()  # external test sets, as in --eval_on: ('covidgr',)
     config.audit.allow = ()  # leaks that are known, by name: docs/audit.md
     return config
+
+
+def use_task(config: ConfigDict, name: str, loss: str, **settings) -> None:
+    """Sets the task, its loss, and what differs from its DEFAULTS in cxr_jax/tasks."""
+    config.task.name = name
+    config.task.loss = loss
+    config.task.settings = ConfigDict(DEFAULTS[name] | settings)
 
 
 def use_keras_adam(config: ConfigDict, lr: float) -> None:

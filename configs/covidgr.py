@@ -22,11 +22,10 @@ def get_config(arg=None):
     config.data.dataset = "covidgr/512"
     config.data.fold = arg.fold
     config.data.phantom = 400 if arg.phantom else 0
-    config.task.name = "classify"
-    config.task.loss = "cross_entropy"
-    config.task.classes = ("N", "P")
+    common.use_task(
+        config, "classify", "cross_entropy", classes=("N", "P"), label_smoothing=0.05
+    )
     if arg.binary:
-        config.task.classes = ("non_COVID", "COVID")
-        config.task.merge = "N=non_COVID,P=COVID"
-    config.task.label_smoothing = 0.05
+        config.task.settings.classes = ("non_COVID", "COVID")
+        config.task.settings.merge = "N=non_COVID,P=COVID"
     return config

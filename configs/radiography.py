@@ -27,13 +27,11 @@ def get_config(arg=None):
     config.data.fold = arg.fold
     config.data.phantom = 400 if arg.phantom else 0
     config.total = "30 epochs"
-    config.task.name = "classify"
-    config.task.loss = "cross_entropy"
-    config.task.balanced = True
-    config.task.classes = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
+    classes = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
+    common.use_task(config, "classify", "cross_entropy", classes=classes, balanced=True)
     if arg.binary:
-        config.task.classes = ("non_COVID", "COVID")
-        config.task.merge = (
+        config.task.settings.classes = ("non_COVID", "COVID")
+        config.task.settings.merge = (
             "Lung_Opacity=non_COVID,Normal=non_COVID,Viral Pneumonia=non_COVID,"
             "N=non_COVID,P=COVID"
         )

@@ -16,7 +16,7 @@ minutes for three members (--members=3) on 2 cores that had other work too.
 """
 
 from cxr_jax.config import parse_arg
-from cxr_jax.configs import quickstart
+from cxr_jax.configs import common, quickstart
 
 
 def get_config(arg=None):
@@ -27,8 +27,7 @@ def get_config(arg=None):
         config.data.phantom = 0
     config.batch_size = 128
     config.total = "200 epochs"
-    config.task.name = "contrast"
-    config.task.loss = "nt_xent"
+    common.use_task(config, "contrast", "nt_xent")
     config.model.pool = "projection"
     config.preprocess.train = (
         f"to_float|resize({arg.size})|affine(rotate=10, shift=0.15, zoom=0.25)"

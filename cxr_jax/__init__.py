@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cxr_jax.metrics.registry import METRICS
     from cxr_jax.models import MODELS
     from cxr_jax.ops.registry import OPS
+    from cxr_jax.stats.bootstrap import weights as resample
     from cxr_jax.stats.estimate import Estimate
     from cxr_jax.tasks import TASKS
     from tfds_builders.build import build
@@ -38,17 +39,19 @@ __all__ = [
     "build",
     "load",
     "metrics",
+    "resample",
 ]
 
-_MODULES = {
-    "METRICS": "cxr_jax.metrics.registry",
-    "MODELS": "cxr_jax.models",
-    "OPS": "cxr_jax.ops.registry",
-    "TASKS": "cxr_jax.tasks",
-    "Estimate": "cxr_jax.stats.estimate",
-    "Model": "cxr_jax.api",
-    "build": "tfds_builders.build",
-    "load": "cxr_jax.api",
+_FROM = {
+    "METRICS": ("cxr_jax.metrics.registry", "METRICS"),
+    "MODELS": ("cxr_jax.models", "MODELS"),
+    "OPS": ("cxr_jax.ops.registry", "OPS"),
+    "TASKS": ("cxr_jax.tasks", "TASKS"),
+    "Estimate": ("cxr_jax.stats.estimate", "Estimate"),
+    "Model": ("cxr_jax.api", "Model"),
+    "build": ("tfds_builders.build", "build"),
+    "load": ("cxr_jax.api", "load"),
+    "resample": ("cxr_jax.stats.bootstrap", "weights"),
 }
 
 # In a checkout configs/, docs/ and launch/ lie beside this folder; installed, in it.
@@ -59,9 +62,10 @@ if not os.path.isdir(os.path.join(__path__[0], "configs")):
 def __getattr__(name: str) -> Any:
     if name == "metrics":
         return importlib.import_module("cxr_jax.metrics")
-    if name not in _MODULES:
+    if name not in _FROM:
         raise AttributeError(f"module 'cxr_jax' has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+    module, attribute = _FROM[name]
+    return getattr(importlib.import_module(module), attribute)
 
 
 def __dir__() -> list[str]:

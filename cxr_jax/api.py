@@ -93,7 +93,7 @@ def load(workdir: str | pathlib.Path) -> Model:
         workdir=workdir,
         config=config,
         task=config.task.name,
-        classes=tuple(config.task.classes),
+        classes=tuple(config.task.settings.get("classes", ())),
         decision=trained.best["decision"],
         step=lambda batch: step(variables, sharding.put(batch, exp.mesh)),
     )

@@ -81,7 +81,7 @@ def build(
     Args:
       config: see `configs/common.py`.
       train_examples: images in the training split, which give an epoch its length.
-      class_counts: [K] images per class in train, for `task.balanced`.
+      class_counts: [K] of `count_classes`.
       image_dtype: of the stored pictures.
 
     Raises:
@@ -144,11 +144,8 @@ def variant(exp: Experiment, config: ConfigDict, *, train_examples: int) -> Expe
 
 
 def count_classes(config: ConfigDict, train: source.Split) -> np.ndarray | None:
-    """[K] images per class in train, where `config.task.balanced` weighs by them."""
-    if config.name != "classify" or not config.balanced:
-        return None
-    labels = make_task(config).targets(train)["label"]
-    return np.bincount(labels, minlength=len(config.classes))
+    """[K] images per class in train, where the task of `config.task` needs them."""
+    return make_task(config).class_counts(train)
 
 
 def make_model(config: ConfigDict, num_outputs: int):

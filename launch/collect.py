@@ -10,6 +10,8 @@ from typing import Any
 
 from absl import flags
 
+from cxr_jax.metrics.registry import HEADLINES
+from cxr_jax.stats.estimate import Estimate, number
 from tfds_builders.common import command, files
 from tfds_builders.common.errors import InputError
 
@@ -22,15 +24,7 @@ _METRICS = flags.DEFINE_list(
 # `launch` from a checkout, `cxr_jax.launch` where it is installed.
 _COMMAND = f"python -m {__package__}.collect"
 
-SHOWN = (
-    "mae_zone",
-    "kappa_zone",
-    "pearson_global",
-    "auroc",
-    "auroc_macro",
-    "accuracy",
-    "macro_f1",
-)
+SHOWN = tuple(dict.fromkeys(name for names in HEADLINES.values() for name in names))
 
 
 def main(argv: list[str]) -> int:
@@ -119,12 +113,10 @@ def show(header: list[str], rows: list[list[str]]) -> None:
 
 
 def _cell(metrics: dict[str, Any], name: str) -> str:
-    estimate = metrics.get(f"test/{name}")
-    if estimate is None or estimate["value"] is None:
+    found = metrics.get(f"test/{name}")
+    if found is None or found["value"] is None:
         return "n/a"
-    if estimate["lo"] is None or estimate["hi"] is None:
-        return f"{estimate['value']:.3f}"
-    return f"{estimate['value']:.3f} ({estimate['lo']:.3f} to {estimate['hi']:.3f})"
+    return Estimate.from_json(found).text()
 
 
 def _spread(group: list[workdirs.Finished], name: str) -> str:
@@ -133,8 +125,8 @@ def _spread(group: list[workdirs.Finished], name: str) -> str:
         return "n/a"
     mean = statistics.fmean(values)
     if len(values) == 1:
-        return f"{mean:.3f}"
-    return f"{mean:.3f} +- {statistics.stdev(values):.3f}"
+        return number(mean)
+    return f"{number(mean)} +- {number(statistics.stdev(values))}"
 
 
 if __name__ == "__main__":

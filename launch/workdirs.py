@@ -6,6 +6,7 @@ import pathlib
 from typing import Any, NamedTuple
 
 from cxr_jax import config as config_lib
+from cxr_jax.runs import alike
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 
@@ -21,7 +22,7 @@ class Finished(NamedTuple):
     Attributes:
       name: of its folder.
       overrides: what the sweep changed, {'optim.lr': 0.1}.
-      metrics: {'test/mae_zone': {'value', 'lo', 'hi', 'n'}}; None is no number.
+      metrics: {'test/mae_zone': {'value', 'lo', 'hi', 'n'}}; None is not a number.
       config: all leaves of its config, {'optim.lr': 0.1, ...}.
     """
 
@@ -35,7 +36,7 @@ def read(folder: pathlib.Path) -> tuple[list[Finished], list[str]]:
     """-> (finished runs by name, names of the others).
 
     Raises:
-      InputError: no such folder, or a finished run with a missing or broken file.
+      InputError: no such folder, or a finished run with a missing or damaged file.
     """
     if not folder.is_dir():
         raise InputError(
@@ -52,27 +53,19 @@ def read(folder: pathlib.Path) -> tuple[list[Finished], list[str]]:
 
 def check_alike(folder: pathlib.Path, runs: list[Finished]) -> None:
     """Raises InputError if the configs differ in more than the runs' overrides."""
-    differences = []
-    for key in sorted({key for run in runs for key in run.config}):
-        if key == _IGNORED:
-            continue
-        values: dict[str, list[str]] = {}
-        for run in runs:
-            if not any(f"{key}.".startswith(f"{own}.") for own in run.overrides):
-                text = repr(run.config[key]) if key in run.config else "absent"
-                values.setdefault(text, []).append(run.name)
-        if len(values) > 1:
-            differences += [
-                f"{key} = {value} in {'; '.join(names)}"
-                for value, names in values.items()
-            ]
-    if differences:
-        raise InputError(
-            folder,
-            "its runs differ in more than what the sweep changes:\n  "
-            + "\n  ".join(differences),
-            "move the runs of other settings to a folder of their own",
-        )
+    keys = {key for run in runs for key in run.config} - {_IGNORED}
+
+    def of(run: Finished) -> dict[str, Any]:
+        free = {
+            key: alike.FREE
+            for key in keys
+            if any(f"{key}.".startswith(f"{own}.") for own in run.overrides)
+        }
+        return {k: v for k, v in run.config.items() if k in keys} | free
+
+    shared = {run.name: of(run) for run in runs}
+    hint = "move the runs of other settings to a folder of their own"
+    alike.check(shared, hint, folder)
 
 
 def _read(path: pathlib.Path) -> Finished:

@@ -39,7 +39,7 @@ def load(path: pathlib.Path):
 
 
 def build(config):
-    classes = len(config.task.classes) or 1
+    classes = len(config.task.settings.get("classes", ())) or 1
     exp = experiment.build(
         config.lock(), train_examples=100, class_counts=np.full(classes, 25)
     )

@@ -2,9 +2,9 @@ r"""Build a dataset once, on your own machine, from the release that you downloa
 
     python -m tfds_builders.build NAME[/CONFIG] --manual_dir=DIR [--data_dir=DIR]
 
-DIR of --manual_dir is the release's own folder or the folder that holds it. What each
+--manual_dir is the folder of the release or the folder that contains it. What each
 dataset needs, and where to get it, is in tfds_builders/NAME/README.md. TensorFlow is
-not needed, neither here nor for reading.
+needed neither here nor for reading.
 """
 
 import contextlib
@@ -23,15 +23,15 @@ from tfds_builders import DATASETS
 from tfds_builders.common import array_record, command
 from tfds_builders.common.build import beam
 from tfds_builders.common.build.builder import Options, patients_digest
+from tfds_builders.common.build.integrity import damage
 from tfds_builders.common.build.parallel import check_not_in_worker
-from tfds_builders.common.build.prepared import damage
 from tfds_builders.common.build.release import is_synthetic
 from tfds_builders.common.build.summary import summary
-from tfds_builders.common.dicom.picture import POLARITIES
+from tfds_builders.common.dicom.radiograph import POLARITIES
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.patients import TABLE as PATIENTS
 
-# Full, over quota, larger than the file system's files may be, not ours to write.
+# Full, over quota, file too large, no permission, read-only.
 _DISK_ERRORS = (
     errno.ENOSPC,
     errno.EDQUOT,
@@ -44,14 +44,14 @@ _DISK_ERRORS = (
 def make_builder(name: str, data_dir: str | Path | None = None):
     """The TFDS builder of 'NAME' or 'NAME/CONFIG'; writes nothing.
 
-    Errors: InputError where there is no such dataset or config, or where what TFDS
-    wrote about a prepared one is not readable.
+    Errors: InputError if there is no such dataset or config, or if the description of
+    a prepared one cannot be read.
     """
     array_record.require()
     dataset, _, config = name.partition("/")
     if dataset not in DATASETS:
         raise InputError(
-            name, "there is no such dataset", f"There are: {', '.join(DATASETS)}."
+            name, "unknown dataset", f"Choose one of {', '.join(DATASETS)}."
         )
     module = f"tfds_builders.{dataset}.{dataset}_dataset_builder"
     builder_class = importlib.import_module(module).Builder
@@ -60,7 +60,7 @@ def make_builder(name: str, data_dir: str | Path | None = None):
         raise InputError(
             name,
             f"{dataset} has no config {config}",
-            f"There are: {', '.join(f'{dataset}/{c}' for c in configs)}.",
+            f"Choose one of {', '.join(f'{dataset}/{c}' for c in configs)}.",
         )
     data_dir = None if data_dir is None else Path(data_dir).expanduser().absolute()
     try:
@@ -68,22 +68,20 @@ def make_builder(name: str, data_dir: str | Path | None = None):
     except json_format.ParseError as error:
         root = Path(data_dir or tfds.core.constants.DATA_DIR)
         folder = root / dataset / (config or configs[0]) / str(builder_class.VERSION)
-        raise _damaged(
-            folder, f"dataset_info.json is not readable ({error})"
-        ) from error
+        raise _damaged(folder, f"dataset_info.json cannot be read ({error})") from error
 
 
 def is_prepared(builder) -> bool:
-    """Whether the dataset is complete on disk: TFDS names it so last of all.
+    """Whether the dataset is complete on disk: TFDS renames its folder last of all.
 
-    Errors: InputError where the folder is there, but was copied by halves.
+    Errors: InputError if the folder exists, but is an incomplete copy.
     """
     if not builder.data_path.exists():
         return False
     if not (builder.data_path / "dataset_info.json").exists():
         raise InputError(
             builder.data_path,
-            "a folder without dataset_info.json: an incomplete copy of a dataset",
+            "an incomplete copy of a dataset: dataset_info.json is missing",
             "Remove it, then copy or build it again.",
         )
     return True
@@ -96,11 +94,11 @@ def build(
     quiet: bool = False,
     options: Options = Options(),  # noqa: B008, it is immutable
 ):
-    """Build 'NAME' or 'NAME/CONFIG' unless it is prepared already; returns its builder.
+    """Build 'NAME' or 'NAME/CONFIG' unless it is already prepared; returns its builder.
 
     The dataset appears under its name only when it is complete. A build that was
-    killed leaves nothing but a folder that the next build removes; of two builds at
-    once, the second waits for the first.
+    killed leaves only a temporary folder, which the next build removes. Of two builds
+    at the same time, the second waits for the first.
 
     Errors: InputError for anything wrong with the release, the flags or the disk.
     """
@@ -110,7 +108,7 @@ def build(
     if manual_dir is None:
         raise InputError(
             "--manual_dir",
-            f"not given, and {builder.info.full_name} is not prepared in "
+            f"missing, and {builder.info.full_name} is not prepared in "
             f"{builder.data_dir}",
             f"Download the release:\n{_steps(builder)}",
         )
@@ -127,8 +125,8 @@ def build(
 
 
 def _prepare(builder, manual_dir) -> None:
-    # Our bar knows how many images there are; TFDS's counts up to no end, and its
-    # prints speak of downloads.
+    # Our progress bar knows how many images there are; that of TFDS does not, and its
+    # messages are about downloads.
     tfds.disable_progress_bar()
     try:
         with (
@@ -153,7 +151,7 @@ def _prepare(builder, manual_dir) -> None:
 
 
 def _check_stored(builder) -> None:
-    """Open what was just written; a full disk must not pass for a dataset."""
+    """Open what was just written, in case the disk was full."""
     if found := damage(builder):
         builder.data_path.rmtree()
         raise InputError(
@@ -170,9 +168,9 @@ def _damaged(folder, found: str) -> InputError:
 
 
 def _usable(builder, manual_dir, options):
-    """The builder of a prepared dataset that can be read, and is what was asked for.
+    """The builder of a prepared dataset that can be read and is the requested one.
 
-    A phantom is refused in place of the release that the user names, and the reverse.
+    A phantom is refused in place of a real release, and the reverse.
     """
     if found := damage(builder):
         raise _damaged(builder.data_path, found)
@@ -186,7 +184,9 @@ def _usable(builder, manual_dir, options):
             raise _other(builder, there, f"{manual_dir} is {kinds[wanted]}")
         if patients_digest(release) != prepared["patients_csv"]:
             there = f"with{'' if prepared['patients_csv'] else 'out'} a {PATIENTS}"
-            raise _other(builder, there, f"that of {release} is new, another or gone")
+            raise _other(
+                builder, there, f"that of {release} was added, changed or removed"
+            )
         if options.polarity != prepared["polarity"]:
             there = f"with --polarity={prepared['polarity']}"
             raise _other(builder, there, f"--polarity is {options.polarity}")
@@ -197,15 +197,15 @@ def _other(builder, prepared: str, wanted: str) -> InputError:
     return InputError(
         builder.data_dir,
         f"already prepared {prepared}, but {wanted}",
-        "Name another --data_dir, or remove that folder and build again.",
+        "Choose another --data_dir, or remove that folder and build again.",
     )
 
 
 @contextlib.contextmanager
 def _alone(builder, quiet):
-    """Hold the lock of this dataset; it is let go of when the process dies.
+    """Hold the lock of this dataset; it is released when the process dies.
 
-    Errors: InputError where its folder cannot be made, whatever the reason.
+    Errors: InputError if its folder cannot be created.
     """
     folder = Path(builder.data_path).parent.parent / ".config"
     try:
@@ -213,9 +213,8 @@ def _alone(builder, quiet):
     except OSError as error:
         raise InputError(
             builder.data_dir_root,
-            f"no folder for datasets, and none can be made ({error.strerror}: "
-            f"{error.filename})",
-            "Name another --data_dir.",
+            f"the folder cannot be created ({error.strerror}: {error.filename})",
+            "Choose another --data_dir.",
         ) from error
     try:
         import fcntl
@@ -234,7 +233,7 @@ def _alone(builder, quiet):
 
 
 def _remove_leftovers(builder) -> None:
-    """Remove what killed builds left. Only under the lock, so none is alive."""
+    """Remove what killed builds left; called under the lock, so none is running."""
     target = builder.data_path
     for path in sorted(target.parent.glob(f"incomplete.*_{target.name}")):
         path.rmtree()
@@ -242,37 +241,37 @@ def _remove_leftovers(builder) -> None:
 
 @contextlib.contextmanager
 def _disk_errors(builder):
-    """Turn a disk that cannot be written into an InputError.
+    """Turn a disk that cannot be written to into an InputError.
 
-    The record writer raises RuntimeError with the system's words in it.
+    The record writer raises RuntimeError with the system's message in it.
     """
     try:
         yield
     except (OSError, RuntimeError) as error:
         where = getattr(error, "filename", None) or builder.data_dir
-        do = "Make room or get permission there, or name another --data_dir."
+        hint = "Free some space or get permission, or choose another --data_dir."
         for code in _DISK_ERRORS:
             if getattr(error, "errno", None) == code or os.strerror(code) in str(error):
                 found = f"{os.strerror(code)}; nothing of this build was kept"
-                raise InputError(where, found, do) from error
+                raise InputError(where, found, hint) from error
         raise
 
 
 def _steps(builder) -> str:
     steps = builder.MANUAL_DOWNLOAD_INSTRUCTIONS.strip("\n").rstrip()
     return (
-        f"{steps}\n  Or try it with drawn pictures:\n"
+        f"{steps}\n  Or try it with synthetic images:\n"
         f"    python -m tfds_builders.phantom {builder.name} my-folder --n=100"
     )
 
 
 def main(argv) -> None:
-    # TFDS logs its internals; what a person needs is printed at the end.
+    # TFDS logs its internals; the summary at the end is what the user needs.
     logging.set_verbosity(logging.ERROR)
     if len(argv) != 2:
         raise InputError(
             " ".join(argv[1:]) or "NAME",
-            "one dataset is needed",
+            "name one dataset",
             "python -m tfds_builders.build NAME[/CONFIG] --manual_dir=DIR; NAME is one "
             f"of {', '.join(DATASETS)}.",
         )
@@ -281,7 +280,7 @@ def main(argv) -> None:
     builder = build(argv[1], flags.FLAGS.manual_dir, data_dir, options=_options())
     if known:
         print(
-            "Already prepared, nothing was done. To build it again, remove "
+            "Already prepared; nothing was done. To build it again, remove "
             f"{builder.data_path}\n"
         )
     print(summary(builder))
@@ -303,39 +302,41 @@ def _options() -> Options:
 
 def run() -> None:
     """Entry point of the command."""
-    # Here, not on import: other programs import `build` and have flags of their own.
+    # Not on import: other programs import `build` and define their own flags.
     flags.DEFINE_string(
-        "manual_dir", None, "The release's own folder, or the folder that holds it."
+        "manual_dir", None, "Folder of the release, or the folder that contains it."
     )
     flags.DEFINE_string(
         "data_dir",
         None,
-        "Where prepared datasets live; else TFDS_DATA_DIR, else ~/tensorflow_datasets.",
+        "Folder of prepared datasets; default $TFDS_DATA_DIR or ~/tensorflow_datasets.",
     )
     flags.DEFINE_integer(
         "num_workers",
         None,
-        "Processes that decode; one for each core if not given, 0 for none but this. "
-        "The dataset is the same.",
+        "Decoding processes; default one per core, 0 to decode in this process. The "
+        "dataset is the same.",
         lower_bound=0,
     )
     flags.DEFINE_integer(
         "max_rejected",
         0,
-        "So many files may be unreadable: they are left out and listed in rejected.csv.",
+        "Number of unreadable files to allow; they are left out and listed in rejected.csv.",
         lower_bound=0,
     )
     flags.DEFINE_enum(
         "polarity",
         POLARITIES[0],
         POLARITIES,
-        "Of DICOM whose pixels contradict MONOCHROME1 or 2: obey the header or them.",
+        "What to obey where DICOM pixels contradict MONOCHROME1 or MONOCHROME2.",
     )
     flags.DEFINE_string(
-        "beam_runner", None, "Of Apache Beam, as DirectRunner or DataflowRunner."
+        "beam_runner", None, "Runner of Apache Beam, e.g. DirectRunner, DataflowRunner."
     )
     flags.DEFINE_string(
-        "beam_pipeline_options", "", "For Beam: NAME=VALUE,NAME=VALUE without dashes."
+        "beam_pipeline_options",
+        "",
+        "Options of Beam: NAME=VALUE,NAME=VALUE, no dashes.",
     )
     command.run(main, interrupted="nothing of this build was kept")
 

@@ -21,8 +21,8 @@ def get_config(arg=None):
     config = radiography.get_config("binary,phantom" if arg.phantom else "binary")
     config.total = "30 epochs"
     config.model = ConfigDict({"name": "s3_cnn", "dtype": "float32"})
-    config.task.sigmoid = True
-    config.task.balanced = False
+    config.task.settings.sigmoid = True
+    config.task.settings.balanced = False
     common.use_keras_adam(config, lr=1e-3)
     config.preprocess.train = (
         "to_float|resize(256)|affine(rotate=40, shift=0.2, shear=0.2, zoom=0.2)"

@@ -1,7 +1,7 @@
-"""Are two runs different? Paired on the same images, over patients.
+"""Whether two runs differ: a paired comparison on the same images, over patients.
 
-Every run is compared with the first. Both are drawn in the same resamples, so what
-makes images hard for both does not count; p is two-sided, from the same bootstrap, and
+Every run is compared with the first. Both are drawn in the same resamples, so that
+what makes images hard for both cancels; p is two-sided, from the same bootstrap, and
 corrected over all rows by Holm's method (1979). Nothing is run again: the predictions
 files are read.
 """
@@ -9,28 +9,24 @@ files are read.
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from cxr_jax import metrics
 from cxr_jax.data import roles
-from cxr_jax.metrics import brixia
 from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.runs import results
 from cxr_jax.runs.predictions import Stored
 from cxr_jax.runs.writer import say
-from cxr_jax.stats import bootstrap, contingency, delong, probability, weighted
+from cxr_jax.stats import bootstrap, delong
 from cxr_jax.stats.estimate import Estimate, json_number, number
-from cxr_jax.tasks import make_task
+from cxr_jax.tasks import Probabilities, make_task
 from tfds_builders.common.errors import InputError
 
-Statistic = Callable[[np.ndarray], np.ndarray]
 LEVEL = 0.05
-# Where every verdict is one of an interval, so many are drawn at least.
+# Audits and external validation draw so many at least: every verdict needs an interval.
 LEAST_RESAMPLES = 200
 
 
@@ -39,7 +35,7 @@ class Row(NamedTuple):
 
     Attributes:
       metric, one, other: what is compared; `one` is the value of the first run.
-      difference: other less one.
+      difference: other minus one.
       p: two-sided; corrected: by Holm's method. NaN where there is no interval.
     """
 
@@ -55,7 +51,7 @@ def compare(folders: Sequence[str], workdir: pathlib.Path) -> int:
     """Compares finished runs on the test split of their dataset.
 
     Args:
-      folders: of `--runs`, see `stored.find`; the first is what others are held to.
+      folders: of `--runs`, see `stored.find`; the first is what the others are compared with.
       workdir: `comparison.json` is written there.
 
     Returns:
@@ -63,8 +59,7 @@ def compare(folders: Sequence[str], workdir: pathlib.Path) -> int:
     """
     runs = stored_lib.find(folders)
     stored_lib.check_alike(runs)
-    config = runs[0].config
-    task = make_task(config.task)
+    config, task = runs[0].config, stored_lib.task_of(runs[0])
     splits = roles.open_splits(config.data, stored_lib.home(runs[0]))
     stored_lib.check_data(runs, splits.description)
     name = f"{splits.test.dataset}-test"
@@ -72,12 +67,12 @@ def compare(folders: Sequence[str], workdir: pathlib.Path) -> int:
     if not config.resamples:
         raise InputError(
             f"{runs[0].workdir}: config.resamples",
-            "is 0, so there is nothing to compare by",
+            "is 0, so there are no resamples to compare by",
             "compare runs that were trained with resamples",
         )
     patients = splits.test.table["patient_id"]
     counts = bootstrap.weights(patients, config.resamples, config.seed)
-    found = compared(config.task.name, runs, stored, counts)
+    found = compared(task.probabilities, runs, stored, counts)
     content = {
         "dataset": splits.description["name"],
         "synthetic": splits.description["synthetic"],
@@ -85,7 +80,7 @@ def compare(folders: Sequence[str], workdir: pathlib.Path) -> int:
         "against": str(runs[0].workdir),
         "runs": {name: [_json(row) for row in rows] for name, rows in found.items()},
     }
-    if config.task.name == "classify" and len(config.task.classes) == 2:
+    if task.probabilities.is_binary:
         content["auroc_delong"] = _delong(runs, stored)
     path = workdir / "comparison.json"
     results.save(path, content)
@@ -95,20 +90,23 @@ def compare(folders: Sequence[str], workdir: pathlib.Path) -> int:
 
 
 def compared(
-    task: str, runs: list[stored_lib.Run], stored: Stored, counts: np.ndarray
+    probabilities: Probabilities,
+    runs: list[stored_lib.Run],
+    stored: Stored,
+    counts: np.ndarray,
 ) -> dict[str, list[Row]]:
     """{workdir: rows} of every run but the first.
 
     Args:
-      task: 'brixia' or 'classify'.
+      probabilities: of the task of all runs.
       runs, stored: of `stored`.
       counts: of `bootstrap.weights`.
     """
     values = [
         {
             metric: bootstrap.replicates(statistic, counts)
-            for metric, statistic in statistics(
-                task, stored.labels, probs, run.results["best"]["decision"]
+            for metric, statistic in probabilities.statistics(
+                stored.labels, probs, run.results["best"]["decision"]
             ).items()
         }
         for run, probs in zip(runs, stored.probs, strict=True)
@@ -125,77 +123,11 @@ def compared(
     }
 
 
-def statistics(
-    task: str, labels: np.ndarray, probs: np.ndarray, decision: dict[str, Any]
-) -> dict[str, Statistic]:
-    """What is compared, as functions of weights.
-
-    Args:
-      task: 'brixia' or 'classify'.
-      labels, probs: of `stored.Stored`, [N, G] and [N, G, K].
-      decision: of the run, for its thresholds.
-    """
-    if task == "brixia":
-        return _of_scores(labels, probs)
-    return _of_classes(labels[:, 0], probs[:, 0], np.array(decision["thresholds"]))
-
-
 def headline(task: ConfigDict) -> str:
-    """Of `statistics`, the one figure by which a model of `config.task` is judged."""
+    """The figure of the audits, until they take `Task.main`."""
     if task.name == "brixia":
         return "pearson_global"
-    return "auroc" if len(task.classes) == 2 else "auroc_macro"
-
-
-def _of_scores(labels, probs) -> dict[str, Statistic]:
-    expected = probs @ np.arange(probs.shape[-1])
-    error = expected - labels
-    total, predicted = labels.sum(axis=1), expected.sum(axis=1)
-    level = brixia.rounded(expected, probs.shape[-1] - 1)
-    ranked = brixia.ranked_probability(labels, probs)
-    both = np.stack([total, predicted], axis=-1)
-    return {
-        "mae_zone": partial(weighted.mean, np.abs(error)),
-        "mae_global": partial(weighted.mean, np.abs(predicted - total)),
-        "icc_global": partial(weighted.intraclass, both),
-        "pearson_global": partial(weighted.pearson, total, predicted),
-        "kappa_zone": partial(weighted.quadratic_kappa, labels, level),
-        "rps_zone": partial(weighted.mean, ranked),
-    }
-
-
-def _of_classes(target, probs, thresholds) -> dict[str, Statistic]:
-    classes = probs.shape[1]
-    called = metrics.decide(probs, thresholds)
-
-    def of_table(statistic, *settings):
-        return lambda weights: statistic(
-            contingency.cells(target, called, classes, weights), *settings
-        )
-
-    shared = {
-        "balanced_accuracy": of_table(contingency.balanced_accuracy),
-        "macro_f1": of_table(contingency.f1, "macro"),
-        "brier": partial(probability.brier, target, probs),
-    }
-    if classes > 2:
-
-        def macro(weights):
-            each = [
-                weighted.auroc(target == k, probs[:, k], weights)
-                for k in range(classes)
-            ]
-            return np.mean(each, axis=0)
-
-        return {"auroc_macro": macro, **shared}
-    positive, scores = target == 1, probs[:, 1]
-    return {
-        "auroc": partial(weighted.auroc, positive, scores),
-        "auprc": partial(weighted.average_precision, positive, scores),
-        "sensitivity": partial(weighted.ratio, positive & (called == 1), positive),
-        "specificity": partial(weighted.ratio, ~positive & (called == 0), ~positive),
-        **shared,
-    }
+    return make_task(task).main
 
 
 def difference(metric: str, one: np.ndarray, other: np.ndarray, n: int) -> Row:
@@ -255,7 +187,7 @@ def _show(splits: roles.Splits, first: pathlib.Path, found: dict[str, list[Row]]
     if test.synthetic:
         say("SYNTHETIC phantoms: these figures say nothing about patients.")
     for name, rows in found.items():
-        say(f"\n{name}, less {first}")
+        say(f"\n{name} minus {first}")
         say(f"  {'':18}  first  other  difference (95 % interval)       p   p (Holm)")
         for row in rows:
             say(f"  {row.metric:18} {row.one:6.3f} {row.other:6.3f}  {_cell(row)}")

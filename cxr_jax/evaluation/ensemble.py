@@ -1,9 +1,9 @@
 """Ensembles: the mean of the probabilities that finished runs have stored.
 
-No model is run again: what is read are the predictions files. Every member is divided
+No model is run again: the predictions files are read. Every member is divided
 by a temperature fitted on val before the average (Guo et al. 2017, arXiv 1706.04599);
-the plain average (Hansen and Salamon 1990, doi 10.1109/34.58871) and every member stand
-beside it. An average of calibrated members is less sure than it should be (Rahaman and
+the plain average (Hansen and Salamon 1990, doi 10.1109/34.58871) and every member are
+shown beside it. An average of calibrated members is underconfident (Rahaman and
 Thiery 2021, arXiv 2007.08792): so an average that is tempered last is there as well.
 """
 
@@ -18,7 +18,6 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from cxr_jax import config as config_lib
 from cxr_jax import metrics
 from cxr_jax.data import roles
 from cxr_jax.evaluation import evaluate, evaluators
@@ -27,19 +26,13 @@ from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.runs import provenance, results
 from cxr_jax.runs.predictions import Stored
 from cxr_jax.runs.writer import say
-from cxr_jax.stats import calibration
+from cxr_jax.stats import bootstrap, calibration
+from cxr_jax.stats.bootstrap import Resamples
 from cxr_jax.tasks import Task, make_task
 from tfds_builders.common.errors import InputError
 
 # Untempered; of tempered members, which is the ensemble; and tempered as a whole.
 AVERAGE, TEMPERED, LAST = "average", "tempered average", "average tempered last"
-
-# What may differ from the first run's config: none of it changes what was predicted.
-_FREE = ("data.data_dir", "data.residency", "batch_size", "resamples", "task.merge")
-
-
-# Metrics that the table shows, of those the task has; results.json holds them all.
-_SHOWN = ("mae_zone", "mae_global", "auroc", "auroc_macro", "accuracy", "log_loss")
 
 
 class Predictor(NamedTuple):
@@ -48,7 +41,7 @@ class Predictor(NamedTuple):
     Attributes:
       members: their numbers.
       temperatures: by which each is divided, 1 leaving it as it is.
-      decision: what was settled on val, as thresholds.
+      decision: what was chosen on val, such as thresholds.
       last: the temperature of the average.
     """
 
@@ -70,7 +63,7 @@ def combine(
       config: None for that of the first run; a given one may differ from it where
         `--mode=eval` lets it.
       folders: of `--runs`, see `stored.find`.
-      workdir: of the ensemble; docs/runs.md says what it holds afterwards.
+      workdir: of the ensemble; docs/runs.md lists what it holds afterwards.
       eval_on: a dataset that every run was evaluated on, as in `--mode=eval`; ':test'
         is none.
 
@@ -83,7 +76,7 @@ def combine(
     """
     runs = stored_lib.find(folders)
     stored_lib.check_alike(runs)
-    config = _config(config, runs[0])
+    config = evaluate.allowed(config, runs[0].config, runs[0].workdir)
     if (workdir / "config.json").exists():
         raise InputError(workdir, "is the workdir of a run", "give another --workdir")
     task, home = make_task(config.task), stored_lib.home(runs[0])
@@ -120,7 +113,7 @@ def make_predictors(
 ) -> dict[str, Predictor]:
     """{name: Predictor} of every member and of the three averages.
 
-    Temperatures are fitted on val, and thresholds of the averages settled there.
+    Temperatures are fitted on val, and thresholds of the averages chosen there.
     """
     best = [run.results["best"]["decision"] for run in runs]
     # Those of a constant predictor, where all were trained on the same labels.
@@ -139,10 +132,10 @@ def make_predictors(
     }
     decided = {}
     for name, predictor in (single | averages).items():
-        settled = task.decide(val.targets, predict(task, predictor, val))
-        # A member keeps its own; what its version did not settle yet is added.
+        chosen = task.decide(val.targets, predict(task, predictor, val))
+        # A member keeps its own; what its version did not choose yet is added.
         own = best[predictor.members[0]] if name in single else {}
-        decided[name] = predictor._replace(decision={**shared, **settled, **own})
+        decided[name] = predictor._replace(decision={**shared, **chosen, **own})
     return decided
 
 
@@ -175,18 +168,15 @@ def predict(task: Task, predictor: Predictor, stored: Stored) -> dict[str, np.nd
 
 
 def judged(
-    task: Task, config: ConfigDict, predictor: Predictor, stored: Stored
+    task: Task, predictor: Predictor, stored: Stored, resamples: Resamples
 ) -> Evaluation:
     """All metrics of the task, and `log_loss`, the same for members of any loss."""
     predictions = predict(task, predictor, stored)
-    bootstrap = {"resamples": config.resamples, "seed": config.seed}
     found = task.metrics(
-        stored.split, stored.targets, predictions, predictor.decision, **bootstrap
+        stored.split, stored.targets, predictions, predictor.decision, resamples
     )
     losses = calibration.log_losses(probabilities(predictor, stored), stored.labels)
-    found["log_loss"] = metrics.mean_loss(
-        losses.mean(axis=1), stored.split.table["patient_id"], **bootstrap
-    )
+    found["log_loss"] = metrics.mean_loss(losses.mean(axis=1), resamples.weights)
     return Evaluation(
         stored.split, stored.targets, predictions, predictor.decision, found
     )
@@ -213,9 +203,15 @@ def report(
       workdir, path: where predictions and results go.
       shown: the split of the table.
     """
-    found = {
-        name: {s: judged(task, config, predictor, each) for s, each in stored.items()}
-        for name, predictor in predictors.items()
+    found: dict[str, dict[str, Evaluation]] = {name: {} for name in predictors}
+    for split, each in stored.items():
+        patients = each.split.table["patient_id"]
+        drawn = bootstrap.draw(patients, config.resamples, config.seed)
+        for name, predictor in predictors.items():
+            found[name][split] = judged(task, predictor, each, drawn)
+    figures = {
+        name: results.to_json({split: e.metrics for split, e in each.items()})
+        for name, each in found.items()
     }
     best = found[TEMPERED]
     for split, evaluation in best.items():
@@ -223,17 +219,17 @@ def report(
         evaluators.save_predictions(predictions, evaluation, task)
     temperatures = predictors[TEMPERED].temperatures
     content = {
-        "metrics": results.to_json(best),
-        AVERAGE: {"metrics": results.to_json(found[AVERAGE])},
+        "metrics": figures[TEMPERED],
+        AVERAGE: {"metrics": figures[AVERAGE]},
         LAST: {
             "temperature": predictors[LAST].last,
-            "metrics": results.to_json(found[LAST]),
+            "metrics": figures[LAST],
         },
         "members": {
             name: {
                 "temperature": temperature,
                 "best_step": run.results["best_step"],
-                "metrics": results.to_json(found[name]),
+                "metrics": figures[name],
             }
             for run, temperature in zip(runs, temperatures, strict=True)
             for name in (str(run.workdir),)
@@ -249,7 +245,7 @@ def report(
     results.save(path, content)
     notes = [f"{t:.2f}" for t in temperatures]
     notes += ["", "as above", f"{predictors[LAST].last:.2f}"]
-    show(shown, found, notes, about["synthetic"])
+    show(shown, found, notes, task.headline, about["synthetic"])
     say(f"\nwritten: {path}")
 
 
@@ -257,6 +253,7 @@ def show(
     split: str,
     found: dict[str, dict[str, Evaluation]],
     notes: list[str],
+    headline: Sequence[str],
     synthetic: bool,
 ) -> None:
     """Prints a line for every predictor: its temperature, metrics with intervals."""
@@ -264,7 +261,7 @@ def show(
     say(f"\n{one.split.dataset} {split}: {results.count(one.split)}")
     if synthetic:
         say("SYNTHETIC phantoms: these figures say nothing about patients.")
-    columns = [name for name in _SHOWN if name in one.metrics]
+    columns = [*headline[:2], "log_loss"]
     rows = [["", "temperature", *columns]]
     for (name, evaluations), note in zip(found.items(), notes, strict=True):
         cells = [evaluations[split].metrics[column].text() for column in columns]
@@ -277,17 +274,3 @@ def show(
         "members are as they were stored; 95 % intervals, bootstrap over "
         f"{one.split.unit}"
     )
-
-
-def _config(config: ConfigDict | None, first: stored_lib.Run) -> ConfigDict:
-    if config is None:
-        return first.config
-    changes = config_lib.diff(first.config, config, ignore=_FREE)
-    if changes:
-        raise InputError(
-            "--config",
-            f"differs from the config of {first.workdir}:\n  "
-            + changes.replace("\n", "\n  "),
-            "leave --config away: that of the first run is read from its workdir",
-        )
-    return config

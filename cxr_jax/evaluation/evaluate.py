@@ -15,15 +15,20 @@ from tfds_builders.common.errors import InputError
 
 # What may differ between training and evaluating: where the data lie, how much is done
 # at once, and which class a label of another dataset stands for.
-_FREE = ("data.data_dir", "data.residency", "batch_size", "resamples", "task.merge")
+FREE = (
+    "data.data_dir",
+    "data.residency",
+    "batch_size",
+    "resamples",
+    "task.settings.merge",
+)
 
 
 def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> int:
     """Restores the best checkpoint and evaluates it.
 
     Args:
-      config: None for that of the run; a given one may differ in `data.data_dir`,
-        `data.residency`, `batch_size`, `resamples` and `task.merge` only.
+      config: None for that of the run; a given one may differ in FREE only.
       workdir: of the trained run; `predictions/` and `evaluations/` are written to.
       eval_on: `dataset[/config][:split]`; an empty dataset is that of the training,
         the default split is test.
@@ -32,14 +37,7 @@ def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> 
       The exit code.
     """
     own = config_lib.from_json(workdir / "config.json")
-    config = own if config is None else config
-    changes = config_lib.diff(own, config, ignore=_FREE)
-    if changes:
-        raise InputError(
-            "--config",
-            "differs from the config of the run:\n  " + changes.replace("\n", "\n  "),
-            "leave --config away: the run's own is read from its workdir",
-        )
+    config = allowed(config, own, workdir)
     builder, split, name = open_split(config, workdir, eval_on)
     shared = patients_seen_in_training(config, workdir, split)
     exp, state, eval_step, best = restore.load(workdir, config, split)
@@ -49,7 +47,7 @@ def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> 
     predictions = workdir / "predictions" / f"{name}.csv"
     evaluators.save_predictions(predictions, evaluation, exp.task)
     content = {
-        "metrics": results.to_json({split.split: evaluation}),
+        "metrics": results.to_json({split.split: evaluation.metrics}),
         "best_step": best["step"],
         "best": best,
         "confusion": exp.task.confusion(
@@ -68,6 +66,27 @@ def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> 
     results.show(split.split, content)
     say(f"\nwritten: {path}\n         {predictions}")
     return 0
+
+
+def allowed(
+    config: ConfigDict | None, own: ConfigDict, workdir: pathlib.Path
+) -> ConfigDict:
+    """The config to evaluate with: that of the run unless another is given.
+
+    Raises:
+      InputError: it differs from that of the run in more than FREE.
+    """
+    if config is None:
+        return own
+    changes = config_lib.diff(own, config, ignore=FREE)
+    if changes:
+        raise InputError(
+            "--config",
+            f"differs from the config of {workdir}:\n  "
+            + changes.replace("\n", "\n  "),
+            "omit --config: that of the run is read from its workdir",
+        )
+    return config
 
 
 def open_split(config: ConfigDict, workdir: pathlib.Path, eval_on: str):

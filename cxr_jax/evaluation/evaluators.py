@@ -1,4 +1,4 @@
-"""Runs the eval step over a split, each example exactly once, and keeps the result."""
+"""Runs the eval step over a split, each example exactly once."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from cxr_jax.data import pipeline
 from cxr_jax.data.source import Examples, Split
 from cxr_jax.devices import processes, sharding
 from cxr_jax.experiment import Experiment
-from cxr_jax.metrics import Estimate
 from cxr_jax.state import TrainState, evaluation_variables
+from cxr_jax.stats import bootstrap
+from cxr_jax.stats.estimate import Estimate
 from cxr_jax.tasks import Task
 from tfds_builders.common import files
 
 
 class Evaluation(NamedTuple):
-    """A split, what the model says of it, and how good that is.
+    """A split, what the model predicts of it, and how good that is.
 
     Attributes:
       split: with N examples.
       targets: {name: [N, ...]}.
       predictions: {name: [N, ...]}, `loss` [N] among them.
-      decision: what was settled on val, as thresholds.
+      decision: what was chosen on val, such as thresholds.
       metrics: {name: Estimate}.
     """
 
@@ -100,16 +101,15 @@ def evaluate(
 
     Args:
       exp, eval_step, state, split: see `predict`.
-      decision: what was settled on the training data, such as thresholds; None to
-        settle it here, which only the split used for selection may do.
+      decision: what was chosen on val, such as thresholds; None to choose it here, which
+        only the split used for selection may do.
       resamples: of the bootstrap; 0 for point estimates only.
     """
     targets, predictions = predict(exp, eval_step, state, split)
     if decision is None:
         decision = exp.task.decide(targets, predictions)
-    metrics = exp.task.metrics(
-        split, targets, predictions, decision, resamples=resamples, seed=exp.config.seed
-    )
+    drawn = bootstrap.draw(split.table["patient_id"], resamples, exp.config.seed)
+    metrics = exp.task.metrics(split, targets, predictions, decision, drawn)
     return Evaluation(split, targets, predictions, decision, metrics)
 
 

@@ -1,23 +1,25 @@
 """Metrics of a whole split: numpy arrays in, {name: Estimate} out."""
 
-from cxr_jax.metrics.agreement import scores_agreement, second_reader_metrics
 from cxr_jax.metrics.brixia import (
+    agreement_metrics,
     brixia_metrics,
+    brixia_statistics,
+    consensus_metrics,
     constant_median,
     constant_median_metrics,
     rounded,
+    second_reader_metrics,
 )
 from cxr_jax.metrics.classification import (
     choose_thresholds,
     class_frequencies,
+    class_statistics,
     classify_metrics,
     confusion_matrix,
     decide,
     majority_metrics,
 )
-from cxr_jax.metrics.confidence import confidence_metrics, settle
-from cxr_jax.metrics.consensus import consensus_metrics
-from cxr_jax.metrics.loss import mean_loss
+from cxr_jax.metrics.confidence import confidence_metrics, fit_confidence, mean_loss
 from cxr_jax.metrics.operating_points import (
     classes_agreement,
     operating_metrics,
@@ -40,10 +42,13 @@ __all__ = [
     "METRICS",
     "Estimate",
     "Metric",
+    "agreement_metrics",
     "alignment_metrics",
     "brixia_metrics",
+    "brixia_statistics",
     "choose_thresholds",
     "class_frequencies",
+    "class_statistics",
     "classes_agreement",
     "classify_metrics",
     "confidence_metrics",
@@ -53,6 +58,7 @@ __all__ = [
     "constant_median_metrics",
     "decide",
     "delong_auroc",
+    "fit_confidence",
     "majority_mask",
     "majority_mask_metrics",
     "majority_metrics",
@@ -63,8 +69,6 @@ __all__ = [
     "per_image_overlap",
     "pixel_confusion",
     "rounded",
-    "scores_agreement",
     "second_reader_metrics",
     "sensitive_thresholds",
-    "settle",
 ]

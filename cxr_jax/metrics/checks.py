@@ -1,4 +1,4 @@
-"""What a metric asks of its arrays, checked before any number is made."""
+"""Checks of the arrays that a metric is computed from."""
 
 import numpy as np
 
@@ -19,8 +19,8 @@ def finite(name: str, array: np.ndarray) -> None:
             name,
             f"{bad.sum()} of {len(bad)} images have a value that is not finite, "
             f"first number {int(np.argmax(bad))}",
-            "the model has diverged: go back to an earlier checkpoint, or train "
-            "with a lower learning rate or gradient clipping",
+            "the model has diverged: use an earlier checkpoint, or train with a lower "
+            "learning rate or gradient clipping",
         )
 
 

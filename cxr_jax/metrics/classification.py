@@ -6,7 +6,8 @@ from functools import partial
 import numpy as np
 
 from cxr_jax.metrics import checks
-from cxr_jax.stats import bootstrap, weighted
+from cxr_jax.stats import bootstrap, contingency, probability, weighted
+from cxr_jax.stats.bootstrap import Statistic
 from cxr_jax.stats.estimate import Estimate
 
 ONE_CLASS = "only one class is present"
@@ -15,17 +16,16 @@ ONE_CLASS = "only one class is present"
 def classify_metrics(
     target,
     probs,
-    patient_ids,
+    weights,
     classes,
     thresholds,
     severity=None,
     severity_names=None,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> dict[str, Estimate]:
-    """All metrics of one split, with patient-clustered intervals.
+    """All metrics of one split.
 
-    target: [N] whole 0..K-1. probs: [N, K]. patient_ids: [N]. classes: K names.
+    target: [N] whole 0..K-1. probs: [N, K]. weights: [resamples + 1, N], of
+      `stats.bootstrap`. classes: K names.
     thresholds: [K] from `choose_thresholds` on the validation split.
     severity: [N] index into severity_names, -1 unknown; severity_names[0] is the
       level of the negatives, the others those of the positives.
@@ -41,7 +41,7 @@ def classify_metrics(
     auroc_<class>, auprc_<class>, and at its threshold sensitivity_<class> and
     specificity_<class>.
 
-    n is the number of images a figure rests on: the positives for sensitivity, the
+    n is the number of images that a figure is computed from: the positives for sensitivity, the
     negatives for specificity, all for the others.
     """
     target, probs = np.asarray(target), np.asarray(probs, np.float64)
@@ -49,24 +49,23 @@ def classify_metrics(
     images = len(target)
     checks.shape("target", target, (images,))
     checks.shape("probs", probs, (images, len(classes)))
-    checks.shape("patient_ids", np.asarray(patient_ids), (images,))
+    checks.shape("weights", weights, (len(weights), images))
     checks.shape("thresholds", thresholds, (len(classes),))
     checks.whole("target", target, len(classes))
     checks.finite("predicted probabilities", probs)
 
-    counts = bootstrap.weights(patient_ids, resamples, seed)
     predicted = decide(probs, thresholds)
     metrics = {}
 
     def add(name, statistic, *values):
         metrics[name] = bootstrap.estimate(
-            partial(statistic, *values), counts, undefined=ONE_CLASS
+            partial(statistic, *values), weights, undefined=ONE_CLASS
         )
 
     def add_share(name, hits, cases):
         metrics[name] = bootstrap.estimate(
             partial(weighted.ratio, hits & cases, cases),
-            counts,
+            weights,
             n=int(cases.sum()),
             undefined="no images",
         )
@@ -74,7 +73,7 @@ def classify_metrics(
     def add_one_class(k, suffix):
         positive, called = target == k, probs[:, k] >= thresholds[k]
         areas = bootstrap.replicates(
-            partial(weighted.auroc, positive, probs[:, k]), counts
+            partial(weighted.auroc, positive, probs[:, k]), weights
         )
         add(f"prevalence{suffix}", weighted.mean, positive)
         metrics[f"auroc{suffix}"] = bootstrap.summary(
@@ -86,7 +85,7 @@ def classify_metrics(
         return areas
 
     add("accuracy", weighted.mean, predicted == target)
-    add("macro_f1", partial(weighted.macro_f1, target, predicted, len(classes)))
+    add("macro_f1", partial(macro_f1, target, predicted, len(classes)))
     if len(classes) == 2:
         add_one_class(1, "")
     else:
@@ -108,6 +107,41 @@ def classify_metrics(
             else:
                 add_share(f"sensitivity_severity_{slug(name)}", predicted == 1, cases)
     return metrics
+
+
+def class_statistics(target, probs, thresholds) -> dict[str, Statistic]:
+    """Those by which runs and groups are compared: [N] whole classes, [N, K], [K]."""
+    classes = probs.shape[1]
+    called = decide(probs, thresholds)
+
+    def of_table(statistic, *settings):
+        return lambda weights: statistic(
+            contingency.cells(target, called, classes, weights), *settings
+        )
+
+    shared = {
+        "balanced_accuracy": of_table(contingency.balanced_accuracy),
+        "macro_f1": of_table(contingency.f1, "macro"),
+        "brier": partial(probability.brier, target, probs),
+    }
+    if classes > 2:
+
+        def macro(weights):
+            each = [
+                weighted.auroc(target == k, probs[:, k], weights)
+                for k in range(classes)
+            ]
+            return np.mean(each, axis=0)
+
+        return {"auroc_macro": macro, **shared}
+    positive, scores = target == 1, probs[:, 1]
+    return {
+        "auroc": partial(weighted.auroc, positive, scores),
+        "auprc": partial(weighted.average_precision, positive, scores),
+        "sensitivity": partial(weighted.ratio, positive & (called == 1), positive),
+        "specificity": partial(weighted.ratio, ~positive & (called == 0), ~positive),
+        **shared,
+    }
 
 
 def choose_thresholds(target, probs) -> np.ndarray:
@@ -140,29 +174,27 @@ def confusion_matrix(target, predicted, classes: int) -> np.ndarray:
 
 
 def class_frequencies(train_target, classes: int) -> np.ndarray:
-    """The predictor to beat: the shares of the classes in training, [K]."""
+    """The constant predictor: the shares of the classes in training, [K]."""
     train_target = np.asarray(train_target, int)
     return np.bincount(train_target, minlength=classes) / max(len(train_target), 1)
 
 
-def majority_metrics(
-    target,
-    frequencies,
-    patient_ids,
-    classes,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> dict[str, Estimate]:
-    """`classify_metrics` of the predictor that always gives `frequencies` [K]."""
-    return classify_metrics(
-        target,
-        np.broadcast_to(frequencies, (len(target), len(classes))),
-        patient_ids,
-        classes,
-        np.full(len(classes), 0.5),
-        resamples=resamples,
-        seed=seed,
-    )
+def majority_metrics(target, frequencies, weights) -> dict[str, Estimate]:
+    """Accuracy and macro F1 of the predictor that always gives `frequencies` [K]."""
+    classes = len(frequencies)
+    probs = np.broadcast_to(frequencies, (len(target), classes))
+    called = decide(probs, np.full(classes, 0.5))
+    score = partial(macro_f1, target, called, classes)
+    return {
+        "accuracy_constant": bootstrap.mean(called == target, weights),
+        "macro_f1_constant": bootstrap.estimate(score, weights, undefined=ONE_CLASS),
+    }
+
+
+def macro_f1(target, called, classes: int, weights):
+    """Mean F1 over the classes that occur, as a target or as a call: [R]."""
+    tables = contingency.cells(target, called, classes, weights)
+    return contingency.f1(tables, "macro")
 
 
 def slug(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Whether a split's probabilities are true, as they are and after what val settled."""
+"""Loss and calibration of a split, before and after recalibration on val."""
 
 from functools import partial
 from typing import Any
@@ -12,8 +12,14 @@ from cxr_jax.stats.estimate import Estimate
 SEPARATED = "the classes are separated, or only one is present"
 
 
-def settle(target, probs) -> dict[str, Any]:
-    """What val says of probabilities: temperature, vector scaling, and the size of sets.
+def mean_loss(losses, weights) -> Estimate:
+    """The mean of per-image losses [N]; weights of `stats.bootstrap`."""
+    losses = np.asarray(losses, np.float64)
+    return bootstrap.mean(losses, weights, undefined="a loss is not finite")
+
+
+def fit_confidence(target, probs) -> dict[str, Any]:
+    """Temperature, vector scaling and threshold of prediction sets, all fitted on val.
 
     target: [N] or [N, Z]; probs: [..., K].
     """
@@ -23,38 +29,33 @@ def settle(target, probs) -> dict[str, Any]:
     return {
         "temperature": temperature,
         "vector": {"scale": scale, "shift": shift},
-        "least": conformal.settle(target, tempered),
+        "least": conformal.set_threshold(target, tempered),
     }
 
 
 def confidence_metrics(
-    target,
-    probs,
-    patient_ids,
-    settled: dict[str, Any],
-    resamples: int = 1000,
-    seed: int = 0,
+    target, probs, weights, fitted: dict[str, Any]
 ) -> dict[str, Estimate]:
     """Calibration before and after the temperature, and prediction sets.
 
     target: [N] whole classes, or [N, Z] of zones, which are pooled. probs: [..., K].
-    settled: of `settle`, on val. brier, ece and, of two classes, calibration_slope
-    and calibration_intercept; the same with `_tempered` behind, and with `_vector`
-    after vector scaling. coverage_90 and
-    set_size_90: the share of cases whose truth is in the set, and how many classes a
-    set holds, of split conformal prediction for 90 %. n is the number of images.
+    weights: of `stats.bootstrap`. fitted: of `fit_confidence`.
+    brier, ece and, of two classes, calibration_slope and calibration_intercept; the
+    same with the suffix `_tempered`, and with `_vector` after vector scaling.
+    coverage_90 and set_size_90: the share of cases whose truth is in the set, and how
+    many classes a set holds, of split conformal prediction for 90 %. n is the number
+    of images.
     """
     target, probs = np.asarray(target, int), np.asarray(probs, np.float64)
     checks.finite("predicted probabilities", probs)
     classes = probs.shape[-1]
-    counts = bootstrap.weights(patient_ids, resamples, seed)
     found = {}
 
     def add(name, statistic, undefined="no images"):
-        found[name] = bootstrap.estimate(statistic, counts, undefined=undefined)
+        found[name] = bootstrap.estimate(statistic, weights, undefined=undefined)
 
-    after = calibration.tempered(probs, settled["temperature"])
-    scaled = calibration.vector_scaled(probs, **settled["vector"])
+    after = calibration.tempered(probs, fitted["temperature"])
+    scaled = calibration.vector_scaled(probs, **fitted["vector"])
     for suffix, each in (("", probs), ("_tempered", after), ("_vector", scaled)):
         add(f"brier{suffix}", partial(probability.brier, target, each))
         if classes == 2:
@@ -67,8 +68,8 @@ def confidence_metrics(
         else:
             correct = each.argmax(axis=-1) == target
             add(f"ece{suffix}", _error(correct, each.max(axis=-1)))
-    sets = conformal.sets(after, settled["least"]).sum(axis=-1)
-    held = conformal.truth(target, after) >= settled["least"]
+    sets = conformal.sets(after, fitted["least"]).sum(axis=-1)
+    held = conformal.truth(target, after) >= fitted["least"]
     add("coverage_90", partial(weighted.mean, held))
     add("set_size_90", partial(weighted.mean, sets))
     return found

@@ -1,4 +1,4 @@
-"""What a classifier does at its threshold, and how its calls agree with the truth."""
+"""Operating points of a classifier, and the agreement of its calls with the labels."""
 
 from functools import partial
 
@@ -27,13 +27,7 @@ def sensitive_thresholds(target, probs, sensitivity: float = SENSITIVITY) -> np.
 
 
 def operating_metrics(
-    positive,
-    called,
-    patient_ids,
-    *,
-    suffix: str = "",
-    resamples: int = 1000,
-    seed: int = 0,
+    positive, called, weights, *, suffix: str = ""
 ) -> dict[str, Estimate]:
     """Sensitivity, specificity, predictive values and likelihood ratios of a call.
 
@@ -42,7 +36,6 @@ def operating_metrics(
     negatives, those called or not called, or all.
     """
     positive, called = np.asarray(positive, bool), np.asarray(called, bool)
-    counts = bootstrap.weights(patient_ids, resamples, seed)
     found = {}
     for name, hits, cases, missing in (
         ("sensitivity", called, positive, "no positives"),
@@ -52,11 +45,11 @@ def operating_metrics(
     ):
         found[name + suffix] = bootstrap.estimate(
             partial(weighted.ratio, hits & cases, cases),
-            counts,
+            weights,
             n=int(cases.sum()),
             undefined=missing,
         )
-    tables = _tables(positive, called, 2, counts)
+    tables = _tables(positive, called, 2, weights)
     for name, call in (("lr_positive", 1), ("lr_negative", 0)):
         found[name + suffix] = bootstrap.summary(
             contingency.likelihood_ratio(tables, call),
@@ -66,22 +59,14 @@ def operating_metrics(
     return found
 
 
-def classes_agreement(
-    target,
-    predicted,
-    classes: int,
-    patient_ids,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> dict[str, Estimate]:
+def classes_agreement(target, predicted, classes: int, weights) -> dict[str, Estimate]:
     """Agreement of the called class with the target over all classes.
 
     target, predicted: [N] whole 0..K-1. balanced_accuracy, kappa (Cohen's), mcc, and
     precision, recall and f1 as macro, micro and weighted averages (macro F1 apart, which
     `classify_metrics` has).
     """
-    counts = bootstrap.weights(patient_ids, resamples, seed)
-    tables = _tables(target, predicted, classes, counts)
+    tables = _tables(target, predicted, classes, weights)
     values = {
         "balanced_accuracy": contingency.balanced_accuracy(tables),
         "kappa": contingency.kappa(tables),
@@ -100,10 +85,8 @@ def classes_agreement(
     }
 
 
-def _tables(target, called, classes: int, counts):
-    def flat(weights):
-        return contingency.cells(target, called, classes, weights).reshape(
-            len(weights), -1
-        )
+def _tables(target, called, classes: int, weights):
+    def flat(rows):
+        return contingency.cells(target, called, classes, rows).reshape(len(rows), -1)
 
-    return bootstrap.replicates(flat, counts).reshape(-1, classes, classes)
+    return bootstrap.replicates(flat, weights).reshape(-1, classes, classes)

@@ -1,4 +1,4 @@
-"""Overlap of lung masks and errors of lung frames, from figures of each image.
+"""Overlap of lung masks and errors of lung frames, from numbers of each image.
 
 Masks themselves are not kept: pixels predicted, pixels of the target, and those of
 both are enough.
@@ -30,10 +30,8 @@ def per_image_overlap(common, predicted, target) -> dict[str, np.ndarray]:
     return found
 
 
-def overlap_metrics(
-    common, predicted, target, patient_ids, resamples: int = 1000, seed: int = 0
-) -> dict[str, Estimate]:
-    """Dice and intersection over union, with patient-clustered intervals.
+def overlap_metrics(common, predicted, target, weights) -> dict[str, Estimate]:
+    """Dice and intersection over union.
 
     common, predicted, target: [N] pixels of each image that are lung in both, in the
       prediction and in the target.
@@ -43,11 +41,8 @@ def overlap_metrics(
         np.asarray(x, np.float64) for x in (common, predicted, target)
     )
     _check_counts(common, predicted, target)
-    counts = bootstrap.weights(patient_ids, resamples, seed)
     metrics = {
-        name: bootstrap.estimate(
-            partial(weighted.mean, values), counts, undefined="no images"
-        )
+        name: bootstrap.mean(values, weights)
         for name, values in per_image_overlap(common, predicted, target).items()
     }
     both = predicted + target
@@ -56,7 +51,7 @@ def overlap_metrics(
         ("iou_pooled", common, both - common),
     ):
         statistic = partial(weighted.ratio, above, below)
-        metrics[name] = bootstrap.estimate(statistic, counts, undefined=EMPTY)
+        metrics[name] = bootstrap.estimate(statistic, weights, undefined=EMPTY)
     return metrics
 
 
@@ -65,45 +60,37 @@ def majority_mask(coarse) -> np.ndarray:
     return np.asarray(coarse, np.float64).mean(axis=0) >= 0.5
 
 
-def majority_mask_metrics(
-    coarse, mask, patient_ids, resamples: int = 1000, seed: int = 0
-) -> dict[str, Estimate]:
-    """`overlap_metrics` of the predictor that always says `mask` [h, w].
+def majority_mask_metrics(coarse, mask, weights) -> dict[str, Estimate]:
+    """Dice and IoU of the predictor whose mask is always `mask` [h, w].
 
     coarse: [N, h, w], the targets on that grid.
     """
-    coarse = np.asarray(coarse, bool)
-    mask = np.asarray(mask, bool)
+    coarse, mask = np.asarray(coarse, bool), np.asarray(mask, bool)
     checks.shape("mask", mask, coarse.shape[1:])
-    return overlap_metrics(
+    overlap = per_image_overlap(
         (coarse & mask[None]).sum((1, 2)),
         np.full(len(coarse), mask.sum()),
         coarse.sum((1, 2)),
-        patient_ids,
-        resamples,
-        seed,
     )
+    return {
+        f"{name}_constant": bootstrap.mean(values, weights)
+        for name, values in overlap.items()
+    }
 
 
-def alignment_metrics(
-    corner, turn, patient_ids, resamples: int = 1000, seed: int = 0
-) -> dict[str, Estimate]:
-    """Mean absolute errors of a frame, with patient-clustered intervals.
+def alignment_metrics(corner, turn, weights) -> dict[str, Estimate]:
+    """Mean absolute errors of a frame.
 
     mae_corner: mean distance of its corners, in percent of the picture's side.
     mae_rotation: of its angle, in degrees.
     corner: [N] in sides. turn: [N] in degrees, signed.
     """
-    counts = bootstrap.weights(patient_ids, resamples, seed)
     turn = (np.asarray(turn, np.float64) + 180) % 360 - 180
     errors = {"mae_corner": 100 * np.asarray(corner, np.float64), "mae_rotation": turn}
     for name, values in errors.items():
         checks.finite(name, values)
     return {
-        name: bootstrap.estimate(
-            partial(weighted.mean, np.abs(values)), counts, undefined="no images"
-        )
-        for name, values in errors.items()
+        name: bootstrap.mean(np.abs(values), weights) for name, values in errors.items()
     }
 
 

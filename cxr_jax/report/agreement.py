@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from cxr_jax.audits import text_table
-from cxr_jax.metrics.agreement import LIMITS
+from cxr_jax.metrics.brixia import LIMITS
 from cxr_jax.report import style
 from cxr_jax.stats import weighted
 from cxr_jax.stats.bootstrap import Estimate

@@ -47,7 +47,7 @@ def of_test(material: Material) -> list[Drawing]:
 
 def _of_classes(material: Material) -> list[Drawing]:
     found = headline.estimates(material, "test")
-    classes = material.config.task.classes
+    classes = material.config.task.settings.classes
     thresholds = material.results["best"]["decision"]["thresholds"]
     two = len(classes) == 2
     listed = []

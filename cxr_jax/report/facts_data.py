@@ -127,16 +127,7 @@ def acquisition(material: Material) -> Answer:
 
 
 def reference(material: Material) -> Answer:
-    task = material.config.task
-    what = {
-        "brixia": "The scores 0 to 3 of six lung zones in the dataset",
-        "classify": f"One of {listed(list(task.classes))}, the dataset's label",
-        "segment": "The lung masks of the dataset",
-        "align": "The upright frame around the lung masks of the dataset",
-        "contrast": "None: the views of one picture belong together",
-    }[task.name]
-    if task.merge:
-        what += f", joined by {task.merge}"
+    what = material.task.reference
     if material.splits.test.synthetic:
         return Answer("partly", f"{what}, from which each film was drawn.", "data")
     text = " ".join([f"{what}.", *_of_reading(material)])
@@ -245,7 +236,7 @@ def outcomes(material: Material) -> dict[str, str]:
         (labels,) = material.task.targets(getattr(material.splits, role)).values()
         found[role] = f"mean global score {labels.sum(axis=-1).mean():.2f}"
         if material.config.task.name == "classify":
-            classes = material.config.task.classes
+            classes = material.config.task.settings.classes
             each = np.bincount(labels, minlength=len(classes)).tolist()
             found[role] = ", ".join(
                 f"{c} {n:,}" for c, n in zip(classes, each, strict=True)

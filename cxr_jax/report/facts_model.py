@@ -90,6 +90,7 @@ def initial_weights(material: Material) -> Answer:
 
 def training(material: Material) -> Answer:
     config, optim = material.config, material.config.optim
+    settings = config.task.settings
     text = (
         f"{optim.name}, rate {optim.lr:g} ({optim.schedule}, warm-up {optim.warmup}), "
         f"weight decay {optim.weight_decay:g}, gradient clipped at {optim.clip_norm:g} "
@@ -101,13 +102,14 @@ def training(material: Material) -> Answer:
         "layers at other rates": list(optim.layers),
         "batch norms frozen": optim.frozen_norms,
         "average of weights": optim.ema_decay,
-        "label smoothing": config.task.label_smoothing,
-        "classes weighed by the inverse of their frequency": config.task.balanced,
+        "label smoothing": settings.get("label_smoothing"),
+        "classes weighed by the inverse of their frequency": settings.get("balanced"),
         "settings of the optimiser": dict(optim.settings),
-        "share of the absolute error": config.task.mae_share
+        "share of the absolute error": settings.get("mae_share", 0)
         * (config.task.loss == "ce_mae"),
-        "share of Dice": config.task.dice_share * (config.task.loss == "dice_bce"),
-        "gamma of the focal loss": config.task.focal_gamma
+        "share of Dice": settings.get("dice_share", 0)
+        * (config.task.loss == "dice_bce"),
+        "gamma of the focal loss": settings.get("focal_gamma", 0)
         * (config.task.loss == "focal"),
         "labels made wrong on purpose": config.task.label_noise,
         "early stop after evaluations": config.stop_patience,

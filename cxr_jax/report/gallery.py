@@ -148,7 +148,7 @@ def _case(material: Material, row: int, side: int) -> Case:
 
 def _of_class(material: Material, row: int) -> str:
     """What it is called, at the threshold where there are two classes."""
-    classes, probs = material.config.task.classes, material.probs[row]
+    classes, probs = material.config.task.settings.classes, material.probs[row]
     thresholds = np.array(material.results["best"]["decision"]["thresholds"])
     label, called = int(material.labels[row, 0]), int(decide(probs, thresholds)[0])
     text = f"called {classes[called]} ({probs[0, called]:.2f})"

@@ -125,7 +125,7 @@ def _chosen(material: Material):
     if task.name == "brixia":
         return _BRIXIA
     if task.name == "classify":
-        return _TWO_CLASSES if len(task.classes) == 2 else _CLASSES
+        return _TWO_CLASSES if len(task.settings.classes) == 2 else _CLASSES
     return _OTHERS[task.name]
 
 

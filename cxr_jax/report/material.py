@@ -70,7 +70,7 @@ def read(workdir: pathlib.Path) -> Material:
     splits = roles.open_splits(data, workdir)
     stored_lib.check_data([run], splits.description)
     labels = probs = None
-    if config.task.name in stored_lib.WITH_PROBABILITIES:
+    if task.probabilities is not None:
         name = f"{splits.test.dataset}-test"
         found = stored_lib.gather(task, [run], splits.test, name, stored_lib.RESTORE)
         labels, probs = found.labels, found.probs[0]

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cxr_jax.audits.model import agreement_groups, subgroups
-from cxr_jax.evaluation import compare
 from cxr_jax.report import drawings, headline, tables
 from cxr_jax.report.drawings import Drawing
 from cxr_jax.report.material import Material
@@ -67,12 +66,12 @@ def _subgroups(material: Material) -> Section:
         return Section(
             "subgroups", title, ["No figures by group are made for this task."], [], []
         )
-    split, config = material.splits.test, material.config
+    split = material.splits.test
     decision = material.results["best"]["decision"]
 
     def make(rows: np.ndarray):
-        return compare.statistics(
-            config.task.name, material.labels[rows], material.probs[rows], decision
+        return material.task.probabilities.statistics(
+            material.labels[rows], material.probs[rows], decision
         )
 
     main = headline.main_metric(material)

@@ -206,7 +206,7 @@ def contents(material: Material, role: str) -> dict[str, int]:
     found = dict(results.size(split))
     targets = material.task.targets(split)
     if "label" in targets:
-        classes = material.config.task.classes
+        classes = material.config.task.settings.classes
         numbers = np.bincount(targets["label"], minlength=len(classes))
         found |= dict(zip(classes, numbers.tolist(), strict=True))
     if "scores" in targets:

@@ -153,8 +153,10 @@ def imbalance(material: Material) -> Answer:
         return Answer("answered", "Nothing was done about imbalance.", "provenance")
     done = [
         "classes weighed by the inverse of their frequency in train"
-    ] * task.balanced
-    done += [f"focal loss, gamma {task.focal_gamma:g}"] * (task.loss == "focal")
+    ] * task.settings.balanced
+    done += [f"focal loss, gamma {task.settings.focal_gamma:g}"] * (
+        task.loss == "focal"
+    )
     if not done:
         return Answer("answered", "Nothing was done about imbalance.", "provenance")
     text = f"In the loss: {listed(done)}; no image was drawn more often. "
@@ -187,12 +189,14 @@ def output(material: Material) -> Answer:
     if task.name != "classify":
         return Answer("partly", f"What the task {task.name} gives. Describe it.", "")
     thresholds = material.results["best"]["decision"]["thresholds"]
-    told = [f"{c} {t:.3f}" for c, t in zip(task.classes, thresholds, strict=True)]
+    told = [
+        f"{c} {t:.3f}" for c, t in zip(task.settings.classes, thresholds, strict=True)
+    ]
     called = "the class with the largest probability is called"
     if len(told) == 2:  # one threshold, of the positive class
-        told, called = told[1:], f"at it or above {task.classes[1]} is called"
+        told, called = told[1:], f"at it or above {task.settings.classes[1]} is called"
     text = (
-        f"A probability for each of {listed(list(task.classes))}; {called}. Thresholds "
+        f"A probability for each of {listed(list(task.settings.classes))}; {called}. Thresholds "
         f"with the largest sensitivity + specificity on val: {', '.join(told)}. Say "
         "why these."
     )

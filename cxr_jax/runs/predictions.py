@@ -1,4 +1,4 @@
-"""What finished runs have said of the same pictures, read back from their files."""
+"""What finished runs predicted of the same images, read back from their files."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
 from cxr_jax.data import source
-from cxr_jax.tasks import Task
+from cxr_jax.runs import alike
+from cxr_jax.tasks import Task, make_task
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 
 RESTORE = "restore it, or train the run again in a new --workdir"
 
 _MISSING = "restore it, or train WORKDIR again"
-
-# Tasks that write a probability for every class or score.
-WITH_PROBABILITIES = ("brixia", "classify")
 
 # Probabilities are float32: a row sums to 1 within this.
 _ROUNDING = 1e-3
@@ -44,7 +42,7 @@ class Run(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """A split and what M runs say of it.
+    """A split and what M runs predicted of it.
 
     Attributes:
       split: with N examples.
@@ -107,40 +105,42 @@ def read(workdir: pathlib.Path) -> Run:
     config = config_lib.from_json(workdir / "config.json")
     if not (workdir / "results.json").exists():
         raise InputError(
-            workdir, "is not finished", "the command that began it goes on"
+            workdir, "is not finished", "run the command that started it again"
         )
     content = files.read_json(workdir / "results.json", missing=missing)
     came_from = files.read_json(workdir / "provenance.json", missing=RESTORE)
     if "decision" not in content.get("best", {}) or "dataset" not in came_from:
         raise InputError(
-            workdir, "its results.json or provenance.json is of no run", RESTORE
+            workdir, "its results.json or provenance.json is not that of a run", RESTORE
         )
     return Run(workdir, config, content, came_from["dataset"])
 
 
+def task_of(run: Run) -> Task:
+    """The task of a run whose predictions have probabilities.
+
+    Raises:
+      InputError: they have none.
+    """
+    task = make_task(run.config.task)
+    if task.probabilities is None:
+        raise InputError(
+            run.workdir,
+            f"its task is {task.name}, which predicts no probabilities of classes or "
+            "scores",
+            "give runs of the tasks brixia or classify",
+        )
+    return task
+
+
 def check_alike(runs: list[Run]) -> None:
     """Refuses runs that were not tested on the same examples, or not the same way."""
-    first = runs[0]
-    if first.config.task.name not in WITH_PROBABILITIES:
-        raise InputError(
-            first.workdir,
-            f"its task is {first.config.task.name}, which has no probabilities of "
-            "classes or scores",
-            f"average runs of the tasks {' or '.join(WITH_PROBABILITIES)}",
-        )
-    for run in runs[1:]:
-        for what, one, other in zip(
-            ("dataset", "task", "list of classes", "val split", "test split"),
-            _identity(first),
-            _identity(run),
-            strict=True,
-        ):
-            if one != other:
-                raise InputError(
-                    run.workdir,
-                    f"its {what} is {other}, and that of {first.workdir} is {one}",
-                    "average runs of one dataset, split, task and list of classes only",
-                )
+    for run in runs:
+        task_of(run)
+    alike.check(
+        {str(run.workdir): _shared(run) for run in runs},
+        "give runs of one dataset, split, task and list of classes",
+    )
 
 
 def check_data(runs: list[Run], description: dict[str, Any]) -> None:
@@ -151,14 +151,19 @@ def check_data(runs: list[Run], description: dict[str, Any]) -> None:
             raise InputError(
                 runs[0].workdir,
                 f"was tested on other data: {role} was {then}, and is {now} now",
-                "give back the data of the runs (config.data.data_dir says where)",
+                "restore the original data (config.data.data_dir says where)",
             )
 
 
-def _identity(run: Run) -> tuple[Any, ...]:
+def _shared(run: Run) -> dict[str, Any]:
     task, roles = run.config.task, run.dataset["roles"]
-    dataset = run.config.data.dataset.split("/")[0]
-    return dataset, task.name, tuple(task.classes), roles["val"], roles["test"]
+    return {
+        "dataset": run.config.data.dataset.split("/")[0],
+        "task": task.name,
+        "classes": tuple(task.settings.get("classes", ())),
+        "val split": roles["val"],
+        "test split": roles["test"],
+    }
 
 
 def gather(
@@ -168,7 +173,7 @@ def gather(
     name: str,
     missing: str = _MISSING,
 ) -> Stored:
-    """What all runs say of a split.
+    """What all runs predicted of a split.
 
     Args:
       task: of all of them.
@@ -179,7 +184,7 @@ def gather(
 
     Raises:
       InputError: a file that is not there or is broken, other examples or labels than
-        those of the split, or numbers that are no probabilities.
+        those of the split, or numbers that are not probabilities.
     """
     targets = task.targets(split)
     (labels,) = targets.values()
@@ -206,7 +211,7 @@ def _rows(path: pathlib.Path, missing: str) -> dict[str, dict[str, str]]:
         with path.open(newline="", encoding="utf-8") as file:
             return {row["example_id"]: row for row in csv.DictReader(file)}
     except FileNotFoundError:
-        raise InputError(path, "there is no such file", missing) from None
+        raise InputError(path, "does not exist", missing) from None
     except (OSError, KeyError, ValueError, csv.Error) as error:
         raise InputError(path, f"cannot be read ({error!r})", RESTORE) from None
 
@@ -225,7 +230,7 @@ def _columns(
             path,
             f"is of other examples than {split.dataset}:{split.split}: {len(other)} are "
             f"in one of them only, {min(other)} among them",
-            "average runs that were tested on the same examples",
+            "give runs that were tested on the same examples",
         )
     ordered = [rows[example] for example in ids]
     absent = [column for column in expected if column not in ordered[0]]
@@ -233,14 +238,14 @@ def _columns(
         raise InputError(
             path,
             f"has no column {absent[0]} (it has: {', '.join(ordered[0])})",
-            "average runs of the same task and classes",
+            "give runs of the same task and classes",
         )
     for column, values in expected.items():
         if column.startswith("target") and [r[column] for r in ordered] != values:
             raise InputError(
                 path,
                 f"its {column} is not that of {split.dataset}:{split.split}",
-                "evaluate the run again with the labels (config.task.merge) of now",
+                "evaluate the run again with today's labels (config.task.settings.merge)",
             )
     return _numbers(path, ordered, [c for c in expected if c.startswith("prob_")])
 
@@ -251,7 +256,9 @@ def _numbers(
     try:
         found = np.array([[row[c] for c in columns] for row in ordered], np.float64)
     except (ValueError, TypeError) as error:
-        raise InputError(path, f"holds no numbers ({error})", RESTORE) from None
+        raise InputError(
+            path, f"holds something other than numbers ({error})", RESTORE
+        ) from None
     if not np.isfinite(found).all() or (found < 0).any() or (found > 1).any():
         raise InputError(
             path,

@@ -8,22 +8,21 @@ from typing import Any
 
 from cxr_jax.data.source import Split
 from cxr_jax.devices import processes
-from cxr_jax.evaluation.evaluators import Evaluation
 from cxr_jax.metrics.registry import metric
 from cxr_jax.runs.writer import say
 from cxr_jax.stats.estimate import Estimate, number
 from tfds_builders.common import files
 
-# The names of version 0.1, until all callers say Estimate.to_json.
+# Until all callers use Estimate.
 estimate_to_json, estimate_from_json = Estimate.to_json, Estimate.from_json
 
 
-def to_json(evaluations: dict[str, Evaluation]) -> dict[str, Any]:
-    """{'val': Evaluation} -> {'val/mae_zone': {'value', 'lo', 'hi', 'n'}}, NaN null."""
+def to_json(metrics: dict[str, dict[str, Estimate]]) -> dict[str, Any]:
+    """{'val': {'mae_zone': Estimate}} -> {'val/mae_zone': {'value', 'lo', 'hi', 'n'}}."""
     return {
-        f"{name}/{metric}": estimate.to_json()
-        for name, evaluation in evaluations.items()
-        for metric, estimate in evaluation.metrics.items()
+        f"{split}/{name}": estimate.to_json()
+        for split, found in metrics.items()
+        for name, estimate in found.items()
     }
 
 
@@ -45,18 +44,18 @@ def estimates(content: dict[str, Any], split: str = "") -> dict[str, Estimate]:
 
 
 def save(path: pathlib.Path, content: dict[str, Any]) -> None:
-    """Writes the JSON; its presence means that everything before it is finished."""
+    """Writes the JSON; its presence means that what it describes is finished."""
     if processes.is_first():
         files.write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def size(split: Split) -> dict[str, Any]:
-    """How much a figure rests on: {'images': 90, 'patients': 40}."""
+    """The size of a split: {'images': 90, 'patients': 40}."""
     return {"images": split.size, split.unit: len(set(split.table["patient_id"]))}
 
 
 def count(split: Split) -> str:
-    """'90 images of 40 patients', or what stands for patients in this dataset."""
+    """'90 images of 40 patients', or the dataset's own unit."""
     return _count(size(split))
 
 

@@ -1,9 +1,9 @@
-"""Temperature scaling: probabilities that mean what they say, fitted on val.
+"""Temperature and vector scaling of probabilities, fitted on val.
 
 Guo et al. 2017, arXiv 1706.04599. One number T divides the logits: T > 1 makes a model
-less sure, T < 1 surer, and which class is the most probable never changes. Logits are
-known from probabilities up to a constant per row, which the softmax forgets; so
-everything here takes probabilities, as the predictions of a run are stored.
+less confident, T < 1 more so, and the most probable class never changes. Probabilities
+give the logits up to a constant per row, which the softmax ignores; so everything here
+takes probabilities, as the predictions of a run are stored.
 
 Common shapes: probs [N, ..., K] and labels [N, ...] of whole numbers 0..K-1; the axes
 between, such as the 6 zones, are pooled.
@@ -15,11 +15,11 @@ import numpy as np
 import scipy.optimize
 import scipy.special
 
-# A val split that is all right, or no better than chance, asks for a T of 0 or of
-# infinity: it stays within these.
+# A val split without an error, or one no better than chance, would need a T of 0 or
+# infinity: it is kept within these.
 LOWEST, HIGHEST = 0.05, 20.0
 
-# What float32 rounds to 0 was at most this.
+# What float32 rounds to 0 is at most this.
 _LEAST = float(np.finfo(np.float32).tiny)
 
 
@@ -29,7 +29,7 @@ def log_probabilities(probs: np.ndarray) -> np.ndarray:
 
 
 def log_losses(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """-log of the probability of what was the case, in nats: [N, ...]."""
+    """-log of the probability of the true class, in nats: [N, ...]."""
     logits = log_probabilities(probs)
     return -np.take_along_axis(logits, np.asarray(labels)[..., None], -1)[..., 0]
 
@@ -101,6 +101,6 @@ def fit_vector(probs: np.ndarray, labels: np.ndarray) -> tuple[list, list]:
 
 
 def _centred(probs: np.ndarray) -> np.ndarray:
-    """Logits that sum to 0: what the softmax forgot of them has to be settled."""
+    """Logits that sum to 0: the softmax leaves a constant undetermined."""
     logits = log_probabilities(probs)
     return logits - logits.mean(axis=-1, keepdims=True)

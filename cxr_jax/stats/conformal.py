@@ -1,7 +1,7 @@
-"""Sets that hold the truth as often as promised: split conformal prediction.
+"""Prediction sets that hold the truth as often as promised: split conformal prediction.
 
-Vovk et al. 2005; Angelopoulos and Bates 2021 (arXiv 2107.07511). The size of the sets
-is settled on val, and what they hold is counted on test. The promise is for images
+Vovk et al. 2005; Angelopoulos and Bates 2021 (arXiv 2107.07511). The threshold
+is chosen on val, and coverage is measured on test. The promise is for images
 drawn like those of val, one of each patient: where patients have several it is only
 about right, and on another hospital's it can fail. So coverage is always measured.
 """
@@ -13,8 +13,8 @@ import numpy as np
 COVERAGE = 0.9
 
 
-def settle(target, probs, coverage: float = COVERAGE) -> float:
-    """The least probability of a class that belongs to the set; of val.
+def set_threshold(target, probs, coverage: float = COVERAGE) -> float:
+    """The least probability of a class that belongs to the set, from val.
 
     target: [n] or [n, Z] whole classes; probs: [..., K] with the same leading axes.
     From the (n + 1) coverage-th largest probability of the truth (score 1 - p, Sadinle

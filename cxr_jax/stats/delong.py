@@ -1,7 +1,7 @@
 """Interval and paired test of the area under the ROC curve (DeLong et al. 1988).
 
-doi 10.2307/2531595, by ranks (Sun and Xu 2014, doi 10.1109/LSP.2014.2337313). Images
-count as independent: where patients have several, the bootstrap is the honest one.
+doi 10.2307/2531595, by ranks (Sun and Xu 2014, doi 10.1109/LSP.2014.2337313). It
+takes images as independent: where patients have several, use the bootstrap.
 """
 
 from typing import NamedTuple
@@ -42,7 +42,7 @@ def auroc(positive, scores) -> Estimate:
 
 
 def compare(positive, scores, others) -> Comparison:
-    """Area of `scores` less that of `others`, on the same images."""
+    """Area of `scores` minus that of `others`, on the same images."""
     positive = np.asarray(positive, bool)
     n, nan = len(positive), float("nan")
     if not 0 < positive.sum() < n:

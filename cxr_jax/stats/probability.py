@@ -1,4 +1,4 @@
-"""Are the probabilities true? Statistics as functions of weights [R, n] -> [R].
+"""Calibration: statistics of probabilities as functions of weights [R, n] -> [R].
 
 As in `weighted`: a row of the weights says how often each image counts, and what is not
 defined for a row is NaN.
@@ -62,7 +62,7 @@ def calibration_slope(positive, probs, weights):
 
 
 def calibration_intercept(positive, probs, weights):
-    """Calibration in the large: the log odds are too low by so much on the whole.
+    """Calibration in the large: by how much the log odds are too low.
 
     The intercept of the regression whose slope is held at 1; 0 is right.
     """
@@ -72,7 +72,7 @@ def calibration_intercept(positive, probs, weights):
 
 
 def net_benefit(positive, probs, threshold: float, weights):
-    """True positives less false ones at the odds of the threshold, for each image.
+    """Net benefit per image: true positives minus false ones at the odds of the threshold.
 
     Vickers and Elkin 2006, doi 10.1177/0272989X06295361. Of treating all it is that of
     probs = 1, of treating none 0.

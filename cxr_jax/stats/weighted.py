@@ -171,23 +171,13 @@ def average_precision(positive, scores, weights):
     return np.where(defined, area, np.nan)
 
 
-def macro_f1(target, predicted, classes: int, weights):
-    """Mean F1 over the classes that occur, as a target or as a prediction."""
-    truly = (target[:, None] == np.arange(classes)).astype(np.float64)
-    called = (predicted[:, None] == np.arange(classes)).astype(np.float64)
-    hits, either = weights @ (truly * called), weights @ (truly + called)
-    occurs = either > 0
-    scores = np.divide(2 * hits, either, out=np.zeros_like(hits), where=occurs)
-    return scores.sum(axis=1) / occurs.sum(axis=1)
-
-
 def _mean_of_zones(values):
     values = np.asarray(values, np.float64)
     return values.reshape(len(values), -1).mean(axis=1)
 
 
 def _centred(values):
-    """Values less their mean, and their range: infinite where that is rounding."""
+    """Values minus their mean, and their range: infinite where that is rounding error."""
     values = np.asarray(values, np.float64)
     spread = np.ptp(values)
     constant = spread <= TINY * np.abs(values).max()

@@ -5,23 +5,28 @@ from __future__ import annotations
 import numpy as np
 from ml_collections import ConfigDict
 
-from cxr_jax.tasks.align import make_align
-from cxr_jax.tasks.brixia import make_brixia
-from cxr_jax.tasks.classify import make_classify
-from cxr_jax.tasks.contrast import make_contrast
-from cxr_jax.tasks.segment import make_segment
-from cxr_jax.tasks.task import Task
+from cxr_jax.tasks import align, brixia, classify, contrast, segment
+from cxr_jax.tasks.task import Probabilities, Task
 from tfds_builders.common.errors import InputError
 
 TASKS = {
-    "brixia": make_brixia,
-    "classify": make_classify,
-    "contrast": make_contrast,
-    "segment": make_segment,
-    "align": make_align,
+    "brixia": brixia.make_brixia,
+    "classify": classify.make_classify,
+    "contrast": contrast.make_contrast,
+    "segment": segment.make_segment,
+    "align": align.make_align,
 }
 
-__all__ = ["TASKS", "Task", "make_task"]
+# Of `config.task.settings`.
+DEFAULTS = {
+    "brixia": brixia.DEFAULTS,
+    "classify": classify.DEFAULTS,
+    "contrast": contrast.DEFAULTS,
+    "segment": segment.DEFAULTS,
+    "align": align.DEFAULTS,
+}
+
+__all__ = ["DEFAULTS", "TASKS", "Probabilities", "Task", "make_task"]
 
 
 def make_task(config: ConfigDict, class_counts: np.ndarray | None = None) -> Task:
@@ -29,7 +34,7 @@ def make_task(config: ConfigDict, class_counts: np.ndarray | None = None) -> Tas
 
     Args:
       config: `config.task`.
-      class_counts: images per class in train, where `balanced` is set.
+      class_counts: of `Task.class_counts`, to train with.
     """
     if config.name not in TASKS:
         raise InputError(
@@ -37,4 +42,11 @@ def make_task(config: ConfigDict, class_counts: np.ndarray | None = None) -> Tas
             f"{config.name!r} is unknown",
             f"choose one of: {', '.join(TASKS)}",
         )
-    return TASKS[config.name](config, class_counts)
+    task = TASKS[config.name](config, class_counts)
+    if config.label_noise and not task.label:
+        raise InputError(
+            "config.task.label_noise",
+            f"is {config.label_noise}, and the task {config.name} has no labels",
+            "set it to 0",
+        )
+    return task

@@ -1,8 +1,8 @@
-"""Where the lungs lie: the frame in which they stand upright and fill the picture."""
+"""Lung alignment: the frame in which the lungs are upright and fill the picture."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax import losses, metrics, rng
-from cxr_jax.data.source import Split
+from cxr_jax.metrics import HEADLINES
 from cxr_jax.models.alignment import sample
 from cxr_jax.ops import frame
 from cxr_jax.tasks.segment import (
@@ -22,11 +22,14 @@ from cxr_jax.tasks.segment import (
     overlap_columns,
     overlap_confusion,
 )
-from cxr_jax.tasks.task import Arrays, Task, choose_loss, refuse_unused
+from cxr_jax.tasks.task import Arrays, Task, choose_loss, read_settings
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.zones import LEVELS, ZONES
 
-_UNUSED = ("classes", "merge", "sigmoid", "balanced", "label_smoothing", "label_noise")
+if TYPE_CHECKING:
+    from cxr_jax.data.source import Split
+
+DEFAULTS = {"dice_share": 0.5}
 
 
 def make_align(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
@@ -40,18 +43,19 @@ def make_align(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
     rest the distance of the frames' corners, in sides of the picture.
     """
     del class_counts
-    refuse_unused(config, "the task align", _UNUSED)
-    share = config.dice_share
+    settings = read_settings(config, DEFAULTS)
 
-    def by_frame(found, batch):
+    def by_frame(found, batch, share):
         wanted, aligned = _wanted(found, batch)
         corners = frame.corner_distance(found["theta"], wanted)
         return (
             share * losses.dice(found["aligned_mask"], aligned) + (1 - share) * corners
         )
 
-    loss = choose_loss({"frame": by_frame}, config.loss)
+    losses_by_name = {"frame": (by_frame, {"dice_share": "share"})}
+    loss = choose_loss(config, losses_by_name, settings, DEFAULTS)
     return Task(
+        name="align",
         num_outputs=len(ZONES) * LEVELS,
         levels=2,
         example_targets={"pose": ((6,), np.float32)},
@@ -67,6 +71,8 @@ def make_align(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         columns=_align_columns,
         confusion=overlap_confusion,
         select="mae_corner",
+        headline=HEADLINES["align"],
+        reference="The upright frame around the lung masks of the dataset",
         compare=_compare,
         reads=lambda output: of_features(output, "theta", "aligned_mask"),
         draw=_draw,
@@ -88,7 +94,7 @@ def _wanted(found, batch) -> tuple[jax.Array, jax.Array]:
     if "frame" not in batch:
         raise InputError(
             "config.preprocess",
-            "does not say where the lungs lie",
+            "does not note the frame of the lungs",
             "put lung_frame after to_float in both strings, before what moves pictures",
         )
     shape = found["aligned_mask"].shape[1:3]
@@ -114,19 +120,16 @@ def _errors(theta, wanted) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(frame.corner_distance(theta, wanted)), np.asarray(turn)
 
 
-def _align_metrics(split, targets, predictions, decision, *, resamples, seed):
-    patients = split.table["patient_id"]
-    bootstrap = {"resamples": resamples, "seed": seed}
-    wanted = predictions["frame"]
-    found = metrics.alignment_metrics(
-        *_errors(predictions["theta"], wanted), patients, **bootstrap
-    )
+def _align_metrics(split, targets, predictions, decision, resamples):
+    weights, wanted = resamples.weights, predictions["frame"]
+    errors = _errors(predictions["theta"], wanted)
+    found = metrics.alignment_metrics(*errors, weights)
     mean = np.broadcast_to(np.array(decision["mean_frame"], np.float32), wanted.shape)
-    constant = metrics.alignment_metrics(*_errors(mean, wanted), patients, **bootstrap)
+    constant = metrics.alignment_metrics(*_errors(mean, wanted), weights)
     found |= {f"{name}_constant": estimate for name, estimate in constant.items()}
     counts = [predictions[name] for name in ("common", "predicted", "target")]
-    found |= metrics.overlap_metrics(*counts, patients, **bootstrap)
-    found["loss"] = metrics.mean_loss(predictions["loss"], patients, **bootstrap)
+    found |= metrics.overlap_metrics(*counts, weights)
+    found["loss"] = metrics.mean_loss(predictions["loss"], weights)
     return found
 
 

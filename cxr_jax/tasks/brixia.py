@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax import losses, metrics
-from cxr_jax.data.source import Split
-from cxr_jax.tasks.task import Arrays, Task, choose_loss, refuse_unused
+from cxr_jax.metrics import HEADLINES
+from cxr_jax.tasks.task import (
+    Arrays,
+    Probabilities,
+    Task,
+    choose_loss,
+    read_settings,
+)
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.zones import LEVELS, ZONES
+
+if TYPE_CHECKING:
+    from cxr_jax.data.source import Split
+
+
+DEFAULTS = {"mae_share": 0.3, "label_smoothing": 0.0}
+LOSSES = {
+    "cross_entropy": (losses.cross_entropy, {"label_smoothing": "smoothing"}),
+    "ordinal": (losses.ranked_probability, {}),
+    "ce_mae": (losses.ce_mae, {"mae_share": "alpha", "label_smoothing": "smoothing"}),
+}
 
 
 def make_brixia(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
@@ -24,18 +40,8 @@ def make_brixia(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
     `label_smoothing` for the cross-entropies.
     """
     del class_counts
-    refuse_unused(
-        config, "the task brixia", ("classes", "merge", "sigmoid", "balanced")
-    )
-    if config.loss == "ordinal":
-        refuse_unused(config, "the ordinal loss", ("label_smoothing",))
-    smoothing = config.label_smoothing
-    by_name = {
-        "cross_entropy": partial(losses.cross_entropy, smoothing=smoothing),
-        "ordinal": losses.ranked_probability,
-        "ce_mae": partial(losses.ce_mae, alpha=config.mae_share, smoothing=smoothing),
-    }
-    per_zone = choose_loss(by_name, config.loss)
+    settings = read_settings(config, DEFAULTS)
+    per_zone = choose_loss(config, LOSSES, settings, DEFAULTS)
 
     def loss(logits, batch):
         return per_zone(_by_zone(logits), batch["scores"])
@@ -45,6 +51,7 @@ def make_brixia(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         return {"probs": probs, "expected": losses.expected_score(_by_zone(logits))}
 
     return Task(
+        name="brixia",
         num_outputs=len(ZONES) * LEVELS,
         levels=LEVELS,
         example_targets={"scores": ((len(ZONES),), np.int32)},
@@ -53,7 +60,9 @@ def make_brixia(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         eval_loss=loss,
         predict=predict,
         decide=lambda targets, predictions: {
-            "confidence": metrics.settle(targets["scores"], predictions["probs"])
+            "confidence": metrics.fit_confidence(
+                targets["scores"], predictions["probs"]
+            )
         },
         constant=lambda targets: {
             "median": metrics.constant_median(targets["scores"]).tolist()
@@ -62,6 +71,25 @@ def make_brixia(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         columns=_brixia_columns,
         confusion=_brixia_confusion,
         select="mae_zone",
+        headline=HEADLINES["brixia"],
+        reference="The scores 0 to 3 of six lung zones in the dataset",
+        label="scores",
+        probabilities=Probabilities(
+            classes=tuple(map(str, range(LEVELS))),
+            questions=tuple(ZONES),
+            is_graded=True,
+            statistics=lambda labels, probs, decision: metrics.brixia_statistics(
+                labels, probs
+            ),
+            chance=lambda labels, decision: float(
+                np.abs(labels - np.array(decision["median"])).mean()
+            ),
+            pooled=lambda labels, probs, decisions, fold, weights: (
+                metrics.brixia_metrics(
+                    labels, probs @ np.arange(probs.shape[-1]), probs, weights
+                )
+            ),
+        ),
     )
 
 
@@ -80,49 +108,20 @@ def _brixia_targets(split: Split) -> Arrays:
     return {"scores": scores.astype(np.int32)}
 
 
-def _brixia_metrics(split, targets, predictions, decision, *, resamples, seed):
-    patients = split.table["patient_id"]
-    bootstrap = {"resamples": resamples, "seed": seed}
-    found = metrics.brixia_metrics(
-        targets["scores"],
-        predictions["expected"],
-        predictions["probs"],
-        patients,
-        **bootstrap,
-    )
-    found |= metrics.scores_agreement(
-        targets["scores"], predictions["expected"], patients, **bootstrap
-    )
-    found |= metrics.confidence_metrics(
-        targets["scores"],
-        predictions["probs"],
-        patients,
-        decision["confidence"],
-        **bootstrap,
-    )
+def _brixia_metrics(split, targets, predictions, decision, resamples):
+    scores, weights = targets["scores"], resamples.weights
+    expected, probs = predictions["expected"], predictions["probs"]
+    found = metrics.brixia_metrics(scores, expected, probs, weights)
+    found |= metrics.confidence_metrics(scores, probs, weights, decision["confidence"])
     if "scores_junior" in split.table:
-        found |= metrics.second_reader_metrics(
-            predictions["expected"],
-            targets["scores"],
-            split.table["scores_junior"],
-            patients,
-            **bootstrap,
-        )
+        junior = split.table["scores_junior"]
+        found |= metrics.second_reader_metrics(expected, scores, junior, weights)
     if "consensus_mean" in split.table:
-        found |= metrics.consensus_metrics(
-            predictions["expected"],
-            targets["scores"],
-            split.table["consensus_mean"],
-            patients,
-            **bootstrap,
-        )
+        consensus = split.table["consensus_mean"]
+        found |= metrics.consensus_metrics(expected, scores, consensus, resamples)
     if "median" in decision:
-        constant = metrics.constant_median_metrics(
-            targets["scores"], np.array(decision["median"]), patients, **bootstrap
-        )
-        found["mae_zone_constant"] = constant["mae_zone"]
-        found["mae_global_constant"] = constant["mae_global"]
-    found["loss"] = metrics.mean_loss(predictions["loss"], patients, **bootstrap)
+        found |= metrics.constant_median_metrics(scores, decision["median"], weights)
+    found["loss"] = metrics.mean_loss(predictions["loss"], weights)
     return found
 
 

@@ -3,56 +3,72 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax import losses, metrics
-from cxr_jax.data.source import Split
-from cxr_jax.tasks.task import Arrays, Task, choose_loss, refuse_unused
+from cxr_jax.metrics import HEADLINES
+from cxr_jax.tasks.task import (
+    Arrays,
+    Probabilities,
+    Task,
+    choose_loss,
+    read_settings,
+)
 from tfds_builders.common.errors import InputError
+
+if TYPE_CHECKING:
+    from cxr_jax.data.source import Split
+
+
+DEFAULTS = {
+    "classes": (),
+    "merge": "",
+    "sigmoid": False,
+    "balanced": False,
+    "label_smoothing": 0.0,
+    "focal_gamma": 2.0,
+}
+LOSSES = {
+    "cross_entropy": (losses.cross_entropy, {"label_smoothing": "smoothing"}),
+    "focal": (losses.focal, {"focal_gamma": "gamma"}),
+}
 
 
 def make_classify(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
     """One of `classes`; with two classes the second is the positive one.
 
     Config: `merge` maps labels of a dataset to classes ('P=COVID,N=Normal'), which is
-    how a dataset with other labels serves as an external test; `sigmoid` gives two classes one logit;
-    `loss` is 'cross_entropy' or 'focal' (`focal_gamma`); `balanced` weighs classes by
-    their inverse frequency in train; `label_smoothing`.
+    how a dataset with other labels serves as an external test; `sigmoid` gives two
+    classes one logit; `loss` is 'cross_entropy' or 'focal' (`focal_gamma`); `balanced`
+    weighs classes by their inverse frequency in train; `label_smoothing`.
     """
-    classes = tuple(config.classes)
-    if len(classes) < 2:
-        raise InputError(
-            "config.task.classes", f"{classes}", "name at least two classes"
-        )
-    if config.sigmoid and len(classes) > 2:
-        raise InputError(
-            "config.task.sigmoid",
-            f"is on with {len(classes)} classes",
-            "one logit tells two classes apart; switch it off",
-        )
-    widen = losses.two_logits if config.sigmoid else lambda logits: logits
-    if config.loss == "focal":
-        refuse_unused(config, "the focal loss", ("label_smoothing",))
-    by_name = {
-        "cross_entropy": partial(
-            losses.cross_entropy, smoothing=config.label_smoothing
-        ),
-        "focal": partial(losses.focal, gamma=config.focal_gamma),
-    }
-    per_image = choose_loss(by_name, config.loss)
+    settings = read_settings(config, DEFAULTS)
+    classes = tuple(settings["classes"])
+    _check_classes(classes, settings["sigmoid"])
+    merge = parse_merge(settings["merge"])
+    is_binary = len(classes) == 2
+    widen = losses.two_logits if settings["sigmoid"] else lambda logits: logits
+    per_image = choose_loss(config, LOSSES, settings, DEFAULTS)
     weights = None
-    if config.balanced and class_counts is not None:
+    if settings["balanced"] and class_counts is not None:
         weights = class_counts.sum() / (len(classes) * np.maximum(class_counts, 1))
+    targets = partial(_class_targets, classes=classes, merge=merge)
+
+    def count(split):
+        if not settings["balanced"]:
+            return None
+        return np.bincount(targets(split)["label"], minlength=len(classes))
 
     def decide(targets, predictions):
         label, probs = targets["label"], predictions["probs"]
         return {
             "thresholds": metrics.choose_thresholds(label, probs).tolist(),
             "sensitive_thresholds": metrics.sensitive_thresholds(label, probs).tolist(),
-            "confidence": metrics.settle(label, probs),
+            "confidence": metrics.fit_confidence(label, probs),
         }
 
     def constant(targets):
@@ -64,13 +80,13 @@ def make_classify(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         named = {f"prob_{name}": probs[:, k] for k, name in enumerate(classes)}
         return {"target": [classes[k] for k in targets["label"]]} | named
 
+    joined = f", joined by {settings['merge']}" if merge else ""
     return Task(
-        num_outputs=1 if config.sigmoid else len(classes),
+        name="classify",
+        num_outputs=1 if settings["sigmoid"] else len(classes),
         levels=len(classes),
         example_targets={"label": ((), np.int32)},
-        targets=partial(
-            _class_targets, classes=classes, merge=parse_merge(config.merge)
-        ),
+        targets=targets,
         loss=lambda logits, batch: per_image(
             widen(logits), batch["label"], class_weights=weights
         ),
@@ -81,8 +97,35 @@ def make_classify(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         metrics=partial(_class_metrics, classes=classes),
         columns=columns,
         confusion=partial(_class_confusion, classes=classes),
-        select="auroc" if len(classes) == 2 else "auroc_macro",
+        select="auroc" if is_binary else "auroc_macro",
+        headline=HEADLINES["two classes" if is_binary else "classes"],
+        reference=f"One of {', '.join(classes)}, the dataset's label{joined}",
+        class_counts=count,
+        label="label",
+        probabilities=Probabilities(
+            classes=classes,
+            questions=("",),
+            is_graded=False,
+            statistics=lambda labels, probs, decision: metrics.class_statistics(
+                labels[:, 0], probs[:, 0], np.array(decision["thresholds"])
+            ),
+            chance=lambda labels, decision: 0.5,
+            pooled=partial(_pooled, classes=classes),
+        ),
     )
+
+
+def _check_classes(classes: tuple[str, ...], sigmoid: bool) -> None:
+    if len(classes) < 2:
+        raise InputError(
+            "config.task.settings.classes", f"is {classes}", "name at least two classes"
+        )
+    if sigmoid and len(classes) > 2:
+        raise InputError(
+            "config.task.settings.sigmoid",
+            f"is on with {len(classes)} classes",
+            "one logit tells two classes apart; switch it off",
+        )
 
 
 def parse_merge(text: str) -> dict[str, str]:
@@ -90,8 +133,8 @@ def parse_merge(text: str) -> dict[str, str]:
     pairs = [item.partition("=") for item in text.split(",") if item]
     if not all(label and equals and name for label, equals, name in pairs):
         raise InputError(
-            "config.task.merge",
-            f"{text!r} is no list of labels and classes",
+            "config.task.settings.merge",
+            f"{text!r} is not a list of labels and classes",
             "write it as 'P=COVID,N=Normal'",
         )
     return {label: name for label, _, name in pairs}
@@ -117,64 +160,71 @@ def _class_targets(split: Split, *, classes, merge) -> Arrays:
     if unknown:
         raise InputError(
             f"{split.dataset}:{split.split}",
-            f"holds labels {unknown} that are none of the classes {list(classes)}",
-            "map each to a class: --config.task.merge="
+            f"holds labels {unknown} that are not among the classes {list(classes)}",
+            "map each to a class: --config.task.settings.merge="
             + ",".join(f"{name}=CLASS" for name in unknown),
         )
     index = np.array([classes.index(c) if c in classes else -1 for c in to_class])
     return {"label": index[split.table["label"]].astype(np.int32)}
 
 
-def _class_metrics(split, targets, predictions, decision, *, classes, resamples, seed):
+def _class_metrics(split, targets, predictions, decision, resamples, *, classes):
+    label, probs, weights = targets["label"], predictions["probs"], resamples.weights
     severity_names = split.label_names.get("severity")
-    patients = split.table["patient_id"]
-    bootstrap = {"resamples": resamples, "seed": seed}
+    thresholds = np.array(decision["thresholds"])
     found = metrics.classify_metrics(
-        targets["label"],
-        predictions["probs"],
-        patients,
+        label,
+        probs,
+        weights,
         classes,
-        np.array(decision["thresholds"]),
+        thresholds,
         severity=split.table["severity"] if severity_names else None,
         severity_names=severity_names,
-        **bootstrap,
     )
-    found |= _more_metrics(
-        targets["label"], predictions["probs"], patients, decision, classes, bootstrap
-    )
+    called = metrics.decide(probs, thresholds)
+    found |= metrics.classes_agreement(label, called, len(classes), weights)
+    found |= metrics.confidence_metrics(label, probs, weights, decision["confidence"])
+    if len(classes) == 2:
+        positive, scores = label == 1, probs[:, 1]
+        found["auroc_delong"] = metrics.delong_auroc(positive, scores)
+        for suffix, key in (("", "thresholds"), ("_at95", "sensitive_thresholds")):
+            call = scores >= decision[key][1]
+            found |= metrics.operating_metrics(positive, call, weights, suffix=suffix)
     if "frequencies" in decision:
-        constant = metrics.majority_metrics(
-            targets["label"],
-            np.array(decision["frequencies"]),
-            patients,
-            classes,
-            **bootstrap,
-        )
-        found["accuracy_constant"] = constant["accuracy"]
-        found["macro_f1_constant"] = constant["macro_f1"]
-    found["loss"] = metrics.mean_loss(predictions["loss"], patients, **bootstrap)
+        frequencies = np.array(decision["frequencies"])
+        found |= metrics.majority_metrics(label, frequencies, weights)
+    found["loss"] = metrics.mean_loss(predictions["loss"], weights)
     return found
 
 
-def _more_metrics(label, probs, patients, decision, classes, bootstrap):
-    """Operating points, agreement and calibration; see docs/metrics.md."""
-    called = metrics.decide(probs, np.array(decision["thresholds"]))
-    agree = metrics.classes_agreement(
-        label, called, len(classes), patients, **bootstrap
-    )
-    confident = metrics.confidence_metrics(
-        label, probs, patients, decision["confidence"], **bootstrap
-    )
-    found = agree | confident
-    if len(classes) > 2:
-        return found
-    found["auroc_delong"] = metrics.delong_auroc(label == 1, probs[:, 1])
-    for suffix, key in (("", "thresholds"), ("_at95", "sensitive_thresholds")):
-        call = probs[:, 1] >= decision[key][1]
-        found |= metrics.operating_metrics(
-            label == 1, call, patients, suffix=suffix, **bootstrap
-        )
-    return found
+def _pooled(labels, probs, decisions, fold, weights, *, classes):
+    """Metrics of pooled folds; each image is called at the threshold of its own fold.
+
+    Areas are those of the probabilities as they are: folds that are calibrated
+    differently lower them, as they should.
+    """
+    target, probs = labels[:, 0], probs[:, 0]
+    thresholds = np.array([each["thresholds"] for each in decisions])[fold]
+    half = np.full(len(classes), 0.5)
+    areas = metrics.classify_metrics(target, probs, weights, classes, half)
+    levelled = at_half(probs, thresholds)
+    calls = metrics.classify_metrics(target, levelled, weights, classes, half)
+    of_areas = ("auroc", "auprc", "prevalence")
+    found = {
+        name: areas[name] if name.startswith(of_areas) else calls[name]
+        for name in areas
+    }
+    called = metrics.decide(levelled, half) if len(classes) == 2 else probs.argmax(1)
+    if len(classes) > 2:  # the most probable class needs no threshold
+        found["accuracy"], found["macro_f1"] = areas["accuracy"], areas["macro_f1"]
+    return found | metrics.classes_agreement(target, called, len(classes), weights)
+
+
+def at_half(probs, thresholds) -> np.ndarray:
+    """Probabilities bent so that 0.5 is where the threshold was; order is kept."""
+    below = 0.5 * probs / np.maximum(thresholds, 1e-12)
+    above = 0.5 + 0.5 * (probs - thresholds) / np.maximum(1 - thresholds, 1e-12)
+    return np.where(probs >= thresholds, above, below)
 
 
 def _class_confusion(targets, predictions, decision, *, classes):

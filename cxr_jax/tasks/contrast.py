@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +19,15 @@ from jax import lax
 from ml_collections import ConfigDict
 
 from cxr_jax import metrics
-from cxr_jax.data.source import Split
-from cxr_jax.metrics import Estimate, checks
-from cxr_jax.tasks.task import Arrays, Task, choose_loss, refuse_unused
+from cxr_jax.metrics import HEADLINES, checks
+from cxr_jax.stats.bootstrap import Resamples
+from cxr_jax.stats.estimate import Estimate, point
+from cxr_jax.tasks.task import Arrays, Task, choose_loss, read_settings
 
+if TYPE_CHECKING:
+    from cxr_jax.data.source import Split
+
+DEFAULTS = {"temperature": 0.5}
 VIEWS = 2
 
 # Numbers that a picture becomes after the projection, as in the paper.
@@ -38,10 +44,9 @@ def make_contrast(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
     Config: `loss` is 'nt_xent', `temperature` its temperature.
     """
     del class_counts
-    unused = ("classes", "merge", "sigmoid", "balanced", "label_smoothing")
-    refuse_unused(config, "the task contrast", (*unused, "label_noise"))
-    by_name = {"nt_xent": partial(nt_xent, temperature=config.temperature)}
-    of_views = choose_loss(by_name, config.loss)
+    settings = read_settings(config, DEFAULTS)
+    losses_by_name = {"nt_xent": (nt_xent, {"temperature": "temperature"})}
+    of_views = choose_loss(config, losses_by_name, settings, DEFAULTS)
 
     def loss(logits, batch):
         del batch
@@ -56,6 +61,7 @@ def make_contrast(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         return {"loss": losses, "retrieved": found}
 
     return Task(
+        name="contrast",
         num_outputs=WIDTH,
         levels=0,
         example_targets={},
@@ -69,6 +75,8 @@ def make_contrast(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         columns=columns,
         confusion=lambda targets, predictions, decision: {},
         select="loss",
+        headline=HEADLINES["contrast"],
+        reference="None: the views of one picture belong together",
         views=VIEWS,
     )
 
@@ -145,10 +153,9 @@ def _metrics(
     targets: Arrays,
     predictions: Arrays,
     decision,
+    resamples: Resamples,
     *,
     judge,
-    resamples: int,
-    seed: int,
 ) -> dict[str, Estimate]:
     """`retrieval` is the share of views whose nearest is the other one; chance 1 / 127.
 
@@ -156,14 +163,12 @@ def _metrics(
     """
     del targets, decision
     checks.finite("the projections of the views", predictions["views"])
-    patients = split.table["patient_id"]
     losses, found = judge(predictions)
-    bootstrap = {"resamples": resamples, "seed": seed}
     constant = math.log(2 * min(BLOCK, split.size) - 1)
-    reason = "no interval: the same whatever the pictures"
-    nan = float("nan")
     return {
-        "loss": metrics.mean_loss(losses, patients, **bootstrap),
-        "retrieval": metrics.mean_loss(found, patients, **bootstrap),
-        "loss_constant": Estimate(constant, nan, nan, split.size, reason),
+        "loss": metrics.mean_loss(losses, resamples.weights),
+        "retrieval": metrics.mean_loss(found, resamples.weights),
+        "loss_constant": point(
+            constant, split.size, "no interval: the same whatever the pictures"
+        ),
     }

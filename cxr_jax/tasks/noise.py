@@ -1,4 +1,4 @@
-"""Wrong labels on purpose: what a model makes of careless readers."""
+"""Label noise: a share of the training labels made wrong, as careless readers would."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Which pixels are lung."""
+"""Lung segmentation."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -11,16 +10,20 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax import losses, metrics
-from cxr_jax.data.source import Split
+from cxr_jax.metrics import HEADLINES
 from cxr_jax.models import Output
 from cxr_jax.models.alignment import resize
-from cxr_jax.tasks.task import Arrays, Task, choose_loss, refuse_unused
+from cxr_jax.tasks.task import Arrays, Task, choose_loss, read_settings
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.zones import LEVELS, ZONES
 
+if TYPE_CHECKING:
+    from cxr_jax.data.source import Split
+
 # Side of the grid on which the constant predictor is compared.
 COARSE = 32
-_UNUSED = ("classes", "merge", "sigmoid", "balanced", "label_smoothing", "label_noise")
+DEFAULTS = {"dice_share": 0.5}
+LOSSES = {"dice_bce": (losses.dice_bce, {"dice_share": "share"})}
 
 
 def make_segment(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
@@ -33,14 +36,14 @@ def make_segment(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
     lung in half of val's images.
     """
     del class_counts
-    refuse_unused(config, "the task segment", _UNUSED)
-    by_name = {"dice_bce": partial(losses.dice_bce, share=config.dice_share)}
-    per_image = choose_loss(by_name, config.loss)
+    settings = read_settings(config, DEFAULTS)
+    per_image = choose_loss(config, LOSSES, settings, DEFAULTS)
 
     def loss(logits, batch):
         return per_image(logits, lung(batch))
 
     return Task(
+        name="segment",
         # Those of the score: one model for all stages of BS-Net.
         num_outputs=len(ZONES) * LEVELS,
         levels=2,
@@ -55,6 +58,8 @@ def make_segment(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         columns=overlap_columns,
         confusion=overlap_confusion,
         select="dice",
+        headline=HEADLINES["segment"],
+        reference="The lung masks of the dataset",
         compare=_compare,
         reads=lambda output: of_features(output, "mask"),
         draw=_draw,
@@ -78,7 +83,7 @@ def of_features(output: Output, *names: str):
     if missing:
         raise InputError(
             "config.model.name",
-            f"the model finds no {missing[0]!r} of the lungs",
+            f"the model does not output {missing[0]!r}",
             "choose bsnet",
         )
     found = {name: output.features[name] for name in names}
@@ -90,7 +95,7 @@ def mask_targets(split: Split) -> Arrays:
     if "mask" not in split.pictures:
         raise InputError(
             f"{split.dataset}:{split.split}",
-            "comes without lung masks",
+            "has no lung masks",
             "set config.data.dataset=covid_radiography/segmentation and "
             "config.data.masks=True",
         )
@@ -137,17 +142,13 @@ def _decide(targets: Arrays, predictions: Arrays) -> dict[str, Any]:
     return {"majority_mask": ["".join(".#"[int(c)] for c in row) for row in mask]}
 
 
-def _segment_metrics(split, targets, predictions, decision, *, resamples, seed):
-    patients = split.table["patient_id"]
-    bootstrap = {"resamples": resamples, "seed": seed}
+def _segment_metrics(split, targets, predictions, decision, resamples):
+    weights = resamples.weights
     counts = [predictions[name] for name in ("common", "predicted", "target")]
-    found = metrics.overlap_metrics(*counts, patients, **bootstrap)
+    found = metrics.overlap_metrics(*counts, weights)
     mask = np.array([list(row) for row in decision["majority_mask"]]) == "#"
-    constant = metrics.majority_mask_metrics(
-        predictions["coarse"], mask, patients, **bootstrap
-    )
-    found |= {f"{name}_constant": constant[name] for name in ("dice", "iou")}
-    found["loss"] = metrics.mean_loss(predictions["loss"], patients, **bootstrap)
+    found |= metrics.majority_mask_metrics(predictions["coarse"], mask, weights)
+    found["loss"] = metrics.mean_loss(predictions["loss"], weights)
     return found
 
 

@@ -42,7 +42,9 @@ def finish(
             workdir / "predictions" / f"{name}.csv", evaluations[role], exp.task
         )
     content = {
-        "metrics": results.to_json(evaluations),
+        "metrics": results.to_json(
+            {role: e.metrics for role, e in evaluations.items()}
+        ),
         "best_step": best["step"],
         "best": best,
         "sizes": {

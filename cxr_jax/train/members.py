@@ -94,9 +94,9 @@ def _check_folds(made: dict[str, ConfigDict]) -> None:
             "-1 is the split of the dataset: give all members a fold, or none",
         )
     some = next(iter(made.values()))
-    if len(folds) > 1 and some.task.balanced:
+    if len(folds) > 1 and some.task.settings.get("balanced"):
         raise InputError(
-            "config.task.balanced",
+            "config.task.settings.balanced",
             "weighs classes by their number in train, which differs by fold",
             "train the folds one by one, or without it",
         )

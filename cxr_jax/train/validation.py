@@ -18,6 +18,7 @@ from cxr_jax.metrics import Estimate, metric
 from cxr_jax.runs import pictures
 from cxr_jax.runs.writer import Writer
 from cxr_jax.state import TrainState
+from cxr_jax.stats import bootstrap
 from cxr_jax.train import plateau
 from tfds_builders.common.errors import InputError
 
@@ -52,7 +53,7 @@ def check_selection(exp: Experiment, val: Split) -> None:
     predictions = _draw(exp.task, drawn, val.size)
     decision = exp.task.decide(targets, predictions)
     metrics = exp.task.metrics(
-        val, targets, predictions, decision, resamples=0, seed=exp.config.seed
+        val, targets, predictions, decision, bootstrap.draw(val.table["patient_id"], 0)
     )
     selected(metrics, _name(exp))
 

@@ -23,7 +23,6 @@ def test_the_defaults_are_within_their_ranges():
         ("model.pool", "max"),
         ("plateau.patience", -1),
         ("data.phantom", -3),
-        ("task.label_smoothing", 1.0),
     ],
 )
 def test_numbers_outside_are_named_with_their_key(key, value):

@@ -21,14 +21,13 @@ from tfds_builders.brixia.table import (
 from tfds_builders.common.build.builder import Plan, ReleaseBuilder
 from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.build.release import files, others
-from tfds_builders.common.dicom.radiographs import read_radiograph
+from tfds_builders.common.dicom.radiograph import read_radiograph
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import encode_png, resize_longest
 from tfds_builders.common.splits import by_split, train_or_val
 from tfds_builders.common.zones import ZONES
 
 _IMAGES = "dicom_clean"
-_POLARITY = "headers whose polarity is not the table's (the header is obeyed)"
 
 
 @dataclasses.dataclass
@@ -42,7 +41,7 @@ class Config(tfds.core.BuilderConfig):
 def _config(size: int, keep: bool) -> Config:
     text = f"longer side at most {size} pixels"
     if keep:
-        text += "; subjects of the test set stay in train and val (leaks)"
+        text += "; test subjects stay in train and val (leaks)"
     name = f"{size}_test_subjects_in_train" if keep else str(size)
     return Config(name=name, description=text, size=size, keep_test_subjects=keep)
 
@@ -78,7 +77,6 @@ class Builder(ReleaseBuilder):
     """
 
     EXPECTED = f"BrixIA release (a folder with {_IMAGES}/ and {GLOBAL[0]})"
-    HOMEPAGE = "https://brixia.github.io"
     SUPERVISED = None
 
     @staticmethod
@@ -151,33 +149,31 @@ class Builder(ReleaseBuilder):
             ),
             columns=_mean_score,
             counts={
-                "test subjects with other images": len({r.subject for r in shared}),
-                f"their images {'kept in' if kept else 'removed from'} train and val": (
-                    len(shared)
+                "test_subjects_with_other_images": len({r.subject for r in shared}),
+                f"images_of_test_subjects_{'kept' if kept else 'left_out'}": len(
+                    shared
                 ),
-                "test images without a consensus": len(tested - consensus.keys()),
-                "rows of the consensus without a test image": len(
-                    consensus.keys() - tested
-                ),
-                "files that are no .dcm, skipped": others(folder, (".dcm",)),
+                "consensus_missing": len(tested - consensus.keys()),
+                "consensus_without_image": len(consensus.keys() - tested),
+                "files_not_images": others(folder, (".dcm",)),
             },
         )
 
 
 def _release_files(release: Path) -> tuple[Path, Path]:
-    """The folder of the films, and the table of the newest version there is."""
+    """The folder of the films, and the newest version of the table."""
     folder = release / _IMAGES
     table = next((release / n for n in GLOBAL if (release / n).is_file()), None)
     if table is None:
         raise InputError(
             release,
-            f"{_IMAGES} is there, but neither {' nor '.join(GLOBAL)}",
+            f"found {_IMAGES}, but neither {' nor '.join(GLOBAL)}",
             f"Put the csv files of the release beside {_IMAGES}.",
         )
     if not folder.is_dir():
         raise InputError(
             release,
-            f"{table.name} is there, but no folder {_IMAGES}",
+            f"found {table.name}, but no folder {_IMAGES}",
             "Join and unpack all parts of the archive: cat *.tar.gz.* | tar -xzv",
         )
     return folder, table
@@ -205,7 +201,7 @@ def _read(film: Film, size: int, polarity: str) -> Example:
             "rows": xray.rows,
             "columns": xray.columns,
         },
-        notes=(_POLARITY,) if differs else (),
+        notes=("dicom_polarity_not_tables",) if differs else (),
         warnings=warnings,
     )
 

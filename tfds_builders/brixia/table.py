@@ -23,10 +23,10 @@ _COLUMNS = (
     "Sex",
     "AgeAtStudyDateFiveYear",
 )
-_AGAIN = "Take the table from the release again."
+_AGAIN = "Copy the table from the release again."
 _SPREADSHEET = (
-    "Take the table from the release again, and open csv files as text: a spreadsheet "
-    "removed the zeros in front (BrixiaScore 000001 became 1) or rounded long numbers."
+    "Copy the table from the release again, and open csv files as text: a spreadsheet "
+    "removed leading zeros (BrixiaScore 000001 became 1) or rounded long numbers."
 )
 
 
@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
 
 class Consensus(NamedTuple):
-    """What five readers say about one image of the test set, zones A..F."""
+    """Scores of one image of the test set by five readers, zones A..F."""
 
     mean: tuple[float, ...]
     mode: tuple[int, ...]
@@ -63,7 +63,7 @@ def read_global(path: Path) -> list[Row]:
     refuse(
         path,
         (f"line {i}: {r['Filename']}" for i, r in table if "E+" in r["Filename"]),
-        "file names were turned into rounded numbers",
+        "file names are rounded numbers",
         _SPREADSHEET,
     )
     _check_names(path, table)
@@ -75,7 +75,7 @@ def read_global(path: Path) -> list[Row]:
             for i, r in table
             if re.fullmatch(rf"\d{{1,{digits - 1}}}", r["BrixiaScore"])
         ),
-        f"scores have fewer than {digits} digits: the leading zeros are lost",
+        f"scores have fewer than {digits} digits: leading zeros are missing",
         _SPREADSHEET,
     )
     refuse(
@@ -91,7 +91,7 @@ def read_global(path: Path) -> list[Row]:
     refuse(
         path,
         (
-            f"line {i}: {r['BrixiaScore']} is not {r['BrixiaScoreGlobal']} together "
+            f"line {i}: {r['BrixiaScore']} does not sum to {r['BrixiaScoreGlobal']} "
             f"({r['Filename']})"
             for i, r in table
             if str(sum(map(int, r["BrixiaScore"]))) != r["BrixiaScoreGlobal"]
@@ -112,7 +112,7 @@ def read_global(path: Path) -> list[Row]:
     refuse(
         path,
         (f"line {i}: {r['Filename']}" for i, r in table if not r["Subject"]),
-        "rows have no Subject, so they cannot be split by patient",
+        "rows have no Subject and cannot be split by patient",
         _AGAIN,
     )
     rows = [
@@ -149,7 +149,7 @@ def read_consensus(path: Path) -> dict[str, Consensus]:
         if not all(0 <= x <= LEVELS - 1 for x in mean + mode):
             wrong.append(f"line {i} ({row['Filename']})")
         consensus[row["Filename"]] = Consensus(mean, mode)
-    refuse(path, wrong, f"rows hold scores outside 0 to {LEVELS - 1}", _AGAIN)
+    refuse(path, wrong, f"rows have scores outside 0 to {LEVELS - 1}", _AGAIN)
     return consensus
 
 
@@ -160,16 +160,16 @@ def check_files(path: Path, rows: list[Row], folder: Path, names: list[str]) -> 
     if missing:
         raise InputError(
             folder,
-            f"{len(missing)} of the {len(listed)} images in {path.name} are not there: "
+            f"{len(missing)} of the {len(listed)} images in {path.name} are missing: "
             f"{first(missing)}",
-            "The release is only half unpacked, or is another version than the table: "
-            "join and unpack all parts again (cat *.tar.gz.* | tar -xzv).",
+            "The release is incomplete, or is not the version of the table: join and "
+            "unpack all parts again (cat *.tar.gz.* | tar -xzv).",
         )
     if extra:
         raise InputError(
             folder,
             f"{len(extra)} images have no row in {path.name}: {first(extra)}",
-            "The images are another version than the table: take both from one "
+            "The images are not the version of the table: copy both from one "
             "release, or move these images elsewhere.",
         )
 

@@ -25,8 +25,6 @@ from tfds_builders.common.splits import by_split, split_of, train_or_val
 from tfds_builders.common.zones import ZONES
 from tfds_builders.covid_chestxray.table import patient_name
 
-COLOURED = "coloured pictures, made grey"
-
 
 @dataclasses.dataclass
 class Config(tfds.core.BuilderConfig):
@@ -39,7 +37,7 @@ class Config(tfds.core.BuilderConfig):
 def _config(size: int, original: bool) -> Config:
     text = f"longer side at most {size} pixels"
     if original:
-        text += "; the authors' split by image: films of one patient are on both sides"
+        text += "; the authors' split by image, with films of one patient on both sides"
     name = f"{size}_original_split" if original else str(size)
     return Config(name=name, description=text, size=size, original_split=original)
 
@@ -65,7 +63,6 @@ class Builder(ReleaseBuilder):
     """
 
     EXPECTED = f"BrixIA public subset (a folder with {TABLE} and {IMAGES}/)"
-    HOMEPAGE = "https://github.com/BrixIA/Brixia-score-COVID-19"
     SUPERVISED = None
     is_release = staticmethod(is_release)
 
@@ -90,13 +87,13 @@ class Builder(ReleaseBuilder):
         }
 
     def plan(self, release: Path) -> Plan:
-        """All films that are there; patients and copies stay together."""
+        """All films found on disk; patients and copies stay together."""
         rows, films, counts = read_release(release)
         original = self.builder_config.original_split
         test = authors_test(release / TABLE, rows) if original else frozenset()
         found = grouping(
             release,
-            self.near_duplicates(films, _pixels),
+            self.near_duplicates(films),
             {film.name: str(sum(film.scores.senior)) for film in films},
             {
                 film.name: patient_name(film.about)
@@ -117,7 +114,7 @@ class Builder(ReleaseBuilder):
             sides = collections.defaultdict(set)
             for film in films:
                 sides[patient_of[film.name]].add(film.scores.file_name in test)
-            counts[f"{found.unit} on both sides of the authors' split"] = sum(
+            counts["patients_across_released_split"] = sum(
                 len(both) > 1 for both in sides.values()
             )
         return Plan(
@@ -129,10 +126,6 @@ class Builder(ReleaseBuilder):
             columns=_mean_scores,
             counts=counts | found.counts,
         )
-
-
-def _pixels(film: Film) -> np.ndarray:
-    return read_grey(film.path)[0]
 
 
 def _read(film: Film, size: int) -> Example:
@@ -152,7 +145,7 @@ def _read(film: Film, size: int) -> Example:
             "source": about.source if about else "",
             "coloured": int(coloured),
         },
-        notes=(COLOURED,) if coloured else (),
+        notes=("images_coloured",) if coloured else (),
     )
 
 

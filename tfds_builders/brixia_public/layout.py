@@ -1,4 +1,4 @@
-"""The films of BrixIA's public subset, and who they are of where that is known."""
+"""The films of BrixIA's public subset, and their patients where known."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from tfds_builders.covid_chestxray.table import Row as About
 from tfds_builders.covid_chestxray.table import example_ids, read_metadata
 
 IMAGES = "public-cohen-subset"
-_AGAIN = "Take the repository again, as a zip file or by git clone."
+_AGAIN = "Download the repository again, as a zip file or by git clone."
 
 
 class Film(NamedTuple):
@@ -40,13 +40,13 @@ def is_release(folder: Path) -> bool:
 
 
 def read_release(release: Path) -> Release:
-    """Pictures that the table lists; public copies lack some of them.
+    """Images that the table lists; public copies lack some of them.
 
-    Errors: InputError for a release that is not whole or whose tables are damaged.
+    Errors: InputError for an incomplete release or damaged tables.
     """
     for missing, there in ((TABLE, IMAGES), (IMAGES, TABLE)):
         if not (release / missing).exists():
-            raise InputError(release, f"{there} is there, but no {missing}", _AGAIN)
+            raise InputError(release, f"found {there}, but no {missing}", _AGAIN)
     rows = read_annotations(release / TABLE)
     names = [row.file_name for row in rows]
     pictures = files(release / IMAGES, SUFFIXES)
@@ -55,7 +55,7 @@ def read_release(release: Path) -> Release:
         held = first([path.name for path in pictures])
         raise InputError(
             release / IMAGES,
-            f"no picture of {TABLE} is there; the folder holds {held or 'nothing'}",
+            f"no image of {TABLE} found; the folder contains {held or 'nothing'}",
             _AGAIN,
         )
     about = _read_about(release)
@@ -65,11 +65,9 @@ def read_release(release: Path) -> Release:
         if name in path_of
     ]
     counts = {
-        "images of the table that are not on disk": len(rows) - len(films),
-        "pictures that the table does not list, skipped": (
-            len(pictures) - len(set(path_of.values()))
-        ),
-        "files that are no pictures, skipped": others(release / IMAGES, SUFFIXES),
+        "rows_without_image": len(rows) - len(films),
+        "images_not_listed": len(pictures) - len(set(path_of.values())),
+        "files_not_images": others(release / IMAGES, SUFFIXES),
     }
     return Release(rows, films, counts)
 
@@ -81,6 +79,6 @@ def _read_about(release: Path) -> dict[str, About]:
             try:
                 return read_metadata(path).rows
             except InputError as error:
-                do = "Put metadata.csv of covid-chestxray-dataset there, or remove it."
-                raise InputError(error.where, error.found, do) from error
+                hint = "Replace it with metadata.csv of covid-chestxray-dataset, or remove it."
+                raise InputError(error.where, error.found, hint) from error
     return {}

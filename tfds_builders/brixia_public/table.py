@@ -13,7 +13,7 @@ from tfds_builders.common.zones import LEVELS, ZONES
 TABLE = "public-annotations.csv"
 _READERS = {"S": "senior", "J": "junior"}
 _COLUMNS = ("filename", *(f"{r}-{c}" for r in _READERS for c in (*ZONES, "Global")))
-_AGAIN = "Take the table from the repository again."
+_AGAIN = "Copy the table from the repository again."
 # Of the released table, which the authors' split is drawn from.
 _ROWS = 192
 _TEST_SHARE, _SEED = 0.25, 23
@@ -42,7 +42,7 @@ def read_annotations(path: Path) -> list[Row]:
         refuse(
             path,
             (n for n, zones in zip(names, scores[reader], strict=True) if not zones),
-            f"rows hold scores of the {who} reader outside 0 to {LEVELS - 1}",
+            f"rows have scores of the {who} reader outside 0 to {LEVELS - 1}",
             _AGAIN,
         )
         refuse(
@@ -65,14 +65,14 @@ def authors_test(path: Path, rows: list[Row]) -> frozenset[str]:
     file order (src/datasets/brixiascore_cohen.py of the repository), which permutes
     with numpy's legacy generator and takes the first quarter, rounded up.
 
-    Errors: InputError for a table of other length: the draw would be another.
+    Errors: InputError for a table of another length, whose draw would differ.
     """
     if len(rows) != _ROWS:
         raise InputError(
             path,
-            f"{len(rows)} rows; the authors' split is drawn from the {_ROWS} rows of "
-            "the released table",
-            f"{_AGAIN} A config without original_split needs no more than you have.",
+            f"{len(rows)} rows, but the authors' split is drawn from the {_ROWS} rows "
+            "of the released table",
+            f"{_AGAIN} Or use a config without original_split.",
         )
     order = np.random.RandomState(_SEED).permutation(len(rows))
     return frozenset(
@@ -81,7 +81,7 @@ def authors_test(path: Path, rows: list[Row]) -> frozenset[str]:
 
 
 def _zones(cells: dict[str, str], reader: str) -> tuple[int, ...]:
-    """Zones A..F of one reader; () where one of them is no score."""
+    """Zones A..F of one reader; () if one of them is not a score."""
     levels = [str(level) for level in range(LEVELS)]
     texts = [cells[f"{reader}-{zone}"] for zone in ZONES]
     return tuple(map(int, texts)) if all(text in levels for text in texts) else ()

@@ -1,4 +1,4 @@
-"""Run a command so that a mistake of its user is one message, not a traceback."""
+"""Run a command so that a user's mistake is one message, not a traceback."""
 
 import sys
 from collections.abc import Callable
@@ -20,8 +20,8 @@ def run(
     Args:
       main: gets the command line without its flags; returns the exit code.
       parse: of the flags; may raise InputError too.
-      hint: what to do about a flag that does not exist or is missing.
-      interrupted: what Ctrl-C leaves behind, where it ends the command at once.
+      hint: what to do about an unknown or missing flag.
+      interrupted: what Ctrl-C leaves behind, if it ends the command at once.
     """
 
     def parser(argv: list[str]) -> list[str]:

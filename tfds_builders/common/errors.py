@@ -1,4 +1,4 @@
-"""The one error that is the user's to mend."""
+"""The one error that the user can fix."""
 
 
 class InputError(Exception):
@@ -7,14 +7,14 @@ class InputError(Exception):
     Entry points print the message without a traceback, so it has to stand alone.
 
     Args:
-      where: the file, folder, flag or config key that is meant.
+      where: the file, folder, flag or config key.
       found: what was found there.
-      do: what to do next.
+      hint: what to do next.
     """
 
-    def __init__(self, where, found: str, do: str):
-        super().__init__(f"{where}: {found}\n  -> {do}")
-        self.where, self.found, self.do = str(where), found, do
+    def __init__(self, where, found: str, hint: str):
+        super().__init__(f"{where}: {found}\n  -> {hint}")
+        self.where, self.found, self.hint = str(where), found, hint
 
     def __reduce__(self):
-        return type(self), (self.where, self.found, self.do)
+        return type(self), (self.where, self.found, self.hint)

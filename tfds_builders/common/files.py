@@ -1,4 +1,4 @@
-"""Files that are either wholly there or not at all."""
+"""Files that are written whole or not at all, and how to read them back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,18 +15,26 @@ from tfds_builders.common.errors import InputError
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes to a temporary name beside `path`, then renames.
+    """`write_bytes` of UTF-8 text; line ends stay as they are."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: pathlib.Path, data: bytes) -> None:
+    """Writes to a temporary name beside `path`, then renames it.
+
+    The name differs in every call, so that two processes that write one file at the
+    same time do not write into each other's: the last to end wins.
 
     Raises:
       InputError: the disk is full or the folder cannot be written; the former
         content of `path` is untouched.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("w", encoding="utf-8", newline="") as file:
-                file.write(text)
+            with temporary.open("xb") as file:
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -39,14 +48,14 @@ def read_json(
     missing: str,
     damaged: str = "restore it, or start a new workdir",
 ) -> dict[str, Any]:
-    """A JSON object of ours.
+    """A JSON object that this project wrote.
 
     Args:
       path: of the file.
-      missing, damaged: what to do where it does not exist, or is no JSON object.
+      missing, damaged: what to do if it does not exist, or is not a JSON object.
 
     Raises:
-      InputError: it is not there, or cannot be read.
+      InputError: it does not exist, or cannot be read.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -54,8 +63,8 @@ def read_json(
         raise InputError(path, "there is no such file", missing) from None
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror}", damaged) from None
-    except ValueError as error:  # no JSON, or no text at all
-        raise InputError(path, f"is no JSON ({error})", damaged) from None
+    except ValueError as error:  # not JSON, or not text at all
+        raise InputError(path, f"is not valid JSON ({error})", damaged) from None
     if not isinstance(content, dict):
         found = type(content).__name__
         raise InputError(path, f"holds a {found}, not an object", damaged)
@@ -71,8 +80,8 @@ def explained(path: pathlib.Path) -> Iterator[None]:
         raise InputError(
             path,
             f"cannot be written: {error.strerror or error}",
-            f"{free_space(path)}; make room, get permission or give another folder. "
-            "What was saved before is untouched",
+            f"{free_space(path)}; free some space, get permission or choose another "
+            "folder. What was saved before is untouched",
         ) from error
 
 

@@ -1,11 +1,11 @@
-"""Who is who: the patient of each image, or the nearest thing that a release tells."""
+"""The patient of each image, or the nearest thing that a release knows."""
 
 import collections
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tfds_builders.common.patients import TABLE, join, read_patients
+from tfds_builders.common.patients import join, read_patients
 
 PATIENTS = "patients"
 GROUPS = "near-duplicate groups"
@@ -13,7 +13,7 @@ MIXED = "patients or near-duplicate groups"
 
 
 class Grouping(NamedTuple):
-    """`patient_of` each image, what that stands for, and what is to be told of it."""
+    """`patient_of` each image, what a patient stands for, and counts (counts.COUNTS)."""
 
     patient_of: dict[str, str]
     unit: str
@@ -28,9 +28,9 @@ def grouping(
 ) -> Grouping:
     """Patients of the release and of the user's patients.csv, joined over copies.
 
-    Images are of one patient where any of the two says so, and where they are copies
-    of each other: a copy must not lie on the other side of a split, whoever it is said
-    to be. The name is that of patients.csv, else the release's, else the group's.
+    Images belong to one patient where either of the two says so, and where they are
+    copies of each other: a copy must never lie on the other side of a split. The name
+    is that of patients.csv, else the release's, else the group's.
 
     Args:
       release: its folder, which may hold patients.csv.
@@ -43,13 +43,13 @@ def grouping(
     counts = _copies(group_of, label_of)
     unknown = len(group_of) - len(known)
     if listed is not None or known:
-        whom = f"the release or {TABLE}" if named else TABLE
-        counts[f"images whose patient {whom} does not name"] = unknown
+        key = "images_without_patient" if named else "images_not_in_patients_csv"
+        counts[key] = unknown
     unit = GROUPS if not known else MIXED if unknown else PATIENTS
     patient_of = join(join(group_of, named or {}), listed or {})
     merged = _patients_in(group_of, known)
     if merged:
-        counts["patients with a copy of another patient's image, taken as one"] = merged
+        counts["patients_joined_by_copies"] = merged
     return Grouping(patient_of, unit, counts)
 
 
@@ -59,16 +59,16 @@ def _copies(group_of, label_of) -> dict[str, int]:
     for name, group in group_of.items():
         classes[group].add(label_of[name])
     return {
-        "groups of near-duplicates": sum(n > 1 for n in members.values()),
-        "images in these groups": sum(n for n in members.values() if n > 1),
-        "groups of near-duplicates with more than one class": sum(
+        "near_duplicate_groups": sum(n > 1 for n in members.values()),
+        "near_duplicate_images": sum(n for n in members.values() if n > 1),
+        "near_duplicate_groups_of_several_classes": sum(
             len(labels) > 1 for labels in classes.values()
         ),
     }
 
 
 def _patients_in(group_of, known) -> int:
-    """How many patients share a group with another one."""
+    """How many patients share a near-duplicate group with another patient."""
     patients = collections.defaultdict(set)
     for name, patient in known.items():
         patients[group_of[name]].add(patient)

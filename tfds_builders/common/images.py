@@ -36,7 +36,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """Grey pixels [H, W] of a PNG or JPEG, whatever its name says.
+    """Grey pixels [H, W] of a PNG or JPEG, recognised by content.
 
     Palettes and colour whose channels agree become grey (luma, ITU-R BT.601, where
     they differ by rounding); an opaque alpha channel is dropped.
@@ -49,9 +49,8 @@ def read_picture(path: Path) -> np.ndarray:
     if difference > _COLOUR_TOLERANCE:
         raise InputError(
             path,
-            f"a colour picture (channels differ by {difference:.0f} of 255 grey "
-            "levels)",
-            "A radiograph is grey: remove the file, or replace it by the grey original.",
+            f"a colour image (channels differ by {difference:.0f} of 255 grey levels)",
+            "A radiograph is grey: remove the file, or replace it with the grey original.",
         )
     return pixels
 
@@ -59,8 +58,8 @@ def read_picture(path: Path) -> np.ndarray:
 def read_grey(path: Path) -> tuple[np.ndarray, bool]:
     """`read_picture_8bit` for collections from the web, where films come tinted.
 
-    Returns: luma (ITU-R BT.601), and whether the picture was in colour, which is
-    worth storing: it tells the source.
+    Returns: luma (ITU-R BT.601), and whether the image was in colour, which is worth
+    storing because it may reveal the source.
     """
     pixels, difference = _read(path)
     return _only_8bit(path, pixels), difference > _COLOUR_TOLERANCE
@@ -70,7 +69,7 @@ def read_picture_8bit(path: Path) -> np.ndarray:
     """`read_picture`, uint8 only.
 
     A 16-bit PNG does not say how many of its bits are used (12 is common), so any
-    conversion would be a guess at the intensities: it is refused.
+    conversion would guess the intensities: it is refused.
     """
     return _only_8bit(path, read_picture(path))
 
@@ -93,9 +92,8 @@ def resize_longest(pixels: np.ndarray, size: int) -> np.ndarray:
 def encode_png(pixels: np.ndarray) -> bytes:
     """PNG bytes of grey pixels [H, W], uint8 or uint16; lossless.
 
-    Filtered, but not deflated: the record file compresses all that it is given, and
-    faster, so deflating would be done and undone for nothing (a third of the time to
-    read, at the same size on disk).
+    Filtered, but not deflated: the record file compresses everything it stores, and
+    faster. Reading takes a third of the time, at the same size on disk.
     """
     return cv2.imencode(".png", pixels, _STORED)[1].tobytes()
 
@@ -105,7 +103,7 @@ def _only_8bit(path, pixels) -> np.ndarray:
         raise InputError(
             path,
             f"a 16-bit PNG (largest value {pixels.max()}) where the release has 8",
-            "Convert it to 8 bits over the range that it really uses, or take the "
+            "Convert it to 8 bits over the range that it really uses, or copy the "
             "file from the release again.",
         )
     return pixels
@@ -120,7 +118,7 @@ def _read(path) -> tuple[np.ndarray, float]:
     except cv2.error:
         picture = None
     if picture is None or picture.size == 0:
-        raise InputError(path, "a damaged picture: it cannot be decoded", _AGAIN)
+        raise InputError(path, "a damaged image: it cannot be decoded", _AGAIN)
     return (picture, 0.0) if picture.ndim == 2 else _grey(path, picture)
 
 
@@ -131,7 +129,7 @@ def _grey(path, picture) -> tuple[np.ndarray, float]:
         if (last != full).any():
             raise InputError(
                 path,
-                "a transparent picture",
+                "a transparent image",
                 "Save it without an alpha channel, as 8-bit grey.",
             )
     else:
@@ -164,7 +162,7 @@ def _check_whole(path, data: bytes) -> None:
         raise InputError(path, f"neither PNG nor JPEG: {kind}", _AGAIN)
     if not whole:
         raise InputError(
-            path, f"a truncated or damaged picture ({len(data)} bytes)", _AGAIN
+            path, f"a truncated or damaged image ({len(data)} bytes)", _AGAIN
         )
 
 

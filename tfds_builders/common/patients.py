@@ -1,4 +1,4 @@
-"""Patients that the user knows and the release does not name: patients.csv."""
+"""Patients that the user knows and the release does not name, from patients.csv."""
 
 import collections
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ from tfds_builders.common.errors import InputError
 from tfds_builders.common.tables import read_csv, refuse
 
 TABLE = "patients.csv"
-UNLISTED = f"images that {TABLE} does not list"
+UNLISTED = "images_not_in_patients_csv"  # the key of a count
 
 
 def read_patients(release: Path, names: Iterable[str]) -> dict[str, str] | None:
@@ -25,15 +25,18 @@ def read_patients(release: Path, names: Iterable[str]) -> dict[str, str] | None:
     try:
         rows = read_csv(path, ("example_id", "patient"))
     except InputError as error:  # its advice is about the release's own files
-        do = "It needs the columns example_id and patient, separated by ',' or ';'"
-        raise InputError(error.where, error.found, f"{do}, as UTF-8.") from error
+        hint = (
+            "It needs the columns example_id and patient, separated by ',' or ';', as "
+            "UTF-8."
+        )
+        raise InputError(error.where, error.found, hint) from error
     listed = collections.Counter(row["example_id"] for row in rows)
     refuse(
         path,
         sorted(listed.keys() - set(names)),
         "example_ids are not in the release",
-        "The README of the dataset says what an example_id is; mostly the file name "
-        "without its ending.",
+        "The README of the dataset says what an example_id is; usually the file name "
+        "without its extension.",
     )
     refuse(
         path,
@@ -45,7 +48,7 @@ def read_patients(release: Path, names: Iterable[str]) -> dict[str, str] | None:
         path,
         (row["example_id"] for row in rows if not row["patient"]),
         "rows have no patient",
-        "Remove these rows: an image that is not listed counts by itself.",
+        "Remove these rows: images that are not listed keep their own id.",
     )
     return {row["example_id"]: row["patient"] for row in rows}
 
@@ -53,14 +56,14 @@ def read_patients(release: Path, names: Iterable[str]) -> dict[str, str] | None:
 def find_patients(release: Path) -> Path | None:
     """patients.csv of a release; None without.
 
-    Errors: InputError where it is there but no file, as a link to a disk that is gone.
+    Errors: InputError if it exists but is not a file, e.g. a broken link.
     """
     path = release / TABLE
     if path.is_file():
         return path
     if path.exists() or path.is_symlink():
         raise InputError(
-            path, "not a file that can be read", "Put the table there, or remove it."
+            path, "not a readable file", "Replace it with the table, or remove it."
         )
     return None
 

@@ -1,8 +1,8 @@
-"""Which split and which fold: a fact of the dataset version, never drawn.
+"""Split and fold of each image: a property of the dataset version, never random.
 
-Both are a hash of the group that must not be torn apart (the patient, or the set of
+Both are a hash of the group that must stay together (the patient, or the set of
 near-duplicates), so they do not change when images are added, and are the same on
-every machine. A change of anything here is a new MAJOR version of every dataset.
+every machine. Any change here is a new MAJOR version of every dataset.
 """
 
 import hashlib
@@ -25,12 +25,12 @@ def split_of(group: str, fold: int = 0) -> str:
 
 
 def train_or_val(group: str) -> str:
-    """'val' for one group in eight of those that are not tested, else 'train'."""
+    """'val' for one in eight of the groups that are not in test, else 'train'."""
     return "val" if _hash("val", group) % 8 == 0 else "train"
 
 
 def by_split(items, split, name) -> dict[str, list]:
-    """Items of each split; every split is there, some may be empty.
+    """Items of each split; every split has a key, even if it is empty.
 
     They are ordered by a hash of name(item), so that a part of a split, `train[:10%]`,
     is a fair sample of it whatever the names mean.

@@ -40,7 +40,7 @@ def read_csv(path: Path, required: Sequence[str], may_be_empty=False) -> Table:
         raise InputError(
             path,
             f"not UTF-8 text (byte {error.start})",
-            "Take the file from the release again, or save it as 'CSV UTF-8'.",
+            "Copy the file from the release again, or save it as 'CSV UTF-8'.",
         ) from None
     header = text.lstrip().split("\n", 1)[0]
     separator = ";" if header.count(";") > header.count(",") else ","
@@ -58,7 +58,7 @@ def read_csv(path: Path, required: Sequence[str], may_be_empty=False) -> Table:
                 raise InputError(
                     f"{path}, line {reader.line_num}",
                     f"{len(cells)} cells under {len(columns)} columns",
-                    "Take the file from the release again; an editor or a "
+                    "Copy the file from the release again; an editor or a "
                     "spreadsheet may have changed its separators.",
                 )
             else:
@@ -66,12 +66,12 @@ def read_csv(path: Path, required: Sequence[str], may_be_empty=False) -> Table:
     except csv.Error as error:
         raise InputError(
             f"{path}, line {reader.line_num}",
-            f"not readable as csv ({error})",
-            "Take the file from the release again.",
+            f"cannot be read as csv ({error})",
+            "Copy the file from the release again.",
         ) from None
     if not rows and not (columns and may_be_empty):
         raise InputError(
-            path, "the table has no rows", "Take the file from the release again."
+            path, "the table has no rows", "Copy the file from the release again."
         )
     return rows
 
@@ -84,7 +84,7 @@ def read_xlsx(path: Path, required: Sequence[str]) -> Table:
     path = Path(path)
     try:
         with warnings.catch_warnings():
-            # openpyxl warns about styles, which nobody reads here.
+            # openpyxl warns about styles, which do not matter here.
             warnings.simplefilter("ignore")
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
             cells = [
@@ -102,13 +102,13 @@ def read_xlsx(path: Path, required: Sequence[str]) -> Table:
     ) as error:
         raise InputError(
             path,
-            f"not readable as an xlsx workbook ({error})",
-            "Take the file from the release again.",
+            f"cannot be read as an xlsx workbook ({error})",
+            "Copy the file from the release again.",
         ) from None
     cells = [row for row in cells if any(row)]
     if not cells:
         raise InputError(
-            path, "the first sheet is empty", "Take the file from the release again."
+            path, "the first sheet is empty", "Copy the file from the release again."
         )
     columns = _checked_columns(path, cells[0], required)
     return [
@@ -121,11 +121,11 @@ def read_xlsx(path: Path, required: Sequence[str]) -> Table:
     ]
 
 
-def refuse(where, wrong: Iterable[str], found: str, do: str) -> None:
+def refuse(where, wrong: Iterable[str], found: str, hint: str) -> None:
     """Raise one InputError that counts the wrong entries and shows the first."""
     wrong = list(wrong)
     if wrong:
-        raise InputError(where, f"{len(wrong)} {found}: {first(wrong)}", do)
+        raise InputError(where, f"{len(wrong)} {found}: {first(wrong)}", hint)
 
 
 def first(names: Iterable[str], n: int = 5) -> str:
@@ -142,7 +142,7 @@ def _checked_columns(path, columns, required) -> list[str]:
             path,
             f"the columns are {', '.join(repr(c) for c in columns)}; "
             f"missing: {', '.join(missing)}",
-            "Check that this is the release's own file, separated by ',' or ';'. "
+            "Check that this is the file of the release, separated by ',' or ';'. "
             f"It needs the columns {', '.join(required)}.",
         )
     twice = sorted({c for c in columns if c and columns.count(c) > 1})
@@ -150,6 +150,6 @@ def _checked_columns(path, columns, required) -> list[str]:
         raise InputError(
             path,
             f"columns that appear more than once: {', '.join(twice)}",
-            "Take the file from the release again.",
+            "Copy the file from the release again.",
         )
     return list(columns)

@@ -1,6 +1,5 @@
 """Builder of CoronaHack. What it holds is in README.md."""
 
-import collections
 import dataclasses
 import functools
 from pathlib import Path
@@ -9,15 +8,13 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder, by_class
 from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.grouping import grouping
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
 from tfds_builders.common.splits import by_split, split_of, train_or_val
 from tfds_builders.coronahack.layout import FOLDER, Image, is_release, read_release
 from tfds_builders.coronahack.table import CLASSES, TABLE
-
-_SHARED = "images of the released TEST with the patient_id of an image of TRAIN"
 
 
 @dataclasses.dataclass
@@ -31,9 +28,7 @@ class Config(tfds.core.BuilderConfig):
 def _config(size: int, original: bool) -> Config:
     text = f"longer side at most {size} pixels"
     if original:
-        text += (
-            "; train and test as released: test has no COVID-19 and cannot evaluate it"
-        )
+        text += "; train and test as released: that test set has no COVID-19"
     name = f"{size}_original_split" if original else str(size)
     return Config(name=name, description=text, size=size, original_split=original)
 
@@ -58,9 +53,6 @@ class Builder(ReleaseBuilder):
     """
 
     EXPECTED = f"CoronaHack release (a folder with {TABLE} and {FOLDER}/)"
-    HOMEPAGE = (
-        "https://www.kaggle.com/datasets/praveengovi/coronahack-chest-xraydataset"
-    )
     is_release = staticmethod(is_release)
 
     def features(self) -> dict:
@@ -85,14 +77,14 @@ class Builder(ReleaseBuilder):
         images, counts = read_release(release)
         found = grouping(
             release,
-            self.near_duplicates(images, _pixels),
+            self.near_duplicates(images),
             {image.name: image.row.diagnosis for image in images},
             {i.name: i.origin.patient for i in images if i.origin.patient},
         )
         patient_of = found.patient_of
         counts |= found.counts
         if self.builder_config.original_split:
-            counts[_SHARED] = _shared(images, patient_of)
+            counts["test_images_of_train_patients"] = _shared(images, patient_of)
             split = functools.partial(_original_split, patient_of)
         else:
             split = functools.partial(_split, patient_of)
@@ -102,7 +94,7 @@ class Builder(ReleaseBuilder):
             patient_of=patient_of,
             unit=found.unit,
             read=functools.partial(_read, size=self.builder_config.size),
-            columns=_classes,
+            columns=functools.partial(by_class, CLASSES),
             counts=counts,
         )
 
@@ -122,10 +114,6 @@ def _shared(images: list[Image], patient_of: dict[str, str]) -> int:
     return sum(patient in trained for patient in tested)
 
 
-def _pixels(image: Image) -> np.ndarray:
-    return read_grey(image.path)[0]
-
-
 def _read(image: Image, size: int) -> Example:
     pixels, coloured = read_grey(image.path)
     row, origin = image.row, image.origin
@@ -141,10 +129,5 @@ def _read(image: Image, size: int) -> Example:
             "original_label_2": row.label_2,
             "original_split": row.part,
         },
-        notes=("coloured pictures, made grey",) if coloured else (),
+        notes=("images_coloured",) if coloured else (),
     )
-
-
-def _classes(images) -> dict[str, int]:
-    labels = collections.Counter(image.row.diagnosis for image in images)
-    return {label: labels[label] for label in CLASSES}

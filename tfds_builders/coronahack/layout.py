@@ -1,4 +1,4 @@
-"""Where the files of CoronaHack are: a folder in a folder of the same name."""
+"""Where the files of CoronaHack are: in a folder within a folder of the same name."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,12 +7,12 @@ from tfds_builders.common.build.release import files, folders, others
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
 from tfds_builders.common.tables import first
-from tfds_builders.coronahack.names import Origin, origin_of
+from tfds_builders.coronahack.file_names import Origin, origin_of
 from tfds_builders.coronahack.table import PARTS, TABLE, Row, read_table
 
 FOLDER = "Coronahack-Chest-XRay-Dataset"
 _UNPACK = (
-    "Unpack the archive again, whole: see 'Getting the data' in "
+    "Unpack the whole archive again: see 'Getting the data' in "
     "tfds_builders/coronahack/README.md."
 )
 
@@ -25,6 +25,11 @@ class Image(NamedTuple):
     row: Row
     origin: Origin
 
+    @property
+    def label(self) -> str:
+        """Its class."""
+        return self.row.diagnosis
+
 
 def is_release(folder: Path) -> bool:
     """Whether it holds the table, or is or holds the pictures' folder."""
@@ -33,15 +38,15 @@ def is_release(folder: Path) -> bool:
 
 
 def read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
-    """Images that have a row, sorted by name, and what did not fit together.
+    """Images that have a row, sorted by name, and counts.
 
-    Errors: InputError where the table or a folder is missing, or none fits the other.
+    Errors: InputError if the table or a folder is missing, or they do not match.
     """
     table = release / TABLE
     if not table.is_file():
         above = [p for p in release.absolute().parents[:2] if (p / TABLE).is_file()]
-        do = f"Name the folder {above[0]}, which holds both." if above else _UNPACK
-        raise InputError(release, f"no {TABLE} beside the pictures' folder", do)
+        hint = f"Pass the folder {above[0]}, which contains both." if above else _UNPACK
+        raise InputError(release, f"no {TABLE} beside the folder of images", hint)
     rows = {(row.part, row.file_name): row for row in read_table(table)}
     folder = _folder(release)
     pictures = _pictures(folder)
@@ -54,13 +59,13 @@ def read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
         part, name = min(pictures)
         raise InputError(
             table,
-            f"lists none of the {len(pictures)} pictures, as {name} in {part.lower()}",
-            f"Table and pictures are of two releases. {_UNPACK}",
+            f"lists none of the {len(pictures)} images, e.g. {name} in {part.lower()}",
+            f"Table and images are from different releases. {_UNPACK}",
         )
     counts = {
-        f"images without a row in {TABLE}, left out": len(pictures) - len(images),
-        f"rows of {TABLE} without an image": len(rows) - len(images),
-        "files that are no pictures, skipped": sum(
+        "images_not_listed": len(pictures) - len(images),
+        "rows_without_image": len(rows) - len(images),
+        "files_not_images": sum(
             others(folder / part.lower(), SUFFIXES) for part in PARTS
         ),
     }
@@ -68,7 +73,7 @@ def read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
 
 
 def _folder(release: Path) -> Path:
-    """The folder of `train` and `test`; some copies have lost one level, or two."""
+    """The folder of `train` and `test`; some copies lack one level, or two."""
     candidates = (release / FOLDER / FOLDER, release / FOLDER, release)
     wanted = {part.lower() for part in PARTS}
     found = {
@@ -81,7 +86,7 @@ def _folder(release: Path) -> Path:
     if missing:
         inside = first(f.name for f in folders(folder)) or "no folder"
         raise InputError(
-            folder, f"no folder {first(missing)}; there are: {inside}", _UNPACK
+            folder, f"no folder {first(missing)}; found: {inside}", _UNPACK
         )
     return folder
 
@@ -93,7 +98,7 @@ def _pictures(folder: Path) -> dict[tuple[str, str], Path]:
         pictures = files(folder / part.lower(), SUFFIXES)
         if not pictures:
             raise InputError(
-                folder / part.lower(), "the folder holds no pictures", _UNPACK
+                folder / part.lower(), "the folder contains no images", _UNPACK
             )
         found |= {(part, path.name): path for path in pictures}
     return found

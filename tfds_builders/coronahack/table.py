@@ -1,4 +1,4 @@
-"""Chest_xray_Corona_Metadata.csv: what each picture shows."""
+"""Chest_xray_Corona_Metadata.csv: the labels of each image."""
 
 import collections
 from pathlib import Path, PurePath
@@ -34,11 +34,11 @@ _CLASS_OF = {
     ("pneumonia", "virus", "sars"): "SARS",
     ("pneumonia", "stress-smoking", "ards"): "ARDS",
 }
-_AGAIN = "Take the table from the release again."
+_AGAIN = "Copy the table from the release again."
 
 
 class Row(NamedTuple):
-    """A row as it is written, and the class that it means."""
+    """A row as written, and its class."""
 
     file_name: str
     part: str  # of PARTS
@@ -59,7 +59,7 @@ def read_table(path: Path) -> list[Row]:
     refuse(
         path,
         sorted(name or "(none)" for name, n in names.items() if n > 1 or not name),
-        "picture names are empty, or are listed more than once",
+        "image names are empty or listed more than once",
         _AGAIN,
     )
     refuse(
@@ -69,7 +69,7 @@ def read_table(path: Path) -> list[Row]:
             for row in rows
             if row["Dataset_type"] not in PARTS
         ),
-        f"rows have a Dataset_type that is none of {', '.join(PARTS)}",
+        f"rows have a Dataset_type other than {', '.join(PARTS)}",
         _AGAIN,
     )
     refuse(
@@ -79,7 +79,7 @@ def read_table(path: Path) -> list[Row]:
             for row in rows
             if _key(row) not in _CLASS_OF
         ),
-        "rows have labels that the release does not have (Label, Label_1, Label_2)",
+        "rows have unknown labels (Label, Label_1, Label_2)",
         _AGAIN,
     )
     return [

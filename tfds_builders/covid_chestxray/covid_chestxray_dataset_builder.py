@@ -1,6 +1,5 @@
 """Builder of the COVID-19 image data collection. What it holds is in README.md."""
 
-import collections
 import dataclasses
 import functools
 from pathlib import Path
@@ -10,8 +9,9 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder, by_class
 from tfds_builders.common.build.ingest import Example
+from tfds_builders.common.counts import count_of
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.grouping import grouping
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
@@ -25,7 +25,6 @@ from tfds_builders.covid_chestxray.layout import (
 )
 from tfds_builders.covid_chestxray.table import ANSWERS, TABLE, patient_name
 
-COLOURED = "coloured pictures, made grey"
 # Of a mask against its picture; both are rounded to whole pixels.
 _ASPECT_TOLERANCE = 0.02
 
@@ -75,7 +74,6 @@ class Builder(ReleaseBuilder):
     """
 
     EXPECTED = f"COVID-19 image data collection (a folder with {TABLE} and {IMAGES}/)"
-    HOMEPAGE = "https://github.com/ieee8023/covid-chestxray-dataset"
     is_release = staticmethod(is_release)
 
     def features(self) -> dict:
@@ -107,17 +105,16 @@ class Builder(ReleaseBuilder):
         edition, films, counts = read_release(release)
         wanted, left_out = self._wanted(films)
         if not wanted:
-            why = ", ".join(f"{n} {text}" for text, n in left_out.items() if n)
+            why = ", ".join(f"{n} {count_of(k).text}" for k, n in left_out.items() if n)
             raise InputError(
                 release,
-                f"no film for {self.name}/{self.builder_config.name}: {why}",
-                "Take the repository again, with its folder annotations.",
+                f"no radiograph for {self.name}/{self.builder_config.name}: {why}",
+                "Download the repository again, with its folder annotations.",
             )
-        # Over all films, whatever the config wants of them: a film is in the same
-        # split in every config.
+        # Over all films, so that a film is in the same split in every config.
         found = grouping(
             release,
-            self.near_duplicates(films, _pixels),
+            self.near_duplicates(films),
             {film.name: film.label for film in films},
             {film.name: patient_name(film.row) for film in films if film.row.patient},
         )
@@ -132,38 +129,34 @@ class Builder(ReleaseBuilder):
             patient_of=found.patient_of,
             unit=found.unit,
             read=functools.partial(_read, size=config.size, masks=config.masks),
-            columns=_classes,
+            columns=functools.partial(by_class, CLASSES),
             counts={
                 **counts,
                 **left_out,
-                "images without a licence": sum(not f.row.license for f in wanted),
+                "images_without_licence": sum(not f.row.license for f in wanted),
                 **found.counts,
             },
         )
 
     def _wanted(self, films: list[Film]) -> tuple[list[Film], dict[str, int]]:
-        """Films of this config, and how many others were left out for what."""
+        """Films of this config, and counts of the others."""
         config, left_out = self.builder_config, {}
 
         def keep(films, wanted, others):
             kept = [film for film in films if wanted(film)]
-            left_out[f"{others}, left out"] = len(films) - len(kept)
+            left_out[others] = len(films) - len(kept)
             return kept
 
         if not config.all_views:
-            films = keep(films, lambda f: f.row.view != "L", "lateral films")
-            films = keep(films, _is_frontal, "films of unknown view")
+            films = keep(films, lambda f: f.row.view != "L", "lateral_left_out")
+            films = keep(films, _is_frontal, "view_unknown_left_out")
         if config.masks:
-            films = keep(films, lambda f: f.mask, "films without a lung mask")
+            films = keep(films, lambda f: f.mask, "without_mask_left_out")
         return films, left_out
 
 
 def _is_frontal(film: Film) -> bool:
     return film.row.view.startswith(("PA", "AP"))
-
-
-def _pixels(film: Film) -> np.ndarray:
-    return read_grey(film.path)[0]
 
 
 def _read(film: Film, size: int, masks: bool) -> Example:
@@ -190,27 +183,22 @@ def _read(film: Film, size: int, masks: bool) -> Example:
         shape = picture.shape[::-1]
         mask = cv2.resize(mask, shape, interpolation=cv2.INTER_NEAREST)
         features["mask"] = encode_png(mask)
-    return Example(features, notes=(COLOURED,) if coloured else ())
+    return Example(features, notes=("images_coloured",) if coloured else ())
 
 
 def _read_mask(film: Film, shape: tuple[int, int]) -> np.ndarray:
     """0 and 255, of about the shape of the picture itself."""
     try:
         mask, _ = read_grey(film.mask)
-    except InputError as error:  # it is the picture that is rejected for it
+    except InputError as error:  # the rejected file is the image, not the mask
         found = f"its mask {film.mask.name}: {error.found}"
-        raise InputError(film.path, found, error.do) from error
+        raise InputError(film.path, found, error.hint) from error
     aspect = mask.shape[0] * shape[1] / (mask.shape[1] * shape[0])
     if abs(aspect - 1) > _ASPECT_TOLERANCE or not np.isin(mask, (0, 255)).all():
         raise InputError(
             film.path,
             f"its mask {film.mask.name}: {mask.shape[1]} x {mask.shape[0]} pixels of "
             f"{len(np.unique(mask))} grey values for {shape[1]} x {shape[0]} pixels",
-            "Take the file from the repository again.",
+            "Copy the file from the repository again.",
         )
     return mask
-
-
-def _classes(films) -> dict[str, int]:
-    labels = collections.Counter(film.label for film in films)
-    return {label: labels[label] for label in CLASSES}

@@ -1,4 +1,4 @@
-"""Findings of both generations of metadata.csv as one tree, and the classes of it.
+"""Findings of both generations of metadata.csv as one tree, and their classes.
 
 Until August 2020 a finding was a name (`COVID-19, ARDS`), since then it is a path
 (`Pneumonia/Viral/COVID-19`). Names become the path that later editions give.
@@ -55,7 +55,7 @@ _PATH_OF = {
     "allergic bronchopulmonary aspergillosis": f"{_FUNGAL}/Aspergillosis",
     "lipoid": "Pneumonia/Lipoid",
     "aspiration pneumonia": "Pneumonia/Aspiration",
-    # No agent is named. ARDS is how the lungs fail, whatever the cause.
+    # No cause is named. ARDS is a failure of the lungs, whatever the cause.
     "pneumonia": "Pneumonia",
     "ards": "Pneumonia",
     "lobar pneumonia": "Pneumonia",
@@ -79,10 +79,10 @@ def is_path(finding: str) -> bool:
 
 
 def path_of(finding: str) -> str:
-    """The finding as a path of the later tree; as it is where the tree lacks it.
+    """The finding as a path of the later tree; unchanged if the tree lacks it.
 
     Spaces around the parts are dropped (`Pneumonia/Viral/Herpes ` is in the release),
-    and ARDS beside a cause: later editions do not say it.
+    and so is ARDS beside a cause, which later editions omit.
     """
     if is_path(finding):
         return "/".join(part.strip() for part in finding.split("/"))
@@ -93,7 +93,7 @@ def path_of(finding: str) -> str:
 
 
 def class_of(path: str) -> str | None:
-    """The class of a path of `path_of`, None where it has none."""
+    """The class of a path of `path_of`; None if it has none."""
     while path and path not in _CLASS_OF:
         path = path.rpartition("/")[0]
     return _CLASS_OF.get(path)

@@ -17,7 +17,7 @@ IMAGES = "images"
 _SEVERITY = Path("annotations") / "covid-severity-scores.csv"
 _MASKS = Path("annotations") / "lungVAE-masks"
 _CT_VIEWS = ("Axial", "Coronal")
-_AGAIN = "Take the repository again, as a zip file or by git clone."
+_AGAIN = "Download the repository again, as a zip file or by git clone."
 
 
 class Film(NamedTuple):
@@ -32,7 +32,7 @@ class Film(NamedTuple):
 
 
 class Release(NamedTuple):
-    """All radiographs sorted by name, and what was left out or did not fit."""
+    """All radiographs sorted by name, and counts."""
 
     edition: str
     films: list[Film]
@@ -47,11 +47,11 @@ def is_release(folder: Path) -> bool:
 def read_release(release: Path) -> Release:
     """The radiographs of all views.
 
-    Errors: InputError for a release that is not whole or whose tables are damaged.
+    Errors: InputError for an incomplete release or damaged tables.
     """
     for missing, there in ((TABLE, IMAGES), (IMAGES, TABLE)):
         if not (release / missing).exists():
-            raise InputError(release, f"{there} is there, but no {missing}", _AGAIN)
+            raise InputError(release, f"found {there}, but no {missing}", _AGAIN)
     metadata = read_metadata(release / TABLE)
     listed = [*metadata.rows, *sorted(metadata.contradicted)]
     pictures = files(release / IMAGES, SUFFIXES)
@@ -65,7 +65,7 @@ def read_release(release: Path) -> Release:
     for file_name, row in metadata.rows.items():
         reason = _reason(row)
         if not reason and file_name not in path_of:
-            reason = "images of the table that are not on disk"
+            reason = "rows_without_image"
         if reason:
             left_out[reason] += 1
             continue
@@ -83,19 +83,17 @@ def read_release(release: Path) -> Release:
         held = first([path.name for path in pictures])
         raise InputError(
             release / IMAGES,
-            f"no radiograph of {TABLE} is there; the folder holds {held or 'nothing'}",
+            f"no radiograph of {TABLE} found; the folder contains {held or 'nothing'}",
             _AGAIN,
         )
     used = {film.row.file_name for film in films}
     counts = {
         **metadata.counts,
         **dict(sorted(left_out.items())),
-        "pictures that the table does not list, skipped": (
-            len(pictures) - len(set(path_of.values()))
-        ),
-        "files that are no pictures, skipped": others(release / IMAGES, SUFFIXES),
-        "severity scores without an image": len(severity.keys() - used),
-        "tables of severity scores that are missing": int(not scored),
+        "images_not_listed": len(pictures) - len(set(path_of.values())),
+        "files_not_images": others(release / IMAGES, SUFFIXES),
+        "severity_without_image": len(severity.keys() - used),
+        "tables_missing": int(not scored),
     }
     return Release(metadata.edition, sorted(films), counts)
 
@@ -109,15 +107,15 @@ def find_pictures(pictures: list[Path], names: Iterable[str]) -> dict[str, Path]
 
 
 def _reason(row: Row) -> str:
-    """Why a row is left out whatever is wanted; '' where it is not."""
+    """The count of the rows left out like this one; '' where it is kept."""
     if row.folder == "volumes" or row.file_name.lower().endswith((".nii", ".gz")):
-        return "volumes (CT), skipped"
+        return "ct_volumes_left_out"
     if row.modality.lower() != "x-ray" or row.view in _CT_VIEWS:
-        return "CT slices, left out"
+        return "ct_slices_left_out"
     if row.finding.lower() in UNKNOWN:
-        return "images of an unknown finding (todo, Unknown or none), left out"
+        return "finding_unknown_left_out"
     if class_of(row.finding) is None:
-        return f"images of a finding that has no class, left out: {row.finding}"
+        return f"finding_without_class:{row.finding}"
     return ""
 
 

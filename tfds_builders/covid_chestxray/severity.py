@@ -1,4 +1,4 @@
-"""covid-severity-scores.csv: how much of the lungs, and how dense, by three readers."""
+"""covid-severity-scores.csv: extent and density of opacities, by three readers."""
 
 import csv
 import math
@@ -11,7 +11,7 @@ from tfds_builders.common.tables import refuse
 # Both lungs together. Cohen et al. 2020, arXiv 2005.11856.
 _LARGEST = {"geographic_mean": 8, "opacity_mean": 6}
 _COLUMNS = ("filename", *_LARGEST)
-_AGAIN = "Take the file from the repository again."
+_AGAIN = "Copy the file from the repository again."
 
 
 class Severity(NamedTuple):
@@ -42,14 +42,14 @@ def read_severity(path: Path) -> dict[str, Severity]:
             wrong.append(",".join(row))
         else:
             severity[row[0]] = scores
-    refuse(path, wrong, "rows repeat a file name or have no scores in range", _AGAIN)
+    refuse(path, wrong, "rows repeat a file name or have scores out of range", _AGAIN)
     return severity
 
 
 def _scores(row: list[str]) -> Severity | None:
     try:
         scores = Severity(*map(float, row[1:]))
-    except (TypeError, ValueError):  # too many cells, or no number
+    except (TypeError, ValueError):  # too many cells, or not a number
         return None
     in_range = (
         0 <= score <= _LARGEST[name] for name, score in scores._asdict().items()

@@ -54,7 +54,7 @@ class Row(NamedTuple):
 
 
 class Metadata(NamedTuple):
-    """The table: its edition, a row for each file name, and what was not right.
+    """The table: its edition, a row for each file name, and counts.
 
     `contradicted` are the file names whose rows disagree; they have no row.
     """
@@ -91,19 +91,15 @@ def read_metadata(path: Path) -> Metadata:
         rows={name: same[0] for name, same in agreed.items()},
         contradicted=frozenset(repeated.keys() - agreed.keys()),
         counts={
-            "rows that repeat another one's file name, the first was taken": sum(
-                len(same) - 1 for same in agreed.values()
-            ),
-            "files whose rows contradict each other, left out": (
-                len(repeated) - len(agreed)
-            ),
-            "ages and days that are no numbers (NaN)": misread,
+            "rows_repeated": sum(len(same) - 1 for same in agreed.values()),
+            "files_contradicted": len(repeated) - len(agreed),
+            "numbers_unreadable": misread,
         },
     )
 
 
 def patient_name(row: Row) -> str:
-    """The patient_id of a row's patient, the same in every dataset of these images."""
+    """The patient_id of a row, the same in every dataset of these images."""
     return f"cohen-{row.patient}"
 
 

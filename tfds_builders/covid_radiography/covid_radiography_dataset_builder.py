@@ -1,6 +1,5 @@
 """Builder of the COVID-19 Radiography Database. What it holds is in README.md."""
 
-import collections
 import dataclasses
 import functools
 from pathlib import Path
@@ -10,7 +9,7 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder, by_class
 from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.grouping import grouping
@@ -72,9 +71,6 @@ class Builder(ReleaseBuilder):
     """
 
     EXPECTED = f"COVID-19 Radiography Database (a folder with {', '.join(CLASSES)})"
-    HOMEPAGE = (
-        "https://www.kaggle.com/datasets/tawsifurrahman/covid19-radiography-database"
-    )
     is_release = staticmethod(is_release)
 
     def features(self) -> dict:
@@ -99,9 +95,9 @@ class Builder(ReleaseBuilder):
             {image.name: image.label for image in images},
         )
         if masks:
-            # Only now: an image is in the same split in every config.
+            # Only now, so that an image is in the same split in every config.
             masked = with_masks(release, images)
-            counts["images without a mask, left out"] = len(images) - len(masked)
+            counts["without_mask_left_out"] = len(images) - len(masked)
             images = masked
         return Plan(
             release=version,
@@ -113,7 +109,7 @@ class Builder(ReleaseBuilder):
             patient_of=found.patient_of,
             unit=found.unit,
             read=functools.partial(_read, size=self.builder_config.size, masks=masks),
-            columns=_classes,
+            columns=functools.partial(by_class, CLASSES),
             counts=counts | found.counts,
         )
 
@@ -137,19 +133,14 @@ def _read(image: Image, size: int, masks: bool) -> Example:
 def _read_mask(image: Image, shape: tuple[int, int]) -> np.ndarray:
     """0 and 255 [H, W] at the picture's size, which the release's masks do not have.
 
-    Nearest neighbour: between 0 and 255 there is no lung.
+    By nearest neighbour, so that all values are 0 or 255.
     """
     mask = read_picture_8bit(image.mask)
     values = np.unique(mask)
     if not np.isin(values, (0, 255)).all():
         raise InputError(
             image.mask,
-            f"not a mask of black and white pixels ({len(values)} grey values)",
-            "Take the file from the release again.",
+            f"not a mask: {len(values)} grey values instead of 0 and 255",
+            "Copy the file from the release again.",
         )
     return cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_NEAREST)
-
-
-def _classes(images) -> dict[str, int]:
-    labels = collections.Counter(image.label for image in images)
-    return {label: labels[label] for label in CLASSES}

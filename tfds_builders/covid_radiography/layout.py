@@ -12,7 +12,7 @@ from tfds_builders.common.tables import first, read_xlsx, refuse
 CLASSES = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
 _OLD = ("COVID-19", "NORMAL")  # class folders of v1 to v3
 _FETCH = (
-    "Fetch the current release (version 5, folder COVID-19_Radiography_Dataset): see "
+    "Download the current release (version 5, COVID-19_Radiography_Dataset): see "
     "'Getting the data' in tfds_builders/covid_radiography/README.md."
 )
 
@@ -29,14 +29,14 @@ class Image(NamedTuple):
 
 def is_release(folder: Path) -> bool:
     """Whether a folder holds class folders of any release."""
-    # From the listing: asking for 'Normal' finds 'NORMAL' on some file systems.
+    # From the listing: on some file systems 'Normal' also finds 'NORMAL'.
     return not set(CLASSES + _OLD).isdisjoint(_names(folder))
 
 
 def read_release(
     release: Path, partial: bool = False
 ) -> tuple[str, list[Image], dict[str, int]]:
-    """The release's version, its images sorted by name, and what was missing.
+    """The release's version, its images sorted by name, and counts.
 
     partial: classes may be missing.
 
@@ -52,29 +52,27 @@ def read_release(
     if missing and not partial:
         raise InputError(
             release,
-            f"no class folder {', '.join(missing)}; there are: {', '.join(there)}",
-            "The release is only half unpacked: unpack it again. " + _FETCH,
+            f"no class folder {', '.join(missing)}; found: {', '.join(there)}",
+            "The release is incomplete: unpack it again. " + _FETCH,
         )
     versions, images = set(), []
     counts = {
-        "images without a row in the xlsx files (no source)": 0,
-        "rows of the xlsx files without an image": 0,
-        "xlsx files that are missing": 0,
-        "files that are no pictures, skipped": 0,
+        "images_without_row": 0,
+        "rows_without_image": 0,
+        "tables_missing": 0,
+        "files_not_images": 0,
     }
     for label in (name for name in CLASSES if name not in missing):
         version, folder = _folder(release / label)
         pictures, masks = _pictures(folder), _masks(release / label)
         versions.add(version)
-        counts["files that are no pictures, skipped"] += others(folder, SUFFIXES)
+        counts["files_not_images"] += others(folder, SUFFIXES)
         table = release / f"{label}.metadata.xlsx"
-        counts["xlsx files that are missing"] += not table.is_file()
+        counts["tables_missing"] += not table.is_file()
         sources = _sources(table) if table.is_file() else {}
         stems = {path.stem.lower() for path in pictures}
-        counts["images without a row in the xlsx files (no source)"] += len(
-            stems - sources.keys()
-        )
-        counts["rows of the xlsx files without an image"] += len(sources.keys() - stems)
+        counts["images_without_row"] += len(stems - sources.keys())
+        counts["rows_without_image"] += len(sources.keys() - stems)
         images += [
             Image(
                 path.stem,
@@ -93,11 +91,11 @@ def read_release(
             for a, b in pairwise(images)
             if a.name == b.name
         ),
-        "pictures have the name of another",
-        "Two releases may be unpacked into one folder: unpack one into a new folder.",
+        "images have the same name as another",
+        "Two releases may be in one folder: unpack one into a new folder.",
     )
     if partial:
-        counts["class folders that are missing"] = len(missing)
+        counts["class_folders_missing"] = len(missing)
     return " and ".join(sorted(versions)), images, counts
 
 
@@ -108,8 +106,8 @@ def _folder(folder: Path) -> tuple[str, Path]:
     refuse(
         folder,
         [path.name for path in files(folder, SUFFIXES)],
-        "pictures lie beside the folder images",
-        "Two releases are unpacked into one folder: unpack one into a new folder.",
+        "images are beside the folder images",
+        "Two releases are in one folder: unpack one into a new folder.",
     )
     return "v5", folder / "images"
 
@@ -120,8 +118,8 @@ def _pictures(folder: Path) -> list[Path]:
         held = sorted(path.name for path in folder.iterdir())
         raise InputError(
             folder,
-            f"no pictures; the folder holds {first(held) or 'nothing'}",
-            "The release is only half unpacked: unpack it again.",
+            f"no images; the folder contains {first(held) or 'nothing'}",
+            "The release is incomplete: unpack it again.",
         )
     return pictures
 
@@ -132,7 +130,7 @@ def with_masks(release: Path, images: list[Image]) -> list[Image]:
     if not masked:
         raise InputError(
             release,
-            "no image has a mask (a picture of the same name in masks/)",
+            "no image has a mask (an image of the same name in masks/)",
             f"Version 5 has masks. {_FETCH}",
         )
     return masked
@@ -158,7 +156,7 @@ def _refuse_old(release, version, there) -> None:
     raise InputError(
         release,
         f"version {version} of the database (class folders {', '.join(there)})",
-        f"It has fewer classes and mixed sizes, and is not read. {_FETCH}",
+        f"It has fewer classes and mixed sizes, and is not supported. {_FETCH}",
     )
 
 

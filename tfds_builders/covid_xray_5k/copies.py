@@ -1,4 +1,4 @@
-"""Files of the release that are the same to the byte."""
+"""Files of the release that are byte-identical."""
 
 import collections
 import hashlib
@@ -10,8 +10,8 @@ from tfds_builders.covid_xray_5k.layout import Image
 def identical(images: list[Image], group_of: Mapping[str, str]) -> list[list[Image]]:
     """Sets of two or more identical files, in the order of `images`.
 
-    group_of: near-duplicate group of each image. Only within one is looked for them:
-      two files that cannot be read may be the same too, and both have to be told.
+    group_of: near-duplicate group of each image. Only images of one group are
+      compared: unreadable files may be identical too, but each has to be reported.
     """
     groups = collections.defaultdict(list)
     for image in images:
@@ -25,9 +25,9 @@ def identical(images: list[Image], group_of: Mapping[str, str]) -> list[list[Ima
 
 
 def stored_once(images: list[Image], same: list[list[Image]]) -> list[Image]:
-    """`images` without the second of two identical files of one class.
+    """`images` without repeated files of one class.
 
-    The first stays; `part` and `finding` then say where all of them are from.
+    The first stays, with `part` and `finding` of all of them.
     """
     instead: dict[str, Image | None] = {}
     for members in same:

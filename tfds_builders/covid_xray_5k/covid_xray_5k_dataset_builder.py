@@ -1,6 +1,5 @@
 """Builder of COVID-XRay-5K. What it holds is in README.md."""
 
-import collections
 import dataclasses
 import functools
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder, by_class
 from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.grouping import grouping
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
@@ -27,7 +26,6 @@ from tfds_builders.covid_xray_5k.layout import (
 )
 
 _SOURCES = {"covid": "Cohen", "non": "CheXpert"}
-_SHARED = "images of the released test with the patient_id of an image of its train"
 
 
 @dataclasses.dataclass
@@ -67,7 +65,6 @@ class Builder(ReleaseBuilder):
     """
 
     EXPECTED = "COVID-XRay-5K release (a folder with train/ and test/, each with covid/ and non/)"
-    HOMEPAGE = "https://github.com/shervinmin/DeepCovid"
     is_release = staticmethod(is_release)
 
     def features(self) -> dict:
@@ -85,10 +82,10 @@ class Builder(ReleaseBuilder):
         }
 
     def plan(self, release: Path) -> Plan:
-        """Every picture once; or every file, where the released split is wanted."""
+        """Every image once; every file in the configs with the released split."""
         images, counts = read_release(release)
-        group_of = self.near_duplicates(images, _pixels)
-        # Of all files, so that patients.csv may name any of them.
+        group_of = self.near_duplicates(images)
+        # Over all files, so that patients.csv may name any of them.
         found = grouping(
             release,
             group_of,
@@ -98,17 +95,13 @@ class Builder(ReleaseBuilder):
         patient_of = found.patient_of
         same = identical(images, group_of)
         counts |= found.counts
-        counts["files of the released test that are byte-identical to one of train"] = (
-            tested_and_trained(same)
-        )
+        counts["test_files_identical_to_train"] = tested_and_trained(same)
         if self.builder_config.original_split:
-            counts[_SHARED] = _shared(images, patient_of)
+            counts["test_images_of_train_patients"] = _shared(images, patient_of)
             split = functools.partial(_original_split, patient_of)
         else:
             kept = stored_once(images, same)
-            counts["byte-identical copies of another image, left out"] = len(
-                images
-            ) - len(kept)
+            counts["identical_files_left_out"] = len(images) - len(kept)
             images = kept
             split = functools.partial(_split, patient_of)
         return Plan(
@@ -117,7 +110,7 @@ class Builder(ReleaseBuilder):
             patient_of=patient_of,
             unit=found.unit,
             read=functools.partial(_read, size=self.builder_config.size),
-            columns=_classes,
+            columns=functools.partial(by_class, CLASSES),
             counts=counts,
         )
 
@@ -136,10 +129,6 @@ def _shared(images: list[Image], patient_of: dict[str, str]) -> int:
     return sum(i.part == "test" and patient_of[i.name] in trained for i in images)
 
 
-def _pixels(image: Image) -> np.ndarray:
-    return read_grey(image.path)[0]
-
-
 def _read(image: Image, size: int) -> Example:
     pixels, coloured = read_grey(image.path)
     return Example(
@@ -151,10 +140,5 @@ def _read(image: Image, size: int) -> Example:
             "coloured": int(coloured),
             "original_split": image.part,
         },
-        notes=("coloured pictures, made grey",) if coloured else (),
+        notes=("images_coloured",) if coloured else (),
     )
-
-
-def _classes(images) -> dict[str, int]:
-    labels = collections.Counter(image.label for image in images)
-    return {label: labels[label] for label in CLASSES}

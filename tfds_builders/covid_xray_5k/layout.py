@@ -1,4 +1,4 @@
-"""Where the files of COVID-XRay-5K are, and what their names say."""
+"""Where the files of COVID-XRay-5K are, and what their names mean."""
 
 import re
 from pathlib import Path
@@ -50,9 +50,9 @@ def read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
             for folder in _folders(release)
             if folder not in [release / p / label for p in PARTS for label in CLASSES]
         ),
-        "folders that the release does not have",
-        "Films may have been moved there, as into a val for its training program: "
-        f"move them back. Or: {_UNPACK}",
+        "unexpected folders of images",
+        "Films may have been moved there, e.g. to val for its training program: move "
+        f"them back. Or: {_UNPACK}",
     )
     images = []
     skipped = 0
@@ -63,8 +63,8 @@ def read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
             skipped += others(folder, SUFFIXES)
     unnamed = sum(image.label == "non" and not image.patient for image in images)
     counts = {
-        "images of non whose name holds no patient of CheXpert": unnamed,
-        "files that are no pictures, skipped": skipped,
+        "names_without_patient": unnamed,
+        "files_not_images": skipped,
     }
     return sorted(images), counts
 
@@ -78,23 +78,19 @@ def _folders(release: Path) -> list[Path]:
 
 def _images(folder: Path, part: str, label: str) -> list[Image]:
     if not folder.is_dir():
-        raise InputError(
-            folder.parent.parent, f"no folder {part}/{label}", f"Half of it. {_UNPACK}"
-        )
+        raise InputError(folder.parent.parent, f"no folder {part}/{label}", _UNPACK)
     found: dict[str, Path] = {}
     for path in files(folder, SUFFIXES):
         if path.stem in found:
             raise InputError(
                 path,
-                f"a second picture of this name, beside {found[path.stem].name}",
-                "Keep the one of the release.",
+                f"a second image of this name, beside {found[path.stem].name}",
+                "Keep only the image of the release.",
             )
         found[path.stem] = path
     if not found:
         inside = first(path.name for path in sorted(folder.iterdir())) or "nothing"
-        raise InputError(
-            folder, f"no pictures; the folder holds {inside}", f"Half of it. {_UNPACK}"
-        )
+        raise InputError(folder, f"no images; the folder contains {inside}", _UNPACK)
     return [
         Image(f"{part}/{label}/{stem}", path, label, part, *_named(stem, label))
         for stem, path in found.items()

@@ -67,7 +67,6 @@ class Builder(ReleaseBuilder):
     """
 
     EXPECTED = "COVIDGR release (a folder with N/ and P/)"
-    HOMEPAGE = "https://dasci.es/es/transferencia/open-data/covidgr/"
 
     @staticmethod
     def is_release(folder: Path) -> bool:
@@ -89,7 +88,7 @@ class Builder(ReleaseBuilder):
     def plan(self, release: Path) -> Plan:
         """All images of `N` and `P`."""
         images, counts = _read_release(release)
-        # The release names no patients: each image stands for one, unless told.
+        # The release names no patients: without patients.csv each image counts as one.
         patient_of = {image.name: image.name for image in images}
         patients = read_patients(release, patient_of)
         if patients is not None:
@@ -123,7 +122,7 @@ def _read(image: Image, size: int) -> Example:
 
 
 def _read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
-    """Images sorted by name, and what did not fit together."""
+    """Images sorted by name, and counts."""
     found = {label: _pictures(release, label) for label in LABELS}
     both = sorted(found["N"].keys() & found["P"].keys())
     refuse(release, both, "file names are in both N and P", "Unpack the release again.")
@@ -140,21 +139,17 @@ def _read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
     refuse(
         table,
         sorted(severity.keys() & found["N"].keys()),
-        "images of the folder N have a severity",
-        "Only positive images have one: check that N and P were not exchanged.",
+        "images in folder N have a severity",
+        "Only positive images have one: check that N and P were not swapped.",
     )
     images = [Image(n, path, "N", 0) for n, path in found["N"].items()]
     images += [
         Image(n, path, "P", severity.get(n, -1)) for n, path in found["P"].items()
     ]
     counts = {
-        "positive images without a row (severity -1)": len(
-            found["P"].keys() - severity.keys()
-        ),
-        f"rows of {_TABLE} without an image": len(severity.keys() - found["P"].keys()),
-        "files that are no pictures, skipped": sum(
-            others(release / label, SUFFIXES) for label in LABELS
-        ),
+        "images_without_row": len(found["P"].keys() - severity.keys()),
+        "rows_without_image": len(severity.keys() - found["P"].keys()),
+        "files_not_images": sum(others(release / label, SUFFIXES) for label in LABELS),
     }
     return sorted(images), counts
 
@@ -165,23 +160,23 @@ def _pictures(release: Path, label: str) -> dict[str, Path]:
         inside = ", ".join(f.name for f in folders(release))
         raise InputError(
             release,
-            f"no folder {label}; there are: {inside}",
-            "The release is only half unpacked: unpack it again.",
+            f"no folder {label}; found: {inside}",
+            "The release is incomplete: unpack it again.",
         )
     pictures: dict[str, Path] = {}
     for path in files(folder, SUFFIXES):
         if path.stem in pictures:
             raise InputError(
                 path,
-                f"a second picture of this name, beside {pictures[path.stem].name}",
-                "Keep the one of the release.",
+                f"a second image of this name, beside {pictures[path.stem].name}",
+                "Keep only the image of the release.",
             )
         pictures[path.stem] = path
     if not pictures:
         raise InputError(
             folder,
-            "the folder holds no .jpg",
-            "The release is only half unpacked: unpack it again.",
+            "the folder contains no images",
+            "The release is incomplete: unpack it again.",
         )
     return pictures
 
@@ -189,7 +184,7 @@ def _pictures(release: Path, label: str) -> dict[str, Path]:
 def _read_severity(table: Path) -> dict[str, int]:
     rows = read_csv(table, ("Name", "Severity"))
     names = [_stem(row["Name"]) for row in rows]
-    again = "Take the table from the release again."
+    again = "Copy the table from the release again."
     twice = sorted(n for n, k in collections.Counter(names).items() if k > 1)
     refuse(table, twice, "names appear more than once", again)
     known = SEVERITIES[1:]
@@ -200,7 +195,7 @@ def _read_severity(table: Path) -> dict[str, int]:
             for i, row in enumerate(rows, start=2)
             if row["Severity"].upper() not in known
         ),
-        f"values of Severity are none of {', '.join(known)}",
+        f"values of Severity other than {', '.join(known)}",
         again,
     )
     return {

@@ -1,6 +1,5 @@
 """Builder of COVIDx CT. What it holds is in README.md."""
 
-import collections
 import dataclasses
 import functools
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder, by_class_and_source
 from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
@@ -65,7 +64,6 @@ class Builder(ReleaseBuilder):
     EXPECTED = (
         "COVIDx CT release (a folder with train_, val_ and test_COVIDx_CT-2A.txt)"
     )
-    HOMEPAGE = "https://github.com/haydengunraj/COVIDNet-CT"
 
     @staticmethod
     def is_release(folder: Path) -> bool:
@@ -97,7 +95,7 @@ class Builder(ReleaseBuilder):
     def plan(self, release: Path) -> Plan:
         """All listed slices; those of a patient in one split.
 
-        Near-duplicates are not looked for: neighbouring slices are alike, and the
+        There is no search for near-duplicates: neighbouring slices are alike, and the
         release names the patients.
         """
         config = self.builder_config
@@ -106,7 +104,7 @@ class Builder(ReleaseBuilder):
         listed = read_patients(release, patient_of)
         if listed is not None:
             counts[UNLISTED] = len(patient_of) - len(listed)
-            # Whom the user names, all slices of the release's patient are of.
+            # The name applies to all slices of that patient of the release.
             patient_of = join(patient_of, listed)
 
         def split(piece):
@@ -120,7 +118,7 @@ class Builder(ReleaseBuilder):
             patient_of=patient_of,
             unit="patients",
             read=functools.partial(_read, size=config.size, cropped=config.cropped),
-            columns=_labels_and_sources,
+            columns=functools.partial(by_class_and_source, LABELS),
             counts=counts,
         )
 
@@ -132,8 +130,8 @@ def _read(piece: Slice, size: int, cropped: bool) -> Example:
     if xmax > width or ymax > height:
         raise InputError(
             piece.path,
-            f"its box {box} reaches beyond its {width} x {height} pixels",
-            "Take the picture and the list from one release.",
+            f"its box {box} exceeds its {width} x {height} pixels",
+            "Copy the image and the list from one release.",
         )
     if cropped:
         pixels = pixels[ymin:ymax, xmin:xmax]
@@ -157,7 +155,7 @@ def _read(piece: Slice, size: int, cropped: bool) -> Example:
             "coloured": int(coloured),
             "original_split": piece.original_split,
         },
-        notes=("coloured pictures, made grey",) if coloured else (),
+        notes=("images_coloured",) if coloured else (),
     )
 
 
@@ -177,15 +175,3 @@ def _scaled(box, old: tuple[int, int], new: tuple[int, int]) -> np.ndarray:
         ),
         np.int32,
     )
-
-
-def _labels_and_sources(slices) -> dict[str, int]:
-    """Slices of each class, and of how many sources they are: 1 is a shortcut."""
-    count = collections.Counter(piece.label for piece in slices)
-    sources = collections.defaultdict(set)
-    for piece in slices:
-        sources[piece.label].add(piece.about.source)
-    return {
-        **{label: count[label] for label in LABELS},
-        **{f"sources of {label}": len(sources[label] - {""}) for label in LABELS},
-    }

@@ -23,7 +23,7 @@ _LIST = re.compile(rf"({'|'.join(SPLITS)})(.*COVIDx[-_]?CT.*)\.txt", re.IGNORECA
 _TABLES = ("metadata.csv", "metadata.txt")
 _LEAST_THERE = 0.5  # below that, lists and images are not of one release
 _AGAIN = (
-    "Take the list from the release again; a line is 'file class xmin ymin xmax ymax'."
+    "Copy the list from the release again; a line is 'file class xmin ymin xmax ymax'."
 )
 _HELP = "See 'Getting the data' in tfds_builders/covidx_ct/README.md."
 
@@ -49,8 +49,13 @@ class Slice(NamedTuple):
     original_split: str
 
     @property
+    def source(self) -> str:
+        """Of its patient."""
+        return self.about.source
+
+    @property
     def path(self) -> Path:
-        """Made when asked for: 195,000 paths take 100 MB."""
+        """Made on demand: 195,000 paths take 100 MB."""
         return self.folder / self.file_name
 
 
@@ -82,7 +87,7 @@ def _number(version: str) -> tuple[str, str]:
 
 
 def read_release(release: Path) -> tuple[str, list[Slice], dict[str, int]]:
-    """The version, the slices sorted by name, and what did not fit together.
+    """The version, the slices sorted by name, and counts.
 
     Errors: InputError for broken lines and tables, for lists that contradict each
     other, and where fewer than half of the listed slices are there.
@@ -98,16 +103,16 @@ def read_release(release: Path) -> tuple[str, list[Slice], dict[str, int]]:
         raise InputError(
             folder,
             f"{len(missing)} of the {len(kept)} slices in "
-            f"{', '.join(path.name for path in lists.values())} are not there: "
+            f"{', '.join(path.name for path in lists.values())} are missing: "
             f"{first(missing)}",
-            "The release is only half unpacked, or the lists are of another version "
-            f"than the slices: take both from one release. {_HELP}",
+            "The release is incomplete, or the lists are of another version "
+            f"than the slices: copy both from one release. {_HELP}",
         )
     counts |= list_counts | slice_counts
     counts |= {
-        "listed slices that are not there": len(missing),
-        "pictures that no list names, left out": len(pictures - kept.keys()),
-        "files that are no pictures, skipped": others(folder, SUFFIXES),
+        "rows_without_image": len(missing),
+        "images_not_listed": len(pictures - kept.keys()),
+        "files_not_images": others(folder, SUFFIXES),
     }
     return version, slices, counts
 
@@ -119,7 +124,7 @@ def _table(release: Path) -> Path:
     raise InputError(
         release,
         f"no {_TABLES[0]}",
-        f"Put it beside the lists: it says which slices are one patient's. {_HELP}",
+        f"Put it beside the lists: it names the patient of each slice. {_HELP}",
     )
 
 
@@ -132,7 +137,7 @@ def _image_folder(release: Path, version: str) -> Path:
         inside = first(folder.name for folder in folders(release)) or "none"
         raise InputError(
             release,
-            f"{len(fitting)} folders of images instead of one; folders: {inside}",
+            f"{len(fitting)} folders of images instead of one; found: {inside}",
             f"Unpack the images beside the lists, as a folder {named}. {_HELP}",
         )
     return fitting[0]
@@ -145,8 +150,8 @@ def _pictures(folder: Path) -> set[str]:
     if not pictures:
         raise InputError(
             folder,
-            f"no pictures; the folder holds {first(sorted(names)) or 'nothing'}",
-            f"The release is only half unpacked: unpack it again. {_HELP}",
+            f"no images; the folder contains {first(sorted(names)) or 'nothing'}",
+            f"The release is incomplete: unpack it again. {_HELP}",
         )
     return pictures
 
@@ -175,7 +180,7 @@ def read_list(path: Path) -> list[Row]:
 
 
 def parse_row(line: str) -> Row | None:
-    """The row of a line; None where it is none, or its box holds no pixel."""
+    """The row of a line; None if it is invalid, or its box is empty."""
     words = line.split()
     if len(words) != 6 or not words[0].lower().endswith(SUFFIXES):
         return None
@@ -189,7 +194,7 @@ def parse_row(line: str) -> Row | None:
 
 
 def _once(release, rows) -> tuple[dict[str, tuple[str, Row]], dict[str, int]]:
-    """Each file name once, with its split; one of several lists stays in test."""
+    """Each file name once, with its split; a file in several lists stays in test."""
     kept: dict[str, tuple[str, Row]] = {}
     repeated, in_two, wrong = 0, set(), set()
     for split in ("test", "val", "train"):
@@ -205,12 +210,12 @@ def _once(release, rows) -> tuple[dict[str, tuple[str, Row]], dict[str, int]]:
     refuse(
         release,
         sorted(wrong),
-        "slices are listed twice, with another class or box",
-        "Take the lists from the release again.",
+        "slices are listed with two classes or boxes",
+        "Copy the lists from the release again.",
     )
     return kept, {
-        "lines that repeat a file name of their list, skipped": repeated,
-        "slices in more than one list, taken as test": len(in_two),
+        "rows_repeated": repeated,
+        "images_in_several_lists": len(in_two),
     }
 
 
@@ -236,14 +241,14 @@ def _slices(folder, kept, pictures, patients) -> tuple[list[Slice], dict[str, in
     refuse(
         folder,
         (name for name, n in stems.items() if n > 1),
-        "listed slices have the name of another, up to the ending",
-        "Take the release again: its slices are all .png.",
+        "listed slices have the same name but for the extension",
+        "Copy the release again: all its slices are .png.",
     )
     return slices, {
-        "slices whose patient the table lacks, told by their file names": unknown,
-        "slices whose class is not their patient's finding": disagree,
-        "patients in more than one of the release's lists": sum(
+        "patients_from_file_names": unknown,
+        "class_not_finding": disagree,
+        "patients_in_several_lists": sum(
             len(splits) > 1 for splits in splits_of.values()
         ),
-        "patients of the table without a slice": len(patients.keys() - splits_of),
+        "patients_without_image": len(patients.keys() - splits_of),
     }

@@ -25,7 +25,7 @@ _NAMED = re.compile(r"(?:^|[-_])((?:NCP|CP|Normal)_\d+|patient\d+)(?=[-_]|$)")
 
 
 class Patient(NamedTuple):
-    """What the table says about a patient; '' and NaN where it says nothing."""
+    """What the table says about a patient; '' and NaN if unknown."""
 
     source: str = ""
     country: str = ""
@@ -39,7 +39,7 @@ class Patient(NamedTuple):
 
 
 def read_metadata(path: Path) -> tuple[dict[str, Patient], dict[str, int]]:
-    """Patient by id, and what was not right.
+    """Patient by id, and counts.
 
     Errors: InputError for a table without these columns and for rows without an id.
     """
@@ -48,7 +48,7 @@ def read_metadata(path: Path) -> tuple[dict[str, Patient], dict[str, int]]:
         path,
         (f"row {k}" for k, row in enumerate(rows, start=1) if not row["patient id"]),
         "rows have no patient id",
-        "Take the table from the release again.",
+        "Copy the table from the release again.",
     )
     patients: dict[str, Patient] = {}
     again = unclear = 0
@@ -69,8 +69,8 @@ def read_metadata(path: Path) -> tuple[dict[str, Patient], dict[str, int]]:
         )
         patients.setdefault(row["patient id"], patient)
     return patients, {
-        f"rows of {path.name} about a patient whom another row has, skipped": again,
-        "patients whose age is no number, taken as unknown": unclear,
+        "patient_rows_repeated": again,
+        "numbers_unreadable": unclear,
     }
 
 
@@ -91,7 +91,7 @@ def find_patient(stem: str, known: Container[str]) -> str | None:
 
 
 def guess_patient(stem: str) -> str:
-    """The patient of a slice that the table does not know, by the form of its name.
+    """The patient of a slice that is not in the table, from the form of its name.
 
     CNCB's and COVID-CTSet's names hold the patient; of others the scan is taken for
     one: the name up to the number of the slice.

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder, by_class_and_source
 from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.grouping import grouping
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
@@ -35,7 +35,7 @@ class Config(tfds.core.BuilderConfig):
 def _config(size: int, kind: str, original: bool) -> Config:
     text = f"labels {', '.join(LABELS[kind])}; longer side at most {size} pixels"
     if original:
-        text += "; the split of the lists (patients and copies in train and test)"
+        text += "; the split of the lists, with patients and copies in train and test"
     parts = [str(size), kind, "original_split" if original else ""]
     return Config(
         name="_".join(filter(None, parts)),
@@ -70,7 +70,6 @@ class Builder(ReleaseBuilder):
     """
 
     EXPECTED = "COVIDx release (a folder with train*.txt and test*.txt, or its labels)"
-    HOMEPAGE = "https://github.com/lindawangg/COVID-Net"
     is_release = staticmethod(is_release)
 
     def features(self) -> dict:
@@ -91,7 +90,7 @@ class Builder(ReleaseBuilder):
         found = read_release(release, config.labels)
         who = grouping(
             release,
-            self.near_duplicates(found.images, _pixels),
+            self.near_duplicates(found.images),
             {image.name: image.label for image in found.images},
             {image.name: image.patient for image in found.images},
         )
@@ -111,17 +110,13 @@ class Builder(ReleaseBuilder):
             patient_of=patient_of,
             unit=who.unit,
             read=functools.partial(_read, size=config.size),
-            columns=functools.partial(_labels_and_sources, labels=config.labels),
+            columns=functools.partial(by_class_and_source, config.labels),
             counts={
                 **found.counts,
                 **who.counts,
                 **_torn(found.images, patient_of),
             },
         )
-
-
-def _pixels(image: Image) -> np.ndarray:
-    return read_grey(image.path)[0]
 
 
 def _read(image: Image, size: int) -> Example:
@@ -134,27 +129,14 @@ def _read(image: Image, size: int) -> Example:
             "coloured": int(coloured),
             "original_split": image.original_split,
         },
-        notes=("coloured pictures, made grey",) if coloured else (),
+        notes=("images_coloured",) if coloured else (),
     )
 
 
 def _torn(images, patient_of) -> dict[str, int]:
-    """Patients on both sides of the release's split once copies are counted in."""
+    """Patients on both sides of the release's split, including copies."""
     splits = collections.defaultdict(set)
     for image in images:
         splits[patient_of[image.name]].add(image.original_split)
-    text = "patients whose images or copies the release's lists put into two splits"
-    return {text: sum(len(some) > 1 for some in splits.values())}
-
-
-def _labels_and_sources(images, labels) -> dict[str, int]:
-    """Images of each label, and of how many sources they are: 1 is a shortcut."""
-    count = collections.Counter(image.label for image in images)
-    sources = {
-        label: {image.source for image in images if image.label == label} - {""}
-        for label in labels
-    }
-    return {
-        **{label: count[label] for label in labels},
-        **{f"sources of {label}": len(sources[label]) for label in labels},
-    }
+    torn = sum(len(some) > 1 for some in splits.values())
+    return {"patients_across_released_split": torn}

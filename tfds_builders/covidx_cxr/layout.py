@@ -51,11 +51,11 @@ def is_release(folder: Path) -> bool:
 def read_release(release: Path, labels: Sequence[str]) -> Release:
     """The images of the newest lists that have these labels.
 
-    Listed images that are not there, and pictures that no list names, are counted:
-    the lists were never quite in step with the files.
+    Listed images that are missing, and images that no list names, are counted: lists
+    and files never matched exactly.
 
-    Errors: InputError where no lists have these labels, lines are broken, or fewer
-    than half of the listed images are there.
+    Errors: InputError if no lists have these labels, lines are broken, or more than
+    half of the listed images are missing.
     """
     lists = _newest(release, labels)
     rows = {split: read_list(path, labels) for split, path in lists.paths.items()}
@@ -66,8 +66,8 @@ def read_release(release: Path, labels: Sequence[str]) -> Release:
     counts |= _patients_and_sources(rows, labels)
     listed = {row.file_name for some in rows.values() for row in some}
     unlisted = set().union(*places.values()) - listed
-    counts["pictures that no list names, left out"] = len(unlisted)
-    counts["files that are no pictures, skipped"] = skipped
+    counts["images_not_listed"] = len(unlisted)
+    counts["files_not_images"] = skipped
     return Release(lists.version or "without a version", images, "val" in rows, counts)
 
 
@@ -84,10 +84,9 @@ def _newest(release: Path, labels: Sequence[str]) -> Lists:
         )
         raise InputError(
             release,
-            f"no lists with the labels {', '.join(labels)}; there are: "
-            f"{listed or 'none that can be read'}",
-            "Build the config that is named there, or put the other lists of COVID-Net "
-            f"(its folder labels) into this folder. {_HELP}",
+            f"no lists with the labels {', '.join(labels)}; found: {listed or 'none'}",
+            "Build the config that is named, or copy other lists of COVID-Net (folder "
+            f"labels) into this folder. {_HELP}",
         )
     return chosen
 
@@ -116,20 +115,19 @@ def _pictures(release: Path) -> tuple[dict[str, dict[str, Path]], int]:
     for split in ("train", "test"):
         if not places.get(split):
             inside = first(path.name for path in folders(release)) or "none"
-            missing = "no pictures in the folder" if split in places else "no folder"
+            missing = "no images in folder" if split in places else "no folder"
             raise InputError(
                 release,
-                f"lists are there, but {missing} {split} (nor data/{split}); folders "
-                f"that are there: {inside}",
-                f"The release is only half unpacked: unpack it again. {_HELP}",
+                f"found lists, but {missing} {split} or data/{split}; folders: {inside}",
+                f"The release is incomplete: unpack it again. {_HELP}",
             )
     return places, skipped
 
 
 def _once(rows: dict[str, list[Row]]) -> tuple[dict[str, tuple[str, Row]], dict]:
-    """Each file name once, with its split, and what was left out for it.
+    """Each file name once, with its split, and counts.
 
-    A file that several lists name stays in test, so that training cannot see it.
+    A file that several lists name stays in test, so that it is not trained on.
     """
     listed = collections.defaultdict(list)
     for split in ("test", "val", "train"):
@@ -143,20 +141,16 @@ def _once(rows: dict[str, list[Row]]) -> tuple[dict[str, tuple[str, Row]], dict]
     in_splits = [{split for split, _ in found} for found in listed.values()]
     repeated = sum(len(found) for found in listed.values()) - sum(map(len, in_splits))
     return kept, {
-        "lines that repeat a file name of their list, skipped": repeated,
-        "images in more than one list, taken as test": sum(
-            len(splits) > 1 for splits in in_splits
-        ),
-        "images listed under different labels, left out": len(listed) - len(kept),
-        "sources spelt rnsa, read as rsna": sum(
-            row.source in _MISSPELT for _, row in kept.values()
-        ),
-        "images without a source": sum(not row.source for _, row in kept.values()),
+        "rows_repeated": repeated,
+        "images_in_several_lists": sum(len(splits) > 1 for splits in in_splits),
+        "labels_contradicted": len(listed) - len(kept),
+        "sources_misspelt": sum(row.source in _MISSPELT for _, row in kept.values()),
+        "images_without_source": sum(not row.source for _, row in kept.values()),
     }
 
 
 def _found(release, lists, kept, places) -> tuple[list[Image], dict[str, int]]:
-    """The listed images that are on disk; those not in their split's own folder too."""
+    """The listed images that are on disk, in the folder of any split, and counts."""
     stems = collections.Counter(Path(file_name).stem for file_name in kept)
     images, elsewhere = [], 0
     for file_name, (split, row) in kept.items():
@@ -182,35 +176,35 @@ def _found(release, lists, kept, places) -> tuple[list[Image], dict[str, int]]:
         raise InputError(
             release,
             f"{missing} of the {len(kept)} images in "
-            f"{', '.join(path.name for path in lists.paths.values())} are not there: "
+            f"{', '.join(path.name for path in lists.paths.values())} are missing: "
             f"{first(gone)}",
-            "The release is only half unpacked, or the lists are of another version "
-            f"than the images: take both from one release. {_HELP}",
+            "The release is incomplete, or the lists are of another version "
+            f"than the images: copy both from one release. {_HELP}",
         )
     return sorted(images), {
-        "listed images that are not there": missing,
-        "images that lie in the folder of another split": elsewhere,
+        "rows_without_image": missing,
+        "images_in_other_folder": elsewhere,
     }
 
 
 def _patients_and_sources(rows, labels) -> dict[str, int]:
-    """How the release's own split leaks, and whether its test asks for the source."""
+    """How the release's own split leaks, and whether its test set reveals the source."""
     splits_of = collections.defaultdict(set)
     for split, listed in rows.items():
         for row in listed:
             splits_of[row.patient].add(split)
     counts = {
-        "patients in more than one of the release's lists": sum(
+        "patients_in_several_lists": sum(
             len(splits) > 1 for splits in splits_of.values()
         )
     }
     for label in labels:
         sources = {row.source for row in rows["test"] if row.label == label}
-        counts[f"sources of {label} in the release's test list"] = len(sources - {""})
+        counts[f"test_sources:{label}"] = len(sources - {""})
     labels_of_source = collections.defaultdict(set)
     for row in rows["test"]:
         labels_of_source[row.source].add(row.label)
-    counts["images of the release's test list whose source tells the label"] = sum(
+    counts["test_images_told_by_source"] = sum(
         bool(row.source) and len(labels_of_source[row.source]) == 1
         for row in rows["test"]
     )

@@ -1,4 +1,4 @@
-"""The text lists of a COVIDx release: which there are, and what their lines say."""
+"""The text lists of a COVIDx release: their versions and their lines."""
 
 import collections
 import re
@@ -14,7 +14,7 @@ from tfds_builders.common.tables import refuse
 _LIST = re.compile(rf"({'|'.join(SPLITS)})(.*)\.txt", re.IGNORECASE)
 # COVIDx CT has lists of the same kind beside its slices.
 _OTHER = re.compile(r"covidx[-_]?ct", re.IGNORECASE)
-_AGAIN = "Take the list from the release again; a line is 'patient file label source'."
+_AGAIN = "Copy the list from the release again; a line is 'patient file label source'."
 
 
 class Lists(NamedTuple):
@@ -87,7 +87,7 @@ def read_list(path: Path, labels: Iterable[str]) -> list[Row]:
 
 
 def labels_of(path: Path, known: Iterable[tuple[str, ...]]) -> tuple[str, ...] | None:
-    """Which of the known label sets the first row of a list has; None without a row."""
+    """The label set of the first valid row of a list; None without one."""
     return next(
         (
             labels
@@ -100,7 +100,7 @@ def labels_of(path: Path, known: Iterable[tuple[str, ...]]) -> tuple[str, ...] |
 
 
 def parse_row(line: str, labels: Iterable[str]) -> Row | None:
-    """The row of a line, read from the right; None where it is none.
+    """The row of a line, read from the right; None if it is invalid.
 
     A patient id may have spaces ('COVID 1 COVID(1).png positive sirm'), and some lists
     have no source. The label is therefore the last word or the one before it, and the
@@ -118,7 +118,7 @@ def parse_row(line: str, labels: Iterable[str]) -> Row | None:
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
-    """The lines with something in them, and their numbers from 1."""
+    """The lines that are not blank, and their numbers from 1."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

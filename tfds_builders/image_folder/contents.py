@@ -1,6 +1,6 @@
-"""What a file is, and what the header of a DICOM knows, before any picture is decoded.
+"""Format of a file, and the DICOM header, read before any image is decoded.
 
-Nothing that names a person leaves this module: a PatientID only as its pseudonym.
+Nothing that names a person leaves this module; a PatientID only as its pseudonym.
 """
 
 import math
@@ -17,7 +17,7 @@ from tfds_builders.image_folder.walk import DICOM_SUFFIXES, HEAD, has_dicom_mark
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _TAGS = ("PatientID", "PatientAge", "PatientName")
-# What anonymisers write in place of an identity: it joins strangers.
+# Placeholders of anonymisers, which would join unrelated people.
 _NOBODY = re.compile(
     r"(no ?name|un ?known|none|null|nil|n/?a|removed|de-?identified|"
     r"anon(ym[a-z]*)?[\W_]*|[\W_0]*)",
@@ -26,11 +26,11 @@ _NOBODY = re.compile(
 # Ages of 90 and more identify a person: US 45 CFR 164.514(b)(2)(i)(C).
 OLDEST = 90.0
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
-_SHORT = 3  # fewer letters are found in any path
+_SHORT = 3  # shorter names occur in paths by chance
 
 
 class Contents(NamedTuple):
-    """What there is to know of one file without its pixels."""
+    """What is known of one file without its pixels."""
 
     format: str  # png, jpeg, dicom, or '' for what cannot be read
     patient: str = ""  # pseudonym; '' where the header names nobody
@@ -54,7 +54,7 @@ def read_contents(path: Path, file: str) -> Contents:
         return Contents("jpeg")
     marked = has_dicom_mark(head)
     if not marked and path.suffix.lower() not in DICOM_SUFFIXES:
-        return Contents("")  # reading it says what it is
+        return Contents("")  # reading it gives the error
     try:
         header = _header(path, marked)
         identity, age = _text(header, "PatientID"), _text(header, "PatientAge")
@@ -83,7 +83,7 @@ def read_contents(path: Path, file: str) -> Contents:
 def years(age: str) -> float:
     """Years of a DICOM age string (PS3.5, 6.2: '045Y', '018M', '006W', '011D').
 
-    Ages above 89 are OLDEST; NaN where there is none or it is malformed.
+    Ages above 89 are OLDEST; NaN if missing or malformed.
     """
     match = re.fullmatch(r"(\d{1,3})([DWMY])", age.strip().upper())
     if match is None:
@@ -93,7 +93,7 @@ def years(age: str) -> float:
 
 
 def _header(path: Path, marked: bool) -> pydicom.Dataset:
-    """Of a file with all that PS3.10 asks for, no more than is needed is read."""
+    """The header; of a regular file only the tags that are needed."""
     if marked:
         tags = list(_TAGS)
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)

@@ -1,4 +1,4 @@
-"""One picture of a tree: the reading of it, whatever its format."""
+"""Reading one image of a tree, in any format."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -6,31 +6,26 @@ from typing import NamedTuple
 import numpy as np
 
 from tfds_builders.common.build.ingest import Example
-from tfds_builders.common.dicom.radiographs import read_radiograph
+from tfds_builders.common.dicom.radiograph import read_radiograph
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
 from tfds_builders.image_folder.contents import Contents, read_contents
 from tfds_builders.image_folder.leakage import Digests, digests_of
 from tfds_builders.image_folder.tree import Picture
 
-_COLOURED = "coloured pictures, made grey"
-_LEAKS = (
-    "pictures of the folder {} have a copy, or their patient, in a folder before it "
-    "(train, val, test): this split leaks"
-)
-_PATH_NAMES = (
-    "paths hold the PatientID or PatientName of their DICOM header, and are stored "
-    "(example_id, file)"
-)
-
 
 class Film(NamedTuple):
-    """One picture, what its header says, and how the folders' split treats it."""
+    """One image, its header, and whether the folders' split leaks it."""
 
     name: str
     path: Path
     picture: Picture
     contents: Contents | None  # None: they could not be read
     leaks: bool  # its patient, or a copy of it, is in what trains its split
+
+    @property
+    def label(self) -> str:
+        """Its class."""
+        return self.picture.label
 
 
 def contents_of(picture: Picture) -> Contents:
@@ -46,7 +41,7 @@ def grey(film: Film, polarity: str) -> np.ndarray:
 
 
 def digests(film: Film, polarity: str) -> Digests:
-    """By which its copies are told."""
+    """Hashes by which its copies are found."""
     return digests_of(film.path.read_bytes(), grey(film, polarity))
 
 
@@ -66,7 +61,7 @@ def read(film: Film, size: int, bits: int, polarity: str) -> Example:
     else:
         pixels, header, warnings = *_read_picture(film), ()
     if film.leaks:
-        warnings = (*warnings, _LEAKS.format(picture.folder))
+        warnings = (*warnings, f"split_leaks:{picture.folder}")
     rows, columns = pixels.shape
     return Example(
         {
@@ -80,7 +75,7 @@ def read(film: Film, size: int, bits: int, polarity: str) -> Example:
             "age": contents.age,
             **header,
         },
-        notes=(_COLOURED,) if header["coloured"] else (),
+        notes=("images_coloured",) if header["coloured"] else (),
         warnings=warnings,
     )
 
@@ -88,7 +83,7 @@ def read(film: Film, size: int, bits: int, polarity: str) -> Example:
 def _read_dicom(film: Film, polarity: str) -> tuple[np.ndarray, dict, tuple[str, ...]]:
     xray, warnings = read_radiograph(film.path, polarity)
     if _known(film).path_names_patient:
-        warnings = (*warnings, _PATH_NAMES)
+        warnings = (*warnings, "paths_name_patient")
     sex = xray.sex.upper()
     header = {
         "coloured": 0,
@@ -110,7 +105,7 @@ def _read_picture(film: Film) -> tuple[np.ndarray, dict]:
 
 
 def _shrink(pixels: np.ndarray, size: int, bits: int) -> np.ndarray:
-    """At the depth that is stored, black and white at the ends of either range."""
+    """At the stored depth, with black and white at the ends of either range."""
     if bits == 16 and pixels.dtype == np.uint8:
         pixels = pixels.astype(np.uint16) * 257
     small = resize_longest(pixels, size)
@@ -120,5 +115,5 @@ def _shrink(pixels: np.ndarray, size: int, bits: int) -> np.ndarray:
 
 
 def _known(film: Film) -> Contents:
-    """Errors: InputError or OSError where the plan met one too."""
+    """Errors: the InputError or OSError that the plan met, if any."""
     return film.contents or contents_of(film.picture)

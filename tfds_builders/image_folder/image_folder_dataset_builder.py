@@ -1,6 +1,5 @@
 """Builder of any tree of class folders. What it makes of one is in README.md."""
 
-import collections
 import dataclasses
 import functools
 import hashlib
@@ -10,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common.build.builder import Plan, ReleaseBuilder
+from tfds_builders.common.build.builder import Plan, ReleaseBuilder, by_class
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.grouping import grouping
 from tfds_builders.common.splits import by_split, split_of, train_or_val
@@ -23,8 +22,6 @@ from tfds_builders.image_folder.tree import (
     is_release,
     read_tree,
 )
-
-_SAME_ID = "DICOM headers that all have the same PatientID, taken to name nobody"
 
 
 @dataclasses.dataclass
@@ -40,10 +37,10 @@ def _config(size: int, bits: int = 8, original: bool = False) -> Config:
     name, text = str(size), f"longer side at most {size} pixels"
     if bits == 16:
         name += "_16bit"
-        text += "; 16 bits, which only DICOM fills"
+        text += "; 16 bits, of which only DICOM uses more than 8"
     if original:
         name += "_original_split"
-        text += "; train and test as the folders have them: copies and patients leak"
+        text += "; train and test as in the folders: copies and patients leak"
     return Config(
         name=name, description=text, size=size, bits=bits, original_split=original
     )
@@ -71,7 +68,6 @@ class Builder(ReleaseBuilder):
         "tree of class folders (two or more folders with pictures, or train and test "
         "with such folders in them)"
     )
-    HOMEPAGE = ""  # the user's own pictures
     is_release = staticmethod(is_release)
 
     def features(self) -> dict:
@@ -110,8 +106,8 @@ class Builder(ReleaseBuilder):
         if prepared is not None and prepared != _listing(read_tree(found).pictures):
             raise InputError(
                 self.data_dir,
-                f"already prepared, of other files than those of {found}",
-                "Name another --data_dir, or remove that folder and build again.",
+                f"already prepared from other files than those of {found}",
+                "Choose another --data_dir, or remove that folder and build again.",
             )
         return found
 
@@ -132,9 +128,9 @@ class Builder(ReleaseBuilder):
             {picture.name: picture.label for picture in tree.pictures},
             named,
         )
-        counts = tree.counts | {_SAME_ID: same_id} | found.counts
+        counts = tree.counts | {"patient_id_constant": same_id} | found.counts
         if tree.parts:
-            counts |= self._leakage(films, found.patient_of, found.unit)
+            counts |= self._leakage(films, found.patient_of)
         if original:
             leaking = leakage.leaking(tree.pictures, found.patient_of)
             films = [film._replace(leaks=film.name in leaking) for film in films]
@@ -152,12 +148,12 @@ class Builder(ReleaseBuilder):
                 bits=self.builder_config.bits,
                 polarity=polarity,
             ),
-            columns=functools.partial(_labels, tree.classes),
+            columns=functools.partial(by_class, tree.classes),
             counts=counts,
         )
 
     def _films_of(self, pictures: list[Picture]) -> list[Film]:
-        """What cannot be read is told of when it is read for good."""
+        """With headers; files that cannot be read are reported when they are decoded."""
         found = self._in_order(contents_of, pictures, "reading headers")
         return [
             Film(
@@ -170,8 +166,8 @@ class Builder(ReleaseBuilder):
             for picture, contents in zip(pictures, found, strict=True)
         ]
 
-    def _leakage(self, films, patient_of, unit) -> dict[str, int]:
-        """Copies across the split folders; only what may be one is compared."""
+    def _leakage(self, films, patient_of) -> dict[str, int]:
+        """Counts of copies across the split folders; only candidates are compared."""
         pictures = [film.picture for film in films]
         doubtful = {picture.name for picture in leakage.across(pictures, patient_of)}
         compared = [film for film in films if film.name in doubtful]
@@ -182,7 +178,7 @@ class Builder(ReleaseBuilder):
             for film, one in zip(compared, found, strict=True)
             if isinstance(one, leakage.Digests)
         }
-        return leakage.counts(pictures, patient_of, unit, known)
+        return leakage.counts(pictures, patient_of, known)
 
 
 def _release(tree: Tree) -> str:
@@ -194,14 +190,14 @@ def _check_split(release: Path, parts: tuple[str, ...]) -> None:
     if "train" not in parts or len(parts) == 1:
         raise InputError(
             release,
-            f"no split to keep: the split folders are {', '.join(parts) or 'none'}",
+            f"no split to keep; split folders: {', '.join(parts) or 'none'}",
             "The config original_split needs train/ and test/ (or val/), each with "
-            "the class folders in it. The other configs make a split of their own.",
+            "the class folders in it. The other configs make their own split.",
         )
 
 
 def _listing(pictures: list[Picture]) -> str:
-    """By which other files are noticed: a hash of all paths and sizes."""
+    """A hash of all paths and sizes, to notice other files."""
     rows = (
         f"{p.file}\0{p.path.stat().st_size if p.path.exists() else ''}\0"
         for p in pictures
@@ -210,7 +206,7 @@ def _listing(pictures: list[Picture]) -> str:
 
 
 def _named(films: list[Film]) -> tuple[dict[str, str], int]:
-    """Patients that the headers name, and how many headers all have the same one."""
+    """Patients that the headers name, and how many headers if all name the same one."""
     named = {f.name: f.contents.patient for f in films if f.contents}
     named = {name: patient for name, patient in named.items() if patient}
     if len(named) > 1 and len(set(named.values())) == 1:
@@ -227,8 +223,3 @@ def _original_split(parts, patient_of: dict[str, str], film: Film) -> str:
     if folder == "train" and "val" not in parts:
         return train_or_val(patient_of[film.name])
     return folder
-
-
-def _labels(classes: list[str], films) -> dict[str, int]:
-    labels = collections.Counter(film.picture.label for film in films)
-    return {label: labels[label] for label in classes}

@@ -1,4 +1,4 @@
-"""What the split that a tree's own folders make leaks from training into testing."""
+"""What a tree's own split folders leak from training into testing."""
 
 import collections
 import hashlib
@@ -10,12 +10,12 @@ import numpy as np
 from tfds_builders.common.duplicates.fingerprints import pixel_hash
 from tfds_builders.image_folder.tree import Picture
 
-# A picture of the first should have nothing in common with those of the others.
+# Images of the former should have nothing in common with those of the latter.
 _BETWEEN = {"test": ("train", "val"), "val": ("train",)}
 
 
 class Digests(NamedTuple):
-    """By which copies of a picture are told."""
+    """Hashes by which copies of an image are found."""
 
     file: str
     pixels: str
@@ -46,28 +46,25 @@ def leaking(pictures: Sequence[Picture], patient_of: Mapping[str, str]) -> set[s
 def counts(
     pictures: Sequence[Picture],
     patient_of: Mapping[str, str],
-    unit: str,
     digests: Mapping[str, Digests],
 ) -> dict[str, int]:
     """Copies across the split folders, for the summary.
 
     Args:
-      unit: what a patient_id stands for.
       digests: at least those of `across`.
     """
     known = [p for p in pictures if p.name in digests]
     found = {}
-    for part, others in _BETWEEN.items():
+    for part in _BETWEEN:
         same_file = _shared(known, part, lambda p: digests[p.name].file)
         same_pixels = _shared(known, part, lambda p: digests[p.name].pixels)
         shared = _shared(pictures, part, lambda p: patient_of[p.name])
-        where = f"in the folder {part} and in {' or '.join(others)}"
         found |= {
-            f"pictures that are {where}, byte for byte": len(same_file),
-            f"pictures that are {where}, as the same pixels in another file": len(
-                set(same_pixels) - set(same_file)
+            f"copies_identical:{part}": len(same_file),
+            f"copies_of_same_pixels:{part}": len(set(same_pixels) - set(same_file)),
+            f"patients_across_folders:{part}": len(
+                {patient_of[p.name] for p in shared}
             ),
-            f"{unit} with pictures {where}": len({patient_of[p.name] for p in shared}),
         }
     return found
 

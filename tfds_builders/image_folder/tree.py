@@ -43,7 +43,7 @@ class Tree(NamedTuple):
       classes: sorted.
       pictures: sorted by name.
       parts: of train, val and test, in this order, those that there are folders of.
-      counts: of what was skipped, or is to be known.
+      counts: by key of counts.COUNTS.
     """
 
     classes: list[str]
@@ -62,9 +62,9 @@ def is_release(folder: Path) -> bool:
 def read_tree(release: Path) -> Tree:
     """All pictures of a tree {train,val,test}/<class>/... or <class>/...
 
-    Errors: InputError where a class is without pictures or is the only one, where
-    the split folders have different classes, where masks lie among the pictures, and
-    where a folder may be several things.
+    Errors: InputError if a class has no images or is the only one, if the split
+    folders have different classes, if there are masks among the images, or if a folder
+    is ambiguous.
     """
     release = Path(release)
     parts, second = _parts(release)
@@ -99,11 +99,11 @@ def read_tree(release: Path) -> Tree:
     return Tree(classes, pictures, tuple(p for p in found if p), counts)
 
 
-_OTHERS = "files that are no pictures, skipped"
-_LOOSE = "pictures outside of the class folders, skipped"
-_NESTED = "pictures in folders inside of the class folders"
-_ABSENT = "split folders without pictures, taken as absent"
-_SECOND = "pictures of a second tree beside train and test, skipped"
+_OTHERS = "files_not_images"
+_LOOSE = "images_outside_class_folders"
+_NESTED = "images_in_nested_folders"
+_ABSENT = "split_folders_empty"
+_SECOND = "images_of_second_tree"
 _COUNTS = (_OTHERS, _LOOSE, _NESTED, _ABSENT, _SECOND)
 
 
@@ -145,7 +145,7 @@ def _parts(release: Path) -> tuple[dict[str, Path], int]:
             raise InputError(
                 release,
                 f"two folders of {part}: {parts[part].name} and {folder.name}",
-                "Join them, or move one out.",
+                "Merge them, or move one out of the tree.",
             )
         else:
             parts[part] = _undoubled(folder)
@@ -156,8 +156,8 @@ def _parts(release: Path) -> tuple[dict[str, Path], int]:
     refuse(
         release,
         [f.name for f in rest if f not in trees and _holds_pictures(f)],
-        f"folders with pictures lie beside {', '.join(f.name for f in parts.values())}",
-        "Class folders belong into the split folders: move these there, or out.",
+        f"folders of images are beside {', '.join(f.name for f in parts.values())}",
+        "Class folders belong in the split folders: move these there, or out of the tree.",
     )
     second = sum(len(_pictures(folder)[0]) for folder in trees)
     return {part: parts[part] for part in SPLITS if part in parts}, second
@@ -182,7 +182,7 @@ def _classes(folder: Path) -> dict[str, Path]:
                 folder,
                 f"class folders whose names differ in capitals or spaces: "
                 f"{classes[same[0]].name!r} and {inside.name!r}",
-                "Join them, or give them names that differ more.",
+                "Merge them, or rename one.",
             )
         if not name or not name.isprintable():
             raise InputError(
@@ -212,7 +212,7 @@ def _loose(folder: Path) -> int:
 def _holds_pictures(folder: Path) -> bool:
     try:
         return any(map(is_picture, files_below(folder)))
-    except InputError:  # it is told of if the release turns out to need the folder
+    except InputError:  # reported later if the release needs the folder
         return False
 
 
@@ -223,16 +223,14 @@ def _check_inside(class_folder: Path, pictures: list[Path], classes) -> None:
     refuse(
         class_folder,
         [name for name in names if _part(Path(name))],
-        "split folders are inside of a class folder",
-        "Split folders come first, with the class folders in them; of several "
-        "datasets, name one.",
+        "split folders are inside a class folder",
+        "Put the class folders into the split folders; of several datasets, pass one.",
     )
     refuse(
         class_folder,
         [name for name in names if name in classes],
-        "folders have the name of a class folder beside this one",
-        "The tree may be unpacked twice, so remove one copy; of several datasets, name "
-        "one.",
+        "folders have the name of a class folder beside it",
+        "The tree may be unpacked twice: remove one copy; of several datasets, pass one.",
     )
 
 
@@ -248,21 +246,21 @@ def _same_classes(release: Path, found: dict[str, dict], loose: int) -> list[str
             release,
             f"the class folders of the split folders differ ({there})",
             "Give the folders of one class the same name everywhere, and move others "
-            "out. An empty folder says that a split folder has none of a class.",
+            "out. If a split folder has no image of a class, add an empty folder.",
         )
     empty = [c for c in classes if not any(found[part][c] for part in found)]
     refuse(
         release,
         empty,
-        "class folders hold no PNG, JPEG or DICOM",
-        "Unpack the data again, or move out what is no class folder.",
+        "class folders contain no PNG, JPEG or DICOM",
+        "Unpack the data again, or move out what is not a class folder.",
     )
     if len(classes) < 2:
         raise InputError(
             release,
-            f"one class only: {classes[0]}"
+            f"only one class: {classes[0]}"
             if classes
-            else f"no class folders ({loose} pictures lie outside of any)",
+            else f"no class folders ({loose} images outside of any)",
             "Two or more class folders are needed, one for each label.",
         )
     return classes
@@ -285,8 +283,8 @@ def _check_names(release: Path, pictures: list[Picture]) -> None:
     refuse(
         release,
         (a.file for a, b in itertools.pairwise(pictures) if a.name == b.name),
-        "names appear twice, composed and decomposed in Unicode",
-        "Remove one of each two, or rename it.",
+        "names appear in composed and in decomposed Unicode",
+        "Remove or rename one of the two.",
     )
 
 
@@ -295,6 +293,6 @@ def _check_number(release: Path, classes, pictures) -> None:
     if number > _MANY_CLASSES and len(pictures) < _FEW_PICTURES * number:
         raise InputError(
             release,
-            f"{number} class folders with {len(pictures)} pictures: {first(classes)}",
-            "These look like the folders of patients: put them into class folders.",
+            f"{number} class folders with {len(pictures)} images: {first(classes)}",
+            "These look like folders of patients: put them into class folders.",
         )

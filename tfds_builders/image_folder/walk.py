@@ -1,4 +1,4 @@
-"""Which files of a tree are pictures: its visible files, through links."""
+"""The images among the visible files of a tree; links are followed."""
 
 import os
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ HEAD = _MARK_AT + len(_MARK)
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Visible files of a folder and of its sub-folders, in no certain order.
+    """Visible files of a folder and of its sub-folders, in no particular order.
 
-    Errors: InputError where a folder may not be read, or a link leads back to a
-    folder that holds it.
+    Errors: InputError if a folder cannot be read, or a link leads back to a folder
+    that contains it.
     """
     waiting = [(Path(folder), frozenset())]
     while waiting:
@@ -28,12 +28,12 @@ def files_below(folder: Path) -> Iterator[Path]:
         this = status.st_dev, status.st_ino
         if this in above:
             raise InputError(
-                here, "a link to a folder that holds it", "Remove the link."
+                here, "a link to a folder that contains it", "Remove the link."
             )
         for path in inside:
             if path.is_dir():
                 waiting.append((path, above | {this}))
-            # A link to nothing is told of when it is read; a pipe is never read.
+            # A broken link is reported when it is read; a pipe is never read.
             elif path.is_file() or path.is_symlink():
                 yield path
 
@@ -51,9 +51,9 @@ def has_dicom_mark(head: bytes) -> bool:
 
 
 def visible(folder: Path) -> Iterator[Path]:
-    """What lies in a folder, but for what a Mac hides: .DS_Store, ._x.jpg, __MACOSX.
+    """What a folder contains, without .DS_Store, ._x.jpg, __MACOSX of a Mac.
 
-    Errors: InputError where it may not be read.
+    Errors: InputError if it cannot be read.
     """
     try:
         names = os.listdir(folder)
@@ -70,5 +70,5 @@ def _head(path: Path) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read(HEAD)
-    except OSError:  # nobody said that it is a picture
+    except OSError:  # it may not be an image
         return b""

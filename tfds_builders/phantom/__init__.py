@@ -1,7 +1,7 @@
 """Synthetic chest films in the exact file formats of the real releases.
 
-The pictures are drawn, not taken: they are for trying and testing the software
-without any patient's data, and results on them say nothing about patients.
+The images are drawn by a program: they serve to try and test the software without
+any patient's data, and results on them say nothing about patients.
 """
 
 import importlib
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tfds_builders import DATASETS
 from tfds_builders.common.errors import InputError
-from tfds_builders.phantom.folder import mark_synthetic, new_folder
+from tfds_builders.phantom.release import mark_synthetic, new_folder
 
 
 def write_release(
@@ -34,28 +34,27 @@ def write_release(
       has. It holds SYNTHETIC.txt.
 
     Raises:
-      InputError: an unknown kind or layout, a bad number (each kind asks for a
-        least `n`: one image per class), or `out` is
-        not empty.
+      InputError: an unknown kind or layout, a bad number (each kind has a smallest
+        `n`: one image per class), or `out` is not empty.
     """
     out = Path(out).expanduser()
     if kind not in DATASETS:
         known = ", ".join(DATASETS)
-        raise InputError("phantom", f"kind {kind!r}", f"use one of {known}")
+        raise InputError("phantom", f"unknown dataset {kind!r}", f"Use one of {known}.")
     release = importlib.import_module(f"tfds_builders.phantom.{kind}")
     layout = release.LAYOUTS[0] if layout is None else layout
     size = release.SIZE if size is None else size
     if layout not in release.LAYOUTS:
         known = ", ".join(release.LAYOUTS)
-        raise InputError("--layout", f"{layout!r} for {kind}", f"use one of {known}")
+        raise InputError("--layout", f"{layout!r} for {kind}", f"Use one of {known}.")
     if n < release.LEAST:
         raise InputError(
-            "--n", f"{n} images of {kind}", f"ask for at least {release.LEAST}"
+            "--n", f"{n} images of {kind}", f"Use at least {release.LEAST}."
         )
     if seed < 0:
-        raise InputError("--seed", f"{seed}", "use a number from 0 upwards")
+        raise InputError("--seed", f"{seed}", "Use 0 or more.")
     if not 32 <= size <= 4096:
-        raise InputError("--size", f"{size} pixels", "use 32 to 4096")
+        raise InputError("--size", f"{size} pixels", "Use 32 to 4096.")
     with new_folder(out) as partial:
         folder = release.write(partial, n, seed, size, layout)
         mark_synthetic(

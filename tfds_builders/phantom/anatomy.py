@@ -65,7 +65,7 @@ class Chest(NamedTuple):
 
 def draw_chest(rng: np.random.Generator, child: bool = False) -> Chest:
     """A patient's anatomy; `child` gives a small, round thorax with flat ribs."""
-    sex_like = rng.random()  # not the patient's recorded sex: nothing may reveal it
+    sex_like = rng.random()  # not the recorded sex, which nothing may reveal
     return Chest(
         proportion=rng.uniform(0.78, 0.92) if child else rng.uniform(0.82, 1.08),
         stature=rng.uniform(0.72, 0.84) if child else rng.uniform(0.9, 1.08),

@@ -11,7 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from tfds_builders.common.zones import ZONES
 from tfds_builders.phantom.anatomy import draw_chest
 from tfds_builders.phantom.film import draw_film
-from tfds_builders.phantom.folder import write_all
+from tfds_builders.phantom.release import write_all
 from tfds_builders.phantom.scores import draw_patient, draw_scores, read_again
 
 SIZE = 512

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tfds_builders.common.zones import ZONES
-from tfds_builders.phantom import web
+from tfds_builders.phantom import web_images
 from tfds_builders.phantom.anatomy import draw_chest
 from tfds_builders.phantom.film import draw_film
-from tfds_builders.phantom.folder import write_all
+from tfds_builders.phantom.release import write_all
 from tfds_builders.phantom.scores import draw_patient, draw_scores, read_again
 
 SIZE = 512
@@ -72,7 +72,7 @@ def _plan(n: int, seed: int) -> list[_Image]:
         severity = draw_patient(rng)
         for day in range(rng.choice(_FILMS, p=_FILM_SHARES)):
             index = len(images)
-            name = web.file_name("brixia_public", seed, index, day)
+            name = web_images.file_name("brixia_public", seed, index, day)
             place = index % _PERIOD if n > _NO_FAULTS else -1
             senior = draw_scores(severity, rng)
             drawing = _Drawing(patient, index, senior)
@@ -82,7 +82,7 @@ def _plan(n: int, seed: int) -> list[_Image]:
             images.append(
                 _Image(
                     index=index,
-                    file_name=f"{name}.{web.ENDINGS[index % len(web.ENDINGS)]}",
+                    file_name=f"{name}.{web_images.ENDINGS[index % len(web_images.ENDINGS)]}",
                     drawing=drawing,
                     senior=senior,
                     junior=read_again(senior, rng),
@@ -107,8 +107,10 @@ def _write_image(folder: Path, image: _Image, seed: int, size: int) -> None:
     film = draw_film(chest, drawing.levels, rng, longest, peripheral=True)
     pixels = np.rint(film.picture * 255).astype(np.uint8)
     if drawing.index != image.index:
-        pixels = web.copied(pixels, np.random.default_rng([seed, 4, image.index]))
+        pixels = web_images.copied(
+            pixels, np.random.default_rng([seed, 4, image.index])
+        )
     if image.tinted:
-        pixels = web.tinted(pixels)
+        pixels = web_images.tinted(pixels)
     path = folder / image.file_name
-    path.write_bytes(web.encoded(pixels, path.suffix.removeprefix(".")))
+    path.write_bytes(web_images.encoded(pixels, path.suffix.removeprefix(".")))

@@ -10,8 +10,8 @@ import numpy as np
 from tfds_builders.phantom.anatomy import draw_chest
 from tfds_builders.phantom.covid_radiography import draw_pattern
 from tfds_builders.phantom.film import draw_film
-from tfds_builders.phantom.folder import write_all
-from tfds_builders.phantom.web import copied, encoded, tinted
+from tfds_builders.phantom.release import write_all
+from tfds_builders.phantom.web_images import copied, encoded, tinted
 
 SIZE = 512
 LAYOUTS = ("1",)

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from tfds_builders.phantom import web
+from tfds_builders.phantom import web_images
 from tfds_builders.phantom.anatomy import draw_chest
 from tfds_builders.phantom.film import draw_film
-from tfds_builders.phantom.folder import write_all
+from tfds_builders.phantom.release import write_all
 from tfds_builders.phantom.scores import draw_patient, draw_scores, read_again
 
 SIZE = 512
@@ -166,7 +166,7 @@ def _person(patient: int, covid: bool, rng: np.random.Generator) -> dict[str, st
 
 def _film(index: int, day: int, place: int, seed: int, rng) -> dict[str, str]:
     """Cells of one film, with the fault of its place."""
-    name = web.file_name("covid_chestxray", seed, index, day)
+    name = web_images.file_name("covid_chestxray", seed, index, day)
     tube = str(rng.choice(["Y", "N", ""]))
     row = {
         "offset": str(day) if rng.random() < 0.7 else "",
@@ -175,7 +175,7 @@ def _film(index: int, day: int, place: int, seed: int, rng) -> dict[str, str]:
         "view": str(rng.choice(_VIEWS, p=_VIEW_SHARES)),
         "modality": "X-ray",
         "folder": "images",
-        "filename": f"{name}.{web.ENDINGS[index % len(web.ENDINGS)]}",
+        "filename": f"{name}.{web_images.ENDINGS[index % len(web_images.ENDINGS)]}",
     }
     return row | {
         _LATERAL: {"view": "L"},
@@ -211,7 +211,9 @@ def _write_image(release: Path, image: _Image, seed: int, size: int) -> None:
     film = draw_film(chest, drawing.levels, rng, longest, view, peripheral=True)
     pixels = np.rint(film.picture * 255).astype(np.uint8)
     if image.place == _COPY:
-        pixels = web.copied(pixels, np.random.default_rng([seed, 4, image.index]))
+        pixels = web_images.copied(
+            pixels, np.random.default_rng([seed, 4, image.index])
+        )
     elif image.place == _LATERAL:  # not drawn: the half of a frontal film stands for it
         pixels = np.ascontiguousarray(pixels[:, : pixels.shape[1] // 2])
     elif image.place == _CT:
@@ -220,10 +222,10 @@ def _write_image(release: Path, image: _Image, seed: int, size: int) -> None:
         mask = np.where(film.zones > 0, 255, 0).astype(np.uint8)
         name = f"{path.stem}_mask.png"
         mask_path = release / "annotations" / "lungVAE-masks" / name
-        mask_path.write_bytes(web.encoded(mask, "png"))
+        mask_path.write_bytes(web_images.encoded(mask, "png"))
     if image.place == _TINTED:
-        pixels = web.tinted(pixels)
-    path.write_bytes(web.encoded(pixels, path.suffix.removeprefix(".")))
+        pixels = web_images.tinted(pixels)
+    path.write_bytes(web_images.encoded(pixels, path.suffix.removeprefix(".")))
 
 
 def _slice(size: int) -> np.ndarray:

@@ -9,8 +9,8 @@ from tfds_builders.phantom.anatomy import draw_chest
 from tfds_builders.phantom.coronahack import article, uuid, web_picture
 from tfds_builders.phantom.covid_radiography import draw_pattern
 from tfds_builders.phantom.film import draw_film
-from tfds_builders.phantom.folder import write_all
-from tfds_builders.phantom.web import copied, encoded
+from tfds_builders.phantom.release import write_all
+from tfds_builders.phantom.web_images import copied, encoded
 
 SIZE = 512
 LAYOUTS = ("v3",)

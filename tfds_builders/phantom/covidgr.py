@@ -9,7 +9,7 @@ import numpy as np
 
 from tfds_builders.phantom.anatomy import draw_chest
 from tfds_builders.phantom.film import draw_film
-from tfds_builders.phantom.folder import write_all
+from tfds_builders.phantom.release import write_all
 from tfds_builders.phantom.scores import draw_patient, draw_scores
 
 SIZE = 512

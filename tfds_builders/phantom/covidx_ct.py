@@ -6,8 +6,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from tfds_builders.phantom.folder import write_all
 from tfds_builders.phantom.opacity import noise
+from tfds_builders.phantom.release import write_all
 
 SIZE = 512
 LAYOUTS = ("2A",)

@@ -36,7 +36,7 @@ def _develop(dense: np.ndarray, rng) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def _white(size: int) -> np.ndarray:
-    """A fixed sheet of noise; drawing it anew for every picture takes too long."""
+    """A fixed sheet of noise; drawing a new one for every image takes too long."""
     rng = np.random.default_rng(size)
     sheet = rng.standard_normal((size, size), dtype=np.float32)
     sheet = cv2.GaussianBlur(sheet, (0, 0), 0.6)

@@ -22,7 +22,7 @@ class Film(NamedTuple):
 
 
 class _Frame(NamedTuple):
-    """Where the patient stands in the picture."""
+    """Position of the patient in the image."""
 
     shape: tuple[int, int]
     matrix: np.ndarray  # [2, 2] frame units to pixels
@@ -179,7 +179,7 @@ def _soft(frame: _Frame, chest: Chest, breath: float, centre, rng):
     soft = np.zeros(frame.shape, np.float32)
     for outlines, thick, reach in (([body], 1.0, 0.2), (arms, 0.62, 0.14)):
         inside = (_fill(frame, outlines, 0.4) > 0.5).astype(np.uint8)
-        # The body goes on beyond the picture.
+        # The body extends beyond the image.
         padded = cv2.copyMakeBorder(inside, 8, 8, 8, 8, cv2.BORDER_REPLICATE)
         distance = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[8:-8, 8:-8]
         distance = np.minimum(distance, max(frame.shape))  # endless without an edge

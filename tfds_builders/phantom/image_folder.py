@@ -11,9 +11,9 @@ import numpy as np
 from tfds_builders.phantom import brixia
 from tfds_builders.phantom.anatomy import draw_chest
 from tfds_builders.phantom.film import draw_film
-from tfds_builders.phantom.folder import write_all
+from tfds_builders.phantom.release import write_all
 from tfds_builders.phantom.scores import draw_patient, draw_scores
-from tfds_builders.phantom.web import copied, encoded
+from tfds_builders.phantom.web_images import copied, encoded
 
 SIZE = 512
 LAYOUTS = ("split", "classes", "dicom")
@@ -105,7 +105,7 @@ def _draw(rng: np.random.Generator, ill: bool) -> np.ndarray:
 
 
 def _dicoms(n: int, seed: int) -> list[_Image]:
-    """Two films of each patient in a folder of his own; some files have no ending."""
+    """Two films of each patient in one folder; some files have no extension."""
     images = []
     exposures = brixia.plan(n, seed)
     for index, exposure in enumerate(exposures):

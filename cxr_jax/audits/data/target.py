@@ -48,7 +48,7 @@ def of_task(config: ConfigDict, splits: list[Split]) -> Target:
             "audit the dataset: --mode=audit --dataset=NAME instead of --config",
         )
     index = np.concatenate([targets["label"] for targets in found])
-    return Target("label", tuple(config.classes), index.astype(np.int64))
+    return Target("label", task.probabilities.classes, index.astype(np.int64))
 
 
 def of_columns(table: dict[str, Any], label_names: dict[str, Any]) -> Target:

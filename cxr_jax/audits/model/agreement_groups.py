@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cxr_jax.audits.model import subgroups
-from cxr_jax.metrics import agreement
+from cxr_jax.metrics import brixia
 from cxr_jax.stats import bootstrap, weighted
 from cxr_jax.stats.bootstrap import Estimate
 
@@ -60,8 +60,8 @@ def limits(
         statistics = (
             partial(weighted.mean, own),
             partial(weighted.standard_deviation, own, lost=1),
-            partial(agreement.limit, own, -agreement.LIMITS),
-            partial(agreement.limit, own, agreement.LIMITS),
+            partial(brixia.limit, own, -brixia.LIMITS),
+            partial(brixia.limit, own, brixia.LIMITS),
         )
         figures = [
             bootstrap.estimate(each, drawn, undefined="a single image")

@@ -29,7 +29,6 @@ from cxr_jax.runs.writer import say
 from cxr_jax.stats import bootstrap
 from cxr_jax.stats.bootstrap import Estimate
 from tfds_builders.common import files
-from tfds_builders.common.errors import InputError
 
 
 class Model(NamedTuple):
@@ -59,8 +58,8 @@ class Model(NamedTuple):
 
     def statistics(self, labels: np.ndarray, probs: np.ndarray):
         """{metric: weights -> figure} of what it said of some images."""
-        task = self.exp.config.task.name
-        return compare.statistics(task, labels, probs, self.decision)
+        task = self.exp.task
+        return task.probabilities.statistics(labels, probs, self.decision)
 
     def replicates(self, labels: np.ndarray, probs: np.ndarray) -> np.ndarray:
         """The headline figure, of the split and its resamples: [R + 1]."""
@@ -174,12 +173,7 @@ def _limits_to_json(found: agreement_groups.Limits) -> dict[str, Any]:
 def _open(folder: pathlib.Path) -> tuple[Model, np.ndarray | None]:
     run = predictions.read(folder)
     config = run.config
-    if config.task.name not in ("brixia", "classify"):
-        raise InputError(
-            folder,
-            f"its task is {config.task.name}",
-            "a model of the task brixia or classify can be audited",
-        )
+    predictions.task_of(run)
     splits = roles.open_splits(config.data, predictions.home(run))
     predictions.check_data([run], splits.description)
     split = splits.test
@@ -209,7 +203,7 @@ def _group(model: Model, labels, probs):
         return model.statistics(labels[members], probs[members])
 
     rows = subgroups.of_metrics(table, names, make, model.counts)
-    if model.exp.config.task.name != "brixia":
+    if not model.exp.task.probabilities.is_graded:
         return rows, []
     expected = probs @ np.arange(probs.shape[-1])
     return rows, agreement_groups.limits(table, names, labels, expected, model.counts)

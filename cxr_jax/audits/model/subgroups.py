@@ -91,7 +91,7 @@ def of_metrics(
 
     Args:
       table, label_names: of a `source.Split`, with 'patient_id'.
-      make: statistics of some images, such as `compare.statistics` of their rows: a
+      make: statistics of some images, such as the task's `statistics` of their rows: a
         group costs no more than its own images.
       counts: of `bootstrap.weights`; a group has those of its own images.
       headlines: metrics to measure the gaps of.

@@ -120,10 +120,10 @@ def to_json(cell: Cell, each: Set) -> dict[str, Any]:
 def _statistics(model: Trained, split: Split):
     """(images -> {metric: statistic} of these, labels [N, G])."""
     labels, probs = evaluators.judge(model.exp, model.eval_step, model.state, split)
-    task, decision = model.exp.config.task.name, model.best["decision"]
+    told, decision = model.exp.task.probabilities, model.best["decision"]
 
     def make(images):
-        return compare.statistics(task, labels[images], probs[images], decision)
+        return told.statistics(labels[images], probs[images], decision)
 
     return make, labels
 
@@ -139,7 +139,11 @@ def _draw(config: ConfigDict, split: Split, name: str) -> np.ndarray:
 
 def _undefined(task: ConfigDict, labels: np.ndarray) -> str:
     """Why a figure may not be defined on these images."""
-    absent = [name for k, name in enumerate(task.classes) if not (labels == k).any()]
+    absent = [
+        name
+        for k, name in enumerate(task.settings.get("classes", ()))
+        if not (labels == k).any()
+    ]
     if absent:
         return f"none of the {len(labels)} images is {' or '.join(absent)}"
     return f"the {len(labels)} images, or what is said of them, are all alike"

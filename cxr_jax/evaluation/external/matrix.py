@@ -19,14 +19,13 @@ from cxr_jax.evaluation.external import sets as sets_lib
 from cxr_jax.evaluation.external import summary
 from cxr_jax.evaluation.external.cells import Cell
 from cxr_jax.evaluation.external.sets import Library, Row, Set
+from cxr_jax.runs import alike, provenance, results
 from cxr_jax.runs import predictions as stored_lib
-from cxr_jax.runs import provenance, results
 from cxr_jax.runs import restore as trained_lib
 from cxr_jax.runs.predictions import Run
 from cxr_jax.runs.writer import say
 from cxr_jax.tasks import Task, make_task
 from cxr_jax.tasks.classify import parse_merge
-from tfds_builders.common.errors import InputError
 
 Tasks = dict[tuple[str, str], Task]  # by run and set
 
@@ -40,7 +39,7 @@ def matrix(
     """Tests runs on the test sets of all of them, and on further ones.
 
     Args:
-      config: None, or one whose `task.merge` says which classes the labels of a
+      config: None, or one whose `task.settings.merge` says which classes the labels of a
         further set stand for.
       folders: of `--runs`, see `stored.find`; one run will do.
       workdir: `matrix.json` is written there.
@@ -51,12 +50,12 @@ def matrix(
 
     Raises:
       InputError: runs of different tasks or classes, a set that is not there, or
-        labels that no `task.merge` maps to a class.
+        labels that no `task.settings.merge` maps to a class.
     """
     runs = stored_lib.find(folders, least=1)
     check(runs)
     rows, sets, described = sets_lib.open_all(runs, eval_on)
-    tasks = _tasks(runs, sets, "" if config is None else config.task.merge)
+    tasks = _tasks(runs, sets, "" if config is None else config.task.settings.merge)
     library = sets_lib.read(sets, rows)
     found = {str(row.run.workdir): _of_run(row, sets, library, tasks) for row in rows}
     figure = compare.headline(runs[0].config.task)
@@ -78,32 +77,25 @@ def matrix(
 
 def check(runs: Sequence[Run]) -> None:
     """Refuses runs whose figures cannot stand in one table."""
-    first = runs[0].config.task
-    if first.name not in stored_lib.WITH_PROBABILITIES:
-        raise InputError(
-            runs[0].workdir,
-            f"its task is {first.name}, which has no probabilities of classes or scores",
-            f"test runs of the tasks {' or '.join(stored_lib.WITH_PROBABILITIES)}",
-        )
-    for run in runs[1:]:
-        task = run.config.task
-        for what in ("name", "classes"):
-            if task[what] != first[what]:
-                raise InputError(
-                    f"{run.workdir}: config.task.{what}",
-                    f"is {task[what]!r}, and that of {runs[0].workdir} is "
-                    f"{first[what]!r}",
-                    "test runs of one task with one list of classes; to train such a "
-                    "run, set --config.task.classes, and --config.task.merge to what "
-                    "labels stand for",
-                )
+    alike.check(
+        {
+            str(run.workdir): {
+                "task": run.config.task.name,
+                "classes": stored_lib.task_of(run).probabilities.classes,
+            }
+            for run in runs
+        },
+        "test runs of one task with one list of classes; to train such a run, set "
+        "--config.task.settings.classes, and --config.task.settings.merge to what "
+        "labels stand for",
+    )
 
 
 def task_for(run: Run, dataset: str, runs: Sequence[Run], merge: str = "") -> Task:
     """The task of a run, with what the labels of a dataset stand for.
 
     Args:
-      run: whose classes and own `task.merge` count first.
+      run: whose classes and own `task.settings.merge` count first.
       dataset: 'covidgr'.
       runs: those of them that were trained on it know its labels too.
       merge: what is known besides.
@@ -113,10 +105,16 @@ def task_for(run: Run, dataset: str, runs: Sequence[Run], merge: str = "") -> Ta
         return make_task(task)
     there = [r for r in runs if r.config.data.dataset.split("/")[0] == dataset]
     known: dict[str, str] = {}
-    for text in (task.merge, *(each.config.task.merge for each in there), merge):
+    for text in (
+        task.settings.merge,
+        *(each.config.task.settings.merge for each in there),
+        merge,
+    ):
         known = parse_merge(text) | known
     task = task.copy_and_resolve_references().unlock()
-    task.merge = ",".join(f"{label}={stands}" for label, stands in known.items())
+    task.settings.merge = ",".join(
+        f"{label}={stands}" for label, stands in known.items()
+    )
     return make_task(task.lock())
 
 

@@ -9,17 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from configs import common
 from cxr_jax.evaluation import cross_validation
 from cxr_jax.rng import generator
+from cxr_jax.stats import bootstrap
+from cxr_jax.tasks import classify, make_task
 from tfds_builders.common.errors import InputError
-
-SETTINGS = {"resamples": 20, "seed": 0}
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0.01, 0.99))
 def test_levelling_keeps_order_and_calls(one, other, threshold):
     pair = np.array([[one], [other]])
-    found = cross_validation.at_half(pair, np.full((2, 1), threshold))[:, 0]
+    found = classify.at_half(pair, np.full((2, 1), threshold))[:, 0]
     assert (found[0] >= 0.5) == (one >= threshold)
     assert ((found >= 0) & (found <= 1 + 1e-12)).all()
     if one <= other:
@@ -31,16 +32,21 @@ def pooled(classes, n=90):
     target = np.r_[np.arange(classes), g.integers(0, classes, n - classes)]
     logits = g.normal(size=(n, classes)) + 1.5 * np.eye(classes)[target]
     probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    thresholds = np.repeat([[0.3], [0.5], [0.7]], n // 3, axis=0)
-    return target, probs, np.repeat(thresholds, classes, axis=1), np.arange(n)
+    fold = np.repeat([0, 1, 2], n // 3)
+    decisions = [{"thresholds": [t] * classes} for t in (0.3, 0.5, 0.7)]
+    config = common.get_config()
+    names = tuple("abcd"[:classes])
+    common.use_task(config, "classify", "cross_entropy", classes=names)
+    told = make_task(config.task).probabilities
+    weights = bootstrap.weights(np.arange(n), 20)
+    found = told.pooled(target[:, None], probs[:, None], decisions, fold, weights)
+    called = probs >= np.array([0.3, 0.5, 0.7])[fold][:, None]
+    return target, probs, called, found
 
 
 def test_two_classes_are_called_at_the_threshold_of_their_fold():
-    target, probs, thresholds, patients = pooled(2)
-    found = cross_validation.of_classes(
-        target, probs, thresholds, patients, "NP", SETTINGS
-    )
-    called = probs[:, 1] >= thresholds[:, 1]
+    target, probs, called, found = pooled(2)
+    called = called[:, 1]
     expected = {
         "auroc": sk.roc_auc_score(target, probs[:, 1]),
         "auprc": sk.average_precision_score(target, probs[:, 1]),
@@ -53,13 +59,10 @@ def test_two_classes_are_called_at_the_threshold_of_their_fold():
 
 
 def test_more_classes_take_the_most_probable():
-    target, probs, thresholds, patients = pooled(3)
-    found = cross_validation.of_classes(
-        target, probs, thresholds, patients, "abc", SETTINGS
-    )
+    target, probs, called, found = pooled(3)
     assert found["accuracy"].value == pytest.approx((probs.argmax(1) == target).mean())
-    called = probs[:, 1] >= thresholds[:, 1]
-    assert found["sensitivity_b"].value == pytest.approx(called[target == 1].mean())
+    recall = called[target == 1, 1].mean()
+    assert found["sensitivity_b"].value == pytest.approx(recall)
     assert found["auroc_macro"].value == pytest.approx(
         sk.roc_auc_score(target, probs, multi_class="ovr")
     )
@@ -98,7 +101,7 @@ def test_all_images_are_judged_once(five, tmp_path, capsys):
     assert "pooled over 5 folds" in capsys.readouterr().out
 
 
-def test_what_is_no_cross_validation_is_refused(
+def test_runs_that_are_not_folds_of_one_cross_validation_are_refused(
     five, finished_run, tiny_config, tmp_path
 ):
     with tiny_config.unlocked():
@@ -109,10 +112,10 @@ def test_what_is_no_cross_validation_is_refused(
     with tiny_config.unlocked():
         tiny_config.data.fold, tiny_config.optim.lr = 1, 0.5
     other = finished_run(tmp_path / "other", tiny_config, 9)
-    with pytest.raises(InputError, match="in more than the fold"):
+    with pytest.raises(InputError, match=r"optim.lr = 0.5 in .*other"):
         cross_validation.pool([str(five[0]), str(other)], tmp_path / "out")
     with tiny_config.unlocked():
-        tiny_config.data.fold = -1
+        tiny_config.data.fold, tiny_config.optim.lr = -1, 1e-3
     none = finished_run(tmp_path / "none", tiny_config, 9)
-    with pytest.raises(InputError, match="is no fold"):
+    with pytest.raises(InputError, match="is not a fold"):
         cross_validation.pool([str(none), str(five[0])], tmp_path / "out")

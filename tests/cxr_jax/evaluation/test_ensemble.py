@@ -11,6 +11,7 @@ import pytest
 import scipy.special
 from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score
 
+from configs import common
 from cxr_jax.evaluation import ensemble
 from cxr_jax.runs import predictions
 from cxr_jax.train import together
@@ -22,9 +23,7 @@ def classify_config(tiny_config, covidgr_data):
     with tiny_config.unlocked():
         tiny_config.data.dataset = "covidgr/256"
         tiny_config.data.data_dir = str(covidgr_data)
-        tiny_config.task.name = "classify"
-        tiny_config.task.loss = "cross_entropy"
-        tiny_config.task.classes = ("N", "P")
+        common.use_task(tiny_config, "classify", "cross_entropy", classes=("N", "P"))
     return tiny_config
 
 
@@ -118,7 +117,7 @@ def test_members_keep_the_figures_of_their_runs(tiny_config, tmp_path, keep_sign
 @pytest.mark.parametrize("sigmoid", [False, True])
 def test_two_classes(finished_run, classify_config, tmp_path, sigmoid, capsys):
     with classify_config.unlocked():
-        classify_config.task.sigmoid = sigmoid
+        classify_config.task.settings.sigmoid = sigmoid
     two = [
         finished_run(tmp_path / name, classify_config, i) for i, name in enumerate("ab")
     ]
@@ -174,7 +173,7 @@ def column(lines, name, value):
         (lambda lines: lines[:-1], "is of other examples"),
         (lambda lines: column(lines, "target_C", "9"), "its target_C is not that of"),
         (lambda lines: column(lines, "prob_A0", "nan"), "not finite"),
-        (lambda lines: column(lines, "prob_A0", "x"), "holds no numbers"),
+        (lambda lines: column(lines, "prob_A0", "x"), "other than numbers"),
         (lambda lines: column(lines, "prob_A0", "1.0"), "do not sum to 1"),
         (lambda lines: [lines[0].replace("prob_A0", "p"), *lines[1:]], "no column pro"),
     ],
@@ -197,9 +196,9 @@ def test_the_order_of_a_file_does_not_matter(two, tmp_path):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"data.test": "test[:50%]"}, "its test split is"),
-        ({"data.val": "val[:50%]"}, "its val split is"),
-        ({"task.name": "classify", "task.loss": "cross_entropy"}, "its dataset is cov"),
+        ({"data.test": "test[:50%]"}, "test split = "),
+        ({"data.val": "val[:50%]"}, "val split = "),
+        ({"data.dataset": "covidgr/256"}, "dataset = 'covidgr' in .*other"),
     ],
 )
 def test_runs_of_other_examples_or_tasks_are_refused(
@@ -207,9 +206,10 @@ def test_runs_of_other_examples_or_tasks_are_refused(
 ):
     with tiny_config.unlocked():
         tiny_config.update_from_flattened_dict(changes)
-        if tiny_config.task.name == "classify":
-            tiny_config.task.classes = ("N", "P")
-            tiny_config.data.dataset = "covidgr/256"
+        if tiny_config.data.dataset == "covidgr/256":
+            common.use_task(
+                tiny_config, "classify", "cross_entropy", classes=("N", "P")
+            )
             tiny_config.data.data_dir = str(covidgr_data)
     other = finished_run(tmp_path / "other", tiny_config)
     with pytest.raises(InputError, match=message):
@@ -219,8 +219,8 @@ def test_runs_of_other_examples_or_tasks_are_refused(
 def test_classes_in_another_order_are_refused(finished_run, classify_config, tmp_path):
     one = finished_run(tmp_path / "one", classify_config)
     with classify_config.unlocked():
-        classify_config.task.classes = ("P", "N")
-    with pytest.raises(InputError, match=r"its list of classes is \('P', 'N'\)"):
+        classify_config.task.settings.classes = ("P", "N")
+    with pytest.raises(InputError, match=r"classes = \('P', 'N'\) in"):
         combine(
             [one, finished_run(tmp_path / "two", classify_config)],
             tmp_path / "ensemble",

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
+from configs import common
 from cxr_jax import experiment
 from cxr_jax.data import roles, source
 from cxr_jax.evaluation import evaluate
@@ -18,7 +19,7 @@ from cxr_jax.evaluation.external import matrix, summary
 from cxr_jax.evaluation.external.cells import Cell
 from cxr_jax.evaluation.external.sets import LeftOut
 from cxr_jax.runs import checkpoint, predictions
-from cxr_jax.stats.bootstrap import Estimate
+from cxr_jax.stats.estimate import Estimate
 from tfds_builders.build import build
 from tfds_builders.common.errors import InputError
 
@@ -48,9 +49,7 @@ def covidgr(tiny_config, covidgr_data):
     with tiny_config.unlocked():
         tiny_config.data.dataset = "covidgr/256"
         tiny_config.data.data_dir = str(covidgr_data)
-        tiny_config.task.name = "classify"
-        tiny_config.task.loss = "cross_entropy"
-        tiny_config.task.classes = ("N", "P")
+        common.use_task(tiny_config, "classify", "cross_entropy", classes=("N", "P"))
         tiny_config.resamples = 200
     return tiny_config
 
@@ -269,7 +268,10 @@ def test_labels_are_merged_and_those_of_the_run_win(run, covidgr, tmp_path):
         (other, "image_folder/256", "N=yes,X=yes"),
     ):
         with config.unlocked():
-            config.task.classes, config.task.merge = ("no", "yes"), merge
+            config.task.settings.classes, config.task.settings.merge = (
+                ("no", "yes"),
+                merge,
+            )
             config.data.dataset = dataset
     runs = [predictions.Run(tmp_path, config, {}, {}) for config in (one, other)]
     split = roles.open_splits(one.data, tmp_path).test
@@ -282,7 +284,7 @@ def test_labels_are_merged_and_those_of_the_run_win(run, covidgr, tmp_path):
     np.testing.assert_array_equal(targets("image_folder", ("N", "P")), label)
     np.testing.assert_array_equal(targets("image_folder", ("N", "X")), label)
     np.testing.assert_array_equal(targets("brixia", ("N", "Y"), "Y=yes"), label)
-    with pytest.raises(InputError, match=r"labels \['X'\][\s\S]*config.task.merge=X"):
+    with pytest.raises(InputError, match=r"labels \['X'\][\s\S]*merge=X"):
         targets("covidgr", ("N", "X"))
 
 
@@ -291,9 +293,12 @@ def test_runs_that_cannot_stand_in_one_table_are_refused(
 ):
     one = finished_run(tmp_path / "one", covidgr)
     with covidgr.unlocked():
-        covidgr.task.classes, covidgr.task.merge = ("no", "yes"), "N=no,P=yes"
+        covidgr.task.settings.classes, covidgr.task.settings.merge = (
+            ("no", "yes"),
+            "N=no,P=yes",
+        )
     other = finished_run(tmp_path / "other", covidgr)
-    with pytest.raises(InputError, match=r"task.classes: is \('no', 'yes'\), and that"):
+    with pytest.raises(InputError, match=r"classes = \('no', 'yes'\) in"):
         found([one, other], tmp_path / "out")
     with pytest.raises(InputError, match="'brixia_public'"):
         found([one], tmp_path / "out", "brixia_public:test")

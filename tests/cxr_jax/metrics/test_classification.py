@@ -14,6 +14,7 @@ from cxr_jax.metrics import (
 )
 from cxr_jax.metrics.classification import slug
 from cxr_jax.rng import generator
+from cxr_jax.stats import bootstrap
 from tfds_builders.common.errors import InputError
 
 RADIOGRAPHY = ["COVID", "Lung_Opacity", "Normal", "Viral Pneumonia"]
@@ -25,12 +26,12 @@ def split(classes, n=80, seed=0):
     target = np.r_[np.arange(classes), g.integers(0, classes, n - classes)]
     logits = g.normal(size=(n, classes)) + 1.5 * np.eye(classes)[target]
     probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return target, probs, np.repeat(np.arange(n // 2), 2)
+    return target, probs, bootstrap.weights(np.repeat(np.arange(n // 2), 2), 50)
 
 
 def test_two_classes_against_scikit_learn():
-    target, probs, patients = split(2)
-    metrics = classify_metrics(target, probs, patients, "NP", [0.9, 0.4], resamples=50)
+    target, probs, weights = split(2)
+    metrics = classify_metrics(target, probs, weights, "NP", [0.9, 0.4])
     called = probs[:, 1] >= 0.4
     expected = {
         "prevalence": target.mean(),
@@ -50,11 +51,9 @@ def test_two_classes_against_scikit_learn():
 
 
 def test_more_classes_against_scikit_learn():
-    target, probs, patients = split(4)
+    target, probs, weights = split(4)
     thresholds = np.array([0.2, 0.3, 0.25, 0.4])
-    metrics = classify_metrics(
-        target, probs, patients, RADIOGRAPHY, thresholds, resamples=50
-    )
+    metrics = classify_metrics(target, probs, weights, RADIOGRAPHY, thresholds)
     expected = {
         "accuracy": sk.accuracy_score(target, probs.argmax(1)),
         "macro_f1": sk.f1_score(target, probs.argmax(1), average="macro"),
@@ -79,7 +78,13 @@ def test_by_severity():
     score = np.array([0.1, 0.2, 0.7, 0.3, 0.6, 0.9, 0.9, 0.4, 0.8, 0.9])
     probs = np.stack([1 - score, score], axis=1)
     metrics = classify_metrics(
-        target, probs, range(10), "NP", [0.5, 0.5], severity, LEVELS, resamples=50
+        target,
+        probs,
+        bootstrap.weights(range(10), 50),
+        "NP",
+        [0.5, 0.5],
+        severity,
+        LEVELS,
     )
     found = {name: (m.value, m.n) for name, m in metrics.items() if "severity" in name}
     assert found == {
@@ -103,7 +108,13 @@ def test_severity_is_left_out_where_it_does_not_follow_the_classes():
         probs = np.eye(len(classes))[target]  # perfect
         thresholds = np.full(len(classes), 0.5)
         found = classify_metrics(
-            target, probs, range(6), classes, thresholds, severity, LEVELS, resamples=20
+            target,
+            probs,
+            bootstrap.weights(range(6), 20),
+            classes,
+            thresholds,
+            severity,
+            LEVELS,
         )
         assert found["accuracy"].value == 1
         return {k: m.value for k, m in found.items() if "severity" in k and m.n}
@@ -121,7 +132,7 @@ def test_severity_is_left_out_where_it_does_not_follow_the_classes():
 def test_one_class_only_is_undefined_with_the_reason():
     probs = np.array([[0.2, 0.8], [0.4, 0.6], [0.9, 0.1]])
     metrics = classify_metrics(
-        np.ones(3, int), probs, list("abc"), "NP", [0.5, 0.5], resamples=20
+        np.ones(3, int), probs, bootstrap.weights(list("abc"), 20), "NP", [0.5, 0.5]
     )
     for name in ("auroc", "auprc"):
         assert np.isnan(metrics[name].value)
@@ -130,15 +141,14 @@ def test_one_class_only_is_undefined_with_the_reason():
     assert metrics["specificity"].n == 0
     assert metrics["sensitivity"].value == pytest.approx(2 / 3)
 
-    target, probs, patients = split(4)
+    target, probs, weights = split(4)
     keep = target != 3
     metrics = classify_metrics(
         target[keep],
         probs[keep],
-        patients[keep],
+        weights[:, keep],
         RADIOGRAPHY,
         np.full(4, 0.5),
-        resamples=20,
     )
     assert np.isnan(metrics["auroc_macro"].value)
     assert metrics["auroc_macro"].reason == "no image of Viral Pneumonia"
@@ -197,20 +207,11 @@ def test_decide_and_confusion_matrix():
 def test_the_majority_baseline():
     frequencies = class_frequencies([1, 1, 1, 0], 2)
     assert frequencies.tolist() == [0.25, 0.75]
-    metrics = majority_metrics(
-        np.array([1, 0, 1, 1, 0]), frequencies, range(5), "NP", resamples=50
-    )
-    values = {name: m.value for name, m in metrics.items()}
-    assert values == pytest.approx(
-        {
-            "prevalence": 0.6,
-            "auroc": 0.5,
-            "auprc": 0.6,
-            "accuracy": 0.6,
-            "macro_f1": 0.375,  # (2 * 3 / (3 + 5) + 0) / 2
-            "sensitivity": 1.0,
-            "specificity": 0.0,
-        }
+    weights = bootstrap.weights(range(5), 50)
+    metrics = majority_metrics(np.array([1, 0, 1, 1, 0]), frequencies, weights)
+    assert {name: m.value for name, m in metrics.items()} == pytest.approx(
+        # (2 * 3 / (3 + 5) + 0) / 2
+        {"accuracy_constant": 0.6, "macro_f1_constant": 0.375}
     )
 
 
@@ -218,9 +219,9 @@ def test_names_and_bad_arrays():
     assert slug("Viral Pneumonia") == "Viral_Pneumonia"
     assert slug("NORMAL-PCR+") == "NORMAL-PCR+"
     assert slug("a/b: c") == "a_b_c"
-    target, probs, patients = split(2)
+    target, probs, weights = split(2)
     with pytest.raises(ValueError, match="target holds 2"):
-        classify_metrics(target + 1, probs, patients, "NP", [0.5, 0.5])
+        classify_metrics(target + 1, probs, weights, "NP", [0.5, 0.5])
     probs[3] = np.inf
     with pytest.raises(InputError, match="first number 3"):
-        classify_metrics(target, probs, patients, "NP", [0.5, 0.5])
+        classify_metrics(target, probs, weights, "NP", [0.5, 0.5])

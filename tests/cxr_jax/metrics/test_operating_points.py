@@ -9,12 +9,12 @@ from sklearn import metrics as sk
 from cxr_jax.metrics import (
     classes_agreement,
     confidence_metrics,
+    fit_confidence,
     operating_metrics,
     sensitive_thresholds,
-    settle,
 )
 from cxr_jax.rng import generator
-from cxr_jax.stats import calibration
+from cxr_jax.stats import bootstrap, calibration
 
 
 def split(classes, n=120, seed=0):
@@ -22,13 +22,13 @@ def split(classes, n=120, seed=0):
     target = np.r_[np.arange(classes), g.integers(0, classes, n - classes)]
     logits = g.normal(size=(n, classes)) + 1.2 * np.eye(classes)[target]
     probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return target, probs, np.repeat(np.arange(n // 2), 2)
+    return target, probs, bootstrap.weights(np.repeat(np.arange(n // 2), 2), 50)
 
 
 def test_predictive_values_and_likelihood_ratios():
-    target, probs, patients = split(2)
+    target, probs, weights = split(2)
     positive, called = target == 1, probs[:, 1] > 0.4
-    found = operating_metrics(positive, called, patients, suffix="_x", resamples=50)
+    found = operating_metrics(positive, called, weights, suffix="_x")
     expected = {
         "sensitivity_x": sk.recall_score(positive, called),
         "specificity_x": sk.recall_score(~positive, ~called),
@@ -45,9 +45,9 @@ def test_predictive_values_and_likelihood_ratios():
 
 
 def test_undefined_figures_say_why():
-    target, _, patients = split(2)
+    target, _, weights = split(2)
     positive = target == 1
-    found = operating_metrics(positive, np.zeros(120, bool), patients, resamples=5)
+    found = operating_metrics(positive, np.zeros(120, bool), weights)
     assert np.isnan(found["ppv"].value) and found["ppv"].reason == "no images"
     assert (
         np.isnan(found["lr_positive"].value)
@@ -73,9 +73,9 @@ def test_a_class_that_does_not_occur_calls_everything():
 
 @pytest.mark.parametrize("classes", [2, 4])
 def test_agreement_over_classes(classes):
-    target, probs, patients = split(classes)
+    target, probs, weights = split(classes)
     called = probs.argmax(axis=1)
-    found = classes_agreement(target, called, classes, patients, resamples=40)
+    found = classes_agreement(target, called, classes, weights)
     expected = {
         "balanced_accuracy": sk.balanced_accuracy_score(target, called),
         "kappa": sk.cohen_kappa_score(target, called),
@@ -90,14 +90,14 @@ def test_agreement_over_classes(classes):
 
 def test_the_temperature_mends_calibration_and_only_that():
     """A model that is three times too sure."""
-    target, probs, patients = split(2, n=2000)
+    target, probs, weights = split(2, n=2000)
     too_sure = calibration.tempered(probs, 1 / 3)
-    settled = settle(target, too_sure)
-    found = confidence_metrics(target, too_sure, patients, settled, resamples=30)
+    fitted = fit_confidence(target, too_sure)
+    found = confidence_metrics(target, too_sure, weights, fitted)
     assert found["calibration_slope"].hi < 0.6
     after = found["calibration_slope_tempered"]
     assert after.value == pytest.approx(
-        found["calibration_slope"].value * settled["temperature"], rel=1e-3
+        found["calibration_slope"].value * fitted["temperature"], rel=1e-3
     )
     assert found["ece_tempered"].hi < found["ece"].lo
     assert found["brier"].value == pytest.approx(
@@ -109,9 +109,9 @@ def test_sets_of_zones_hold_what_was_promised():
     g = generator(0, "sets")
     probs = g.dirichlet(np.ones(4), (600, 6))
     target = (g.random((600, 6, 1)) > probs.cumsum(axis=-1)).sum(axis=-1).clip(max=3)
-    settled = settle(target[:300], probs[:300])
+    fitted = fit_confidence(target[:300], probs[:300])
     found = confidence_metrics(
-        target[300:], probs[300:], np.arange(300), settled, resamples=100
+        target[300:], probs[300:], bootstrap.weights(np.arange(300), 100), fitted
     )
     assert 0.88 <= found["coverage_90"].value <= 0.92
     assert 1 < found["set_size_90"].value < 4

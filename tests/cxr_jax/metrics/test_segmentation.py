@@ -8,6 +8,7 @@ from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 from cxr_jax import metrics
 from cxr_jax.ops import frame
 from cxr_jax.rng import generator
+from cxr_jax.stats import bootstrap
 from tfds_builders.common.errors import InputError
 
 
@@ -22,12 +23,12 @@ def counts(called, target):
     return (called & target).sum((1, 2)), called.sum((1, 2)), target.sum((1, 2))
 
 
-PATIENTS = [f"p{i // 2}" for i in range(12)]
+WEIGHTS = bootstrap.weights([f"p{i // 2}" for i in range(12)], 200)
 
 
 def test_the_figures_are_scikit_learns(masks):
     called, target = masks
-    found = metrics.overlap_metrics(*counts(*masks), PATIENTS)
+    found = metrics.overlap_metrics(*counts(*masks), WEIGHTS)
     pairs = [(t.ravel(), c.ravel()) for t, c in zip(target, called, strict=True)]
     for name, theirs in (("dice", f1_score), ("iou", jaccard_score)):
         each = [theirs(*pair) for pair in pairs]
@@ -48,8 +49,10 @@ def test_intervals_are_wider_when_images_of_a_patient_are_alike():
     common = np.repeat([40, 90, 60, 20], 5)
     size = np.full(20, 100)
     alone, together = (
-        metrics.overlap_metrics(common, size, size, patients)["dice"]
-        for patients in (np.arange(20), np.repeat(np.arange(4), 5))
+        metrics.overlap_metrics(common, size, size, bootstrap.weights(ids, 1000))[
+            "dice"
+        ]
+        for ids in (np.arange(20), np.repeat(np.arange(4), 5))
     )
     assert alone.value == together.value == pytest.approx(common.mean() / 100)
     assert together.hi - together.lo > 1.5 * (alone.hi - alone.lo)
@@ -58,23 +61,23 @@ def test_intervals_are_wider_when_images_of_a_patient_are_alike():
 def test_two_empty_masks_agree_and_one_empty_mask_does_not():
     found = metrics.per_image_overlap(*np.array([[0, 0], [0, 5], [0, 0]]))
     assert found["dice"].tolist() == found["iou"].tolist() == [1.0, 0.0]
-    empty = metrics.overlap_metrics([0, 0], [0, 0], [0, 0], ["a", "b"])
+    empty = metrics.overlap_metrics([0, 0], [0, 0], [0, 0], WEIGHTS[:, :2])
     assert np.isnan(empty["dice_pooled"].value)
     assert "empty" in empty["dice_pooled"].reason
 
 
 def test_more_common_than_there_are_is_refused():
     with pytest.raises(ValueError, match="common than are target"):
-        metrics.overlap_metrics([5], [6], [4], ["a"])
+        metrics.overlap_metrics([5], [6], [4], WEIGHTS[:, :1])
 
 
 def test_the_constant_predictor_is_what_most_masks_have(masks):
     _, target = masks
     mask = metrics.majority_mask(target)
     np.testing.assert_array_equal(mask, np.median(target + 1e-9, axis=0) >= 0.5)
-    found = metrics.majority_mask_metrics(target, mask, PATIENTS, resamples=0)
+    found = metrics.majority_mask_metrics(target, mask, WEIGHTS)
     each = [f1_score(t.ravel(), mask.ravel()) for t in target]
-    assert found["dice"].value == pytest.approx(np.mean(each))
+    assert found["dice_constant"].value == pytest.approx(np.mean(each))
 
 
 def test_errors_of_frames_are_percent_of_a_side_and_degrees():
@@ -87,8 +90,8 @@ def test_errors_of_frames_are_percent_of_a_side_and_degrees():
     shifted[:, 0, 2] = [0.1, 0.0, -0.3]  # of -1 .. 1: half of that in sides
     turn = np.asarray(frame.rotation(frames)) - np.asarray(frame.rotation(shifted))
     corner = np.asarray(frame.corner_distance(shifted, np.stack([frame.IDENTITY] * 3)))
-    found = metrics.alignment_metrics(corner, turn + 360, ["a", "b", "c"], resamples=0)
+    found = metrics.alignment_metrics(corner, turn + 360, WEIGHTS[:, :3])
     assert found["mae_corner"].value == pytest.approx(100 * (0.05 + 0.15) / 3, rel=1e-3)
     assert found["mae_rotation"].value == pytest.approx(13 / 3, rel=1e-4)
     with pytest.raises(InputError, match="not finite"):
-        metrics.alignment_metrics([np.nan], [0.0], ["a"])
+        metrics.alignment_metrics([np.nan], [0.0], WEIGHTS[:, :1])

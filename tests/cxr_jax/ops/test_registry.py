@@ -274,7 +274,7 @@ def test_rubbish_is_refused_with_an_input_error_or_works(text):
         preprocess = make_preprocess(text, train=True)
     except InputError as error:
         assert error.found
-        assert error.do
+        assert error.hint
     else:
         # What is accepted is a chain of known ops that begins from stored pixels.
         assert callable(preprocess)

@@ -11,6 +11,7 @@ from cxr_jax.evaluation.evaluators import Evaluation
 from cxr_jax.report import write
 from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.runs import provenance, results
+from cxr_jax.stats import bootstrap
 from cxr_jax.tasks import make_task
 
 
@@ -28,7 +29,7 @@ def reported_run(finished_run):
             for role in ("val", "test")
         }
         content = {
-            "metrics": results.to_json(found),
+            "metrics": results.to_json({role: e.metrics for role, e in found.items()}),
             "best_step": 1,
             "best": best,
             "sizes": {
@@ -75,7 +76,11 @@ def evaluation(task, workdir, splits, role, decision, config):
         "loss": -np.log(probs.max(axis=-1)).reshape(split.size, -1).mean(1),
     }
     metrics = task.metrics(
-        split, stored.targets, predictions, decision, resamples=50, seed=config.seed
+        split,
+        stored.targets,
+        predictions,
+        decision,
+        bootstrap.draw(split.table["patient_id"], 50, config.seed),
     )
     return Evaluation(split, stored.targets, predictions, decision, metrics)
 

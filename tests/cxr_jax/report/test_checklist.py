@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from configs import brixia, radiography
+from configs import brixia, common, radiography
 from cxr_jax.data import roles, source
 from cxr_jax.report import checklist
 from cxr_jax.report.material import Material
@@ -387,7 +387,7 @@ def test_without_resamples_no_interval_is_promised(classes):
 
 def test_imbalance_is_told_as_the_loss_has_it(classes, zones):
     assert "inverse of their frequency" in _by_number(classes())[TRIPOD, "13"].answer
-    plain = _by_number(_set(classes(), task__balanced=False))[TRIPOD, "13"]
+    plain = _by_number(_set(classes(), task__settings__balanced=False))[TRIPOD, "13"]
     assert plain.status == "answered" and plain.answer.startswith("Nothing was done")
     focal = _by_number(_set(classes(), task__loss="focal"))[TRIPOD, "13"]
     assert "focal loss, gamma 2" in focal.answer
@@ -415,7 +415,7 @@ def test_the_positive_class_alone_has_a_threshold_where_there_are_two(classes):
 
 def test_tasks_without_probabilities_have_a_checklist_too(zones):
     config = zones.config.copy_and_resolve_references()
-    config.task.name, config.task.loss = "segment", "dice_bce"
+    common.use_task(config, "segment", "dice_bce")
     dice = {"value": 0.9, "lo": 0.88, "hi": 0.92, "n": 120}
     best = {"step": 5, "metric": "val/dice", "value": 0.9, "decision": {}}
     results = zones.results | {

@@ -226,8 +226,8 @@ def test_names_with_dollars_and_tags_are_only_text(
 
     config = covidgr.get_config()
     config.data.dataset, config.data.data_dir = "covidgr/256", str(covidgr_data)
-    config.task.classes = ("a$x_{$b", "<i>url(#b)")
-    config.task.merge = "N=a$x_{$b,P=<i>url(#b)"
+    config.task.settings.classes = ("a$x_{$b", "<i>url(#b)")
+    config.task.settings.merge = "N=a$x_{$b,P=<i>url(#b)"
     config.resamples = 20
     run = reported_run(tmp_path / "run", config.lock())
     assert write.write(run) == 0

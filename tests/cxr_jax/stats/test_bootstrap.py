@@ -4,14 +4,11 @@ import scipy.stats
 
 from cxr_jax.rng import generator
 from cxr_jax.stats import bootstrap, weighted
-from cxr_jax.stats.bootstrap import Estimate
+from cxr_jax.stats.estimate import Estimate
 
 
-def mean_estimate(values, patient_ids, **kwargs):
-    counts = bootstrap.weights(patient_ids, **kwargs)
-    return bootstrap.estimate(
-        lambda w: weighted.mean(values, w), counts, undefined="undefined"
-    )
+def mean_estimate(values, patient_ids, resamples=1000):
+    return bootstrap.mean(values, bootstrap.weights(patient_ids, resamples))
 
 
 def test_rows_are_draws_of_whole_patients():
@@ -41,6 +38,16 @@ def test_the_draw_depends_on_seed_and_patients_not_on_order():
         counts, bootstrap.weights([i.encode() for i in ids], 50, seed=0)
     )
     assert not np.array_equal(counts, bootstrap.weights(ids, 50, seed=1))
+
+
+def test_some_images_are_drawn_from_their_own_patients():
+    ids = np.array(["a", "a", "b", "c", "c"])
+    whole = bootstrap.draw(ids, 30, seed=2)
+    np.testing.assert_array_equal(whole.weights, bootstrap.weights(ids, 30, seed=2))
+    np.testing.assert_array_equal(whole.among(np.ones(5, bool)), whole.weights)
+    members = ids != "b"
+    alone = bootstrap.weights(ids[members], 30, seed=2)
+    np.testing.assert_array_equal(whole.among(members), alone)
 
 
 def test_interval_of_a_mean_equals_scipys_and_the_normal_one():

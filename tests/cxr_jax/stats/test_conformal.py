@@ -20,7 +20,7 @@ def test_coverage_on_new_images_is_as_promised(zones):
     g, covered = generator(0, "conformal"), []
     for _ in range(200):
         target, probs = draw(g, 100, zones)
-        least = conformal.settle(target, probs)
+        least = conformal.set_threshold(target, probs)
         target, probs = draw(g, 200, zones)
         covered.append((conformal.truth(target, probs) >= least).mean())
     error = np.std(covered) / np.sqrt(len(covered))
@@ -31,8 +31,10 @@ def test_the_limit_is_the_quantile_with_the_correction():
     """19 images: the 18th of 20 places; 8 images cannot promise 0.9."""
     probs = np.linspace(0.05, 0.95, 19)
     both = np.stack([probs, 1 - probs], axis=1)
-    assert conformal.settle(np.zeros(19, int), both) == pytest.approx(np.sort(probs)[1])
-    assert conformal.settle(np.zeros(8, int), both[:8]) == 0.0
+    assert conformal.set_threshold(np.zeros(19, int), both) == pytest.approx(
+        np.sort(probs)[1]
+    )
+    assert conformal.set_threshold(np.zeros(8, int), both[:8]) == 0.0
     assert conformal.sets(both, 0.0).all()
 
 

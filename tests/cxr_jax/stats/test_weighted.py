@@ -97,17 +97,10 @@ def test_quadratic_kappa(seed, levels):
 
 @cases
 @given(seed=seeds, classes=st.integers(2, 5))
-def test_macro_f1_and_ratios(seed, classes):
+def test_ratios(seed, classes):
     g = generator(seed, "f1")
     target, predicted = g.integers(0, classes, (2, 15))
     weights = g.uniform(0.1, 3, (3, 15))
-    expected = [
-        sk.f1_score(target, predicted, average="macro", sample_weight=w)
-        for w in weights
-    ]
-    ours = weighted.macro_f1(target, predicted, classes, weights)
-    np.testing.assert_allclose(ours, expected, rtol=1e-9)
-
     truly, called = target == 0, predicted == 0
     if truly.any():
         recall = [sk.recall_score(truly, called, sample_weight=w) for w in weights]

@@ -48,10 +48,9 @@ def loop(vectors, temperature):
 
 @pytest.fixture
 def config():
-    found = common.get_config().task
-    with found.unlocked():
-        found.name, found.loss = "contrast", "nt_xent"
-    return found
+    found = common.get_config()
+    common.use_task(found, "contrast", "nt_xent")
+    return found.task
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0])
@@ -130,7 +129,7 @@ def test_settings_that_mean_nothing_here_are_refused(config):
 @pytest.fixture
 def contrast_config(tiny_config):
     with tiny_config.unlocked():
-        tiny_config.task.name, tiny_config.task.loss = "contrast", "nt_xent"
+        common.use_task(tiny_config, "contrast", "nt_xent")
         tiny_config.model.pool = "projection"
         tiny_config.preprocess.train = TRAIN
     return tiny_config
@@ -232,7 +231,7 @@ def test_its_trunk_begins_another_training(
     """Every array but the heads is that of the run."""
     assert loop_lib.train(contrast_config, tmp_path / "simclr") == 0
     with contrast_config.unlocked():
-        contrast_config.task.name, contrast_config.task.loss = "brixia", "ce_mae"
+        common.use_task(contrast_config, "brixia", "ce_mae")
         contrast_config.model.pool = "grid"
         contrast_config.init_from = str(tmp_path / "simclr")
     exp = experiment.build(contrast_config, train_examples=40)

@@ -1,20 +1,21 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 from sklearn.metrics import mean_absolute_error, roc_auc_score
 
 from configs import common
 from cxr_jax import tasks
 from cxr_jax.data.source import Split
-from cxr_jax.metrics import metric
+from cxr_jax.metrics import METRICS, metric
+from cxr_jax.stats import bootstrap
 from tfds_builders.common.errors import InputError
 
 
-def task_config(**changes):
-    config = common.get_config().task
-    with config.unlocked():
-        config.update(changes)
-    return config
+def make(name="brixia", loss="ce_mae", **settings):
+    config = common.get_config()
+    common.use_task(config, name, loss, **settings)
+    return tasks.make_task(config.task)
 
 
 def split(**columns) -> Split:
@@ -28,13 +29,17 @@ def split(**columns) -> Split:
     return Split("set", "test", None, np.arange(size), table, names, "patients", False)
 
 
+def draw(images):
+    return bootstrap.draw(np.arange(images), 0)
+
+
 def classify(**changes):
-    settings = {"name": "classify", "loss": "cross_entropy", "classes": ("no", "yes")}
-    return tasks.make_task(task_config(**settings | changes))
+    settings = {"loss": "cross_entropy", "classes": ("no", "yes")}
+    return make("classify", **settings | changes)
 
 
 def test_brixia_predicts_probabilities_and_their_expectation():
-    task = tasks.make_task(task_config())
+    task = make()
     logits = np.random.default_rng(0).normal(size=(5, 24)).astype(np.float32)
     found = task.predict(jnp.asarray(logits))
     by_zone = np.exp(logits.reshape(5, 6, 4))
@@ -44,7 +49,7 @@ def test_brixia_predicts_probabilities_and_their_expectation():
 
 
 def test_brixia_metrics_agree_with_scikit_learn():
-    task = tasks.make_task(task_config())
+    task = make()
     generator = np.random.default_rng(1)
     scores = generator.integers(0, 4, (20, 6))
     expected = generator.uniform(0, 3, (20, 6))
@@ -58,8 +63,7 @@ def test_brixia_metrics_agree_with_scikit_learn():
         **task.decide({"scores": scores}, predictions),
     }
     found = task.metrics(
-        split(scores=scores), {"scores": scores}, predictions, decision,
-        resamples=0, seed=0,
+        split(scores=scores), {"scores": scores}, predictions, decision, draw(20),
     )  # fmt: skip
     assert found["mae_zone"].value == pytest.approx(
         mean_absolute_error(scores, expected)
@@ -71,7 +75,7 @@ def test_brixia_metrics_agree_with_scikit_learn():
 
 
 def test_brixia_columns_are_the_documented_ones():
-    task = tasks.make_task(task_config())
+    task = make()
     columns = task.columns(
         {"scores": np.zeros((1, 6), int)},
         {"expected": np.zeros((1, 6)), "probs": np.zeros((1, 6, 4))},
@@ -92,7 +96,7 @@ def test_labels_are_merged_into_classes_by_name():
 
 
 def test_a_label_without_a_class_is_refused():
-    with pytest.raises(InputError, match=r"labels \['P'\] that are none"):
+    with pytest.raises(InputError, match=r"labels \['P'\] that are not among"):
         classify(merge="N=no").targets(
             split(label=np.array([0, 1]), names={"label": ("N", "P")})
         )
@@ -102,7 +106,7 @@ def test_each_task_refuses_the_other_ones_data():
     with pytest.raises(InputError, match="no class labels"):
         classify().targets(split(scores=np.zeros((2, 6), int)))
     with pytest.raises(InputError, match="no zone scores"):
-        tasks.make_task(task_config()).targets(split(label=np.zeros(2, int)))
+        make().targets(split(label=np.zeros(2, int)))
 
 
 @pytest.mark.parametrize("sigmoid", [False, True])
@@ -131,7 +135,7 @@ def test_thresholds_come_from_val_and_the_figures_from_scikit_learn():
     decision = task.decide({"label": label}, predictions)
     found = task.metrics(
         split(label=label, names={"label": ("no", "yes")}),
-        {"label": label}, predictions, decision, resamples=0, seed=0,
+        {"label": label}, predictions, decision, draw(40),
     )  # fmt: skip
     assert found["auroc"].value == pytest.approx(roc_auc_score(label, probability))
     called = probability >= decision["thresholds"][1]
@@ -141,10 +145,14 @@ def test_thresholds_come_from_val_and_the_figures_from_scikit_learn():
 
 def test_balanced_weights_have_mean_one_over_the_training_images():
     counts = np.array([30, 10])
-    config = task_config(
-        name="classify", loss="cross_entropy", classes=("a", "b"), balanced=True
+    config = common.get_config()
+    common.use_task(
+        config, "classify", "cross_entropy", classes=("a", "b"), balanced=True
     )
-    task = tasks.make_task(config, counts)
+    task = tasks.make_task(config.task, counts)
+    labels = np.repeat([0, 1], counts)
+    columns = {"label": labels, "names": {"label": ("a", "b")}}
+    np.testing.assert_array_equal(task.class_counts(split(**columns)), counts)
     weighted = task.loss
     plain = classify(classes=("a", "b")).loss
     logits, labels = jnp.zeros((2, 2)), {"label": np.array([0, 1])}
@@ -160,29 +168,43 @@ def test_balanced_weights_have_mean_one_over_the_training_images():
     [
         ({"name": "brixai"}, "choose one of: brixia, classify"),
         ({"loss": "mse"}, "choose one of: cross_entropy"),
-        ({"name": "classify", "classes": ("a",)}, "at least two"),
         (
-            {"name": "classify", "classes": ("a", "b", "c"), "sigmoid": True},
-            "one logit tells two",
+            {"settings": {"merge": "N=P"}},
+            "merge: is not a setting .*: mae_share, label",
+        ),
+        ({"settings": {"mae_share": 1.5}}, "mae_share: is 1.5.*number from 0 to 1"),
+        ({"settings": {"label_smoothing": 1.0}}, "less than the last"),
+        ({"settings": {"mae_share": "0.3"}}, "value of type float, such as 0.3"),
+        (
+            {"loss": "ordinal", "settings": {"label_smoothing": 0.1}},
+            "label_smoothing: is 0.1, which the loss ordinal does not use",
         ),
     ],
 )
 def test_wrong_settings_are_explained(changes, message):
-    with pytest.raises(InputError, match=message):
-        tasks.make_task(task_config(**changes))
+    config = common.get_config().task.to_dict() | changes
+    with pytest.raises(InputError, match=f"(?s){message}"):
+        tasks.make_task(ConfigDict(config))
+
+
+def test_a_config_of_version_0_1_is_explained():
+    config = common.get_config().task.to_dict()
+    config |= config.pop("settings")
+    with pytest.raises(InputError, match=r"version 0\.1[\s\S]*new --workdir"):
+        tasks.make_task(ConfigDict(config))
 
 
 @pytest.mark.parametrize(
-    "changes, key",
+    "settings, message",
     [
-        ({"balanced": True}, "task.balanced"),
-        ({"loss": "ordinal", "label_smoothing": 0.1}, "task.label_smoothing"),
-        ({"merge": "N=P"}, "task.merge"),
+        ({"classes": ("a",)}, "at least two"),
+        ({"classes": ("a", "b", "c"), "sigmoid": True}, "one logit tells two"),
+        ({"loss": "focal", "label_smoothing": 0.1}, "the loss focal does not use"),
     ],
 )
-def test_settings_that_would_be_ignored_are_refused(changes, key):
-    with pytest.raises(InputError, match=key):
-        tasks.make_task(task_config(**changes))
+def test_classes_that_do_not_fit_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        classify(**settings)
 
 
 @pytest.mark.parametrize("text", ["N", "N=", "=a", "N=a,b"])
@@ -213,14 +235,13 @@ def test_the_direction_of_every_metric_is_known():
                 (1, 2)
             ),
         }
-        task = tasks.make_task(task_config())
+        task = make()
         return task.metrics(
             split(scores=scores),
             {"scores": scores},
             predictions,
             task.decide({"scores": scores}, predictions),
-            resamples=0,
-            seed=0,
+            draw(30),
         )
 
     good, bad = brixia(0.01), brixia(5.0)
@@ -229,3 +250,78 @@ def test_the_direction_of_every_metric_is_known():
             assert good[name].value < bad[name].value, name
         else:
             assert good[name].value >= bad[name].value, name
+
+
+def drawn_metrics(task, **columns):
+    """{name: Estimate} of random predictions, with the constant predictor."""
+    generator, images = np.random.default_rng(4), 40
+    kind = (task.levels, (6,)) if task.name == "brixia" else (task.levels, ())
+    labels = generator.integers(0, kind[0], (images, *kind[1])) if task.label else None
+    targets = {task.label: labels} if task.label else {}
+    if task.draw is None:
+        shape = (images * task.views, task.num_outputs)
+        logits = generator.normal(size=shape).astype(np.float32)
+        predictions = {"loss": np.ones(images), **task.predict(logits)}
+        predictions = {k: np.asarray(v) for k, v in predictions.items()}
+    else:
+        predictions = task.draw(generator, images)
+    decision = task.decide(targets, predictions)
+    decision |= task.constant(targets) if task.label else {}
+    if columns.get("severity"):
+        columns["severity"] = np.where(labels, generator.integers(1, 3, images), 0)
+        columns["names"] = {"severity": ("none", "mild", "severe")}
+    table = {"x": np.zeros(images)} | columns
+    return task.metrics(split(**table), targets, predictions, decision, draw(images)), (
+        targets,
+        predictions,
+        decision,
+    )
+
+
+def all_tasks():
+    """[(task, further columns of its split)], so that every metric is there."""
+    reader = np.ones((40, 6))
+    return [
+        (make(), {"scores_junior": reader, "consensus_mean": reader}),
+        (classify(), {"severity": True}),
+        (classify(classes=("no", "a b", "c")), {}),
+        (make("segment", "dice_bce"), {}),
+        (make("align", "frame"), {}),
+        (make("contrast", "nt_xent"), {}),
+    ]
+
+
+def test_every_metric_of_every_task_is_known_and_none_other():
+    names = {"log_loss"}  # of ensembles
+    for task, columns in all_tasks():
+        found, _ = drawn_metrics(task, **columns)
+        assert {task.select, *task.headline} <= set(found), task.name
+        names |= set(found)
+    for name in names:
+        others = metric(name).beside.values()
+        assert {other for other in others if isinstance(other, str)} <= names
+    assert set(METRICS) <= names
+
+
+def test_statistics_of_labels_and_probabilities_are_the_metrics():
+    told = [(t, c) for t, c in all_tasks() if t.probabilities is not None]
+    assert [t.name for t, _ in told] == ["brixia", "classify", "classify"]
+    for task, columns in told:
+        found, (targets, predictions, decision) = drawn_metrics(task, **columns)
+        (labels,) = targets.values()
+        labels = labels.reshape(40, -1)
+        probs = predictions["probs"].reshape(*labels.shape, -1).astype(np.float64)
+        ones = np.ones((1, 40))
+        statistics = task.probabilities.statistics(labels, probs, decision)
+        assert task.main in statistics
+        for name, statistic in statistics.items():
+            assert statistic(ones)[0] == pytest.approx(found[name].value, abs=1e-6)
+        chance = metric(task.main).chance
+        chance = found[chance].value if isinstance(chance, str) else chance
+        assert task.probabilities.chance(labels, decision) == pytest.approx(chance)
+        folds = np.arange(40) % 2
+        pooled = task.probabilities.pooled(
+            labels, probs, [decision] * 2, folds, np.ones((2, 40), np.uint16)
+        )
+        for name in {task.main, "mae_zone", "sensitivity"} & set(pooled):
+            assert pooled[name].value == pytest.approx(found[name].value, abs=1e-6)

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 import pytest
 
+from configs import common
 from cxr_jax import experiment
 from cxr_jax.data import pipeline, roles
 from cxr_jax.evaluation import evaluate
@@ -336,10 +337,9 @@ def test_classification_end_to_end(tiny_config, covidgr_data, tmp_path, keep_sig
     with tiny_config.unlocked():
         tiny_config.data.dataset = "covidgr/256"
         tiny_config.data.data_dir = str(covidgr_data)
-        tiny_config.task.name = "classify"
-        tiny_config.task.loss = "focal"
-        tiny_config.task.classes = ("N", "P")
-        tiny_config.task.balanced = True
+        common.use_task(
+            tiny_config, "classify", "focal", classes=("N", "P"), balanced=True
+        )
         tiny_config.select = "loss"
     assert loop.train(tiny_config, tmp_path) == 0
     metrics = json.loads((tmp_path / "results.json").read_text())["metrics"]

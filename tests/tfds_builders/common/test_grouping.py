@@ -22,9 +22,9 @@ def test_copies_alone(tmp_path):
     assert found.patient_of == group_of
     assert found.unit == "near-duplicate groups"
     assert found.counts == {
-        "groups of near-duplicates": 1,
-        "images in these groups": 2,
-        "groups of near-duplicates with more than one class": 1,
+        "near_duplicate_groups": 1,
+        "near_duplicate_images": 2,
+        "near_duplicate_groups_of_several_classes": 1,
     }
 
 
@@ -34,12 +34,9 @@ def test_all_patients_named(tmp_path):
     found = grouping(tmp_path, group_of, one_label(group_of), named)
     assert found.patient_of == {"a": "P1", "b": "P1", "c": "P3"}
     assert found.unit == "patients"
-    merged = "patients with a copy of another patient's image, taken as one"
+    merged = "patients_joined_by_copies"
     assert found.counts[merged] == 2
-    assert (
-        found.counts["images whose patient the release or patients.csv does not name"]
-        == 0
-    )
+    assert found.counts["images_without_patient"] == 0
 
 
 def test_some_patients_named_and_the_user_knows_better(tmp_path):

@@ -107,7 +107,7 @@ def test_unusable_xlsx(tmp_path):
         read_xlsx(path, ["FILE NAME", "URL"])
     truncated = tmp_path / "b.xlsx"
     truncated.write_bytes(path.read_bytes()[:900])
-    with pytest.raises(InputError, match="not readable as an xlsx"):
+    with pytest.raises(InputError, match="b.xlsx"):
         read_xlsx(truncated, ["FILE NAME"])
 
 

@@ -8,49 +8,14 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from stored import counts, examples
 
-from tfds_builders.build import build
-from tfds_builders.common.build.builder import Options
-from tfds_builders.common.errors import InputError
-from tfds_builders.common.splits import fold_of, split_of, train_or_val
+from tfds_builders.common.splits import train_or_val
 from tfds_builders.phantom import write_release
 
-IDENTICAL = "files of the released test that are byte-identical to one of train"
-LEFT_OUT = "byte-identical copies of another image, left out"
-SHARED = "images of the released test with the patient_id of an image of its train"
-UNNAMED = "images of non whose name holds no patient of CheXpert"
+IDENTICAL, LEFT_OUT = "test_files_identical_to_train", "identical_files_left_out"
+SHARED, UNNAMED = "test_images_of_train_patients", "names_without_patient"
 FOLDERS = ("train/covid", "train/non", "test/covid", "test/non")
-
-
-@pytest.fixture(scope="module")
-def release(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("phantom") / "r"
-    return write_release("covid_xray_5k", folder, n=80, seed=11, size=96)
-
-
-@pytest.fixture
-def copy(release, tmp_path):
-    return shutil.copytree(release, tmp_path / "release" / "data")
-
-
-@pytest.fixture(scope="module")
-def builder(release, tmp_path_factory):
-    data = tmp_path_factory.mktemp("data")
-    return build("covid_xray_5k", release, data, quiet=True)
-
-
-@pytest.fixture(scope="module")
-def original(release, tmp_path_factory):
-    data = tmp_path_factory.mktemp("data")
-    return build("covid_xray_5k/512_original_split", release, data, quiet=True)
-
-
-def examples(builder):
-    return {
-        example["example_id"].decode(): (split, example)
-        for split in builder.info.splits
-        for example in builder.as_data_source(split)
-    }
 
 
 def files(release):
@@ -88,7 +53,6 @@ def check(builder, release):
         finding = re.match(r"([A-Z][A-Za-z ]+)-patient", file_name)
         assert (finding is not None) == (part == "train" and folder == "non")
         assert example["finding"].decode() == (finding[1] if finding else "")
-        assert example["fold"] == fold_of(example["patient_id"].decode())
         if patient(name):
             assert example["patient_id"].decode() == patient(name)
         pixels = cv2.imread(str(paths[name]), cv2.IMREAD_UNCHANGED)
@@ -110,28 +74,23 @@ def test_every_picture_is_stored_once(release, builder):
     splits = collections.defaultdict(set)
     for name, (split, example) in stored.items():
         assert example["original_split"].decode() == " and ".join(parts[name])
-        assert split == split_of(example["patient_id"].decode())
         splits[patient(name)].add(split)
     del splits[None]
     assert {len(of_one) for of_one in splits.values()} == {1}
     metadata = builder.info.metadata
-    assert metadata["synthetic"]
     assert metadata["unit"] == "patients or near-duplicate groups"
-    counts = metadata["counts"]
-    assert counts[LEFT_OUT] == len(files(release)) - len(sets) > 2
+    found = counts(builder)
+    assert found[LEFT_OUT] == len(files(release)) - len(sets) > 2
     across = sum(part == ["test", "train"] for part in parts.values())
-    assert counts[IDENTICAL] == across == counts[LEFT_OUT]
-    assert counts[UNNAMED] == 0
-    assert SHARED not in counts
+    assert found[IDENTICAL] == across == found[LEFT_OUT]
+    assert found[UNNAMED] == 0
+    assert SHARED not in found
     coloured = sum(int(e["coloured"]) for _, e in stored.values())
-    assert counts["coloured pictures, made grey"] == coloured > 2
-    for split, row in metadata["splits"].items():
-        mine = [e for s, e in stored.values() if s == split]
-        assert row["images"] == len(mine) == row["covid"] + row["non"]
-        assert row[metadata["unit"]] == len({e["patient_id"] for e in mine})
+    assert found["images_coloured"] == coloured > 2
 
 
-def test_original_split(release, builder, original):
+def test_original_split(release, builder, prepared):
+    original = prepared("covid_xray_5k", "512_original_split")
     stored = check(original, release)
     assert stored.keys() == files(release).keys()
     ids = {name: e["patient_id"].decode() for name, (_, e) in stored.items()}
@@ -144,17 +103,17 @@ def test_original_split(release, builder, original):
     for names in same_files(release):
         assert len({ids[name] for name in names}) == 1
     assert "leaks" in original.builder_config.description
-    counts = original.info.metadata["counts"]
-    assert LEFT_OUT not in counts
+    found = counts(original)
+    assert LEFT_OUT not in found
     identical = builder.info.metadata["counts"][IDENTICAL]
-    assert counts[IDENTICAL] == identical
+    assert found[IDENTICAL] == identical
     trained = {ids[name] for name in ids if name.startswith("train")}
     shared = sum(ids[name] in trained for name in ids if name.startswith("test"))
     # Altered copies besides.
-    assert counts[SHARED] == shared > identical
+    assert found[SHARED] == shared > identical
 
 
-def test_splits_of_known_patients_never_change(tmp_path):
+def test_splits_of_known_patients_never_change(tmp_path, make):
     release = write_release("covid_xray_5k", tmp_path / "r", n=4, seed=1, size=64)
     names = {
         "train/covid/41591_2020_819_Fig1_HTML.webp-day5": "41591_2020_819",
@@ -165,7 +124,7 @@ def test_splits_of_known_patients_never_change(tmp_path):
     for name in names:
         (path,) = (release / name).parent.iterdir()
         path.rename((release / name).with_name(f"{(release / name).name}.jpg"))
-    builder = build("covid_xray_5k/256", release, tmp_path / "data", quiet=True)
+    builder = make(release, "256")
     found = {
         name: (example["patient_id"].decode(), split, int(example["fold"]))
         for name, (split, example) in examples(builder).items()
@@ -176,7 +135,7 @@ def test_splits_of_known_patients_never_change(tmp_path):
     }
 
 
-def test_planted_copies(copy, builder, tmp_path):
+def test_planted_copies(copy, builder, make):
     """Identical: four in two classes, under two findings; and altered, elsewhere."""
     paths = files(copy)
     before = examples(builder)
@@ -193,7 +152,7 @@ def test_planted_copies(copy, builder, tmp_path):
     cv2.imwrite(
         str(copy / "train/non/Edema-patient99999-study1-view1_frontal.jpg"), small
     )
-    joined = build("covid_xray_5k", copy, tmp_path / "data", quiet=True)
+    joined = make(copy)
     stored = examples(joined)
     planted = {
         "test/non/odd": covid,
@@ -211,84 +170,45 @@ def test_planted_copies(copy, builder, tmp_path):
     assert counts[IDENTICAL] == old[IDENTICAL] + 2
     assert counts[LEFT_OUT] == old[LEFT_OUT] + 2
     assert counts[UNNAMED] == 2
-    assert counts["groups of near-duplicates with more than one class"] == 1
+    assert counts["near_duplicate_groups_of_several_classes"] == 1
 
 
-def test_patients_of_the_user(copy, builder, tmp_path):
-    """Also copies that are left out may be named."""
-    names = max(same_files(copy), key=len)
-    single = [
-        n for n in sorted(examples(builder)) if re.search("covid/[0-9A-F]{8}-", n)
-    ]
-    rows = "".join(f"{name},a-patient\n" for name in {*names, *single[:3]})
-    (copy / "patients.csv").write_text("example_id,patient\n" + rows)
-    other = build("covid_xray_5k/256", copy, tmp_path / "data", quiet=True)
-    stored = examples(other)
-    for name in (names[0], *single[:3]):
-        split, example = stored[name]
-        assert example["patient_id"] == b"a-patient"
-        assert split == split_of("a-patient")
-
-
-def test_older_copies_have_other_counts(copy, tmp_path):
+def test_older_copies_have_other_counts(copy, make):
     films = sorted((copy / "test" / "non").iterdir())
     for path in films[5:]:
         path.unlink()
     (copy / "test" / "non" / "list.txt").write_text("no picture")
-    builder = build("covid_xray_5k/256_original_split", copy, tmp_path, quiet=True)
+    builder = make(copy, "256_original_split")
     assert builder.info.metadata["splits"]["test"]["non"] == 5
-    assert builder.info.metadata["counts"]["files that are no pictures, skipped"] == 1
-
-
-def fails(release, tmp_path, *words):
-    data = tmp_path / "data"
-    with pytest.raises(InputError) as error:
-        build("covid_xray_5k", release, data, quiet=True)
-    for word in words:
-        assert word in str(error.value)
-    left = [p for p in data.rglob("*") if p.is_file() and ".config" not in p.parts]
-    assert left == []
-
-
-def test_wrong_folder(tmp_path):
-    (tmp_path / "data_upload_v3.zip").touch()
-    fails(
-        tmp_path, tmp_path, "no COVID-XRay-5K", "Unpack data_upload_v3.zip", "Getting"
-    )
+    assert builder.info.metadata["counts"]["files_not_images"] == 1
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_half_unpacked(copy, tmp_path, folder):
+def test_half_unpacked(copy, folder, fails):
     shutil.rmtree(copy / folder)
-    fails(copy, tmp_path, f"no folder {folder}", "Unpack data_upload_v3.zip again")
+    fails(copy, f"folder {folder}")
     (copy / folder).mkdir()
-    fails(copy, tmp_path, folder, "no pictures; the folder holds nothing")
+    fails(copy, f"{copy / folder}: ")
 
 
-def test_films_moved_into_val(copy, tmp_path):
+def test_films_moved_into_val(copy, fails):
     shutil.copytree(copy / "train", copy / "val")
-    fails(copy, tmp_path, "2 folders that the release", "val/covid, val/non", "back")
+    fails(copy, "val/covid, val/non")
 
 
-def test_one_name_twice(copy, tmp_path):
+def test_one_name_twice(copy, fails):
     path = min((copy / "test" / "non").iterdir())
     shutil.copy(path, path.with_suffix(".png"))
-    fails(copy, tmp_path, "a second picture of this name", path.stem)
+    fails(copy, f"{path.stem}.png", path.name)
 
 
-def test_unusable_pictures(copy, tmp_path):
+def test_unusable_pictures(copy, fails, make):
     """Identical, but nobody knows what they show: each is told."""
     paths = sorted((copy / "train" / "non").iterdir())[:3]
     for path in paths:
         path.write_bytes(b"")
-    fails(copy, tmp_path, "3 files cannot be read", *(path.name for path in paths))
-    builder = build(
-        "covid_xray_5k/256",
-        copy,
-        tmp_path / "data",
-        quiet=True,
-        options=Options(max_rejected=3),
-    )
+    fails(copy, "3 files", *(path.name for path in paths))
+    builder = make(copy, "256", max_rejected=3)
     gone = {path.relative_to(copy).with_suffix("").as_posix() for path in paths}
     assert not gone & examples(builder).keys()
     rejected = (builder.data_path / "rejected.csv").read_text().splitlines()

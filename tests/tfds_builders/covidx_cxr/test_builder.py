@@ -8,10 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from stored import counts, examples
 
-from tfds_builders.build import build
-from tfds_builders.common.errors import InputError
-from tfds_builders.common.splits import fold_of, split_of, train_or_val
+from tfds_builders.common.splits import train_or_val
 from tfds_builders.phantom import write_release
 
 BINARY, THREE = ["negative", "positive"], ["normal", "pneumonia", "COVID-19"]
@@ -19,41 +18,18 @@ SEVERITY = ["level1", "level2"]
 ORIGINAL = "512_original_split"
 
 
-def phantom(folder, layout, n=48, seed=1):
-    return write_release("covidx_cxr", folder / layout, n, seed, 64, layout)
+def written(folder, layout, n=48):
+    return write_release("covidx_cxr", folder / layout, n, 1, 64, layout)
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory):
-    return phantom(tmp_path_factory.mktemp("phantom"), "9")
-
-
-@pytest.fixture(scope="module")
-def kaggle(tmp_path_factory):
-    return phantom(tmp_path_factory.mktemp("phantom"), "kaggle")
+def kaggle(phantom):
+    return phantom("covidx_cxr", "kaggle")
 
 
 @pytest.fixture
 def copy(kaggle, tmp_path):
     return shutil.copytree(kaggle, tmp_path / "covidx-cxr2")
-
-
-@pytest.fixture(scope="module")
-def builder(release, tmp_path_factory):
-    return build("covidx_cxr", release, tmp_path_factory.mktemp("data"), quiet=True)
-
-
-def make(release, tmp_path, config="512"):
-    data = tmp_path / f"data-{config}"
-    return build(f"covidx_cxr/{config}", release, data, quiet=True)
-
-
-def examples(builder):
-    return {
-        example["example_id"].decode(): (split, example)
-        for split in builder.info.splits
-        for example in builder.as_data_source(split)
-    }
 
 
 def listed(path, labels):
@@ -81,9 +57,7 @@ def check(builder, lists, images, labels):
         assert feature.int2str(example["label"]) == label
         assert example["source"].decode() == source.replace("rnsa", "rsna")
         assert example["original_split"].decode() == split
-        joined = example["patient_id"].decode()
-        assert example["fold"] == fold_of(joined)
-        same[patient].add(joined)
+        same[patient].add(example["patient_id"])
     assert {len(ids) for ids in same.values()} == {1}
     return stored
 
@@ -96,25 +70,15 @@ def test_newest_binary_lists_are_the_default(release, builder):
     lists = split_lists(release / "labels", "_COVIDx9B")
     stored = check(builder, lists, release / "data", BINARY)
     assert len(stored) == 48
-    for split, example in stored.values():
-        assert split == split_of(example["patient_id"].decode())
     metadata = builder.info.metadata
-    assert metadata["release"] == "COVIDx9B" and metadata["synthetic"]
+    assert metadata["release"] == "COVIDx9B"
     assert metadata["unit"] == "patients"
-    counts = metadata["counts"]
+    found = counts(builder)
     train, test = (listed(lists[split], BINARY) for split in ("train", "test"))
     typos = sum(source == "rnsa" for *_, source in train + test)
-    assert counts["sources spelt rnsa, read as rsna"] == typos > 0
-    assert counts["listed images that are not there"] == 1
-    assert counts["pictures that no list names, left out"] == 0
-    for split, row in metadata["splits"].items():
-        mine = [e for s, e in stored.values() if s == split]
-        assert row["images"] == len(mine)
-        assert row["patients"] == len({e["patient_id"] for e in mine})
-        for number, label in enumerate(BINARY):
-            of_label = [e for e in mine if e["label"] == number]
-            assert row[label] == len(of_label)
-            assert row[f"sources of {label}"] == len({e["source"] for e in of_label})
+    assert found["sources_misspelt"] == typos > 0
+    assert found["rows_without_image"] == 1
+    assert found["images_not_listed"] == 0
 
 
 def test_pixels_are_the_files(release, builder):
@@ -130,7 +94,6 @@ def test_pixels_are_the_files(release, builder):
             pixels = pixels @ np.array([0.114, 0.587, 0.299])
         np.testing.assert_allclose(image, pixels, atol=0.51 * example["coloured"])
     assert coloured == 1
-    assert builder.info.metadata["counts"]["coloured pictures, made grey"] == 1
 
 
 def test_splits_of_known_patients_never_change(builder):
@@ -140,24 +103,24 @@ def test_splits_of_known_patients_never_change(builder):
     assert {patient: by_patient[patient] for patient in known} == known
 
 
-def test_three_classes_come_from_the_a_lists(release, tmp_path):
-    builder = make(release, tmp_path, "256_three_classes")
+def test_three_classes_come_from_the_a_lists(release, make):
+    builder = make(release, "256_three_classes")
     lists = split_lists(release / "labels", "_COVIDx9A")
     stored = check(builder, lists, release / "data", THREE)
     assert builder.info.metadata["release"] == "COVIDx9A"
-    unlisted = builder.info.metadata["counts"]["pictures that no list names, left out"]
+    unlisted = builder.info.metadata["counts"]["images_not_listed"]
     assert unlisted == 48 - len(stored) > 0
 
 
-def test_severity_lists(release, tmp_path):
-    builder = make(release, tmp_path, "512_severity")
+def test_severity_lists(release, make):
+    builder = make(release, "512_severity")
     lists = split_lists(release / "labels", "_COVIDxSev")
     stored = check(builder, lists, release / "data", SEVERITY)
     assert {e["source"] for _, e in stored.values()} == {b"ricord"}
 
 
-def test_original_split_is_that_of_the_lists(kaggle, tmp_path):
-    builder = make(kaggle, tmp_path, ORIGINAL)
+def test_original_split_is_that_of_the_lists(kaggle, make):
+    builder = make(kaggle, ORIGINAL)
     stored = check(builder, split_lists(kaggle, ""), kaggle, BINARY)
     for split, example in stored.values():
         patient = example["patient_id"].decode()
@@ -169,67 +132,65 @@ def test_original_split_is_that_of_the_lists(kaggle, tmp_path):
     # As released from version 8 on: the label can be told from the source.
     test = listed(kaggle / "test.txt", BINARY)
     assert {row[2:] for row in test} == {("positive", "ricord"), ("negative", "rsna")}
-    counts = metadata["counts"]
-    assert (
-        counts["images of the release's test list whose source tells the label"] == 12
-    )
+    found = counts(builder)
+    assert found["test_images_told_by_source"] == 12
     for label in BINARY:
-        assert counts[f"sources of {label} in the release's test list"] == 1
+        assert found[f"test_sources:{label}"] == 1
         assert metadata["splits"]["test"][f"sources of {label}"] == 1
 
 
-def test_a_list_of_val_is_used(tmp_path):
-    release = phantom(tmp_path, "CXR-4", n=32)
-    builder = make(release, tmp_path, ORIGINAL)
+def test_a_list_of_val_is_used(tmp_path, make):
+    release = written(tmp_path, "CXR-4", n=32)
+    builder = make(release, ORIGINAL)
     lists = split_lists(release, "", ("train", "val", "test"))
     stored = check(builder, lists, release, BINARY)
     assert all(s == e["original_split"].decode() for s, e in stored.values())
 
 
-def test_version_7_has_spaces_in_ids_and_a_patient_on_both_sides(tmp_path):
-    release = phantom(tmp_path, "7")
+def test_version_7_has_spaces_in_ids_and_a_patient_on_both_sides(tmp_path, make):
+    release = written(tmp_path, "7")
     lists = split_lists(release / "labels", "_COVIDx7B")
-    stored = check(make(release, tmp_path), lists, release / "data", BINARY)
+    stored = check(make(release), lists, release / "data", BINARY)
     sirm = [e["patient_id"].decode() for n, (_, e) in stored.items() if "COVID(" in n]
     assert sirm and all(re.fullmatch(r"COVID \d+", patient) for patient in sirm)
     torn = {s for s, e in stored.values() if e["patient_id"] == b"ANON191"}
     assert len(torn) == 1
-    builder = make(release, tmp_path, ORIGINAL)
+    builder = make(release, ORIGINAL)
     torn = {s for s, e in examples(builder).values() if e["patient_id"] == b"ANON191"}
     assert "test" in torn and len(torn) == 2
-    counts = builder.info.metadata["counts"]
-    assert counts["patients in more than one of the release's lists"] == 1
-    both = "patients whose images or copies the release's lists put into two splits"
-    assert counts[both] == 1
+    found = counts(builder)
+    assert found["patients_in_several_lists"] == 1
+    both = "patients_across_released_split"
+    assert found[both] == 1
 
 
 @pytest.mark.parametrize(("layout", "version"), [("1", "_COVIDx"), ("3", "_COVIDx3")])
-def test_old_lists(layout, version, tmp_path):
-    release = phantom(tmp_path, layout, n=24)
+def test_old_lists(layout, version, tmp_path, make):
+    release = written(tmp_path, layout, n=24)
     lists = split_lists(release / "labels", version)
-    builder = make(release, tmp_path, "512_three_classes")
+    builder = make(release, "512_three_classes")
     check(builder, lists, release / "data", THREE)
     rows = {split: listed(path, THREE) for split, path in lists.items()}
     names = {split: {row[1] for row in some} for split, some in rows.items()}
-    counts = builder.info.metadata["counts"]
+    found = counts(builder)
     repeated = sum(len(rows[s]) - len(names[s]) for s in rows)
-    assert counts["lines that repeat a file name of their list, skipped"] == repeated
+    assert found["rows_repeated"] == repeated
     assert (repeated > 0) == (layout == "1")
     unknown = {row[1] for some in rows.values() for row in some if not row[3]}
-    assert counts["images without a source"] == len(unknown) > 0
+    assert found["images_without_source"] == len(unknown) > 0
     labels_of = collections.defaultdict(set)
     for *_, label, source in rows["test"]:
         labels_of[source].add(label)
     told = [r for r in rows["test"] if r[3] and len(labels_of[r[3]]) == 1]
-    text = "images of the release's test list whose source tells the label"
-    assert counts[text] == len(told) < len(rows["test"])
+    text = "test_images_told_by_source"
+    assert found[text] == len(told) < len(rows["test"])
 
 
 def write_rows(path, rows):
     path.write_bytes(("\ufeff" + "\r\n".join(map(" ".join, rows))).encode())
 
 
-def test_lists_out_of_step_with_the_files(copy, tmp_path):
+def test_lists_out_of_step_with_the_files(copy, make):
     train, test = (listed(copy / f"{s}.txt", BINARY) for s in ("train", "test"))
     first, second, third, fourth = (row[1] for row in train[:4])
     # One image with two labels, one in both lists, one in the other's folder.
@@ -248,61 +209,51 @@ def test_lists_out_of_step_with_the_files(copy, tmp_path):
     write_rows(copy / "train.txt", train)
     write_rows(copy / "test.txt", test)
     (copy / "patients.csv").write_text("example_id,patient\n000004.jpg,mine\n")
-    builder = make(copy, tmp_path, ORIGINAL)
+    builder = make(copy, ORIGINAL)
     stored = examples(builder)
     assert Path(first).stem not in stored and Path(fourth).stem not in stored
     assert stored[Path(second).stem][0] == "test"
     assert stored[Path(third).stem][1]["original_split"] == b"train"
     assert stored["000004.jpg"][1]["patient_id"] == b"mine"
     assert stored["000004.png"][1]["patient_id"] == b"mine"  # 1001 in the list
-    counts = builder.info.metadata["counts"]
-    assert counts["images listed under different labels, left out"] == 1
-    assert counts["images in more than one list, taken as test"] == 1
-    assert counts["images that lie in the folder of another split"] == 2
-    assert counts["listed images that are not there"] == 2  # one was never there
-    assert counts["pictures that no list names, left out"] == 1
-    assert counts["files that are no pictures, skipped"] == 1
+    found = counts(builder)
+    assert found["labels_contradicted"] == 1
+    assert found["images_in_several_lists"] == 1
+    assert found["images_in_other_folder"] == 2
+    assert found["rows_without_image"] == 2  # one was never there
+    assert found["images_not_listed"] == 1
+    assert found["files_not_images"] == 1
 
 
-def test_copies_share_a_split_whatever_the_lists_say(copy, tmp_path):
+def test_copies_share_a_split_whatever_the_lists_say(copy, make):
     rows = {split: listed(copy / f"{split}.txt", BINARY) for split in ("train", "test")}
     (one,) = [row for row in rows["train"] if row[3] == "stonybrook"][:1]
     pixels = cv2.imread(str(copy / "train" / one[1]), cv2.IMREAD_GRAYSCALE)
     small = cv2.resize(pixels, (40, 48), interpolation=cv2.INTER_AREA)
     (copy / "test" / "copy.png").write_bytes(cv2.imencode(".png", small)[1].tobytes())
     write_rows(copy / "test.txt", [*rows["test"], ("X1", "copy.png", "positive", "x")])
-    builder = make(copy, tmp_path)
+    builder = make(copy)
     stored = examples(builder)
     (split, original), (same, copied) = stored[Path(one[1]).stem], stored["copy"]
     assert split == same and original["patient_id"] == copied["patient_id"]
-    counts = builder.info.metadata["counts"]
-    both = "patients whose images or copies the release's lists put into two splits"
-    assert counts[both] == 1
-    assert counts["patients in more than one of the release's lists"] == 0
+    found = counts(builder)
+    both = "patients_across_released_split"
+    assert found[both] == 1
+    assert found["patients_in_several_lists"] == 0
     # The phantom plants another copy; at 48 pixels that one may go unseen.
-    assert counts["groups of near-duplicates"] in (1, 2)
+    assert found["near_duplicate_groups"] in (1, 2)
 
 
-def fails(release, tmp_path, *words, config="512"):
-    data = tmp_path / "data"
-    with pytest.raises(InputError) as error:
-        build(f"covidx_cxr/{config}", release, data, quiet=True)
-    for word in words:
-        assert word in str(error.value)
-    left = [p for p in data.rglob("*") if p.is_file() and ".config" not in p.parts]
-    assert left == []
-
-
-def test_other_labels_name_the_config(copy, tmp_path):
-    words = ("no lists with the labels normal", "covidx_cxr/512)", "negative, positive")
-    fails(copy, tmp_path, *words, config="256_three_classes")
+def test_other_labels_name_the_config(copy, fails):
+    words = ("normal", "covidx_cxr/512)", "negative, positive")
+    fails(copy, *words, config="256_three_classes")
     # The first edition of the severity lists used the words of the binary ones.
     for split in ("train", "test"):
         (copy / f"{split}.txt").rename(copy / f"{split}_COVIDxSev.txt")
-    fails(copy, tmp_path, "no lists with the labels negative", "none that can be read")
+    fails(copy, "negative", "COVID-Net")
 
 
-def test_broken_lists(copy, tmp_path):
+def test_broken_lists(copy, fails):
     path = copy / "train.txt"
     whole = path.read_text()
     lines = whole.splitlines()
@@ -312,32 +263,26 @@ def test_broken_lists(copy, tmp_path):
     lines[6] = ""
     lines[7] = lines[7].rsplit(".", 1)[0]
     path.write_text("\n".join(lines))
-    fails(copy, tmp_path, "train.txt", "2 lines are not", "line 5: ", "line 8: ")
+    fails(copy, "train.txt", "2 lines", "line 5: ", "line 8: ")
     for content, words in [
-        (b"\n\n", "the list is empty"),
-        (whole.encode("utf-16"), "not UTF-8"),
+        (b"\n\n", "empty"),
+        (whole.encode("utf-16"), "UTF-8"),
     ]:
         path.write_bytes(content)
-        fails(copy, tmp_path, "train.txt", words)
+        fails(copy, "train.txt", words)
     path.unlink()
-    fails(copy, tmp_path, "no COVIDx release", "train*.txt")
+    fails(copy, "COVIDx release", "train*.txt")
 
 
-def test_half_unpacked(copy, tmp_path):
+def test_half_unpacked(copy, tmp_path, fails):
     shutil.move(copy / "test", tmp_path / "test")
-    fails(copy, tmp_path, "no folder test", "folders that are there: train")
+    fails(copy, "folder test", ": train")
     (copy / "test").mkdir()
-    fails(copy, tmp_path, "no pictures in the folder test", "half unpacked")
+    fails(copy, "folder test")
     (copy / "test").rmdir()
     shutil.move(tmp_path / "test", copy / "test")
     pictures = sorted((copy / "train").iterdir())
     for path in pictures[: len(pictures) * 3 // 4]:
         path.unlink()
     missing = f"{len(pictures) * 3 // 4 + 1} of the 49 images in train.txt, test.txt"
-    fails(copy, tmp_path, missing, "are not there", pictures[0].name)
-
-
-def test_unusable_picture(copy, tmp_path):
-    path = min((copy / "train").iterdir())
-    path.write_bytes(b"\x89PNG\r\n\x1a\n")
-    fails(copy, tmp_path, path.name, "truncated or damaged")
+    fails(copy, missing, pictures[0].name)

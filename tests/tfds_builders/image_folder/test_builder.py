@@ -17,11 +17,11 @@ import pydicom
 import pytest
 import tensorflow_datasets as tfds
 from places import REPOSITORY, SHARED_DATA
+from stored import counts, examples, needs
 
 from tfds_builders.build import build, make_builder
-from tfds_builders.common.build.builder import Options
 from tfds_builders.common.errors import InputError
-from tfds_builders.common.splits import fold_of, split_of, train_or_val
+from tfds_builders.common.splits import train_or_val
 from tfds_builders.image_folder.contents import years
 from tfds_builders.phantom import write_release
 
@@ -31,31 +31,13 @@ TEXTS = ("view", "sex", "manufacturer", "modality", "photometric_interpretation"
 
 
 @pytest.fixture(scope="module")
-def split(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("split") / "r"
-    return write_release("image_folder", folder, n=90, seed=2, size=96)
+def classes(phantom):
+    return phantom("image_folder", "classes")
 
 
 @pytest.fixture(scope="module")
-def classes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("classes") / "r"
-    return write_release("image_folder", folder, 24, 1, 96, layout="classes")
-
-
-@pytest.fixture(scope="module")
-def dicom(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("dicom") / "r"
-    return write_release("image_folder", folder, 24, 1, 96, layout="dicom")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tmp_path_factory.mktemp("data")
-
-
-@pytest.fixture(scope="module")
-def built(split, data):
-    return build("image_folder", split, data / "split", quiet=True)
+def dicom(phantom):
+    return phantom("image_folder", "dicom")
 
 
 @pytest.fixture
@@ -79,22 +61,9 @@ def write(path, pixels):
     path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())
 
 
-def examples(builder):
-    """(split, example) by path."""
-    return {
-        example["file"].decode(): (split, example)
-        for split in builder.info.splits
-        for example in builder.as_data_source(split)
-    }
-
-
-def counts(builder):
-    return {text: n for text, n in builder.info.metadata["counts"].items() if n}
-
-
 def check(builder, release, formats):
     """Every file once, with its folder's class, its pixels, its split's hash."""
-    stored = examples(builder)
+    stored = examples(builder, "file")
     paths = [p for p in release.rglob("*") if p.is_file() and p.parent != release]
     assert sorted(stored) == sorted(p.relative_to(release).as_posix() for p in paths)
     label = builder.info.features["label"]
@@ -103,7 +72,7 @@ def check(builder, release, formats):
     seen = set()
     for path in paths:
         file = path.relative_to(release).as_posix()
-        split, example = stored[file]
+        _, example = stored[file]
         assert label.int2str(example["label"]) == path.parent.name
         assert example["example_id"].decode() == file.replace("/", "~")
         pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
@@ -112,23 +81,21 @@ def check(builder, release, formats):
         seen.add(example["format"].decode())
         assert all(example[text] == b"" for text in TEXTS)
         assert math.isnan(example["age"]) and example["coloured"] == 0
-        patient = example["patient_id"].decode()
-        assert (split, example["fold"]) == (split_of(patient), fold_of(patient))
     assert seen == formats
     return stored
 
 
-def test_honest_split(split, built):
-    stored = check(built, split, {"jpeg"})
+def test_honest_split(release, builder):
+    stored = check(builder, release, {"jpeg"})
     for file, (_, example) in stored.items():
         assert example["split_folder"].decode() == file.split("/")[0]
-    metadata = built.info.metadata
-    assert metadata["synthetic"] and metadata["unit"] == "near-duplicate groups"
+    metadata = builder.info.metadata
+    assert metadata["unit"] == "near-duplicate groups"
     assert metadata["release"] == "a folder of {train,test}/{NORMAL,PNEUMONIA}"
     # The three ways of copying that the phantom plants are all in it.
     files, pixels = collections.defaultdict(set), collections.defaultdict(set)
     for file, (_, example) in stored.items():
-        data = (split / file).read_bytes()
+        data = (release / file).read_bytes()
         files[data].add(file)
         pixels[example["image"].tobytes()].add(file)
     same_file, same_pixels, groups = set(), set(), collections.defaultdict(set)
@@ -144,23 +111,16 @@ def test_honest_split(split, built):
     across = sum(len(parts) == 2 for parts in groups.values())
     assert len(same_file) >= 1 and len(same_pixels - same_file) >= 1
     assert across > len(same_pixels)  # there are altered copies too
-    told = {
-        "pictures that are in the folder test and in train or val, byte for byte": len(
-            same_file
-        ),
-        "pictures that are in the folder test and in train or val, as the same pixels "
-        "in another file": len(same_pixels - same_file),
-        "near-duplicate groups with pictures in the folder test and in train or val": (
-            across
-        ),
-    }
-    assert told.items() <= metadata["counts"].items()
+    found = counts(builder)
+    assert found["copies_identical:test"] == len(same_file)
+    assert found["copies_of_same_pixels:test"] == len(same_pixels - same_file)
+    assert found["patients_across_folders:test"] == across
     assert metadata["warnings"] == {}
 
 
-def test_original_split(split, data):
-    builder = build("image_folder/256_original_split", split, data / "split", True)
-    stored = examples(builder)
+def test_original_split(release, make):
+    builder = make(release, "256_original_split")
+    stored = examples(builder, "file")
     leaking = collections.defaultdict(set)
     for file, (part, example) in stored.items():
         patient = example["patient_id"].decode()
@@ -169,50 +129,48 @@ def test_original_split(split, data):
         leaking[patient].add(folder)
     tests = [e for f, (_, e) in stored.items() if f.startswith("test")]
     n = sum(len(leaking[e["patient_id"].decode()]) == 2 for e in tests)
-    ((text, warned),) = builder.info.metadata["warnings"].items()
-    assert warned == n > 0 and text.startswith("pictures of the folder test have")
+    assert builder.info.metadata["warnings"] == {"split_leaks:test": n}
+    assert n > 0
     assert {s for s, _ in stored.values()} == {"train", "val", "test"}
 
 
-def test_folder_of_classes(classes, data):
-    builder = build("image_folder", classes, data / "classes", quiet=True)
+def test_folder_of_classes(classes, prepared, fails):
+    builder = prepared("image_folder", "", "classes")
     stored = check(builder, classes, {"jpeg", "png"})
     assert {e["split_folder"] for _, e in stored.values()} == {b""}
-    assert not [text for text in counts(builder) if "train" in text]
-    with pytest.raises(
-        InputError, match="no split to keep: the split folders are none"
-    ):
-        build("image_folder/512_original_split", classes, data / "original", quiet=True)
+    assert not [key for key in counts(builder) if "across_folders" in key]
+    fails(classes, "none", "train/", config="512_original_split")
 
 
-def test_names_of_classes_are_kept(split, classes, built, data):
+def test_names_of_classes_are_kept(prepared):
     """Two trees in one process, and all ways of opening what was prepared."""
-    build("image_folder", classes, data / "classes", quiet=True)
-    for folder, names in (
-        ("split", ["NORMAL", "PNEUMONIA"]),
+    for layout, names in (
+        (None, ["NORMAL", "PNEUMONIA"]),
         ("classes", ["COVID", "non-COVID"]),
     ):
-        path = data / folder / "image_folder" / "512" / "1.0.0"
+        builder = (
+            prepared("image_folder", "", layout) if layout else prepared("image_folder")
+        )
+        data, path = builder.data_dir_root, builder.data_path
         assert (path / "label.labels.txt").read_text() == "\n".join([*names, ""])
-        again = make_builder("image_folder", data / folder)
+        again = make_builder("image_folder", data)
         read_only = tfds.builder_from_directory(path)
-        by_name = tfds.builder("image_folder/512", data_dir=data / folder)
+        by_name = tfds.builder("image_folder/512", data_dir=data)
         for builder in (again, read_only, by_name):
             assert builder.info.features["label"].names == names
             assert builder.info.features["label"].num_classes == 2
-        source = tfds.data_source("image_folder/512", data_dir=data / folder)
+        source = tfds.data_source("image_folder/512", data_dir=data)
         assert {e["label"] for e in source["train"]} == {0, 1}
     assert "tensorflow" not in sys.modules
 
 
-def test_other_files_are_not_taken_for_those_that_are_prepared(
-    split, built, data, small
-):
-    again = functools.partial(build, "image_folder", data_dir=data / "split")
-    assert again(manual_dir=split).data_path == built.data_path
-    shutil.copy(split / "SYNTHETIC.txt", small)
-    with pytest.raises(InputError, match="already prepared, of other files"):
+def test_other_files_are_not_taken_for_those_that_are_prepared(release, builder, small):
+    again = functools.partial(build, "image_folder", data_dir=builder.data_dir_root)
+    assert again(manual_dir=release).data_path == builder.data_path
+    shutil.copy(release / "SYNTHETIC.txt", small)
+    with pytest.raises(InputError, match="already prepared") as error:
         again(manual_dir=small)
+    assert str(small) in error.value.found
 
 
 # DICOM
@@ -230,11 +188,11 @@ def display(header):
     return 1 - y if header.PhotometricInterpretation == "MONOCHROME1" else y
 
 
-def test_dicom(dicom, data):
-    builder = build("image_folder", dicom, data / "dicom", quiet=True)
-    stored = examples(builder)
+def test_dicom(dicom, prepared):
+    builder = prepared("image_folder", "", "dicom")
+    stored = examples(builder, "file")
     paths = sorted(p for p in dicom.rglob("*/*/*") if p.is_file())
-    assert len(stored) == len(paths) == 24
+    assert len(stored) == len(paths) == 90
     splits = collections.defaultdict(set)
     for path in paths:
         file = path.relative_to(dicom).as_posix()
@@ -244,7 +202,6 @@ def test_dicom(dicom, data):
         pseudonym = hashlib.sha256(text.encode()).hexdigest()[:16]
         splits[header.PatientID].add(part)
         assert example["patient_id"].decode() == pseudonym
-        assert (part, example["fold"]) == (split_of(pseudonym), fold_of(pseudonym))
         eight = np.rint(display(header) * 255)
         np.testing.assert_allclose(example["image"][..., 0], eight, atol=1)
         assert (example["rows"], example["columns"]) == (header.Rows, header.Columns)
@@ -262,16 +219,15 @@ def test_dicom(dicom, data):
     assert {len(parts) for parts in splits.values()} == {1}
     metadata = builder.info.metadata
     assert metadata["unit"] == "patients"
-    assert sum(row["patients"] for row in metadata["splits"].values()) == 12
-    nested = "pictures in folders inside of the class folders"
-    assert metadata["counts"][nested] == 24
+    assert sum(row["patients"] for row in metadata["splits"].values()) == len(splits)
+    assert metadata["counts"]["images_in_nested_folders"] == 90
 
 
-def test_16_bits(dicom, small, tmp_path):
+def test_16_bits(dicom, small, make):
     for path in itertools.islice(sorted(dicom.rglob("*.dcm")), 0, 8, 3):
         shutil.copy(path, small / "A")
-    builder = build("image_folder/512_16bit", small, tmp_path / "data", quiet=True)
-    stored = examples(builder)
+    builder = make(small, "512_16bit")
+    stored = examples(builder, "file")
     for file, (_, example) in stored.items():
         assert example["image"].dtype == np.uint16
         if file.endswith(".dcm"):
@@ -286,13 +242,13 @@ def test_16_bits(dicom, small, tmp_path):
     assert builder.info.metadata["unit"] == "patients or near-duplicate groups"
 
 
-def test_one_picture_in_several_formats_is_one(dicom, small, tmp_path):
+def test_one_picture_in_several_formats_is_one(dicom, small, make):
     path = sorted(dicom.rglob("*.dcm"))[3]
     shutil.copy(path, small / "A" / "film.dcm")
     film = np.rint(display(pydicom.dcmread(path)) * 255).astype(np.uint8)
     write(small / "B" / "film.png", film)
     write(small / "A" / "film.jpg", film)
-    stored = examples(build("image_folder", small, tmp_path / "data", quiet=True))
+    stored = examples(make(small), "file")
     names = {f: e["patient_id"] for f, (_, e) in stored.items() if "film" in f}
     assert len(names) == 3 and len(set(names.values())) == 1
     assert len(names["A/film.dcm"]) == 16
@@ -305,7 +261,7 @@ def change(path, **values):
     header.save_as(path)
 
 
-def test_headers_that_name_nobody_or_too_much(dicom, small, tmp_path):
+def test_headers_that_name_nobody_or_too_much(dicom, small, make):
     paths = [
         shutil.copy(path, small / "B" / f"zanoni_{k}.dcm")
         for k, path in enumerate(sorted(dicom.rglob("*.dcm"))[::2][:5])
@@ -314,28 +270,21 @@ def test_headers_that_name_nobody_or_too_much(dicom, small, tmp_path):
         paths, ("Zanoni^Anna", "Roe", "", "SYNTHETIC", "Do"), strict=True
     ):
         change(path, PatientID="17", PatientName=name, PatientSex="O", PatientAge="")
-    builder = build("image_folder", small, tmp_path / "data", quiet=True)
-    stored = examples(builder)
+    builder = make(small)
+    stored = examples(builder, "file")
     metadata = builder.info.metadata
-    text = "DICOM headers that all have the same PatientID, taken to name nobody"
-    assert metadata["counts"][text] == 5
+    assert metadata["counts"]["patient_id_constant"] == 5
     assert metadata["unit"] == "near-duplicate groups"
     for file, (_, example) in stored.items():
         assert example["sex"] == b"" and math.isnan(example["age"])
         assert file.replace("/", "~") == example["example_id"].decode()
-    warned = {t: n for t, n in metadata["warnings"].items() if t.startswith("paths")}
-    assert list(warned.values()) == [1]
+    assert metadata["warnings"]["paths_name_patient"] == 1
     for path, identity in zip(
         paths, ("ANONYMOUS", "0000", "ANON-1", "x2", ""), strict=True
     ):
         change(path, PatientID=identity, PatientName="")
-    builder = build("image_folder", small, tmp_path / "other", quiet=True)
-    assert (
-        counts(builder)[
-            "images whose patient the release or patients.csv does not name"
-        ]
-        == 4 + 3
-    )
+    builder = make(small)
+    assert counts(builder)["images_without_patient"] == 4 + 3
 
 
 def test_ages():
@@ -354,16 +303,15 @@ def test_ages():
         assert math.isnan(years(text))
 
 
-def test_damaged_headers_do_not_stop_the_plan(dicom, small, tmp_path):
+def test_damaged_headers_do_not_stop_the_plan(dicom, small, make):
     whole = min(dicom.rglob("*.dcm")).read_bytes()
     (small / "A" / "short.dcm").write_bytes(whole[:400])
     (small / "A" / "text.dcm").write_bytes(b"no DICOM at all")
     (small / "B" / "IM1").write_bytes(whole[:132] + b"\xff" * 300)
     (small / "B" / "gone.png").symlink_to(small / "nowhere.png")
     (small / "B" / "empty.jpg").write_bytes(b"")
-    options = Options(max_rejected=5)
-    builder = build("image_folder", small, tmp_path / "data", True, options)
-    assert len(examples(builder)) == 4
+    builder = make(small, max_rejected=5)
+    assert len(examples(builder, "file")) == 4
     with open(builder.data_path / "rejected.csv", newline="") as file:
         reasons = {row["path"]: row["reason"] for row in csv.DictReader(file)}
     assert sorted(reasons) == [
@@ -373,7 +321,7 @@ def test_damaged_headers_do_not_stop_the_plan(dicom, small, tmp_path):
         "B/empty.jpg",
         "B/gone.png",
     ]
-    assert "not a DICOM file" in reasons["A/text.dcm"]
+    assert "DICOM" in reasons["A/text.dcm"]
     assert reasons["B/gone.png"] == "No such file or directory"
     assert "empty" in reasons["B/empty.jpg"]
 
@@ -381,29 +329,28 @@ def test_damaged_headers_do_not_stop_the_plan(dicom, small, tmp_path):
 # Pictures
 
 
-def test_pictures_that_are_not_what_they_seem(small, tmp_path):
+def test_pictures_that_are_not_what_they_seem(small, make, fails):
     grey = noise(9)
     png = cv2.imencode(".png", grey)[1].tobytes()
     (small / "A" / "png.jpg").write_bytes(png)
     tinted = np.stack([grey // 2, grey, grey], -1)
     write(small / "B" / "tinted.png", tinted)
-    builder = build("image_folder", small, tmp_path / "data", quiet=True)
-    stored = examples(builder)
+    builder = make(small)
+    stored = examples(builder, "file")
     assert stored["A/png.jpg"][1]["format"] == b"png"
     np.testing.assert_array_equal(stored["A/png.jpg"][1]["image"][..., 0], grey)
     assert stored["B/tinted.png"][1]["coloured"] == 1
-    assert counts(builder)["coloured pictures, made grey"] == 1
+    assert counts(builder)["images_coloured"] == 1
     sixteen = cv2.imencode(".png", grey.astype(np.uint16) * 16)[1].tobytes()
     (small / "A" / "16.png").write_bytes(sixteen)
-    with pytest.raises(InputError, match=r"A/16\.png: a 16-bit PNG"):
-        build("image_folder/512_16bit", small, tmp_path / "refused", quiet=True)
+    fails(small, "A/16.png", "16-bit", config="512_16bit")
 
 
-def test_odd_sizes(tmp_path):
+def test_odd_sizes(tmp_path, make):
     shapes = {"A/dot.png": (1, 1), "A/line.png": (5000, 20), "B/wide.jpg": (7, 900)}
     for file, shape in shapes.items():
         write(tmp_path / "r" / file, noise(3, shape))
-    stored = examples(build("image_folder/256", tmp_path / "r", tmp_path / "d", True))
+    stored = examples(make(tmp_path / "r", "256"), "file")
     for file, shape in shapes.items():
         example = stored[file][1]
         assert (example["rows"], example["columns"]) == shape
@@ -412,47 +359,49 @@ def test_odd_sizes(tmp_path):
     assert stored["B/wide.jpg"][1]["image"].shape == (2, 256, 1)
 
 
-def test_two_pictures(tmp_path):
+def test_two_pictures(tmp_path, make, fails):
     for k, label in enumerate("AB"):
         write(tmp_path / "r" / label / "x.png", noise(k))
-    builder = build("image_folder", tmp_path / "r", tmp_path / "data", quiet=True)
-    assert len(examples(builder)) == 2
+    builder = make(tmp_path / "r")
+    assert len(examples(builder, "file")) == 2
     (tmp_path / "r" / "B" / "x.png").unlink()
-    with pytest.raises(InputError, match="hold no tree|no tree of class folders"):
-        build("image_folder", tmp_path / "r", tmp_path / "other", quiet=True)
+    fails(tmp_path / "r", "tree of class folders")
 
 
-def test_names_of_all_kinds(small, tmp_path):
+def test_names_of_all_kinds(small, make):
     names = ("x.png", "x.jpg", "x.PNG", "a b (1).png", "ü~%.png", "new\nline.png")
     for k, name in enumerate(names):
         write(small / "B" / "p 1" / name, noise(20 + k))
-    builder = build("image_folder", small, tmp_path / "data", quiet=True)
-    stored = examples(builder)
+    builder = make(small)
+    stored = examples(builder, "file")
     assert {f"B/p 1/{name}" for name in names} < set(stored)
     ids = [e["example_id"].decode() for _, e in stored.values()]
     assert len(set(ids)) == len(ids) == 4 + len(names)
     assert {"B~p 1~ü%7E%25.png", "B~p 1~new%0Aline.png"} < set(ids)
 
 
-def test_patients_from_the_program_of_the_readme(small, tmp_path, monkeypatch):
+def test_patients_from_the_program_of_the_readme(
+    small, tmp_path, monkeypatch, make, fails
+):
     for k, person in enumerate(("anna", "bert, c", "anna")):
         write(small / "B" / person / f"{k}.png", noise(30 + k))
     (program,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "program.py").write_text(program.replace("my-folder", "small"))
     runpy.run_path("program.py")
-    builder = build("image_folder", small, tmp_path / "data", quiet=True)
-    patients = {f: e["patient_id"].decode() for f, (_, e) in examples(builder).items()}
+    builder = make(small)
+    patients = {
+        f: e["patient_id"].decode() for f, (_, e) in examples(builder, "file").items()
+    }
     assert patients["B/anna/0.png"] == patients["B/anna/2.png"] == "anna"
     assert patients["B/bert, c/1.png"] == "bert, c"
     assert patients["A/1.png"] == patients["A/2.png"] == "A"
     assert builder.info.metadata["unit"] == "patients"
     (small / "patients.csv").write_text("example_id,patient\nB~anna~9.png,anna\n")
-    with pytest.raises(InputError, match="not in the release: B~anna~9"):
-        build("image_folder", small, tmp_path / "other", quiet=True)
+    fails(small, "patients.csv", "B~anna~9")
 
 
-def test_val_folder_is_kept_and_compared(tmp_path):
+def test_val_folder_is_kept_and_compared(tmp_path, make, fails):
     tree = tmp_path / "archive" / "chest_xray" / "chest_xray"
     for part in ("train", "validation", "Test"):
         for label in "AB":
@@ -461,30 +410,21 @@ def test_val_folder_is_kept_and_compared(tmp_path):
     shutil.copy(tree / "train" / "A" / "train.png", tree / "validation" / "B")
     shutil.copy(tree / "train" / "A" / "train.png", tree / "Test" / "A")
     manual_dir = tmp_path / "archive"
-    build_it = functools.partial(build, manual_dir=manual_dir, quiet=True)
-    builder = build_it("image_folder/512_original_split", data_dir=tmp_path / "d")
-    assert {f.split("/")[0]: s for f, (s, _) in examples(builder).items()} == {
+    builder = make(manual_dir, "512_original_split")
+    assert {f.split("/")[0]: s for f, (s, _) in examples(builder, "file").items()} == {
         "train": "train",
         "validation": "val",
         "Test": "test",
     }
-    told = counts(builder)
-    for text in ("test and in train or val", "val and in train"):
-        assert told[f"pictures that are in the folder {text}, byte for byte"] == 1
-        assert told[f"near-duplicate groups with pictures in the folder {text}"] == 1
-    assert told["groups of near-duplicates with more than one class"] == 1
-    assert sorted(builder.info.metadata["warnings"].values()) == [1, 1]
+    found = counts(builder)
+    for part in ("test", "val"):
+        assert found[f"copies_identical:{part}"] == 1
+        assert found[f"patients_across_folders:{part}"] == 1
+    assert found["near_duplicate_groups_of_several_classes"] == 1
+    leaks = {"split_leaks:test": 1, "split_leaks:val": 1}
+    assert builder.info.metadata["warnings"] == leaks
     shutil.rmtree(tree / "train")
-    with pytest.raises(InputError, match="split folders are val, test"):
-        build_it("image_folder/512_original_split", data_dir=tmp_path / "other")
-
-
-def test_another_process_stores_the_same(dicom, data, tmp_path):
-    here = build("image_folder", dicom, data / "dicom", quiet=True)
-    options = Options(num_workers=1)
-    there = build("image_folder", dicom, tmp_path, True, options)
-    for path in sorted(p for p in here.data_path.iterdir() if "array_record" in p.name):
-        assert (there.data_path / path.name).read_bytes() == path.read_bytes()
+    fails(manual_dir, "val, test", config="512_original_split")
 
 
 @pytest.mark.parametrize("layout", ["classes", "dicom"])
@@ -497,12 +437,12 @@ def test_phantom_has_the_same_bytes_again(layout, tmp_path):
     assert len(found[0]) == 6 and found[0] == found[1] != found[2]
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real images are not on this disk")
-def test_real_images(tmp_path):
+@needs(REAL)
+def test_real_images(tmp_path, make):
     for label in "NP":
         (tmp_path / "COVIDGR" / label).mkdir(parents=True)
         for path in sorted((REAL / label).iterdir())[:20]:
             shutil.copy(path, tmp_path / "COVIDGR" / label)
-    builder = build("image_folder", tmp_path, tmp_path / "data", quiet=True)
+    builder = make(tmp_path / "COVIDGR")
     check(builder, tmp_path / "COVIDGR", {"jpeg"})
     assert not builder.info.metadata["synthetic"]

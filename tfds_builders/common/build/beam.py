@@ -1,4 +1,4 @@
-"""Apache Beam, for releases that one machine is too slow for. An extra."""
+"""Apache Beam, for releases that are too large for one machine; optional."""
 
 from typing import Any
 
@@ -6,20 +6,20 @@ from tfds_builders.common.errors import InputError
 
 
 def runner(name: str | None, options: str) -> tuple[Any, Any]:
-    """Beam's runner and its options; (None, None) where no runner is named.
+    """Beam's runner and its options; (None, None) without a runner.
 
     Args:
       name: as Beam spells it: 'DirectRunner', 'FlinkRunner', 'DataflowRunner', ...
       options: 'direct_num_workers=2,direct_running_mode=multi_processing'.
 
-    Errors: InputError where Beam is not installed or does not know the name.
+    Errors: InputError if Beam is not installed or does not know the name.
     """
     if name is None:
         if options:
             raise InputError(
                 "--beam_pipeline_options",
-                "given without a runner",
-                "Name one: --beam_runner=DirectRunner",
+                "used without --beam_runner",
+                "Choose a runner: --beam_runner=DirectRunner",
             )
         return None, None
     try:
@@ -29,14 +29,13 @@ def runner(name: str | None, options: str) -> tuple[Any, Any]:
         raise InputError(
             "--beam_runner",
             "Apache Beam is not installed",
-            "pip install 'cxr_jax[beam]'; on one machine --num_workers does the same "
-            "without it.",
+            "pip install 'cxr_jax[beam]'; on one machine --num_workers does the same.",
         ) from None
     try:
         found = create_runner(name)
     except (ValueError, ImportError) as error:
         raise InputError(
-            "--beam_runner", f"{name!r}: {error}", "Use a name that Beam knows."
+            "--beam_runner", f"{name!r}: {error}", "Use the name of a Beam runner."
         ) from None
     given = [f"--{option}" for option in options.split(",") if option]
     return found, PipelineOptions(given)

@@ -1,10 +1,10 @@
-"""What all builders share: a release is planned, then read; the rest is TFDS's."""
+"""What all builders share: a release is planned, then read; TFDS does the rest."""
 
 import abc
 import collections
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,13 +12,16 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
+from tfds_builders.common import card
 from tfds_builders.common.build import ingest, release
+from tfds_builders.common.build.example_writer import ExampleWriter
 from tfds_builders.common.build.parallel import Workers
-from tfds_builders.common.build.writer import ExampleWriter
-from tfds_builders.common.dicom.picture import POLARITIES
+from tfds_builders.common.counts import checked
+from tfds_builders.common.dicom.radiograph import POLARITIES
 from tfds_builders.common.duplicates.fingerprints import fingerprint
 from tfds_builders.common.duplicates.pairs import groups
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.images import read_grey
 from tfds_builders.common.patients import find_patients
 from tfds_builders.common.splits import SPLITS
 
@@ -28,8 +31,8 @@ class Options(NamedTuple):
 
     Attributes:
       num_workers: processes that decode; 0 are threads of this one.
-      max_rejected: so many files may be unreadable.
-      polarity: of DICOM whose pixels contradict the header: which of them is obeyed.
+      max_rejected: number of unreadable files to allow.
+      polarity: which is obeyed where DICOM pixels contradict the header.
       beam_runner, beam_options: of Apache Beam, for more than one machine.
     """
 
@@ -41,7 +44,7 @@ class Options(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What is to be read, decided from tables and file names.
+    """What to read, decided from tables and file names.
 
     Attributes:
       release: its version.
@@ -55,7 +58,7 @@ class Plan(NamedTuple):
         cannot be read.
       columns: items of a split -> {column: number} of the summary, besides the images
         and patients.
-      counts: {text: number} of what did not fit together.
+      counts: {key: number} of what did not fit together; keys of counts.COUNTS.
     """
 
     release: str
@@ -70,15 +73,14 @@ class Plan(NamedTuple):
 class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """TFDS builder of a release that the user has on disk.
 
-    A builder says what its release looks like (`EXPECTED`, `is_release`), what is
+    A builder defines what its release looks like (`EXPECTED`, `is_release`), what is
     stored (`features`) and what is read (`plan`).
     """
 
     EXPECTED: ClassVar[str]  # what the release's folder is, for messages
-    HOMEPAGE: ClassVar[str]
     SUPERVISED: ClassVar[tuple[str, str] | None] = ("image", "label")
 
-    # build.py puts the user's wishes and a progress bar here.
+    # Set by build.py: the user's flags, and whether to show progress.
     options = Options()
     quiet = True
 
@@ -97,7 +99,7 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     @abc.abstractmethod
     def plan(self, release: Path) -> Plan:
-        """What to read. Errors: InputError for a release that is not whole."""
+        """What to read. Errors: InputError for an incomplete release."""
 
     def _info(self) -> tfds.core.DatasetInfo:
         shared = {
@@ -108,7 +110,7 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict({**self.features(), **shared}),
             supervised_keys=self.SUPERVISED,
-            homepage=self.HOMEPAGE,
+            homepage=card.load(self.name).url,
             metadata=tfds.core.MetadataDict(),
         )
 
@@ -121,16 +123,20 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             f"See 'Getting the data' in tfds_builders/{self.name}/README.md.",
         )
 
-    def near_duplicates(self, items: list, pixels: Callable) -> dict[str, str]:
+    def near_duplicates(self, items: list, pixels: Callable | None = None):
         """Near-duplicate group of each item, over the whole release.
 
         Args:
           items: each with `name` and `path`.
-          pixels: item -> grey pixels; picklable. What cannot be read stands alone.
+          pixels: item -> grey pixels; picklable; by default of its PNG or JPEG.
+
+        Returns: {name: group}. An item that cannot be read is a group of its own.
         """
         prints = list(
             self._in_order(
-                functools.partial(_fingerprint, pixels), items, "looking for copies"
+                functools.partial(_fingerprint, pixels or _grey),
+                items,
+                "finding near-duplicates",
             )
         )
         readable = [
@@ -167,6 +173,7 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _shard_iterators_per_split(self, dl_manager):
         self._release = self.find_release(dl_manager.manual_dir)
         self._plan = self.plan(self._release)
+        checked(self._plan.counts)
         self._accounts = []
         return {
             split: self._films(split, part)
@@ -198,7 +205,7 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         return films
 
     def _describe(self, account: ingest.Account) -> None:
-        """Put into the metadata what the dataset holds, and what was not right."""
+        """Describe in the metadata what the dataset holds, and what was wrong."""
         plan = self._plan
         gone = {row.name for row in account.rejected}
         rejected = collections.Counter()
@@ -222,13 +229,13 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             counts={
                 **plan.counts,
                 **dict(sorted(account.notes.items())),
-                f"files that cannot be read, listed in {ingest.REJECTED}": len(gone),
+                "files_unreadable": len(gone),
             },
             warnings=dict(sorted(account.warnings.items())),
         )
 
     def _remove_empty_splits(self) -> None:
-        """Forget a split whose every film was rejected: TFDS cannot read it."""
+        """Remove a split of which every file was rejected: TFDS cannot read it."""
         kept = []
         for split, info in self.info.splits.items():
             if info.num_examples:
@@ -236,7 +243,7 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 if 0 in info.shard_lengths:
                     raise InputError(
                         self._release,
-                        f"of a whole run of films of {split} none can be read",
+                        f"a whole shard of {split} has no readable file",
                         "The release is damaged: copy or unpack it again.",
                     )
             else:
@@ -245,10 +252,31 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         if not kept:
             raise InputError(
                 self._release,
-                "none of its films can be read",
+                "none of its images can be read",
                 "The release is damaged: copy or unpack it again.",
             )
         self.info.set_splits(tfds.core.splits.SplitDict(kept))
+
+
+def by_class(classes: Iterable[str], items: Iterable) -> dict[str, int]:
+    """Number of items with each `label`, for `Plan.columns`."""
+    labels = collections.Counter(item.label for item in items)
+    return {label: labels[label] for label in classes}
+
+
+def by_class_and_source(classes: Iterable[str], items: list) -> dict[str, int]:
+    """`by_class`, and the number of sources of each class; 1 is a shortcut."""
+    sources = collections.defaultdict(set)
+    for item in items:
+        sources[item.label].add(item.source)
+    return {
+        **by_class(classes, items),
+        **{f"sources of {label}": len(sources[label] - {""}) for label in classes},
+    }
+
+
+def _grey(item) -> np.ndarray:
+    return read_grey(item.path)[0]
 
 
 def _fingerprint(pixels, item) -> np.ndarray:
@@ -256,7 +284,7 @@ def _fingerprint(pixels, item) -> np.ndarray:
 
 
 def patients_digest(release: Path) -> str:
-    """By which another patients.csv is noticed; '' where there is none."""
+    """Hash of patients.csv, to notice a change; '' without one."""
     path = find_patients(release)
     return "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -268,7 +296,7 @@ def _bar(quiet, total, text):
 
 
 class _Progress:
-    """The bar of a split, from its first film to its last."""
+    """The progress bar of a split."""
 
     def __init__(self, quiet: bool, total: int, split: str):
         self._open = functools.partial(_bar, quiet, total, split)

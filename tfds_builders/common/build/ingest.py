@@ -1,4 +1,4 @@
-"""From the files of a release to examples, and the account of what was not right."""
+"""From the files of a release to examples, and an account of what was wrong."""
 
 import collections
 import csv
@@ -10,22 +10,24 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tfds_builders.common import files
 from tfds_builders.common.build.parallel import Workers
+from tfds_builders.common.counts import checked
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.splits import fold_of
 
 REJECTED = "rejected.csv"
 _IMAGES_PER_FILE = 512
-# A list of what is wrong is of use; reading on when everything is wrong is not.
+# Stop reading once this many more files than allowed cannot be read.
 _LISTED = 20
 
 
 class Example(NamedTuple):
-    """What one file gives: its own features, and what is to be counted of it."""
+    """The features of one file, and what to count about it."""
 
     features: dict[str, Any]
-    notes: tuple[str, ...] = ()  # a line of the summary counts each text
-    warnings: tuple[str, ...] = ()  # the same, shown as a warning
+    notes: tuple[str, ...] = ()  # keys of counts.COUNTS
+    warnings: tuple[str, ...] = ()  # the same, printed as warnings
 
 
 class Rejected(NamedTuple):
@@ -37,7 +39,7 @@ class Rejected(NamedTuple):
 
 
 class Account(NamedTuple):
-    """What reading some files brought to light."""
+    """What was counted and rejected while reading some files."""
 
     notes: collections.Counter
     warnings: collections.Counter
@@ -55,7 +57,7 @@ class Films(NamedTuple):
       read: item -> Example; raises InputError for a file that cannot be read.
       account: the file to write the account into.
       max_rejected: more rejected files than this end the build.
-      workers: None where the film's own machine reads one after the other.
+      workers: None to read one file after the other, in this process.
       progress: called with the number of rejected files after each film, if given.
     """
 
@@ -80,16 +82,16 @@ class Films(NamedTuple):
                 if len(account.rejected) > self.max_rejected + _LISTED:
                     raise too_many(account.rejected, self.max_rejected, more=True)
             else:
-                account.notes.update(result.notes)
-                account.warnings.update(result.warnings)
+                account.notes.update(checked(collections.Counter(result.notes)))
+                account.warnings.update(checked(collections.Counter(result.warnings)))
                 example = self._complete(item.name, result.features)
                 yield item.name, example
-                # TFDS keeps what it was given of a whole file, to count it; it need
-                # not keep the pictures.
+                # TFDS keeps the examples of a whole file to count them; without this
+                # the images would stay in memory.
                 example.clear()
             if self.progress:
                 self.progress(len(account.rejected))
-        self.account.write_text(json.dumps(account))
+        files.write_text(self.account, json.dumps(account))
 
     def _complete(self, name: str, features: dict[str, Any]) -> dict[str, Any]:
         patient = self.patient_of[name]
@@ -102,7 +104,7 @@ class Films(NamedTuple):
 
 
 def attempted(function: Callable, item) -> Any:
-    """function(item), or what is wrong with its file."""
+    """function(item), or Rejected if its file cannot be read."""
     try:
         return function(item)
     except InputError as error:
@@ -113,7 +115,7 @@ def attempted(function: Callable, item) -> Any:
 
 
 def crashed(item) -> Rejected:
-    """What is wrong with a file whose decoder took its process down."""
+    """The rejection of a file whose decoder crashed its process."""
     return Rejected(item.name, str(item.path), "its decoder crashed")
 
 
@@ -124,8 +126,8 @@ def shards(items: list, largest: int = _IMAGES_PER_FILE) -> list[list]:
     TensorFlow's file layer; a full BrixIA release is larger. Its ShardBasedBuilder
     writes file by file in the given order, so the builders here use that one.
     """
-    files = -(-len(items) // largest)
-    ends = [len(items) * i // files for i in range(files + 1)] if files else []
+    number = -(-len(items) // largest)
+    ends = [len(items) * i // number for i in range(number + 1)] if number else []
     return [items[start:end] for start, end in itertools.pairwise(ends)]
 
 
@@ -149,9 +151,9 @@ def too_many(rejected: list[Rejected], allowed: int, more: bool = False) -> Inpu
     rest = f"\n     and {len(rejected) - _LISTED} more" * (len(rejected) > _LISTED)
     return InputError(
         f"{count} files cannot be read",
-        f"{allowed} are allowed (--max_rejected)\n{listed}{rest}",
-        "Copy them from their source again; or leave them out of the dataset, which "
-        f"notes them in {REJECTED}: --max_rejected={len(rejected)}",
+        f"--max_rejected allows {allowed}\n{listed}{rest}",
+        "Copy them from their source again; or leave them out of the dataset and list "
+        f"them in {REJECTED}: --max_rejected={len(rejected)}",
     )
 
 
@@ -164,4 +166,4 @@ def write_rejected(folder: Path, rejected: list[Rejected], release: Path) -> Non
         path = Path(row.path)
         inside = path.relative_to(release) if path.is_relative_to(release) else path
         writer.writerow((inside.as_posix(), row.reason))
-    (folder / REJECTED).write_text(text.getvalue(), encoding="utf-8")
+    files.write_text(Path(folder) / REJECTED, text.getvalue())

@@ -1,4 +1,4 @@
-"""Apply a function to many items at once, results in order, in bounded memory."""
+"""Apply a function to many items in parallel, results in order, in bounded memory."""
 
 import collections
 import contextlib
@@ -25,7 +25,7 @@ class Workers:
 
     Threads are enough for small pictures: OpenCV, zlib and file reads release the
     interpreter's lock. Parsing a DICOM does not, so large releases want processes.
-    What comes out does not depend on it.
+    The results are the same.
     """
 
     def __init__(self, processes: int = 0):
@@ -48,15 +48,14 @@ class Workers:
     ) -> Iterator:
         """function(item) for each item, in order, computed ahead.
 
-        Only a few results wait at a time, so that a release of any size streams
-        through.
+        Only a few results wait at a time, so a release of any size fits into memory.
 
         Args:
-          function: where there are processes, picklable, as are items and results.
-          crashed: crashed(item) is the result where a process died of the item, as
-            from a fault in a decoder.
+          function: picklable if there are processes, as are items and results.
+          crashed: crashed(item) is the result if the item crashed its process, e.g.
+            by a bug in a decoder.
 
-        Errors: InputError where no process can be started.
+        Errors: InputError if no process can be started.
         """
         waiting: collections.deque = collections.deque()
         try:
@@ -85,8 +84,8 @@ class Workers:
         try:
             return future.result()
         except BrokenProcessPool:
-            # All that was in flight is lost with the pool; which of it is to blame
-            # shows only when each is tried alone.
+            # Everything in flight is lost with the pool; trying each item alone shows
+            # which of them is to blame.
             self._discard(pool)
         if self._alone is None:
             self._alone = self._open(1)
@@ -99,7 +98,7 @@ class Workers:
             return crashed(item)
 
     def _prove(self, pool) -> None:
-        """A file may be blamed only by a process that could work."""
+        """Check that a process can start at all before a file is blamed."""
         try:
             with _interrupts_blocked():
                 started = pool.submit(os.getpid)
@@ -107,9 +106,9 @@ class Workers:
         except BrokenProcessPool as error:
             raise InputError(
                 "--num_workers",
-                "worker processes die as they start",
-                "Use --num_workers=0, or free some memory. A program of your own has "
-                "to be a file, and to build under: if __name__ == '__main__':",
+                "worker processes die at start",
+                "Use --num_workers=0, or free some memory. Your own program has to be a "
+                "file that builds under: if __name__ == '__main__':",
             ) from error
 
     def _open(self, count) -> Executor:
@@ -127,7 +126,7 @@ class Workers:
 
 @contextlib.contextmanager
 def _interrupts_blocked():
-    """Processes started in here leave Ctrl-C to the one that they work for."""
+    """Processes started in this context ignore Ctrl-C; their parent handles it."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -139,17 +138,17 @@ def _interrupts_blocked():
 
 
 def check_not_in_worker() -> None:
-    """Raise InputError in a process that only reads the program it is to work for."""
+    """Raise InputError in a worker that is importing the program of its parent."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise InputError(
             "the program that builds",
-            "it builds again in each of its worker processes, which read it as well",
-            "Put the call of build under: if __name__ == '__main__':",
+            "each of its worker processes, which import it, builds again",
+            "Call build under: if __name__ == '__main__':",
         )
 
 
 def _in_worker() -> None:
-    """One core for each process; none outlives the one that it works for."""
+    """One core for each worker, which ends with its parent."""
     cv2.setNumThreads(1)
     parent = multiprocessing.parent_process()
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.tables import first
 
-# Archives as they are downloaded; their presence explains an absence.
+# Downloaded archives; if there is one, it has not been unpacked.
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 # What Windows leaves in any folder; a Mac's files begin with a dot.
 _SYSTEM_FILES = ("thumbs.db", "desktop.ini")
 
 
 def find_release(
-    manual_dir: Path, is_release: Callable[[Path], bool], expected: str, do: str
+    manual_dir: Path, is_release: Callable[[Path], bool], expected: str, hint: str
 ) -> Path:
     """The release's folder: `manual_dir` itself or a folder one or two levels inside.
 
@@ -22,16 +22,18 @@ def find_release(
     Args:
       is_release: whether a folder is the release's own.
       expected: what such a folder holds, for the message.
-      do: how to get it, for the message.
+      hint: how to get it, for the message.
 
-    Errors: InputError where there is none, or more than one on the same level.
+    Errors: InputError if there is none, or more than one on the same level.
     """
     manual_dir = Path(manual_dir).expanduser()
     if not manual_dir.exists():
-        raise InputError(manual_dir, "there is no such folder", do)
+        raise InputError(manual_dir, "there is no such folder", hint)
     if not manual_dir.is_dir():
         raise InputError(
-            manual_dir, "a file, not a folder", f"Unpack it and name the folder. {do}"
+            manual_dir,
+            "a file, not a folder",
+            f"Unpack it, then pass the folder. {hint}",
         )
     level = [manual_dir]
     for _ in range(3):
@@ -40,7 +42,7 @@ def find_release(
             raise InputError(
                 manual_dir,
                 f"{len(found)} releases: {first(str(f) for f in found)}",
-                "Name the one that is meant.",
+                "Pass the folder of one of them.",
             )
         if found:
             return found[0]
@@ -50,13 +52,13 @@ def find_release(
     unpack = f"Unpack {first(packed, 3)} first. " if packed else ""
     raise InputError(
         manual_dir,
-        f"no {expected}; the folder holds {first(inside, 10) or 'nothing'}",
-        unpack + do,
+        f"no {expected} found; the folder contains {first(inside, 10) or 'nothing'}",
+        unpack + hint,
     )
 
 
 def folders(folder: Path) -> list[Path]:
-    """Its visible sub-folders, sorted; none where they may not be read."""
+    """Its visible sub-folders, sorted; [] if they cannot be read."""
     try:
         return sorted(
             path

@@ -1,5 +1,7 @@
 """What build.py prints about a prepared dataset."""
 
+from tfds_builders.common.counts import count_of
+
 
 def summary(builder) -> str:
     """What a prepared dataset holds, where it is, and how to read it."""
@@ -13,7 +15,7 @@ def summary(builder) -> str:
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     lines = [f"{builder.info.full_name}, release {metadata['release']}"]
     if metadata["synthetic"]:
-        lines.append("SYNTHETIC: drawn by a program, not X-rays of people.")
+        lines.append("SYNTHETIC: drawn by a program, not radiographs of people.")
     lines.append("")
     for row in table:
         cells = [row[0].ljust(widths[0])]
@@ -21,13 +23,10 @@ def summary(builder) -> str:
         lines.append("  " + "  ".join(cells))
     empty = [split for split, row in splits.items() if not row["images"]]
     if empty:
-        lines.append(f"  Empty, so not there to be read: {', '.join(empty)}.")
-    counts = {text: n for text, n in metadata["counts"].items() if n}
-    if counts:
-        lines += ["", *(f"  {n:,} {text}" for text, n in counts.items())]
-    warnings = {text: n for text, n in metadata["warnings"].items() if n}
-    if warnings:
-        lines += ["", *(f"  Warning: {n:,} {text}" for text, n in warnings.items())]
+        lines.append(f"  Empty, so not stored: {', '.join(empty)}.")
+    for head, counts in (("", "counts"), ("Warning: ", "warnings")):
+        found = [_line(head, key, n) for key, n in metadata[counts].items() if n]
+        lines += ["", *found] if found else []
     full_name = "/".join(filter(None, [builder.name, builder.builder_config.name]))
     root = str(builder.data_dir_root)
     lines += [
@@ -39,6 +38,11 @@ def summary(builder) -> str:
     ]
     lines.append(f"  data[{next(s for s in splits if s not in empty)!r}][0]['image']")
     return "\n".join(lines)
+
+
+def _line(head: str, key: str, number: int) -> str:
+    kind, text = count_of(key)
+    return f"  {head}{number:,} {text}{'; left out' * (kind == 'left_out')}"
 
 
 def _cell(value) -> str:

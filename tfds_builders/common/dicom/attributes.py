@@ -1,4 +1,4 @@
-"""Single values of a DICOM header; '' where it does not say."""
+"""Single values of a DICOM header; '' if absent."""
 
 import re
 
@@ -14,8 +14,8 @@ def text(header, name: str) -> str:
 def code(header, name: str) -> str:
     """The value of an attribute with VR CS, upper case.
 
-    '' for what is no such code: where a length is damaged, other attributes run into
-    the value, and with them perhaps a name.
+    '' for anything that is not such a code: if a length is damaged, the value includes
+    other attributes, and perhaps a name.
     """
     value = text(header, name).upper()
     return value if _CODE.fullmatch(value) else ""

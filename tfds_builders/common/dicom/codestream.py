@@ -1,7 +1,7 @@
-"""Compressed grey frames: what a codestream says of itself, and its pixels.
+"""Compressed grey frames: the header of a codestream, and its pixels.
 
-A codestream names its own format, size and depth, so it is decoded as what it is,
-also where the transfer syntax is missing or wrong. One library decodes them all
+A codestream states its own format, size and depth, so it is decoded as what it is
+even if the transfer syntax is missing or wrong. One library decodes them all
 (imagecodecs: libjpeg-turbo, CharLS, OpenJPEG).
 """
 
@@ -38,7 +38,7 @@ class Codestream(NamedTuple):
 
 
 def read_codestream(path, frame: bytes) -> Codestream:
-    """The header of a frame. Errors: InputError where it is of no format read here."""
+    """The header of a frame. Errors: InputError for an unsupported format."""
     if frame.startswith(b"\xff\xd8"):
         stream = _jpeg_header(frame)
     elif frame.startswith((_J2K, _JP2)):
@@ -48,9 +48,9 @@ def read_codestream(path, frame: bytes) -> Codestream:
     if stream is None:
         raise InputError(
             path,
-            f"compressed pixel data of an unknown format (it begins with "
+            f"compressed pixel data in an unknown format (first bytes "
             f"{frame[:4].hex(' ')})",
-            "JPEG (baseline, extended, lossless), JPEG-LS, JPEG 2000 and RLE are read: "
+            "Supported are JPEG (baseline, extended, lossless), JPEG-LS, JPEG 2000, RLE: "
             "export the file uncompressed (dcmtk: dcmdjpeg; gdcmconv --raw).",
         )
     return stream
@@ -59,20 +59,22 @@ def read_codestream(path, frame: bytes) -> Codestream:
 def decode(path, frame: bytes, stream: Codestream) -> np.ndarray:
     """Samples [rows, columns], 8 or 16 bits wide, signed where the codestream is.
 
-    Errors: InputError where the frame is cut or damaged as far as that shows, or
-    imagecodecs is not installed.
+    Errors: InputError if the frame is detectably truncated or damaged, or imagecodecs
+    is not installed.
     """
     try:
         import imagecodecs  # an extra: only compressed files need it
     except ImportError:
         raise InputError(
             path,
-            f"compressed as {stream.kind}, and no decoder for it is installed",
+            f"compressed as {stream.kind}, but no decoder is installed",
             "pip install 'cxr_jax[dicom]', or export the file uncompressed (dcmtk: "
             "dcmdjpeg; gdcmconv --raw).",
         ) from None
     if not frame.rstrip(b"\0").endswith(_END):
-        raise InputError(path, f"a truncated {stream.kind} frame (no end)", AGAIN)
+        raise InputError(
+            path, f"a truncated {stream.kind} frame (no end marker)", AGAIN
+        )
     decoder = {
         "JPEG": imagecodecs.jpeg8_decode,
         "JPEG Lossless": imagecodecs.jpeg8_decode,
@@ -80,7 +82,7 @@ def decode(path, frame: bytes, stream: Codestream) -> np.ndarray:
         "JPEG 2000": imagecodecs.jpeg2k_decode,
     }[stream.kind]
     if stream.kind == "JPEG 2000" and _HOLE in frame:
-        # Its coder writes no such run, and OpenJPEG takes it for faint detail.
+        # Its encoder never writes such a run, and OpenJPEG decodes it as faint detail.
         raise InputError(path, "a damaged JPEG 2000 frame (a hole of zeros)", AGAIN)
     try:
         pixels = decoder(frame)
@@ -96,7 +98,7 @@ def decode(path, frame: bytes, stream: Codestream) -> np.ndarray:
     ):
         raise InputError(
             path,
-            f"a damaged {stream.kind} frame: its data ends before or after the picture",
+            f"a damaged {stream.kind} frame: its data ends before or after the image",
             AGAIN,
         )
     return pixels
@@ -139,11 +141,11 @@ def _jpeg2000_header(frame: bytes) -> Codestream | None:
 
 
 def _uses_all(decoder, frame: bytes, stream: Codestream, pixels: np.ndarray) -> bool:
-    """Whether the picture is made of the frame's data up to its end, no less, no more.
+    """Whether the image uses the frame's data exactly up to its end.
 
-    libjpeg fills up a picture whose data ends early, and skips data that is left
-    over, both in silence. So the last bytes are replaced and decoded again: the end
-    of the picture has to change, and nothing before it.
+    libjpeg silently fills an image whose data ends early, and skips data that is left
+    over. So the last bytes are replaced and decoded again: the end of the image must
+    change, and nothing before it.
     """
     end = frame.rindex(_END)
     *_, (_, scan) = _segments(frame)

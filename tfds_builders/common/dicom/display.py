@@ -7,8 +7,8 @@ the whole chain is a table, computed once per file in float64, and applied to th
 pixels by look-up. The range of the result is that of the header, never that of the
 picture, so equal values stay equal between pictures.
 
-Padding pixels are no part of the picture and pass none of this (C.7.5.1.1.2): they
-are dark as air, whatever the window and the polarity.
+Padding pixels are not part of the image and skip this chain (C.7.5.1.1.2): they are
+dark like air, whatever the window and the polarity.
 """
 
 from typing import NamedTuple
@@ -27,7 +27,7 @@ class Display(NamedTuple):
     """What each code of a pixel cell looks like.
 
     table: uint16 [2**BitsAllocated], dense structures bright (MONOCHROME2 sense).
-    padding: bool, likewise: the codes of padding pixels. They are 0 in the table.
+    padding: bool [2**BitsAllocated]: the codes of padding pixels, 0 in the table.
     """
 
     table: np.ndarray
@@ -37,11 +37,11 @@ class Display(NamedTuple):
 def display_of(path, header) -> Display:
     """The table of a header.
 
-    Errors: InputError where a LUT, rescaling or window in it makes no picture.
+    Errors: InputError for a LUT, rescaling or window that cannot be applied.
     """
     bits = int(header.BitsStored)
     cells = np.arange(1 << int(header.BitsAllocated))
-    # Bits outside the stored ones may hold overlays or rubbish.
+    # Bits outside the stored ones may hold overlays or garbage.
     high = int(header.get("HighBit", bits - 1))
     codes = (cells >> (high + 1 - bits)) & ((1 << bits) - 1)
     signed = int(header.PixelRepresentation) == 1
@@ -88,11 +88,11 @@ def _padding(path, header, values, signed: bool) -> np.ndarray:
         return np.zeros(len(values), bool)
     limit = header.get("PixelPaddingRangeLimit")
     limit = value if limit is None or limit == "" else limit
-    # Writers confuse US and SS: the same 16 bits are meant.
+    # Writers confuse US and SS; the 16 bits are the same.
     ends = [int(x) & 0xFFFF for x in (value, limit)]
     ends = sorted(x - (x >> 15 << 16) if signed else x for x in ends)
     padding = (values >= ends[0]) & (values <= ends[1])
-    # A value that the stored bits cannot hold is meant for the whole cell.
+    # A value that the stored bits cannot hold refers to the whole cell.
     if ends[0] < values.min() or ends[1] > values.max():
         cells = np.arange(len(values))
         cells = _signed(cells, len(values).bit_length() - 1) if signed else cells
@@ -118,7 +118,7 @@ def _modality(path, header, values, ends):
     intercept = 0.0 if intercept is None else float(intercept)
     if slope == 0 or not np.isfinite([slope, intercept]).all():
         raise InputError(path, f"rescale slope {slope}", _AGAIN)
-    # A negative slope turns the picture round, so the ends are sorted again.
+    # A negative slope inverts the image, so the ends are sorted again.
     return values * slope + intercept, np.sort(ends * slope + intercept)
 
 
@@ -154,7 +154,7 @@ def _voi(path, header, values) -> np.ndarray | None:
     raise InputError(
         path,
         f"VOI LUT function {function}",
-        "Only LINEAR, LINEAR_EXACT and SIGMOID exist: export the file again.",
+        "Use LINEAR, LINEAR_EXACT or SIGMOID: export the file again.",
     )
 
 
@@ -175,7 +175,7 @@ def _apply_lut(path, header, name, values):
     if len(data) != count or not 1 <= bits <= 16:
         raise InputError(
             path,
-            f"{name}: {len(data)} entries of {bits} bits where {count} are announced",
+            f"{name}: {len(data)} entries of {bits} bits, expected {count}",
             _AGAIN,
         )
     index = np.clip(np.rint(values - start), 0, count - 1).astype(np.int64)

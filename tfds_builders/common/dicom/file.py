@@ -1,7 +1,7 @@
-"""Opening DICOM files, also those that lost their file header or never had one.
+"""Opening DICOM files, including those without a file header.
 
-PS3.10 asks for a preamble, file meta information and in it the transfer syntax. Old
-archives and research exports lack one or all of them.
+PS3.10 requires a preamble, file meta information and in it the transfer syntax. Old
+archives and research exports lack some or all of them.
 """
 
 import contextlib
@@ -30,11 +30,11 @@ _DATA_SETS = (b"\x02\0", b"\x08\0", b"\0\x08")  # how a data set begins: its gro
 def open_dicom(path: Path) -> pydicom.Dataset:
     """The data set of a DICOM file, its transfer syntax in `file_meta`.
 
-    Without a transfer syntax, an encoding is taken only where the whole header, down
-    to pixel data of the size that it announces, can be read in it, and in no other.
+    Without a transfer syntax, an encoding is used only if the whole header, down to
+    pixel data of the stated size, can be read in it, and in no other.
 
-    Errors: InputError where the file is not DICOM, or has no transfer syntax and
-    does not tell its encoding. Other exceptions where it is damaged.
+    Errors: InputError if the file is not DICOM, or has no transfer syntax and an
+    ambiguous encoding. Other exceptions if it is damaged.
     """
     with open(path, "rb") as file:
         head = file.read(_HEAD)
@@ -47,7 +47,7 @@ def open_dicom(path: Path) -> pydicom.Dataset:
     if syntax:
         return pydicom.dcmread(io.BytesIO(_PREAMBLE + data))
     if not begin and not data.startswith(_DATA_SETS):
-        found = f"it begins with {data[:16]!r}" if data else "it is empty"
+        found = f"first bytes {data[:16]!r}" if data else "it is empty"
         raise InputError(path, f"not a DICOM file ({found})", _AGAIN)
     return _guess(path, data[at:])
 
@@ -78,7 +78,7 @@ def _guess(path, data: bytes) -> pydicom.Dataset:
         raise InputError(
             path,
             "no transfer syntax, and the data fits no encoding: truncated, damaged, "
-            "deflated, or without a picture",
+            "deflated, or without pixels",
             "Export the file again as a DICOM file with its header (dcmtk: dcmconv "
             "+F).",
         )

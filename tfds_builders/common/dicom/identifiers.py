@@ -1,4 +1,4 @@
-"""What in a DICOM header may name a person, by attribute; never the values."""
+"""Attributes of a DICOM header that may name a person; never their values."""
 
 import hashlib
 import re
@@ -6,9 +6,9 @@ import re
 import pydicom
 from pydicom.datadict import tag_for_keyword
 
-# Names, addresses, dates and numbers by which a person, or the order for one film, is
-# found directly. Chosen from PS3.15, table E.1-1 (basic profile); dates of studies,
-# institutions, devices and UIDs are in it too, but name nobody by themselves.
+# Names, addresses, dates and numbers that identify a person, or the order for one
+# film, directly. Chosen from PS3.15, table E.1-1 (basic profile); dates of studies,
+# institutions, devices and UIDs are in it too, but identify nobody by themselves.
 DIRECT = (
     "PatientName",
     "PatientBirthDate",
@@ -33,7 +33,7 @@ DIRECT = (
     "NameOfPhysiciansReadingStudy",
     "OperatorsName",
 )
-# What de-identification puts in the place of a value; whole words, as Zanoni is a name.
+# Placeholders of de-identification; whole words, because Zanoni is a name.
 _PLACEHOLDER = re.compile(
     r"(?<![a-z])(anon|de-?id|remov|redact|unknown|hidden|pseudo|synthetic|phantom|no\W?"
     r"name|no\W?value|not\W|(none|null|test|patient|subject|name|doe|xxx+)(?![a-z]))"
@@ -48,8 +48,8 @@ def identifiers(header: pydicom.Dataset) -> tuple[str, ...]:
     """The attributes of a header that seem to name a person, in a fixed order.
 
     A value counts unless it is empty, a placeholder, or the PatientID again. The last
-    two are what the header says itself: BurnedInAnnotation (text in the pixels) where
-    it is YES, PatientIdentityRemoved where it is NO. A hint, not a proof: private
+    two are statements of the header itself: BurnedInAnnotation (text in the pixels) if
+    it is YES, PatientIdentityRemoved if it is NO. A hint, not a proof: private
     attributes, other sequences and the pixels are not searched.
     """
     patient = _key(_text(header, "PatientID"))
@@ -64,8 +64,8 @@ def identifiers(header: pydicom.Dataset) -> tuple[str, ...]:
 def pseudonym(text: str) -> str:
     """Sixteen hexadecimal digits that stand for a text; '' for ''.
 
-    It keeps ids out of a dataset and out of sight. It is no anonymisation: whoever
-    knows or can list the ids finds theirs again by the same function.
+    It keeps ids out of a dataset. It is not anonymisation: anyone who knows or can
+    list the ids can compute their pseudonyms.
     """
     if not text:
         return ""
@@ -81,7 +81,7 @@ def _is_real(header, name: str, patient: str) -> bool:
 
 
 def _text(header, name: str) -> str:
-    """The value as text; unread, so that no damaged value is ever quoted in an error."""
+    """The raw value as text, so that no error quotes a damaged value."""
     tag = tag_for_keyword(name)
     if tag not in header:
         return ""

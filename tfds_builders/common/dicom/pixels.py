@@ -1,4 +1,4 @@
-"""The stored values of a DICOM picture, whatever its transfer syntax."""
+"""The stored values of a DICOM image in any transfer syntax."""
 
 import struct
 
@@ -35,7 +35,7 @@ def stored_values(path, header) -> np.ndarray:
     A cell is all of BitsAllocated; where the samples of a compressed frame fill less
     of it, the codes may be narrower.
 
-    Errors: InputError where there are fewer or far more pixels than announced, or
+    Errors: InputError if there are fewer or far more pixels than the header says, or
     the compressed frame is damaged, contradicts the header or cannot be decoded.
     """
     if header["PixelData"].is_undefined_length:
@@ -59,10 +59,10 @@ def _native(path, header, big: bool) -> np.ndarray:
         raise InputError(
             path, f"truncated: {len(data)} of {size} bytes of pixel data", AGAIN
         )
-    if len(data) >= 2 * size:  # less than a picture more is padding
+    if len(data) >= 2 * size:  # less than one image more is padding
         raise InputError(
             path,
-            f"{len(data)} bytes of pixel data where the header announces {size}",
+            f"{len(data)} bytes of pixel data, but the header says {size}",
             "The header is wrong: export the file again.",
         )
     order = ">" if big else "<"
@@ -117,20 +117,20 @@ def _check(path, header, stream: Codestream) -> None:
     if (stream.rows, stream.columns) != shape or stream.components != 1:
         raise InputError(
             path,
-            f"the header announces {shape[0]} x {shape[1]} grey pixels, the "
+            f"the header says {shape[0]} x {shape[1]} grey pixels, but the "
             f"{stream.kind} frame has {stream.rows} x {stream.columns} of "
             f"{stream.components} components",
             "Export the file again.",
         )
     stored = int(header.BitsStored)
     used = int(header.get("HighBit", stored - 1)) + 1
-    # Fewer bits than stored are small numbers; but the sign, or values that begin
-    # above the lowest bit, would then be where nobody can tell.
+    # Fewer bits than stored are small numbers; but where the sign would be, or values
+    # that begin above the lowest bit, is then unknown.
     placed = stream.signed or (used == stored and not int(header.PixelRepresentation))
     if stream.bits > int(header.BitsAllocated) or (stream.bits < used and not placed):
         raise InputError(
             path,
-            f"the header announces {stored} bits up to bit {used - 1} of "
-            f"{header.BitsAllocated}, the {stream.kind} frame has {stream.bits}",
+            f"the header says {stored} bits up to bit {used - 1} of "
+            f"{header.BitsAllocated}, but the {stream.kind} frame has {stream.bits}",
             "Export the file again.",
         )

@@ -1,7 +1,7 @@
-"""Whether the pixels of a chest film contradict the polarity that its header gives.
+"""Whether the pixels of a chest film contradict the polarity in its header.
 
-Two signs are added, both of the order of grey values alone, so that windows do not
-matter, and both of them change sign with the picture:
+Two measures are added. Both use only the order of grey values, so that windows do not
+matter, and both change sign when the image is inverted:
 
 - How much better the film fits a chest (bright spine and abdomen, dark lungs, dark
   beside the neck) than the negative of a chest: the best of the rank correlations
@@ -10,7 +10,7 @@ matter, and both of them change sign with the picture:
 - How much darker the border of the film is than its middle. It has the smaller
   weight: patients fill the border of bedside films.
 
-Shutters and white frames are cut off first; they are drawn in either colour.
+Shutters and white frames, which may be black or white, are cropped first.
 """
 
 import itertools
@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import scipy
 
-_LEAST = 32  # pixels; below this nobody sees a chest
+_LEAST = 32  # pixels; smaller images show no chest
 _FLAT = 0.02  # of the range: a line of this contrast is a frame's
 _GRID, _WINDOW = 64, 24  # pixels of the film and of a window of it
 _BORDER_WEIGHT = 0.2

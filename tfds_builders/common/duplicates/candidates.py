@@ -4,7 +4,7 @@ All chest films look alike, and a crop moves every edge. So the low frequencies 
 fingerprint are projected onto the directions in which pictures differ much between
 each other and little when they are cropped (Fisher's linear discriminant, learned
 from the pictures that are compared: no labels are needed, a crop can be computed).
-What passes is looked at again: the whitened low frequencies of 17 crops of one picture
+What passes is compared again: the whitened low frequencies of 17 crops of one picture
 against the other picture. The crop that fits best is where registration starts.
 
 Cosines are even or odd under a left-right flip, and so are the descriptors: those of
@@ -25,7 +25,7 @@ from tfds_builders.common.duplicates.fingerprints import SIDE, fingerprint
 _POOL = 3  # the descriptors see 32 x 32 pixels
 _WAVES = 16  # cosines per axis; the highest has 7.5 periods per side
 _LENGTH = 128  # of the first descriptor
-_CROP = 0.06  # of the side, off some of the edges: what the first one is to bear
+_CROP = 0.06  # of the side, off some edges: what the first one has to tolerate
 _WITHIN = 0.2  # share of the total scatter that is added to that of the crops
 _RIDGE = 0.1  # share of the mean variance that is added before whitening
 _NOISE, _NOISE_WEIGHT = 256, 64  # random pictures, and how many others they are worth
@@ -75,7 +75,7 @@ def learn(fingerprints: np.ndarray) -> Descriptor:
     """The descriptors that tell these pictures [N, 9216] apart.
 
     Random pictures with the spectrum of natural ones are added, which decide where
-    there are few pictures: two copies alone must not be taken for what all pictures
+    there are few pictures: otherwise two copies alone would define what all pictures
     have in common.
     """
     count = len(fingerprints)

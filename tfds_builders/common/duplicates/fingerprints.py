@@ -1,4 +1,4 @@
-"""A fingerprint of a picture: what is left when size and intensity are forgotten."""
+"""A fingerprint of an image that does not depend on its size and intensity."""
 
 import hashlib
 

@@ -1,12 +1,11 @@
 """Near-duplicate pictures: copies that were cropped, resized, re-encoded or flipped.
 
-Public collections copy from each other, and a copy on the other side of the split is
-an exam question seen before. Two pictures are taken for copies where the finest detail
-of their fingerprints agrees once one is laid on the other. Found are crops of up to
-5 % off every side, any size and aspect, JPEG, window, brightness, contrast and gamma,
-left-right flips, writing and arrows, and several of these together; not found are
-rotations beyond 1 degree, crops beyond 8 % and negatives. Two exposures of one patient
-are no copies. `python -m benchmarks.duplicates` measures it.
+Public collections copy from each other, and a copy on the other side of the split
+leaks. Two images count as copies if the finest detail of their fingerprints agrees
+after registration. It finds crops of up to 5 % off every side, any size and aspect,
+JPEG, window, brightness, contrast and gamma, left-right flips, writing and arrows, and
+several of these together; it does not find rotations beyond 1 degree, crops beyond 8 %
+and negatives. Two exposures of one patient are not copies. `python -m benchmarks.duplicates` measures it.
 """
 
 import functools
@@ -44,8 +43,8 @@ class Pair(NamedTuple):
 def pairs(fingerprints: np.ndarray, others: np.ndarray | None = None) -> list[Pair]:
     """All near-duplicates within one set (left < right), or between two, sorted.
 
-    The order of the pictures changes no pair. A picture of one value is a copy of
-    nothing here; `fingerprints.pixel_hash` finds equal pictures of any kind.
+    The result does not depend on the order of the images. A constant image has no
+    copies here; `fingerprints.pixel_hash` finds identical images of any kind.
 
     Args:
       fingerprints: int8 [N, 9216] from `fingerprints.fingerprint`.

@@ -1,4 +1,4 @@
-"""Lays one fingerprint on another and says how well they agree.
+"""Registers one fingerprint to another and measures how well they agree.
 
 A crop, a resize and a stretch together are one scale and one shift per axis. These
 four numbers are found by Gauss-Newton steps on the squared difference (Lucas and

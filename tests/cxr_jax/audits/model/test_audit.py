@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from configs import common
 from cxr_jax.audits.model import (
     agreement_groups,
     alterations,
@@ -182,8 +183,9 @@ def trained(request, tiny_config, tmp_path, keep_signals, monkeypatch):
         tiny_config.batch_size = 16
         tiny_config.every.eval = tiny_config.every.checkpoint = "60 steps"
         tiny_config.preprocess.train = "to_float|standardise"
-        tiny_config.task.name, tiny_config.task.loss = "classify", "cross_entropy"
-        tiny_config.task.classes = ("dark", "light")
+        common.use_task(
+            tiny_config, "classify", "cross_entropy", classes=("dark", "light")
+        )
         tiny_config.optim.lr, tiny_config.resamples = 3e-3, 200
     open_splits = roles.open_splits
 

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
+from cxr_jax import metrics
 from cxr_jax.audits.model import agreement_groups, subgroups
-from cxr_jax.evaluation import compare
 from cxr_jax.rng import generator
 from cxr_jax.stats import bootstrap, weighted
 
@@ -43,7 +43,7 @@ def of_scores(table, labels, probs, **settings):
     counts = bootstrap.weights(table["patient_id"], RESAMPLES, 3)
 
     def make(members):
-        return compare.statistics("brixia", labels[members], probs[members], {})
+        return metrics.brixia_statistics(labels[members], probs[members])
 
     return subgroups.of_metrics(table, {}, make, counts, **settings), counts
 
@@ -87,7 +87,9 @@ def test_classes_of_a_group_are_those_of_its_rows(table):
     decision = {"thresholds": [0.5, 0.4]}
 
     def make(members):
-        return compare.statistics("classify", labels[members], probs[members], decision)
+        thresholds = np.array(decision["thresholds"])
+        own = labels[members, 0], probs[members, 0]
+        return metrics.class_statistics(*own, thresholds)
 
     rows = subgroups.of_metrics(table, {}, make, counts)
     (row,) = [row for row in rows if row.name == "known"]

@@ -35,8 +35,8 @@ def read(item):
         raise InputError(item.path, "no picture", "Copy it again.")
     return Example(
         {"number": number},
-        notes=("even",) if number % 2 == 0 else (),
-        warnings=("seven",) if number == 7 else (),
+        notes=("images_coloured",) if number % 2 == 0 else (),
+        warnings=("paths_name_patient",) if number == 7 else (),
     )
 
 
@@ -87,8 +87,8 @@ def test_account(tmp_path, processes):
     ]
     assert seen == [0, 0, 1, 1, 1, 2, 2, 2, 3]
     total = settle([some.account])
-    assert dict(total.notes) == {"even": 3}
-    assert dict(total.warnings) == {"seven": 1}
+    assert dict(total.notes) == {"images_coloured": 3}
+    assert dict(total.warnings) == {"paths_name_patient": 1}
     assert total.rejected == [
         Rejected(str(k), f"/release/{k}.png", "no picture") for k in (2, 5, 8)
     ]
@@ -113,7 +113,7 @@ def test_reading_stops_once_the_list_is_long_enough(tmp_path):
         list(some())
     assert len(asked) == 24
     assert error.value.where == "24 or more files cannot be read"
-    assert "3 are allowed (--max_rejected)" in str(error.value)
+    assert "--max_rejected allows 3\n" in str(error.value)
     assert "/release/19.png: no picture" in str(error.value)
     assert "and 4 more" in str(error.value)
 
@@ -126,7 +126,7 @@ def test_accounts_add_up(tmp_path):
         list(part._replace(account=paths[-1])())
     total = settle(paths)
     assert [row.name for row in total.rejected] == ["2", "5", "8"]
-    assert dict(total.notes) == {"even": 3}  # 0, 4, 6
+    assert dict(total.notes) == {"images_coloured": 3}  # 0, 4, 6
 
 
 def test_disk_errors_of_one_file_are_its_own(tmp_path):
@@ -153,7 +153,7 @@ def test_account_is_json(tmp_path):
     some = films(tmp_path, range(3))
     list(some())
     assert json.loads(some.account.read_text()) == [
-        {"even": 1},
+        {"images_coloured": 1},
         {},
         [["2", "/release/2.png", "no picture"]],
     ]

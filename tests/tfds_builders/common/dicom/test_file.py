@@ -17,7 +17,7 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
 )
 
-from tfds_builders.common.dicom.picture import read_dicom
+from tfds_builders.common.dicom.radiograph import read_dicom
 from tfds_builders.common.errors import InputError
 
 SYNTAXES = [
@@ -206,7 +206,7 @@ def test_pixel_data_of_another_size(tmp_path):
     path = save(tmp_path / "a.dcm", header)
     np.testing.assert_array_equal(read_dicom(path).pixels, EXPECTED)
     header.PixelData = make_header(RAMP).PixelData * 2
-    fails(save(path, header), "16384 bytes of pixel data where the header announces")
+    fails(save(path, header), "16384 bytes", "8192")
     header.PixelData = make_header(RAMP).PixelData[:-2]
     fails(save(path, header), "truncated: 8190 of 8192 bytes")
 

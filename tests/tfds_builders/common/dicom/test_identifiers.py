@@ -4,7 +4,7 @@ from dicom_writer import RAMP, make_header, save
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from tfds_builders.common.dicom.identifiers import DIRECT, identifiers, pseudonym
-from tfds_builders.common.dicom.picture import read_dicom
+from tfds_builders.common.dicom.radiograph import read_dicom
 from tfds_builders.common.errors import InputError
 
 

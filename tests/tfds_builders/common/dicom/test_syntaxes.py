@@ -12,7 +12,7 @@ from PIL import Image
 from pydicom import uid
 
 from tfds_builders.common.dicom import codestream
-from tfds_builders.common.dicom.picture import read_dicom
+from tfds_builders.common.dicom.radiograph import read_dicom
 from tfds_builders.common.errors import InputError
 
 imagecodecs = pytest.importorskip("imagecodecs", reason="pip install '.[dicom]'")
@@ -309,7 +309,7 @@ def test_codestream_that_contradicts_the_header(tmp_path, tags):
     path = save_frame(
         tmp_path / "a.dcm", header, lossless(1)(codes, 12), uid.JPEGLossless
     )
-    fails(path, "the header announces", "the JPEG Lossless frame has")
+    fails(path, "the JPEG Lossless frame has")
 
 
 def test_colour_codestream_in_a_grey_header(tmp_path):
@@ -333,7 +333,7 @@ def test_colour_codestream_in_a_grey_header(tmp_path):
 )
 def test_unknown_formats(tmp_path, frame, word):
     path = save_frame(tmp_path / "a.dcm", make_header(RAMP), frame, uid.MPEG2MPML)
-    fails(path, "unknown format", word, "JPEG 2000 and RLE are read")
+    fails(path, word, "JPEG 2000, RLE")
 
 
 def test_without_the_extra(tmp_path, monkeypatch):

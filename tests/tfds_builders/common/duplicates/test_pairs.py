@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 from places import SHARED_DATA
+from stored import needs
 
-from tfds_builders.common.dicom.picture import read_dicom
+from tfds_builders.common.dicom.radiograph import read_dicom
 from tfds_builders.common.duplicates import pairs as pairs_lib
 from tfds_builders.common.duplicates.fingerprints import fingerprint
 from tfds_builders.common.duplicates.pairs import THRESHOLD, groups, pairs
@@ -247,7 +248,7 @@ def real_films():
     return rows
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="no real films in shared/data")
+@needs(REAL / "MANIFEST.csv")
 def test_real_films():
     """All renderings of one film, and four films that were published twice."""
     rows = real_films()
@@ -260,14 +261,18 @@ def test_real_films():
         for members in by_source.values()
         for pair in itertools.combinations(members, 2)
     }
-    assert len(expected) > 400
-    assert expected <= found.keys()
+    assert expected and expected <= found.keys()
     assert min(found[pair].correlation for pair in expected) > 0.98
     assert not any(found[pair].mirrored for pair in expected)
     # On Radiopaedia and on Eurorad, as another patient; seen to be the same by eye.
     twice = {frozenset((rows[i][1], rows[j][1])) for i, j in found.keys() - expected}
     day = "covid-19-rapidly-progressive-acute-respiratory-distress-syndrome-ards-"
-    assert twice == {
+    names = {source for _, source, *_ in rows}
+    known = {
         frozenset((f"16660_{k}_1.jpg", f"{day}{when}.jpg"))
         for k, when in enumerate(("admission", "day-1", "day-2", "day-3"), 2)
     }
+    known = {pair for pair in known if pair <= names}
+    assert known <= twice
+    # Other films that are published twice may be added, but hardly many.
+    assert len(twice - known) <= len(rows) / 100

@@ -5,17 +5,17 @@ from pathlib import Path
 
 
 def damage(builder) -> str:
-    """What is wrong with the files of a prepared dataset; '' where nothing is.
+    """What is wrong with the files of a prepared dataset; '' if nothing is.
 
-    Opens every file, counts its records and reads the last one: a file that is
-    missing or was cut short shows. Its pictures are not decoded.
+    Opens every file, counts its records and reads the last one, which finds missing
+    and truncated files. Images are not decoded.
     """
     # Not on every system: `make_builder` has said so where it is missing.
 
     try:
         planned = (builder.info.metadata or {}).get("splits")
-    except json.JSONDecodeError as error:  # TFDS reads it when it is asked for
-        return f"metadata.json is not readable ({error})"
+    except json.JSONDecodeError as error:  # TFDS reads it lazily
+        return f"metadata.json cannot be read ({error})"
     if planned is None:
         return "metadata.json is missing"
     if not (builder.data_path / "features.json").exists():
@@ -24,7 +24,7 @@ def damage(builder) -> str:
         stored = builder.info.splits.get(split)
         there = stored.num_examples if stored else 0
         if there != row["images"]:
-            return f"{there} of {row['images']} images of {split} were stored"
+            return f"{split} holds {there} of {row['images']} images"
         if not stored:
             continue  # TFDS does not name an empty split
         files = zip(stored.filepaths, stored.shard_lengths, strict=True)
@@ -47,7 +47,7 @@ def _unreadable(path: Path, records: int) -> str:
             reader.read([records - 1])
         reader.close()
     except (RuntimeError, ValueError, IndexError, OSError) as error:
-        return f"{path.name} is not readable ({str(error).splitlines()[0]})"
+        return f"{path.name} cannot be read ({str(error).splitlines()[0]})"
     if there != records:
         return f"{path.name} holds {there} of {records} images"
     return ""

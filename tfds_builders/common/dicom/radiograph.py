@@ -1,6 +1,6 @@
 """DICOM radiographs in one convention: uint16, full range, air dark.
 
-What is done to a pixel, and why, is in docs/dicom.md.
+docs/dicom.md explains every step.
 """
 
 from pathlib import Path
@@ -17,15 +17,20 @@ from tfds_builders.common.dicom.pixels import stored_values
 from tfds_builders.common.dicom.polarity import contradicts
 from tfds_builders.common.errors import InputError
 
-POLARITIES = ("header", "pixels")  # which is obeyed where they contradict each other
+# Which is obeyed where they contradict each other, and the count of such files.
+_CONTRADICTED = {
+    "header": "dicom_polarity_contradicted",
+    "pixels": "dicom_polarity_corrected",
+}
+POLARITIES = tuple(_CONTRADICTED)
 
-_SAMPLE = 512  # pixels of the longer side are enough to tell the polarity
+_SAMPLE = 512  # pixels of the longer side are enough to detect the polarity
 _AGAIN = "Copy the file from its source again."
 _NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
 
 
 class Xray(NamedTuple):
-    """One radiograph and what its header knows ('' where it does not say)."""
+    """One radiograph and what its header says ('' if absent)."""
 
     pixels: np.ndarray  # uint16 [rows, columns], MONOCHROME2 sense, 0..65535
     rows: int
@@ -46,17 +51,17 @@ def read_dicom(path: Path, polarity: str = "header") -> Xray:
     """Read one single-frame grey radiograph.
 
     Args:
-      polarity: what decides which end of the grey scale is air: the 'header', or the
-        'pixels' where those of a chest film clearly contradict it.
+      polarity: which end of the grey scale is air: that of the 'header', or of the
+        'pixels' if those of a chest film clearly contradict it.
 
-    Errors: InputError where the file is not DICOM, truncated, has no pixel data, is
-    colour or multi-frame, or is compressed and no installed decoder reads it.
+    Errors: InputError if the file is not DICOM, truncated, without pixel data, in
+    colour, multi-frame, or compressed in a way that no installed decoder reads.
     """
     if polarity not in POLARITIES:
         known = " or ".join(POLARITIES)
-        raise InputError("polarity", f"{polarity!r}", f"use {known}")
+        raise InputError("--polarity", f"unknown value {polarity!r}", f"Use {known}.")
     try:
-        # pydicom's warnings about values quote them, names among them.
+        # pydicom's warnings quote values, which may be names.
         with disable_value_validation():
             return _read(path, polarity)
     except (InputError, FileNotFoundError, PermissionError, MemoryError):
@@ -67,6 +72,25 @@ def read_dicom(path: Path, polarity: str = "header") -> Xray:
             f"a truncated or damaged DICOM file ({type(error).__name__})",
             _AGAIN,
         ) from error
+
+
+class Radiograph(NamedTuple):
+    """An Xray, and the warnings about it, which are keys of `counts.COUNTS`."""
+
+    xray: Xray
+    warnings: tuple[str, ...]
+
+
+def read_radiograph(path: Path, polarity: str) -> Radiograph:
+    """`read_dicom`, with warnings about its polarity and about whom it names.
+
+    No identifier is in a warning, only the name of the attribute that holds one.
+    """
+    xray = read_dicom(path, polarity=polarity)
+    warnings = [f"dicom_names_person:{attribute}" for attribute in xray.identifiers]
+    if xray.polarity_contradicted:
+        warnings.append(_CONTRADICTED[polarity])
+    return Radiograph(xray, tuple(warnings))
 
 
 def _read(path, polarity: str) -> Xray:
@@ -95,7 +119,7 @@ def _read(path, polarity: str) -> Xray:
 
 
 def _film(display: Display, codes: np.ndarray) -> np.ndarray:
-    """Some of the display values [h, w], padding as grey as their median."""
+    """Subsampled display values [h, w], with padding set to their median."""
     step = -(-max(codes.shape) // _SAMPLE)
     codes = codes[::step, ::step]
     film, padding = display.table[codes], display.padding[codes]
@@ -105,11 +129,11 @@ def _film(display: Display, codes: np.ndarray) -> np.ndarray:
 
 
 def _check_header(path, header) -> None:
-    """Raise InputError where the header does not describe one grey picture."""
+    """Raise InputError unless the header describes one grey image."""
     if "PixelData" not in header:
         raise InputError(
             path,
-            "no pixel data: the file is truncated, or it is a DICOM without a picture "
+            "no pixel data: the file is truncated, or it is a DICOM without an image "
             f"({code(header, 'Modality') or 'modality unknown'})",
             _AGAIN,
         )
@@ -142,5 +166,5 @@ def _check_header(path, header) -> None:
         raise InputError(
             path,
             f"{stored} bits stored up to bit {high} in {allocated} allocated",
-            "Only 8 and 16 bits allocated are read: export the file again.",
+            "Only 8 and 16 bits allocated are supported: export the file again.",
         )

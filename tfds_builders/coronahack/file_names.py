@@ -1,4 +1,4 @@
-"""What a file name of the web collections says: whose film, from which source."""
+"""Patient and source of an image, from its file name."""
 
 import re
 from typing import NamedTuple
@@ -23,8 +23,8 @@ class Origin(NamedTuple):
 def origin_of(stem: str) -> Origin:
     """The origin of a picture of CoronaHack by its file name without ending.
 
-    A patient's number counts whatever stands around it: whether person1 with a virus
-    is person1 with bacteria is not known, and one group for both cannot leak.
+    A patient's number counts whatever surrounds it: whether person1 with a virus is
+    person1 with bacteria is unknown, and one group for both cannot leak.
     """
     child = _CHILD.fullmatch(stem)
     if child is None:

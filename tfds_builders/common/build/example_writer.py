@@ -1,4 +1,4 @@
-"""Writing the same examples as the same bytes, whoever read them."""
+"""Writing the same examples as the same bytes in every process."""
 
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
@@ -7,9 +7,8 @@ from tensorflow_datasets.proto import tf_example_pb2
 class ExampleWriter(tfds.core.ExampleWriter):
     """TFDS's writer, with the features of an example always in one order.
 
-    A serialised map has the order of its hash table, which is another in every
-    process; two builds of one release would differ, and no checksum could tell that
-    they are the same.
+    A serialised map has the order of its hash table, which differs between processes;
+    two builds of one release would have different bytes and checksums.
     """
 
     def write(self, path, examples):

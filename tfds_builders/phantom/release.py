@@ -19,7 +19,7 @@ def new_folder(out: Path):
     """A folder to write into, which becomes `out` when the block ends well."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         what = "a folder that is not empty" if out.is_dir() else "a file"
-        raise InputError(out, what, "choose a new folder, or delete this one first")
+        raise InputError(out, what, "Choose a new folder, or remove this one first.")
     partial = out.with_name(f".{out.name}.incomplete")
     try:
         if partial.exists():  # left behind by a run that was killed
@@ -32,8 +32,8 @@ def new_folder(out: Path):
     except OSError as error:
         raise InputError(
             out,
-            f"the release could not be written ({error})",
-            "free space on the disk, or choose a folder that you may write to",
+            f"the release cannot be written ({error})",
+            "Free some space, or choose a folder that you may write to.",
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -56,7 +56,7 @@ def write_all(make: Callable, items: Iterable, total: int, what: str) -> list:
 
 
 def mark_synthetic(folder: Path, command: str) -> None:
-    """Leave the file by which people and builders tell a phantom from patients."""
+    """Write SYNTHETIC.txt, by which people and builders recognise a phantom."""
     (folder / "SYNTHETIC.txt").write_bytes(
         b"SYNTHETIC PHANTOM IMAGES - NOT PATIENTS - NOT FOR CLINICAL USE\n\n"
         b"Every picture and every value in this folder was drawn by a program, in\n"

@@ -15,8 +15,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from tfds_builders.common.dicom import picture
-from tfds_builders.common.dicom.picture import read_dicom
+from tfds_builders.common.dicom.radiograph import Xray, read_dicom
 from tfds_builders.common.errors import InputError
 
 
@@ -68,7 +67,7 @@ def test_range_is_the_headers_not_the_pictures(tmp_path):
 
 def test_header(tmp_path):
     xray = read(tmp_path, np.zeros((3, 5), np.uint16))
-    assert xray._replace(pixels=None) == picture.Xray(
+    assert xray._replace(pixels=None) == Xray(
         pixels=None,
         rows=3,
         columns=5,
@@ -402,5 +401,5 @@ def test_headers_that_make_no_picture(tmp_path, tags, word):
 
 def test_polarity_that_does_not_exist(tmp_path):
     path = save(tmp_path / "a.dcm", make_header(RAMP))
-    with pytest.raises(InputError, match="use header or pixels"):
+    with pytest.raises(InputError, match="header or pixels"):
         read_dicom(path, polarity="guess")
