@@ -65,13 +65,13 @@ def resize(height, width=None):
 
     def resized(image):
         # HIGHEST: the default on a GPU rounds to TF32, 10 bits of a 16-bit film.
-        exact = {"precision": lax.Precision.HIGHEST}
+        exact = lax.Precision.HIGHEST
         if image.shape[2] != width:
             weights = resize_weights(image.shape[2], width)
-            image = jnp.einsum("pw,bhwc->bhpc", weights, image, **exact)
+            image = jnp.einsum("pw,bhwc->bhpc", weights, image, precision=exact)
         if image.shape[1] != height:
             weights = resize_weights(image.shape[1], height)
-            image = jnp.einsum("oh,bhpc->bopc", weights, image, **exact)
+            image = jnp.einsum("oh,bhpc->bopc", weights, image, precision=exact)
         return image
 
     def apply(batch):

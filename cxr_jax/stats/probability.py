@@ -88,7 +88,7 @@ def _log_odds(probs):
     return np.log(probs / (1 - probs))
 
 
-def _logistic(columns, positive, weights, offset=0.0):
+def _logistic(columns, positive, weights, offset: float | np.ndarray = 0.0):
     """Coefficients [R, p] of a logistic regression in every row, by Newton's method.
 
     columns: [p, n]. NaN where it does not converge: separated or of one class. All

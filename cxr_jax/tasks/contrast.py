@@ -86,9 +86,9 @@ def by_picture(logits: jax.Array) -> jax.Array:
     return logits.reshape(-1, VIEWS, logits.shape[-1])
 
 
-def unit(vectors: jax.Array) -> jax.Array:
+def unit(vectors: jax.Array | np.ndarray) -> jax.Array:
     """Of length 1 along the last axis, float32; a vector of zeros stays one."""
-    vectors = vectors.astype(jnp.float32)
+    vectors = jnp.asarray(vectors, jnp.float32)
     squares = jnp.sum(vectors * vectors, axis=-1, keepdims=True)
     return vectors * lax.rsqrt(jnp.maximum(squares, 1e-12))
 

@@ -157,7 +157,7 @@ def _first_kernel(wanted: dict[str, Any], stored: dict) -> str:
             channels = {leaf.shape[2], *stored[name][1].shape[2:3]}
             if channels <= {1, 3}:
                 candidates[name] = (max(channels), leaf.shape[0])
-    return max(candidates, key=candidates.get, default="")
+    return max(candidates, key=lambda name: candidates[name], default="")
 
 
 def _adapt(array: np.ndarray, leaf: Any, seen: pixels.Pixels | None) -> np.ndarray:
