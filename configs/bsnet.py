@@ -1,4 +1,4 @@
-"""BS-Net: finds the lungs, sets them upright, scores six zones (Signoroni et al. 2021).
+"""BS-Net: finds the lungs, aligns them, scores six zones (Signoroni et al. 2021).
 
 In stages, each starting from the weights of the one before, or the last stage alone from
 scratch: `segment` learns lung masks; `align` the frame of the lungs in films rotated by up

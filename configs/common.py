@@ -1,4 +1,4 @@
-"""The settings every config begins with; each file in this folder changes some."""
+"""The default of every setting; each file in this folder changes some."""
 
 from ml_collections import ConfigDict
 

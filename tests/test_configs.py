@@ -25,6 +25,7 @@ ARGUMENTS = {
     "seeds": ("brixia",),
     "folds": ("brixia",),
     "controls": ("base=covidgr", "base=brixia,size=64"),
+    "image_folder": ("phantom", "classes=A+B+C,size=128"),
     "simclr": ("dataset=covidgr/256", "size=96"),
 }
 SETTINGS = Settings(*[jax.ShapeDtypeStruct((), np.float32)] * 3)

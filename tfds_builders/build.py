@@ -8,7 +8,6 @@ needed neither here nor for reading.
 """
 
 import contextlib
-import errno
 import importlib
 import io
 import os
@@ -21,7 +20,7 @@ from google.protobuf import json_format
 
 from tfds_builders import DATASETS
 from tfds_builders.common import array_record, command
-from tfds_builders.common.build import beam
+from tfds_builders.common.build import beam, disk
 from tfds_builders.common.build.builder import Options, patients_digest
 from tfds_builders.common.build.integrity import damage
 from tfds_builders.common.build.parallel import check_not_in_worker
@@ -30,15 +29,6 @@ from tfds_builders.common.build.summary import summary
 from tfds_builders.common.dicom.radiograph import POLARITIES
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.patients import TABLE as PATIENTS
-
-# Full, over quota, file too large, no permission, read-only.
-_DISK_ERRORS = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EACCES,
-    errno.EROFS,
-)
 
 
 def make_builder(name: str, data_dir: str | Path | None = None):
@@ -114,11 +104,11 @@ def build(
         )
     builder.find_release(Path(manual_dir))
     check_not_in_worker()
-    with _disk_errors(builder), _alone(builder, quiet):
+    with disk.disk_errors(builder), disk.alone(builder, quiet):
         builder = make_builder(name, data_dir)  # another build may have made it
         if is_prepared(builder):
             return _usable(builder, manual_dir, options)
-        _remove_leftovers(builder)
+        disk.remove_leftovers(builder)
         builder.options, builder.quiet = options, quiet
         _prepare(builder, Path(manual_dir).expanduser().absolute())
     return make_builder(name, data_dir)
@@ -199,62 +189,6 @@ def _other(builder, prepared: str, wanted: str) -> InputError:
         f"already prepared {prepared}, but {wanted}",
         "Choose another --data_dir, or remove that folder and build again.",
     )
-
-
-@contextlib.contextmanager
-def _alone(builder, quiet):
-    """Hold the lock of this dataset; it is released when the process dies.
-
-    Errors: InputError if its folder cannot be created.
-    """
-    folder = Path(builder.data_path).parent.parent / ".config"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            builder.data_dir_root,
-            f"the folder cannot be created ({error.strerror}: {error.filename})",
-            "Choose another --data_dir.",
-        ) from error
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    name = f"{builder.builder_config.name}-{builder.version}.lock"
-    with open(folder / name, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not quiet:
-                print("Another process is building this dataset; waiting for it.")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _remove_leftovers(builder) -> None:
-    """Remove what killed builds left; called under the lock, so none is running."""
-    target = builder.data_path
-    for path in sorted(target.parent.glob(f"incomplete.*_{target.name}")):
-        path.rmtree()
-
-
-@contextlib.contextmanager
-def _disk_errors(builder):
-    """Turn a disk that cannot be written to into an InputError.
-
-    The record writer raises RuntimeError with the system's message in it.
-    """
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        where = getattr(error, "filename", None) or builder.data_dir
-        hint = "Free some space or get permission, or choose another --data_dir."
-        for code in _DISK_ERRORS:
-            if getattr(error, "errno", None) == code or os.strerror(code) in str(error):
-                found = f"{os.strerror(code)}; nothing of this build was kept"
-                raise InputError(where, found, hint) from error
-        raise
 
 
 def _steps(builder) -> str:

@@ -13,7 +13,8 @@ def shape(name: str, array: np.ndarray, expected: tuple) -> None:
 
 def finite(name: str, array: np.ndarray) -> None:
     """Raise where predictions are NaN or infinite: sorting would hide them."""
-    bad = np.asarray(~np.isfinite(array).all(axis=tuple(range(1, array.ndim))))
+    axes = tuple(range(1, array.ndim))
+    bad = np.asarray(~np.isfinite(array).all(axis=axes))
     if bad.any():
         raise InputError(
             name,

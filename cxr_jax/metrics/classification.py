@@ -20,7 +20,7 @@ def classify_metrics(
     classes,
     thresholds,
     severity=None,
-    severity_names=None,
+    severity_names=(),
 ) -> dict[str, Estimate]:
     """All metrics of one split.
 

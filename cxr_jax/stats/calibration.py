@@ -11,6 +11,8 @@ between, such as the 6 zones, are pooled.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.optimize
 import scipy.special
@@ -62,7 +64,9 @@ def fit_temperature(probs: np.ndarray, labels: np.ndarray) -> float:
         return HIGHEST
     if high <= 0:
         return LOWEST
-    inverse = scipy.optimize.brentq(slope, 1 / HIGHEST, 1 / LOWEST, rtol=1e-10)
+    inverse: Any = scipy.optimize.brentq(
+        slope, 1 / HIGHEST, 1 / LOWEST, rtol=np.float64(1e-10)
+    )
     return 1 / float(inverse)
 
 

@@ -4,6 +4,8 @@ As in `weighted`: a row of the weights says how often each image counts, and wha
 defined for a row is NaN.
 """
 
+from typing import Any
+
 import numpy as np
 
 from cxr_jax.stats import weighted
@@ -88,7 +90,7 @@ def _log_odds(probs):
     return np.log(probs / (1 - probs))
 
 
-def _logistic(columns, positive, weights, offset: float | np.ndarray = 0.0):
+def _logistic(columns, positive, weights, offset: Any = 0.0):
     """Coefficients [R, p] of a logistic regression in every row, by Newton's method.
 
     columns: [p, n]. NaN where it does not converge: separated or of one class. All
@@ -106,7 +108,7 @@ def _logistic(columns, positive, weights, offset: float | np.ndarray = 0.0):
 def _newton(columns, positive, weights, found, offset):
     size = len(columns)
     products = (columns[:, None] * columns[None]).reshape(size * size, -1)
-    ok = np.ones(len(weights), bool)
+    ok, step = np.ones(len(weights), bool), np.zeros_like(found)
     for _ in range(_NEWTON_STEPS):
         # tanh cannot overflow, and needs no clipping.
         likely = 0.5 + 0.5 * np.tanh((found @ columns + offset) / 2)

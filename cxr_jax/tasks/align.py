@@ -21,6 +21,7 @@ from cxr_jax.tasks.segment import (
     overlap,
     overlap_columns,
     overlap_confusion,
+    overlap_counts,
 )
 from cxr_jax.tasks.task import Arrays, Task, choose_loss, read_settings
 from tfds_builders.common.errors import InputError
@@ -127,8 +128,7 @@ def _align_metrics(split, targets, predictions, decision, resamples):
     mean = np.broadcast_to(np.array(decision["mean_frame"], np.float32), wanted.shape)
     constant = metrics.alignment_metrics(*_errors(mean, wanted), weights)
     found |= {f"{name}_constant": estimate for name, estimate in constant.items()}
-    counts = [predictions[name] for name in ("common", "predicted", "target")]
-    found |= metrics.overlap_metrics(*counts, weights)
+    found |= metrics.overlap_metrics(**overlap_counts(predictions), weights=weights)
     found["loss"] = metrics.mean_loss(predictions["loss"], weights)
     return found
 

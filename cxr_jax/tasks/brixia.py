@@ -103,7 +103,7 @@ def _brixia_targets(split: Split) -> Arrays:
         raise InputError(
             f"{split.dataset}:{split.split}",
             f"has no zone scores (it has: {', '.join(split.table)})",
-            "the task 'brixia' needs the column 'scores'; use config.task.name=classify",
+            "the task brixia needs the column 'scores'; use a config of the task classify",
         )
     return {"scores": scores.astype(np.int32)}
 

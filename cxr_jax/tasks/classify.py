@@ -146,7 +146,7 @@ def _class_targets(split: Split, *, classes, merge) -> Arrays:
         raise InputError(
             f"{split.dataset}:{split.split}",
             f"has no class labels (it has: {', '.join(split.table)})",
-            "the task 'classify' needs the column 'label'; use config.task.name=brixia",
+            "the task classify needs the column 'label'; use a config of the task brixia",
         )
     if (split.table["label"] < 0).any():
         raise InputError(
@@ -170,7 +170,7 @@ def _class_targets(split: Split, *, classes, merge) -> Arrays:
 
 def _class_metrics(split, targets, predictions, decision, resamples, *, classes):
     label, probs, weights = targets["label"], predictions["probs"], resamples.weights
-    severity_names = split.label_names.get("severity")
+    severity_names = split.label_names.get("severity", ())
     thresholds = np.array(decision["thresholds"])
     found = metrics.classify_metrics(
         label,

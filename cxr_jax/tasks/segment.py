@@ -87,7 +87,10 @@ def of_features(output: Output, *names: str):
             "choose bsnet",
         )
     found = {name: output.features[name] for name in names}
-    return found if len(names) > 1 else found[names[0]]
+    if len(names) > 1:
+        return found
+    (only,) = found.values()
+    return only
 
 
 def mask_targets(split: Split) -> Arrays:
@@ -144,18 +147,21 @@ def _decide(targets: Arrays, predictions: Arrays) -> dict[str, Any]:
 
 def _segment_metrics(split, targets, predictions, decision, resamples):
     weights = resamples.weights
-    counts = [predictions[name] for name in ("common", "predicted", "target")]
-    found = metrics.overlap_metrics(*counts, weights)
+    found = metrics.overlap_metrics(**overlap_counts(predictions), weights=weights)
     mask = np.array([list(row) for row in decision["majority_mask"]]) == "#"
     found |= metrics.majority_mask_metrics(predictions["coarse"], mask, weights)
     found["loss"] = metrics.mean_loss(predictions["loss"], weights)
     return found
 
 
+def overlap_counts(predictions: Arrays) -> Arrays:
+    """Pixels of each image that are lung in both masks, and in each of them."""
+    return {name: predictions[name] for name in ("common", "predicted", "target")}
+
+
 def overlap_columns(targets: Arrays, predictions: Arrays) -> dict[str, Any]:
     """Counts of pixels, Dice and intersection over union of each image."""
-    names = ("common", "predicted", "target")
-    counts = {name: predictions[name] for name in names}
+    counts = overlap_counts(predictions)
     return counts | metrics.per_image_overlap(**counts)
 
 

@@ -144,12 +144,13 @@ def read_settings(config: ConfigDict, defaults: Mapping[str, Any]) -> dict[str, 
             "is missing: the config was written by version 0.1 of cxr_jax",
             "train again in a new --workdir, or use version 0.1 for this run",
         )
-    for key, value in config.settings.items():
+    settings: Any = config.settings
+    for key, value in settings.items():
         if key not in defaults:
             raise InputError(
                 f"{where}.{key}",
                 f"is not a setting of the task {config.name}",
-                f"it has: {', '.join(defaults) or 'none'}",
+                f"it has: {', '.join(defaults)}; begin with a config of that task",
             )
         wanted = type(defaults[key])
         if not isinstance(value, int | float if wanted is float else wanted):
@@ -167,7 +168,7 @@ def read_settings(config: ConfigDict, defaults: Mapping[str, Any]) -> dict[str, 
                 f"is {value}",
                 f"give a number from {low}{upper}{below}",
             )
-    return {**defaults, **config.settings}
+    return {**defaults, **settings}
 
 
 def choose_loss(
@@ -181,18 +182,19 @@ def choose_loss(
     Raises:
       InputError: no such loss, or a setting that only another loss uses was changed.
     """
-    if config.loss not in losses:
+    name: Any = config.loss
+    if name not in losses:
         raise InputError(
             "config.task.loss",
-            f"{config.loss!r} is unknown",
+            f"{name!r} is unknown",
             f"choose one of: {', '.join(losses)}",
         )
-    function, arguments = losses[config.loss]
+    function, arguments = losses[name]
     for key in {key for _, others in losses.values() for key in others}:
         if key not in arguments and settings[key] != defaults[key]:
             raise InputError(
                 f"config.task.settings.{key}",
-                f"is {settings[key]!r}, which the loss {config.loss} does not use",
+                f"is {settings[key]!r}, which the loss {name} does not use",
                 f"remove it (the default is {defaults[key]!r}), or choose another loss",
             )
     return partial(

@@ -38,7 +38,7 @@ def main(workdir: pathlib.Path) -> None:
         film = source.decode(split.read(int(split.rows[i]))["image"], 256, "pad")
         axes[0, column].imshow(film[..., 0], cmap="gray")
         axes[0, column].set_title(
-            f"global {expected[i].sum():.1f}   (reader {target[i].sum()})",
+            f"global score {expected[i].sum():.1f}  (target {target[i].sum()})",
             fontsize=10,
             color=INK,
         )
@@ -50,7 +50,7 @@ def main(workdir: pathlib.Path) -> None:
 
 
 def draw_scores(axis, expected: np.ndarray, target: np.ndarray) -> None:
-    """The six zones as they lie on the film: predicted, and in brackets the reader."""
+    """The six zones as they lie on the film: predicted, with the target in brackets."""
     axis.imshow(
         expected.reshape(2, 3).T,
         cmap="YlOrRd",

@@ -1,4 +1,4 @@
-"""Draws docs/zones.svg: python docs/make/zones.py. The film in it is a phantom."""
+"""Draws docs/zones.svg: python docs/make/zones.py. The film in it is synthetic."""
 
 import base64
 from pathlib import Path
@@ -14,14 +14,14 @@ SEED, SIZE = 11, 460
 LEVELS = (
     ("0", "no opacity"),
     ("1", "interstitial"),
-    ("2", "interstitial and some alveolar"),
+    ("2", "mostly interstitial, some alveolar"),
     ("3", "mostly alveolar (consolidation)"),
 )
 COLOURS = ("#4fc3f7", "#81c784", "#ffb74d")  # upper, middle, lower
 
 
 def draw(levels):
-    """The same patient and film, with other scores."""
+    """The same patient and film with other scores."""
     chest = draw_chest(np.random.default_rng([SEED, 0]))._replace(scoliosis=0.0)
     return draw_film(chest, levels, np.random.default_rng([SEED, 1]), SIZE, square=True)
 
@@ -67,9 +67,9 @@ def main() -> None:
     parts += [
         f'<text x="20" y="32" {heading}>patient\'s right</text>',
         f'<text x="480" y="32" {heading} text-anchor="end">patient\'s left</text>',
-        f'<text x="510" y="32" {heading}>level of one zone</text>',
+        f'<text x="510" y="32" {heading}>score of a zone</text>',
         '<text x="20" y="528" font-size="12" fill="#5b6b7a">',
-        "Synthetic film drawn by tfds_builders.phantom: not a patient.</text>",
+        "Synthetic film (tfds_builders.phantom), not a patient.</text>",
     ]
     rows, cols = np.nonzero(film.zones == 2)
     side = 150

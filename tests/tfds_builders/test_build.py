@@ -221,14 +221,14 @@ def test_killed_build_leaves_nothing_that_looks_complete(release, tmp_path):
 
 
 def test_second_build_waits_for_the_first(release, tmp_path, capfd):
-    from tfds_builders.build import _alone
+    from tfds_builders.common.build.disk import alone
 
     results = []
     thread = threading.Thread(
         target=lambda: results.append(build("brixia", release, tmp_path))
     )
     said = ""
-    with _alone(make_builder("brixia", tmp_path), quiet=True):
+    with alone(make_builder("brixia", tmp_path), quiet=True):
         thread.start()
         for _ in range(1000):
             said += capfd.readouterr().out

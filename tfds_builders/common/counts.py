@@ -130,7 +130,7 @@ COUNTS: dict[str, Count] = {
         "noted", "test subjects with other images"
     ),
     "images_of_test_subjects_left_out": Count(
-        "left_out", "other images of test subjects, kept out of train and val"
+        "left_out", "other images of test subjects"
     ),
     "images_of_test_subjects_kept": Count(
         "noted", "other images of test subjects, kept in train and val"

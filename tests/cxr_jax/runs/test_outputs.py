@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from cxr_jax.runs import provenance, results, workdir
 from cxr_jax.runs.writer import Writer, duration
 from cxr_jax.train import nonfinite
 from cxr_jax.train.nonfinite import NotFinite
-from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 
 SETTINGS = {"total_steps": 6, "log_steps": 2, "batch_size": 8, "steps_per_epoch": 5.0}
@@ -134,20 +132,6 @@ def test_git_revision_is_that_of_this_repository():
         assert len(found["revision"]) == 40
     else:
         assert found == {"revision": None, "changed": None}
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "results.json"
-    files.write_text(path, "old")
-
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match=r"No space left[\s\S]*GB are free"):
-        files.write_text(path, "new")
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["results.json"]
 
 
 def test_workdir_is_let_go_of_and_keeps_its_config(tmp_path):

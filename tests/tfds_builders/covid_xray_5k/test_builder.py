@@ -173,6 +173,15 @@ def test_planted_copies(copy, builder, make):
     assert counts["near_duplicate_groups_of_several_classes"] == 1
 
 
+def test_the_user_may_name_copies_that_are_left_out(copy, make):
+    names = max(same_files(copy), key=len)
+    rows = "".join(f"{name},a-patient\n" for name in names[1:])
+    (copy / "patients.csv").write_text("example_id,patient\n" + rows)
+    stored = examples(make(copy, "256"))
+    assert not stored.keys() & set(names[1:])
+    assert stored[names[0]][1]["patient_id"] == b"a-patient"
+
+
 def test_older_copies_have_other_counts(copy, make):
     films = sorted((copy / "test" / "non").iterdir())
     for path in films[5:]:

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
-from tqdm import tqdm
 
 from tfds_builders.common import card
 from tfds_builders.common.build import ingest, release
 from tfds_builders.common.build.example_writer import ExampleWriter
 from tfds_builders.common.build.parallel import Workers
+from tfds_builders.common.build.progress import Progress, progress_bar
 from tfds_builders.common.counts import checked
 from tfds_builders.common.dicom.radiograph import POLARITIES
 from tfds_builders.common.duplicates.fingerprints import fingerprint
@@ -151,7 +151,7 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def _in_order(self, function, items, text):
         attempt = functools.partial(ingest.attempted, function)
-        bar = _bar(self.quiet, len(items), text)
+        bar = progress_bar(self.quiet, len(items), text)
         with bar:
             for result in self._workers.in_order(attempt, items, ingest.crashed):
                 bar.update()
@@ -187,7 +187,7 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _films(self, split, items) -> list[ingest.Films]:
         local = self.options.beam_runner is None
         films = []
-        progress = _Progress(self.quiet, len(items), split) if local else None
+        progress = Progress(self.quiet, len(items), split) if local else None
         for k, some in enumerate(ingest.shards(items)):
             account = Path(self.data_path) / f".account-{split}-{k}.json"
             self._accounts.append(account)
@@ -287,25 +287,3 @@ def patients_digest(release: Path) -> str:
     """Hash of patients.csv, to notice a change; '' without one."""
     path = find_patients(release)
     return "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _bar(quiet, total, text):
-    return tqdm(
-        total=total, desc=f"{text:>5}", unit=" images", mininterval=0.5, disable=quiet
-    )
-
-
-class _Progress:
-    """The progress bar of a split."""
-
-    def __init__(self, quiet: bool, total: int, split: str):
-        self._open = functools.partial(_bar, quiet, total, split)
-        self._bar = None
-
-    def __call__(self, rejected: int) -> None:
-        self._bar = self._bar or self._open()
-        if rejected:
-            self._bar.set_postfix_str(f"{rejected} rejected", refresh=False)
-        self._bar.update()
-        if self._bar.n == self._bar.total:
-            self._bar.close()
