@@ -1,8 +1,5 @@
-# make setup | quickstart | test. Everything is installed once, into .venv.
+# make setup | quickstart | test | lint. Everything is installed once, into .venv.
 SHELL := /bin/bash
-PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell \
-  $(p) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
-  2>/dev/null && echo $(p))))
 VENV := .venv
 WORKDIR ?= runs/quickstart
 READY := $(VENV)/.ready
@@ -11,11 +8,13 @@ READY := $(VENV)/.ready
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 found. \
-	Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12"; exit 1; }
-	@echo "Installing into $(VENV) with $$($(PYTHON) --version); this takes a minute or two."
-	$(PYTHON) -m venv $(VENV)
+# The newest Python from 3.11 to 3.13, or the one of make setup PYTHON=/path/to/python.
+$(READY): pyproject.toml setup.py constraints.txt
+	@python="$(PYTHON)"; python="$${python:-$$(.ci/find_python)}" || exit 1; \
+	echo "Installing into $(VENV) with $$("$$python" --version) ($$python);" \
+	  "this takes a minute or two."; \
+	[ "$$($(VENV)/bin/python --version 2>&1)" = "$$("$$python" --version)" ] \
+	  || "$$python" -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt --editable '.[dev,dicom,beam]'
 	@touch $(READY)
@@ -25,11 +24,12 @@ quickstart: $(READY)
 	  --workdir=$(WORKDIR)
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis .jax_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .jax_cache

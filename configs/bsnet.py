@@ -1,10 +1,11 @@
 """BS-Net: finds the lungs, aligns them, scores six zones (Signoroni et al. 2021).
 
-In stages, each starting from the weights of the one before, or the last alone from random
-weights: `segment` learns lung masks, `align` the frame of the lungs in images rotated by
-up to 25 degrees, shifted and zoomed by up to 10 %, `score` the head alone on what was
-learnt, `all` (the default) everything at once on the scores. Other arguments: `phantom`
-(synthetic films, needs no data), `fold=K`, `size=512` (side of what the model sees).
+In stages, each starting from the weights of the one before, or the last stage alone from
+scratch: `segment` learns lung masks; `align` the frame of the lungs in films rotated by up
+to 25 degrees, shifted and zoomed by up to 10 %; `score` the head alone on those features;
+`all` (the default) everything together from the scores. Other arguments: `phantom`
+(synthetic films; needs no data), `fold=K`, `size=512` (side in pixels of the image that
+the model sees).
 
     python -m tfds_builders.build covid_radiography/segmentation --manual_dir=DIR
     python -m tfds_builders.build brixia --manual_dir=BrixIA
@@ -16,18 +17,18 @@ learnt, `all` (the default) everything at once on the scores. Other arguments: `
     python -m cxr_jax.main --config=configs/bsnet.py:all --workdir=runs/bsnet \\
         --config.init_from=runs/score
 
-Expected on the releases: not measured here; they are not public without a request. On
-phantoms: docs/bsnet.md. The paper reports zone MAE 0.47 on its own test set.
+Expected result on the releases: not measured, because they are gated. On phantoms:
+docs/bsnet.md. The paper reports zone MAE 0.47 on its own test set.
 """
 
 from ml_collections import ConfigDict
 
-from configs import common
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import common
 from tfds_builders.common.errors import InputError
 
 STAGES = ("segment", "align", "score", "all")
-# What learns nothing in a stage.
+# The parameters that are frozen in a stage.
 FROZEN = {
     "segment": "^(localiser|lateral.|merge|merge_bn|fc)/: 0",
     "align": "^(conv1|bn1|layer._.|decoder|mask|lateral.|merge|merge_bn|fc)/: 0",
@@ -42,7 +43,9 @@ def get_config(arg=None):
     asked = [stage for stage in STAGES if arg[stage]]
     if len(asked) > 1:
         raise InputError(
-            "--config", f"asks for {' and '.join(asked)}", "train one stage at a time"
+            "--config",
+            f"names the stages {' and '.join(asked)}",
+            "train one stage at a time",
         )
     stage = asked[0] if asked else "all"
     config = common.get_config(arg.size)

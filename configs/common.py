@@ -8,27 +8,27 @@ from cxr_jax.tasks import DEFAULTS
 def get_config(size: int = 256) -> ConfigDict:
     """Severity of six zones from a ResNet-18; see `configs/brixia.py`.
 
-    `size` is the side in pixels of what the model sees. Durations are '<number> <unit>',
-    the unit being steps, epochs, examples or percent (of the whole training).
+    `size` is the side in pixels of the image that the model sees. Durations are
+    '<number> <unit>' in steps, epochs, examples or percent (of the whole training).
     """
     config = ConfigDict()
     config.seed = 0
     config.batch_size = 32
-    config.accumulate = 1  # process a batch in so many parts: less memory
+    config.accumulate = 1  # parts of a batch, computed one after another to save memory
     config.total = "60 epochs"
 
     config.data = ConfigDict()
     config.data.dataset = "brixia/512"
-    config.data.data_dir = ""  # empty: TFDS's own, ~/tensorflow_datasets
+    config.data.data_dir = ""  # empty: TFDS's default, ~/tensorflow_datasets
     config.data.train = "train"
     config.data.val = "val"
     config.data.test = "test"
-    config.data.fold = -1  # 0..4: cross-validation by patient, with that fold as test
-    config.data.masks = False  # lung masks too: for the tasks segment and align
-    config.data.size = 512  # side of the square that goes to the device
+    config.data.fold = -1  # 0..4: cross-validation by patient, testing on that fold
+    config.data.masks = False  # load lung masks too, for the tasks segment and align
+    config.data.size = 512  # side in pixels of the square sent to the device
     config.data.square = "stretch"  # or 'pad'
     config.data.residency = "auto"  # of decoded images: 'device', 'host' or 'disk'
-    config.data.phantom = 0  # write and use so many synthetic images instead
+    config.data.phantom = 0  # write and use this many synthetic images instead
 
     config.task = ConfigDict()
     config.task.label_noise = 0.0  # share of the training labels that is made wrong
@@ -37,14 +37,14 @@ def get_config(size: int = 256) -> ConfigDict:
     config.model = ConfigDict()
     config.model.name = "resnet18"
     config.model.dtype = "float32"
-    config.model.style = "torch"  # or 'keras': whose form, see docs/models.md
-    config.model.pool = "global"  # or 'grid': 3 x 2 parts, as the zones lie
+    config.model.style = "torch"  # or 'keras': whose variant; see docs/models.md
+    config.model.pool = "global"  # or 'grid': 3 x 2 parts, like the zones
     config.model.dropout = 0.0
-    config.model.remat = False  # recompute activations in the backward pass
+    config.model.remat = False  # recompute blocks in the backward pass to save memory
 
-    # Initial weights: a file (PyTorch, Keras, .npz) or the workdir of a run.
+    # Weights to start from: a file (PyTorch, Keras, .npz) or the workdir of a run.
     config.init_from = ""
-    # Names that may be missing on either side: docs/weights.md.
+    # Names that may be missing in that file and are drawn instead; see docs/models.md.
     config.init_excuse = "(^|/)(fc|classifier[_0-9]*|heads?|predictions|projection)[./]"
 
     config.preprocess = ConfigDict()
@@ -53,7 +53,7 @@ def get_config(size: int = 256) -> ConfigDict:
         "|brightness(0.2)|contrast(0.2)|flip_lr|standardise"
     )
     config.preprocess.eval = f"to_float|resize({size})|standardise"
-    config.preprocess.strength = 1.0  # factor on the limits of the random ops
+    config.preprocess.strength = 1.0  # multiplies the limits of the random operations
 
     config.optim = ConfigDict()
     config.optim.name = "adam"  # with weight_decay: AdamW
@@ -63,13 +63,13 @@ def get_config(size: int = 256) -> ConfigDict:
     config.optim.warmup = "5 percent"
     config.optim.weight_decay = 1e-2
     config.optim.no_decay = "(bias|scale)$"
-    # Factors on the learning rate by name, 0 to freeze: ('^conv1: 0', '^layer4: 0.1 from 2 epochs')
+    # Learning rate factors by name, 0 freezes: ('^conv1: 0', '^layer4: 0.1 from 2 epochs')
     config.optim.layers = ()
-    config.optim.frozen_norms = ""  # batch norms that keep their statistics, by path
+    config.optim.frozen_norms = ""  # batch norms (by path) that keep their statistics
     config.optim.clip_norm = 1.0
     config.optim.ema_decay = 0.0
 
-    config.plateau = ConfigDict()  # in evaluations; 0 is off
+    config.plateau = ConfigDict()  # patience in evaluations; 0 is off
     config.plateau.patience = 0
     config.plateau.factor = 0.5
     config.plateau.floor = 1e-5
@@ -80,9 +80,9 @@ def get_config(size: int = 256) -> ConfigDict:
     config.every.eval = "1 epochs"
     config.every.checkpoint = "1 epochs"
 
-    config.select = ""  # metric on val that picks the checkpoint; empty: the task's
+    config.select = ""  # metric on val that selects the checkpoint; empty: the task's
     config.resamples = 2000
-    config.report = True  # write one when the training is finished: docs/report.md
+    config.report = True  # write a report when the training is finished: docs/report.md
 
     config.audit = ConfigDict()
     config.audit.against = ()  # external test sets, as in --eval_on: ('covidgr',)

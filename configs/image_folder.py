@@ -14,8 +14,8 @@ nothing in general; read the report, and audit the data and the model before you
 it. Time: 2 cores train about 43 images/s at size=128.
 """
 
-from configs import common
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import common
 
 
 def get_config(arg=None):

@@ -1,22 +1,22 @@
 """COVID-19 Radiography Database: four classes, ResNet-18 at 224 px.
 
-Class and source are confounded in this set (children against adults, one hospital
-against another): a high figure is not evidence that the model reads the lung. Near-duplicates
-stay on one side of the split. Arguments: `binary` (COVID against the rest, with the
-labels of COVIDGR mapped too, so that it serves as an external test), `fold=K`,
-`size=224` (side of what the model sees), `phantom`.
+Class and source are confounded in this database (children or adults, one hospital or
+another): good metrics do not show that the model reads the lungs. Near-duplicates stay on
+one side of the split. Arguments: `binary` (COVID or not, with the labels of COVIDGR mapped
+too, so that it serves as an external test), `fold=K`, `size=224` (side in pixels of the
+image that the model sees), `phantom`.
 
     python -m tfds_builders.build covid_radiography --manual_dir=COVID-19_Radiography_Dataset
     python -m cxr_jax.main --config=configs/radiography.py --workdir=runs/radiography
     python -m cxr_jax.main --config=configs/radiography.py:binary --workdir=runs/binary
     python -m cxr_jax.main --mode=eval --workdir=runs/binary --eval_on=covidgr:test
 
-Expected on the release: not measured here. Others report 0.87 to 0.96 macro F1, most
-without grouping near-duplicates.
+Expected result on the release: not measured. Others report macro F1 of 0.87 to 0.96, most
+of them without grouping near-duplicates.
 """
 
-from configs import common
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import common
 
 
 def get_config(arg=None):

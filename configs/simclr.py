@@ -1,21 +1,21 @@
-"""SimCLR: a trunk pretrained on images without labels.
+"""SimCLR: a backbone trained on unlabelled films, to start another training from.
 
-Every image is augmented twice, and the model learns to find the other view of it among
+The model sees two augmented views of every film and learns to find the other view among
 those of the batch (Chen et al. 2020, arXiv 2002.05709). Any prepared dataset will do; its
-labels are not used. Without flips: the side of the chest matters for zones. Arguments:
-`dataset=brixia/256` (then without phantoms), `size=64` (side of what the model sees). The
-model is the quickstart's CNN, unless config.model names another.
+labels are not used. There are no flips, because left and right matter to zones. The model
+is the quickstart's CNN. Arguments: `dataset=brixia/256` (instead of phantoms), `size=64`
+(side in pixels of the image that the model sees).
 
     python -m cxr_jax.main --config=configs/simclr.py --workdir=runs/simclr
 
-Another training starts from it with --config.init_from=runs/simclr. Expected on 600
-phantoms: test loss 3.5, where the constant has 4.84, and the other view found for a
-share of 0.35 (chance 1 in 127); docs/weights.md says what that is worth. Time: 10
-minutes for three members (--members=3) on 2 cores that had other work too.
+Another training starts from it with --config.init_from=runs/simclr. Expected result on 600
+phantoms: test loss 3.5 (constant predictor: 4.84), and the other view is found for 35 % of
+the views (chance: 1 in 127). What such a start is worth is in docs/models.md. Time: 10
+minutes for three members (--members=3) on 2 busy cores.
 """
 
-from configs import common, quickstart
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import common, quickstart
 
 
 def get_config(arg=None):

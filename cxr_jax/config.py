@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import math
 import pathlib
@@ -16,6 +17,26 @@ from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 
 _UNITS = ("steps", "epochs", "examples", "percent")
+
+
+def shipped() -> dict[str, pathlib.Path]:
+    """{'brixia.py': its path, ...} of the configs that come with this package."""
+    spec = importlib.util.find_spec("cxr_jax.configs")
+    folders = (spec and spec.submodule_search_locations) or ()
+    paths = [path for folder in folders for path in pathlib.Path(folder).rglob("*.py")]
+    return {path.name: path for path in sorted(paths)}
+
+
+def locate(config: str) -> str:
+    """Replaces the name of a shipped config by its path.
+
+    'brixia.py:phantom' becomes '.../configs/brixia.py:phantom', unless there is a file
+    'brixia.py' in the current folder. A value with a folder in it is left as it is.
+    """
+    name, colon, argument = config.partition(":")
+    if not pathlib.Path(name).is_file():
+        name = str(shipped().get(name, name))
+    return name + colon + argument
 
 
 def steps(

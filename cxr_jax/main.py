@@ -17,8 +17,8 @@ _OF_RUNS = ("ensemble", "compare", "folds", "matrix")
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "File of configs/, with arguments after a colon (configs/brixia.py:phantom); "
-    "--config.optim.lr=1e-3 changes a value.",
+    "A config file, or the name of a shipped one, with arguments after a colon "
+    "(brixia.py:phantom); --config.optim.lr=1e-3 changes a value.",
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _MODE = flags.DEFINE_enum(
@@ -136,7 +136,9 @@ def main(argv: list[str]) -> int:
         return _audit_model(workdir)
     if config is None:
         raise InputError(
-            "--config", "is not given", "give one of configs/, as configs/quickstart.py"
+            "--config",
+            "is not given",
+            f"give a file of your own, or one of: {', '.join(config_lib.shipped())}",
         )
     if _DRY_RUN.value:
         dry_run.show(*session.prepare(config, workdir))
@@ -229,7 +231,7 @@ def _config() -> ConfigDict | None:
         raise InputError(
             "--config",
             str(error).strip().splitlines()[-1].strip(),
-            "give a file of configs/, from the folder that holds configs/",
+            f"give a file that exists, or one of: {', '.join(config_lib.shipped())}",
         ) from None
 
 
@@ -240,11 +242,11 @@ def _spec() -> str:
 
 def _parse(argv: list[str]) -> list[str]:
     try:
-        return flags.FLAGS(argv)
+        return flags.FLAGS(_locate(argv))
     except InputError:
         raise
     except Exception as error:
-        path = _config_path(argv)
+        path = _config_path(_locate(argv))
         if fault := path and config_lib.fault_in(path, error):
             raise fault from error
         if isinstance(error, AttributeError | KeyError):
@@ -268,5 +270,22 @@ def _config_path(argv: list[str]) -> pathlib.Path | None:
     return None
 
 
-if __name__ == "__main__":
+def _locate(argv: list[str]) -> list[str]:
+    """The arguments, with the path of a shipped config instead of its name."""
+    found = list(argv)
+    for place, text in enumerate(argv):
+        flag, equals, value = text.partition("=")
+        if flag in ("--config", "-config") and equals:
+            found[place] = f"{flag}={config_lib.locate(value)}"
+        elif flag in ("--config", "-config") and place + 1 < len(argv):
+            found[place + 1] = config_lib.locate(argv[place + 1])
+    return found
+
+
+def run() -> None:
+    """Entry point of the command."""
     command.run(main, parse=_parse)
+
+
+if __name__ == "__main__":
+    run()

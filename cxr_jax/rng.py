@@ -8,7 +8,10 @@ was resumed or not. Imports nothing effectful: safe inside jit.
 import zlib
 
 import jax
-import numpy as np
+
+from cxr_jax.stats.generator import generator
+
+__all__ = ["generator", "root", "stream"]
 
 
 def root(seed: int) -> jax.Array:
@@ -20,8 +23,3 @@ def stream(root_key: jax.Array, name: str, step=None) -> jax.Array:
     """The key of stream `name`, at `step` where one is given (may be traced)."""
     key = jax.random.fold_in(root_key, zlib.crc32(name.encode()))
     return key if step is None else jax.random.fold_in(key, step)
-
-
-def generator(seed: int, name: str) -> np.random.Generator:
-    """The same on the host: a numpy Generator that depends on (seed, name) alone."""
-    return np.random.default_rng([seed, zlib.crc32(name.encode())])

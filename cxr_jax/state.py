@@ -23,7 +23,7 @@ class TrainState(NamedTuple):
         ({'params', 'batch_stats'}), or None when it is off.
     """
 
-    step: Any
+    step: Any  # an array, or its shape
     params: PyTree
     model_state: PyTree
     opt_state: PyTree

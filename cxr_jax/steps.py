@@ -185,6 +185,16 @@ def make_eval_step(model, task: Task, preprocess, augment=None):
     return eval_step
 
 
+def make_predict_step(model, task: Task, preprocess):
+    """-> step(variables, batch) -> predictions {name: [B, ...]}: needs no targets."""
+
+    def predict_step(variables: dict[str, Any], batch: Batch):
+        image = preprocess(batch, None)["image"]
+        return task.predict(task.reads(model.apply(variables, image, train=False)))
+
+    return predict_step
+
+
 def fixed_views(batch: Batch, augment, count: int) -> Batch:
     """The same views in every evaluation: drawn with a key derived from the pixels.
 

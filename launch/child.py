@@ -1,4 +1,4 @@
-"""A command that ends politely when the sweep is asked to end."""
+"""A command that gets the signals which ask the sweep to stop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CRASHES = (
 
 
 def follow(command: list[str], received: list[signal.Signals]) -> int:
-    """Runs a command to its end, passing on what is received meanwhile.
+    """Runs a command to its end, passing on the signals received meanwhile.
 
     Args:
       command: program and arguments.
@@ -24,13 +24,13 @@ def follow(command: list[str], received: list[signal.Signals]) -> int:
     Returns:
       The exit code, negative for the signal that ended it, as `subprocess` does.
     """
-    # In a process group of its own, a Ctrl-C or a signal to our whole group reaches
-    # the command once, through us; for a run the second one means: end unsaved.
+    # In a process group of its own, the command gets a Ctrl-C or a signal to our whole
+    # group once, through us; to a run, a second one means: stop without saving.
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
     passed_on = 0
     while True:
         for number in received[passed_on:]:
-            # A run saves on SIGTERM; a closed terminal should not cost its work.
+            # A run saves on SIGTERM; closing the terminal should not lose its work.
             number = signal.SIGTERM if number == signal.SIGHUP else number
             process.send_signal(number)
             passed_on += 1
@@ -44,11 +44,11 @@ def asked_by(code: int, finished: bool) -> signal.Signals | None:
     """The signal that must have ended a run, or None if it finished, failed, crashed.
 
     Args:
-      code: of `follow`.
-      finished: its results are there.
+      code: from `follow`.
+      finished: results.json exists.
     """
     if code == 0 and not finished:
-        return signal.SIGTERM  # a run saves and leaves with 0
+        return signal.SIGTERM  # a run saves and exits with 0
     if code == 128 + signal.SIGINT:
         return signal.SIGINT
     if code < 0 and -code not in _CRASHES:

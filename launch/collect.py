@@ -12,13 +12,17 @@ from absl import flags
 
 from cxr_jax.metrics.registry import HEADLINES
 from cxr_jax.stats.estimate import Estimate, number
-from launch import workdirs
 from tfds_builders.common import command, files
 from tfds_builders.common.errors import InputError
 
+from . import workdirs
+
 _METRICS = flags.DEFINE_list(
-    "metrics", None, "Metrics of the test split to show; all are in the csv."
+    "metrics", None, "Metrics of the test split to show; table.csv has all."
 )
+
+# `launch` from a checkout, `cxr_jax.launch` where it is installed.
+_COMMAND = f"python -m {__package__}.collect"
 
 SHOWN = tuple(dict.fromkeys(name for names in HEADLINES.values() for name in names))
 
@@ -26,7 +30,7 @@ SHOWN = tuple(dict.fromkeys(name for names in HEADLINES.values() for name in nam
 def main(argv: list[str]) -> int:
     if len(argv) != 2:
         raise InputError(
-            "command line", "give one folder", "python -m launch.collect runs/loss"
+            "command line", "one folder is needed", f"{_COMMAND} runs/loss"
         )
     return collect(pathlib.Path(argv[1]).expanduser(), _METRICS.value)
 
@@ -35,15 +39,15 @@ def collect(folder: pathlib.Path, metrics: list[str] | None = None) -> int:
     """Prints a table of all runs and one over seeds; writes `folder/table.csv`.
 
     Raises:
-      InputError: no run is finished, a file of one is broken, the runs have other
-        settings than the sweep gave them, or none of the metrics is there.
+      InputError: no run is finished, a file of one is damaged, the runs differ in
+        settings that the sweep did not change, or they have none of the metrics.
     """
     runs, unfinished = workdirs.read(folder)
     if not runs:
         raise InputError(
             folder,
-            f"holds no finished run ({len(unfinished)} unfinished)",
-            "run: python -m launch.sweep CONFIG --workdir=" + str(folder),
+            f"contains no finished run ({len(unfinished)} unfinished)",
+            f"run: python -m {__package__}.sweep CONFIG --workdir={folder}",
         )
     workdirs.check_alike(folder, runs)
     known = {name: None for run in runs for name in run.metrics}
@@ -126,4 +130,4 @@ def _spread(group: list[workdirs.Finished], name: str) -> str:
 
 
 if __name__ == "__main__":
-    command.run(main, hint="see --help; as in: python -m launch.collect runs/loss")
+    command.run(main, hint=f"see --help; for example: {_COMMAND} runs/loss")

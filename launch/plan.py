@@ -8,6 +8,7 @@ import traceback
 import types
 from typing import Any, NamedTuple
 
+from cxr_jax import config as config_lib
 from tfds_builders.common.errors import InputError
 
 
@@ -21,22 +22,23 @@ class Run(NamedTuple):
 def load(config: str) -> list[Run]:
     """Reads the runs of `configs/ablations/loss.py[:argument]` in their order.
 
+    Args:
+      config: a file with `get_config` and `sweep(add)`, or the name of a shipped one.
+
     Raises:
       InputError: no such file, one that cannot be imported or lacks a function, two
         equal runs, or a key that the config does not have.
     """
-    path = pathlib.Path(config.partition(":")[0])
+    path = pathlib.Path(config_lib.locate(config).partition(":")[0])
     if not path.is_file():
-        raise InputError(path, "is no file", "give one of configs/ablations/")
+        raise InputError(path, "there is no such file", _one_of_the_shipped())
     module = _import(path)
-    if not hasattr(module, "get_config"):
-        raise InputError(path, "has no get_config()", "return a config of configs/")
-    if not hasattr(module, "sweep"):
-        raise InputError(
-            path,
-            "has no sweep(add)",
-            "add: def sweep(add): add({'optim.lr': 1e-3}) ...",
-        )
+    for function, hint in (
+        ("get_config", "def get_config(arg=None): ... return config"),
+        ("sweep", "def sweep(add): add({'optim.lr': 1e-3}) ..."),
+    ):
+        if not hasattr(module, function):
+            raise InputError(path, f"does not define {function}()", f"add: {hint}")
     runs: list[Run] = []
     module.sweep(lambda overrides: runs.append(Run(name(overrides), dict(overrides))))
     argument = config.partition(":")[2] or None
@@ -47,7 +49,7 @@ def load(config: str) -> list[Run]:
         for key, value in run.overrides.items():
             _check(path, known, key, value)
     if not runs:
-        raise InputError(path, "sweep(add) adds no run", "call add({...})")
+        raise InputError(path, "sweep(add) does not add a run", "call add({...})")
     return runs
 
 
@@ -58,10 +60,16 @@ def name(overrides: dict[str, Any]) -> str:
     return "".join(c if c.isalnum() or c in "=,.-_+" else "_" for c in text)
 
 
+def _one_of_the_shipped() -> str:
+    folders = {name: path.parent.name for name, path in config_lib.shipped().items()}
+    sweeps = [name for name, folder in folders.items() if folder == "ablations"]
+    return f"give a file of your own, or one of: {', '.join(sweeps)}"
+
+
 def _import(path: pathlib.Path) -> types.ModuleType:
     spec = importlib.util.spec_from_file_location("sweep_config", path)
     if spec is None:
-        raise InputError(path, "is no Python file", "give one of configs/ablations/")
+        raise InputError(path, "is not a Python file", _one_of_the_shipped())
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -71,8 +79,8 @@ def _import(path: pathlib.Path) -> types.ModuleType:
         raise InputError(
             path,
             f"cannot be imported: {error}",
-            "correct the import, or install the repository (pip install -e .) or go to "
-            "the folder that holds configs/",
+            "correct the import; shipped configs are imported by "
+            "`from cxr_jax.configs import common`",
         ) from error
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)

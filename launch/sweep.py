@@ -11,12 +11,13 @@ import sys
 from absl import flags
 
 from cxr_jax.train.signals import listening
-from launch import child, plan
 from tfds_builders.common import command, files
 from tfds_builders.common.errors import InputError
 
+from . import child, plan
+
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder that gets one workdir per run.", required=True
+    "workdir", None, "Folder for the workdirs of the runs.", required=True
 )
 _TOGETHER = flags.DEFINE_bool(
     "together",
@@ -26,13 +27,17 @@ _TOGETHER = flags.DEFINE_bool(
 )
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the commands and stop.")
 
+_RESUME = "run the same command again to resume"
+# `launch` from a checkout, `cxr_jax.launch` where it is installed.
+_COLLECT = f"python -m {__package__}.collect"
+
 
 def main(argv: list[str]) -> int:
     if len(argv) < 2:
         raise InputError(
             "command line",
-            "no config is given",
-            "python -m launch.sweep configs/ablations/loss.py --workdir=runs/loss",
+            "does not name a config",
+            f"python -m {__package__}.sweep loss.py --workdir=runs/loss",
         )
     folder = pathlib.Path(_WORKDIR.value).expanduser()
     start = run_together if _TOGETHER.value else run
@@ -40,19 +45,19 @@ def main(argv: list[str]) -> int:
 
 
 def run(config: str, folder: pathlib.Path, extra: list[str], dry_run: bool) -> int:
-    """Runs what is not finished yet, one after another.
+    """Runs everything that is not finished yet, one run after another.
 
-    A finished run is called too: it answers at once, or refuses other settings.
+    A finished run is started too: it returns at once, or refuses other settings.
 
     Args:
-      config: file with `get_config` and `sweep(add)`.
-      folder: each run gets `folder/<name>`.
-      extra: further `--config.key=value` for every run, after a `--`.
-      dry_run: print instead.
+      config: see `plan.load`.
+      folder: the workdir of a run is `folder/<name>`.
+      extra: more overrides for every run, `--config.key=value`, given after a `--`.
+      dry_run: print the commands instead of running them.
 
     Returns:
-      The exit code: 0 when all are finished, 1 when some failed, 128 + the signal
-      (130 for Ctrl-C, 143 for SIGTERM) when the sweep or one of its runs was stopped.
+      The exit code: 0 if all runs finished, 1 if some failed, 128 + the signal (130 for
+      Ctrl-C, 143 for SIGTERM) if the sweep or one of its runs was stopped.
     """
     runs = plan.load(config)
     _check_extra(extra, runs)
@@ -76,7 +81,7 @@ def run(config: str, folder: pathlib.Path, extra: list[str], dry_run: bool) -> i
                 _report_failed(failed, number)
                 print(
                     f"\n{asked.name}: stopped at run {number} of {len(runs)}, "
-                    f"{each.name}; the same command goes on",
+                    f"{each.name}; {_RESUME}",
                     flush=True,
                 )
                 return 128 + asked
@@ -87,14 +92,14 @@ def run(config: str, folder: pathlib.Path, extra: list[str], dry_run: bool) -> i
                 print("  finished before" if before else "  finished", flush=True)
     _report_failed(failed, len(runs))
     if not failed and not dry_run:
-        print(f"\nall {len(runs)} runs are finished: python -m launch.collect {folder}")
+        print(f"\nall {len(runs)} runs are finished: {_COLLECT} {folder}")
     return 1 if failed else 0
 
 
 def run_together(
     config: str, folder: pathlib.Path, extra: list[str], dry_run: bool
 ) -> int:
-    """Runs all as members of one program; arguments and exit code as of `run`."""
+    """Trains all runs as members of one program; see `run`."""
     runs = plan.load(config)
     _check_extra(extra, runs)
     overrides = {each.name: each.overrides for each in runs}
@@ -109,17 +114,17 @@ def run_together(
     finished = all((folder / name / "results.json").exists() for name in overrides)
     asked = stop.signal or child.asked_by(code, finished)
     if asked is not None:
-        print(f"\n{asked.name}: stopped; the same command goes on", flush=True)
+        print(f"\n{asked.name}: stopped; {_RESUME}", flush=True)
         return 128 + asked
     if code:
         print(f"\nthe members failed: {_reason(code)}", flush=True)
         return 1
-    print(f"\nall {len(runs)} runs are finished: python -m launch.collect {folder}")
+    print(f"\nall {len(runs)} runs are finished: {_COLLECT} {folder}")
     return 0
 
 
 def command_of(config, workdir, overrides, extra) -> list[str]:
-    """The command of one run, as a person could type it."""
+    """The command line of one run, as a person would type it."""
     return [
         sys.executable,
         "-m",
@@ -136,9 +141,11 @@ def _check_extra(extra: list[str], runs: list[plan.Run]) -> None:
     for text in extra:
         key = text.partition("=")[0].removeprefix("--config.")
         if text.startswith("--config.") and key in varied:
-            raise InputError(text, "the sweep itself sets this key", "leave it out")
+            raise InputError(text, "the sweep itself sets this key", "omit it")
         if text.startswith("-") and not text.startswith(("--config.", "--noconfig.")):
-            raise InputError(text, "is no override", "after -- give --config.key=value")
+            raise InputError(
+                text, "is not an override", "after -- give --config.key=value"
+            )
 
 
 def _report_failed(failed: list[str], of: int) -> None:

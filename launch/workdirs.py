@@ -22,7 +22,7 @@ class Finished(NamedTuple):
     Attributes:
       name: of its folder.
       overrides: what the sweep changed, {'optim.lr': 0.1}.
-      metrics: {'test/mae_zone': {'value', 'lo', 'hi', 'n'}}; None is no number.
+      metrics: {'test/mae_zone': {'value', 'lo', 'hi', 'n'}}; None is not a number.
       config: all leaves of its config, {'optim.lr': 0.1, ...}.
     """
 
@@ -36,10 +36,12 @@ def read(folder: pathlib.Path) -> tuple[list[Finished], list[str]]:
     """-> (finished runs by name, names of the others).
 
     Raises:
-      InputError: no such folder, or a finished run with a missing or broken file.
+      InputError: no such folder, or a finished run with a missing or damaged file.
     """
     if not folder.is_dir():
-        raise InputError(folder, "is no folder", "give the --workdir of a sweep")
+        raise InputError(
+            folder, "there is no such folder", "give the --workdir of a sweep"
+        )
     finished, unfinished = [], []
     for path in sorted(folder.iterdir()):
         if (path / "results.json").exists():

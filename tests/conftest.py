@@ -1,5 +1,6 @@
 """What all tests share: two CPU devices, a compilation cache, one small dataset."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -16,6 +17,29 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(REPOSITORY / ".jax_cache"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 flags.FLAGS.mark_as_parsed()
+
+
+# The longest tests begin first, or one of them would run alone at the end.
+LONGEST = (
+    "devices/test_processes.py",
+    "train/test_loop.py",
+    "train/test_together.py",
+    "audits/model/test_audit.py",
+    "evaluation/test_external.py",
+    "models/test_models.py",
+    "test_wheel.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the files of LONGEST first, in their order."""
+
+    def place(item):
+        path = item.path.as_posix()
+        found = [i for i, end in enumerate(LONGEST) if path.endswith("/" + end)]
+        return found[0] if found else len(LONGEST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +100,8 @@ def trained(brixia_data, tmp_path_factory) -> pathlib.Path:
     from cxr_jax.train import loop
 
     workdir = tmp_path_factory.mktemp("trained") / "run"
-    assert loop.train(small_config(brixia_data), workdir) == 0
+    with _signals_kept():
+        assert loop.train(small_config(brixia_data), workdir) == 0
     return workdir
 
 
@@ -119,7 +144,13 @@ def command():
 
 @pytest.fixture
 def keep_signals():
-    """train() takes over the signals of the process; give them back."""
+    """train() takes over the signals of the process; restore them."""
+    with _signals_kept():
+        yield
+
+
+@contextlib.contextmanager
+def _signals_kept():
     before = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)}
     yield
     for number, handler in before.items():

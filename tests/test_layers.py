@@ -19,7 +19,7 @@ LAYERS = (
     "train evaluation",
     "audits predict export serve",
     "report",
-    "main",
+    "main api",
     "launch",
 )
 LAYER = {name: i for i, names in enumerate(LAYERS, 1) for name in names.split()}
@@ -96,10 +96,11 @@ def imports(tree: ast.AST, inside: bool = False):
         if isinstance(node, ast.Import):
             yield from ((alias.name, inside) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert not node.level, "absolute imports only"
+            # Relative imports are of launch/, which has two names: see setup.py.
+            package = ".".join(filter(None, ["launch" * bool(node.level), node.module]))
             for alias in node.names:
-                full = f"{node.module}.{alias.name}"
-                yield (full if full in files() else str(node.module)), inside
+                full = f"{package}.{alias.name}"
+                yield (full if full in files() else package), inside
         is_function = isinstance(node, (ast.FunctionDef, ast.Lambda))
         yield from imports(node, inside or is_function)
 

@@ -19,7 +19,7 @@ from absl import flags, logging
 from google.protobuf import json_format
 
 from tfds_builders import DATASETS
-from tfds_builders.common import command
+from tfds_builders.common import array_record, command
 from tfds_builders.common.build import beam, disk
 from tfds_builders.common.build.builder import Options, patients_digest
 from tfds_builders.common.build.integrity import damage
@@ -37,6 +37,7 @@ def make_builder(name: str, data_dir: str | Path | None = None):
     Errors: InputError if there is no such dataset or config, or if the description of
     a prepared one cannot be read.
     """
+    array_record.require()
     dataset, _, config = name.partition("/")
     if dataset not in DATASETS:
         raise InputError(

@@ -1,26 +1,26 @@
-"""What does a model learn from pictures without lungs: from a border, or nothing at all?
+"""What does a model learn from films without lungs: from a border, or a black image?
 
-Trained and tested on whole pictures, with the middle hidden, 15 to 100 % of the area, and
-on a border of 8 % of each side alone, by three seeds; everything else alike. A control
-that reaches the figure of whole pictures says that the figure needs no lung (Maguolo and
-Nanni 2021, arXiv 2004.12823). With 100 % hidden all pictures are black: what is reached
-there is chance.
+Trained and tested on whole films, with 15 to 100 % of the area hidden from the middle
+outwards, and on a border of 8 % of each side alone; three seeds each, everything else the
+same. If a control does as well as whole films, that result does not need the lungs
+(Maguolo and Nanni 2021, arXiv 2004.12823). With 100 % hidden all images are black, which
+gives chance.
 
     python -m launch.sweep configs/ablations/controls.py --workdir=runs/controls
     python -m launch.collect runs/controls
 
 Arguments: `base` is 'radiography' (four classes), 'covidgr' or 'brixia', whose settings
-are used; `size=128` is the side of the pictures, which are hidden as the audit of a
-model hides them. Time on 2 cores, and what came out: docs/audit.md.
+are used; `size=128` is the side of the images in pixels. They are hidden as the audit of a
+model hides them. Results and time on 2 cores: docs/audit.md.
 """
 
-from configs import brixia, common, covidgr, radiography
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import brixia, common, covidgr, radiography
 from cxr_jax.ops.masking import HIDDEN
 from tfds_builders.common.errors import InputError
 
 BASES = {"radiography": radiography, "covidgr": covidgr, "brixia": brixia}
-# What 70 % hidden leaves is a border of 8 %, to within a pixel: one of the two will do.
+# Hiding 70 % leaves a border of 8 %, to within a pixel: one of the two is enough.
 AT_BORDER = 0.7
 ARMS = (
     "",
@@ -47,9 +47,9 @@ def get_config(arg=None):
 
 
 def preprocess(arm):
-    """Both strings, with `arm` before anything moves the picture.
+    """Both strings, with `arm` before any operation that moves the image.
 
-    The pictures have their size by then, so that the strings are those of any size.
+    The images have their size by then, so the strings do not depend on it.
     """
     strings = common.get_config(1).preprocess
     first = f"to_float|{arm}|" if arm else "to_float|"

@@ -1,15 +1,15 @@
-"""Cross-validation by patient: five trainings, each tested on another fifth.
+"""Cross-validation by patient: five trainings, each tested on a different fifth.
 
     python -m launch.sweep configs/ablations/folds.py --workdir=runs/folds --together
     python -m launch.collect runs/folds
 
-Every image is in the test set of one run. Argument: `brixia` runs it on the prepared
-release, with the settings of `configs/brixia.py`, instead of the quickstart on
-phantoms. Time: about 8 minutes for the phantom on 2 cores.
+Every image is in the test set of one run. Argument: `brixia` uses the prepared release and
+the settings of `configs/brixia.py` instead of the quickstart on phantoms. Time: about 8
+minutes for the phantom on 2 cores.
 """
 
-from configs import brixia, quickstart
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import brixia, quickstart
 from tfds_builders.common.splits import FOLDS
 
 

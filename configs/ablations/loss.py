@@ -1,18 +1,18 @@
 """Which loss scores zones best: cross-entropy, ordinal, or cross-entropy with MAE?
 
-Three losses by three seeds on the phantom, everything else as in the quickstart. They
+Three losses, three seeds each, on the phantom; everything else as in the quickstart. They
 are compared by zone MAE and by quadratic kappa, which reward different things.
 
     python -m launch.sweep configs/ablations/loss.py --workdir=runs/loss
     python -m launch.collect runs/loss
     python -m launch.sweep configs/ablations/loss.py:brixia --workdir=runs/loss_brixia
 
-Argument: `brixia` runs it on the prepared release with the settings of
-`configs/brixia.py`. Time: about 20 minutes on 2 cores for the phantom.
+Argument: `brixia` uses the prepared release and the settings of `configs/brixia.py`. Time:
+about 20 minutes for the phantom on 2 cores.
 """
 
-from configs import brixia, quickstart
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import brixia, quickstart
 
 LOSSES = ("cross_entropy", "ordinal", "ce_mae")
 SEEDS = (0, 1, 2)

@@ -1,19 +1,19 @@
-"""How much does a result depend on the seed? K trainings that differ in nothing else.
+"""How much does a result depend on the seed? Five trainings that differ only in it.
 
-Any other comparison has to exceed this spread. All members train side by side in one
-program, and each ends as if it had run alone.
+Any other comparison has to exceed their spread. All members train side by side in one
+program, and each ends as if it had been trained alone.
 
     python -m launch.sweep configs/ablations/seeds.py --workdir=runs/seeds --together
     python -m launch.collect runs/seeds
 
-Argument: `brixia` runs it on the prepared release, with the settings of
-`configs/brixia.py`, instead of the quickstart on phantoms. For another number of seeds
-of any config: python -m cxr_jax.main --config=... --members=8. Time: about 8 minutes
-for the phantom on 2 cores.
+Argument: `brixia` uses the prepared release and the settings of `configs/brixia.py`
+instead of the quickstart on phantoms. For another number of seeds of any config:
+python -m cxr_jax.main --config=... --members=8. Time: about 8 minutes for the phantom on
+2 cores.
 """
 
-from configs import brixia, quickstart
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import brixia, quickstart
 
 MEMBERS = 5
 

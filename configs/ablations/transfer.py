@@ -1,22 +1,22 @@
 """What are ImageNet weights worth on chest X-rays: from scratch, frozen, fine-tuned?
 
-MobileNetV2 three ways by three seeds, everything else the same: `scratch` initialises all
-weights at random (in PyTorch's style, whose batch norms settle within so few steps);
-`frozen` trains the head on the features of the weights as they are; `tuned` trains all of
-them at a tenth of the learning rate, with batch norms keeping their statistics (the file
-has none of its own: they were folded into the convolutions).
+MobileNetV2 three ways, three seeds each, everything else the same: `scratch` draws all
+weights (in PyTorch's style, whose batch norms settle within so few steps); `frozen` trains
+the head on the features of the given weights; `tuned` trains all of them on at a tenth of
+the learning rate, with batch norms that keep their statistics (the file has none of its
+own: they were folded into the convolutions).
 
     python -m launch.sweep "configs/ablations/transfer.py:weights=FILE" --workdir=runs/transfer
     python -m launch.collect runs/transfer
 
-Arguments: `weights` is the .npz or the .pth of a MobileNetV2 (docs/weights.md), `style`
-'keras' or 'torch' as the file is; `radiography` takes four classes of
-covid_radiography, otherwise zone scores of brixia_public; `size=128`. The learning rates
-were chosen before any run. Time on 2 cores, and the results: docs/weights.md.
+Arguments: `weights` is the .npz or .pth file of a MobileNetV2 (docs/weights.md) and `style`
+its origin, 'keras' or 'torch'; `radiography` uses the four classes of covid_radiography
+instead of the zone scores of brixia_public; `size=128`. The learning rates were chosen
+before any run. Results and time on 2 cores: docs/weights.md.
 """
 
-from configs import common, radiography
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import common, radiography
 
 PIXELS = {
     "keras": "normalise(0.5, 0.5)",
@@ -49,7 +49,7 @@ def get_config(arg=None):
 
 def sweep(add):
     for seed in SEEDS:
-        # Keras's running statistics would need thousands of steps to be those of the data.
+        # Keras's running statistics would take thousands of steps to follow the data.
         add({"init_from": "", "model.style": "torch", "seed": seed})
         add({"optim.layers": ("^features: 0",), "seed": seed})
         add({"optim.lr": 1e-4, "optim.frozen_norms": ".", "seed": seed})

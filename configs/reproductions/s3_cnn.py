@@ -1,19 +1,19 @@
-"""The small CNN of S3, COVID against the rest: 422,177 parameters at 256 px, RGB.
+"""The small CNN of S3, COVID or not: 422,177 parameters at 256 px, RGB.
 
 The published run enlarged 84 COVID images to 242 by augmentation before training, and
 37 of its 100 COVID test files are byte-identical to training files. Here the network
-and its augmentation are the published ones, the data the Radiography Database with
-the honest split. Epochs, batch size and dropout rate were not published.
+and its augmentation are the published ones; the data are the Radiography Database, split
+by near-duplicate group. Epochs, batch size and dropout rate were not published.
 
     python -m cxr_jax.main --config=configs/reproductions/s3_cnn.py --workdir=runs/s3
 
-Argument: `phantom`. Expected: not measured on the release.
+Argument: `phantom`. Expected result on the release: not measured.
 """
 
 from ml_collections import ConfigDict
 
-from configs import common, radiography
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import common, radiography
 
 
 def get_config(arg=None):

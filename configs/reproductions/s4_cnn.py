@@ -1,19 +1,19 @@
 """The four-class Radiography CNN (S4): 2,943,428 parameters at 299 px.
 
 Network, optimiser, plateau and early stopping as published; reported there: accuracy
-70.16 %, macro F1 64.84. Its two faults are not repeated here: the lung masks were
-trained on as images, and the held-out part was cut by file name, with near-duplicates
-on both sides. Ours leaves masks out and splits by near-duplicate group.
+70.16 %, macro F1 64.84. Its two faults are not repeated: lung masks were among the
+training images, and the test set was cut by file name, with near-duplicates on both
+sides. Here masks are left out and the split is by near-duplicate group.
 
     python -m cxr_jax.main --config=configs/reproductions/s4_cnn.py --workdir=runs/s4
 
-Argument: `phantom`. Expected: not measured on the release.
+Argument: `phantom`. Expected result on the release: not measured.
 """
 
 from ml_collections import ConfigDict
 
-from configs import common, radiography
 from cxr_jax.config import parse_arg
+from cxr_jax.configs import common, radiography
 
 
 def get_config(arg=None):

@@ -16,6 +16,7 @@ from tensorflow_datasets.core.constants import DATA_DIR
 from cxr_jax.data import records
 from cxr_jax.data.split import Split
 from tfds_builders import DATASETS
+from tfds_builders.common import array_record
 from tfds_builders.common.errors import InputError
 
 
@@ -25,6 +26,7 @@ def open_builder(name: str, data_dir: str = ""):
     Raises:
       InputError: it is not there; says how to prepare it, or to try the phantom.
     """
+    array_record.require()
     where = pathlib.Path(data_dir or DATA_DIR).expanduser()
     folder = _newest_version(where / name) or _newest_version(
         where / name / _default_config(where / name)

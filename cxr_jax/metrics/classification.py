@@ -100,7 +100,7 @@ def classify_metrics(
         severity = np.asarray(severity)
         checks.shape("severity", severity, (images,))
     if severity is not None and _grades(severity, target, len(classes)):
-        for level, name in enumerate(severity_names):
+        for level, name in enumerate(severity_names or ()):
             cases = severity == level
             if level == 0:
                 add_share(f"specificity_severity_{slug(name)}", predicted == 0, cases)

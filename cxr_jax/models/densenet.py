@@ -109,6 +109,7 @@ class DenseNet(nn.Module):
         x = max_pool(x, size=3, stride=2, padding=1)
         features = {}
         layer = rematerialised(DenseLayer) if self.remat else DenseLayer
+        maps, known = [], []
         for i, depth in enumerate(self.depths, 1):
             maps, known = [], []
             for j in range(depth + 1):

@@ -4,8 +4,6 @@ Coordinates are (row, column) with pixel centres at whole numbers. A matrix maps
 output to input: `source = matrix[:, :2] @ (row, column) + matrix[:, 2]`.
 """
 
-from functools import partial
-
 import jax.numpy as jnp
 from jax import lax
 
@@ -28,10 +26,10 @@ def affine_matrix(shape, rotate, shift, zoom, shear):
     shearing = stack_2x2(one, -jnp.sin(shear), 0 * one, jnp.cos(shear))
     # HIGHEST: the default on a GPU rounds to TF32, 0.2 pixel in 512. Matmuls rather
     # than the closed form, because XLA would redo its sines for every pixel.
-    matmul = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
-    linear = matmul(rotation, shearing * zoom[:, None, :])
+    highest = lax.Precision.HIGHEST
+    linear = jnp.matmul(rotation, shearing * zoom[:, None, :], precision=highest)
     centre = (jnp.array([shape], linear.dtype) - 1) / 2
-    moved = matmul(rotation, shift[:, :, None])[:, :, 0]
+    moved = jnp.matmul(rotation, shift[:, :, None], precision=highest)[:, :, 0]
     offset = centre + moved - (linear * centre[:, None, :]).sum(axis=2)
     return jnp.concatenate([linear, offset[:, :, None]], axis=2)
 

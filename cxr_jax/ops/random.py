@@ -41,7 +41,7 @@ def affine(rotate=0, shift=0, zoom=0, shear=0, fill="edge"):
     return apply
 
 
-def limits(rotate, shift, zoom, shear, fill) -> tuple[float, float, float, float]:
+def limits(rotate, shift, zoom, shear, fill) -> tuple[float, ...]:
     """The four limits of `affine`, checked."""
     choice("fill", fill, FILLS)
     return (

@@ -40,23 +40,26 @@ class Trained(NamedTuple):
     best: dict[str, Any]
 
 
-def load(workdir: pathlib.Path, config: ConfigDict, split: Split) -> Trained:
+def load(
+    workdir: pathlib.Path, config: ConfigDict, split: Split | None = None
+) -> Trained:
     """Restores it.
 
     Args:
       workdir: of the run.
       config: of the run, changed at most where `--mode=eval` lets it.
-      split: of pictures like those it will be shown.
+      split: of images like those it will be shown, where there is one.
 
     Raises:
       InputError: the run has no evaluation behind it, or its checkpoint is damaged.
     """
     known_answers.require()
     best = best_lib.read(workdir / "checkpoints")
-    # No shape depends on the length of the training, nor on class weights.
-    exp = experiment.build(
-        config, train_examples=split.size, image_dtype=roles.image_dtype(split)
-    )
+    # No shape depends on class weights either.
+    examples = {"train_examples": _ANY_LENGTH}
+    if split is not None:
+        examples |= {"image_dtype": roles.image_dtype(split)}
+    exp = experiment.build(config, **examples)
     store = checkpoint.open_store(workdir / "checkpoints", read_only=True)
     state, _ = checkpoint.restore(store, exp.abstract_state, best["step"])
     return Trained(exp, state, exp.compile_eval_step(), best)

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import threadpoolctl
 
-from cxr_jax import rng
 from cxr_jax.stats import weighted
 from cxr_jax.stats.estimate import Estimate, point
+from cxr_jax.stats.generator import generator
 
 # Weights handled at once: a block that stays in the processor's cache is several
 # times faster than all rows together.
@@ -64,11 +64,11 @@ def weights(patient_ids, resamples: int, seed: int = 0) -> np.ndarray:
     set of patients, not on the order of the images.
     """
     patients, patient = np.unique(np.asarray(patient_ids), return_inverse=True)
-    generator = rng.generator(seed, "bootstrap")
+    numbers = generator(seed, "bootstrap")
     counts = np.ones((resamples + 1, len(patient)), np.uint16)
     for row in counts[1:]:
         drawn = (
-            generator.integers(0, len(patients), len(patients)) if patients.size else []
+            numbers.integers(0, len(patients), len(patients)) if patients.size else []
         )
         row[:] = np.bincount(drawn, minlength=len(patients))[patient]
     return counts

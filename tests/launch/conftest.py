@@ -1,7 +1,7 @@
 import pytest
 
 SWEEP = """
-from configs import quickstart
+from cxr_jax.configs import quickstart
 def get_config(arg=None):
     config = quickstart.get_config()
     config.report = False

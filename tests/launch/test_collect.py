@@ -107,9 +107,9 @@ def test_a_config_that_denies_its_overrides(tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        (b"", "not valid JSON"),
-        (b'{"metrics": {', "not valid JSON"),
-        (b"\xff\xfe{}", "not valid JSON"),
+        (b"", "is not valid JSON"),
+        (b'{"metrics": {', "is not valid JSON"),
+        (b"\xff\xfe{}", "is not valid JSON"),
         (b"[]", "holds a list"),
         (b"null", "holds a NoneType"),
     ],

@@ -16,10 +16,10 @@ def test_runs_are_named_by_what_they_change(config, names):
         ("optim.lr", "optim.lrr", "lrr"),
         ("optim.lr", "optimm.lr", "optimm"),
         ("(0, 1)", "(0, 0)", "twice"),
-        ("(0, 1)", "()", "adds no run"),
-        ("def sweep", "def swep", "has no sweep"),
-        ("def get_config", "def config", "has no get_config"),
-        ("from configs", "from confgs", "No module named 'confgs'(.|\n)*install"),
+        ("(0, 1)", "()", "does not add a run"),
+        ("def sweep", "def swep", "does not define sweep"),
+        ("def get_config", "def config", "does not define get_config"),
+        ("jax.configs", "jax.confgs", "No module named 'cxr_jax.confgs'"),
         ("import quickstart", "import quick", "line 2: ImportError: .*'quick'"),
         ("def sweep(add):", "1 / 0\ndef sweep(add):", "line 7: ZeroDivisionError"),
         ("def sweep(add):", "def sweep(add)", "SyntaxError"),
@@ -34,7 +34,19 @@ def test_mistakes_in_a_sweep_are_found_before_it_starts(config, old, new, messag
 
 def test_a_sweep_that_is_no_python_file(tmp_path):
     (tmp_path / "question.txt").write_text("")
-    with pytest.raises(InputError, match="is no Python file"):
+    with pytest.raises(InputError, match="is not a Python file"):
         plan.load(str(tmp_path / "question.txt"))
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="there is no such file"):
         plan.load(str(tmp_path / "other.py"))
+
+
+def test_a_shipped_sweep_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert len(plan.load("seeds.py")) == 5
+    assert len(plan.load("seeds.py:brixia")) == 5
+    with pytest.raises(InputError, match="ablations/seeds.py: there is no such file"):
+        plan.load("ablations/seeds.py")
+    # A file of one's own comes first.
+    (tmp_path / "seeds.py").write_text("def get_config(arg=None): ...")
+    with pytest.raises(InputError, match="does not define sweep"):
+        plan.load("seeds.py")

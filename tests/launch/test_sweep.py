@@ -129,7 +129,7 @@ def test_a_stopped_run_ends_the_sweep(
     assert started(out) == names[:2]
     shown = capsys.readouterr().out
     assert f"1 of 2 runs failed: {names[0]}" in shown
-    assert f"{name}: stopped at run 2 of 4, {names[1]}; the same command" in shown
+    assert f"{name}: stopped at run 2 of 4, {names[1]}; run the same command" in shown
     assert "are finished" not in shown
 
 
@@ -221,8 +221,8 @@ def test_what_was_ignored_stays_ignored():
     "extra, message",
     [
         ("--config.seed=5", "the sweep itself sets this key"),
-        ("--workdir=elsewhere", "is no override"),
-        ("--mode=eval", "is no override"),
+        ("--workdir=elsewhere", "is not an override"),
+        ("--mode=eval", "is not an override"),
     ],
 )
 def test_what_all_runs_get_must_leave_the_sweep_whole(config, out, extra, message):
@@ -247,10 +247,10 @@ def run(arguments, cwd=REPOSITORY, **environment):
     [
         (["launch.sweep", "x.py", "--workdr=r"], "Unknown command line flag 'workdr'"),
         (["launch.sweep", "x.py"], "--workdir must have a value"),
-        (["launch.sweep", "--workdir=r"], "no config is given"),
+        (["launch.sweep", "--workdir=r"], "does not name a config"),
         (["launch.sweep", "x.py", "--workdir=r", "--config.seed=1"], "come last: -- "),
         (["launch.collect", "r", "--metric=a"], "Unknown command line flag 'metric'"),
-        (["launch.collect"], "give one folder"),
+        (["launch.collect"], "one folder is needed"),
     ],
 )
 def test_a_mistyped_command_is_one_error(arguments, message):
@@ -265,7 +265,7 @@ def test_tilde_is_the_home_folder(config, out, tmp_path):
     dry = ["launch.sweep", str(config), "--workdir=~/runs", "--dry_run"]
     assert f"--workdir={tmp_path}/runs/lr" in run(dry, HOME=str(tmp_path)).stdout
     done = run(["launch.collect", "~/runs"], HOME=str(tmp_path))
-    assert f"error: {tmp_path}/runs: is no folder" in done.stderr
+    assert f"error: {tmp_path}/runs: there is no such folder" in done.stderr
 
 
 def test_a_sweep_file_without_its_imports_is_one_error(config, tmp_path):
@@ -290,7 +290,11 @@ FINISH_ALL = (
     [
         (FINISH_ALL, 0, "all 4 runs are finished"),
         ("import sys; sys.exit(1)", 1, "the members failed: exit code 1"),
-        ("import sys; sys.exit(0)", 143, "SIGTERM: stopped; the same command goes on"),
+        (
+            "import sys; sys.exit(0)",
+            143,
+            "SIGTERM: stopped; run the same command again",
+        ),
     ],
 )
 def test_runs_as_members_of_one_program(

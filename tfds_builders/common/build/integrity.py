@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-from array_record.python.array_record_module import ArrayRecordReader
-
 
 def damage(builder) -> str:
     """What is wrong with the files of a prepared dataset; '' if nothing is.
@@ -12,6 +10,8 @@ def damage(builder) -> str:
     Opens every file, counts its records and reads the last one, which finds missing
     and truncated files. Images are not decoded.
     """
+    # Not on every system: `make_builder` has said so where it is missing.
+
     try:
         planned = (builder.info.metadata or {}).get("splits")
     except json.JSONDecodeError as error:  # TFDS reads it lazily
@@ -37,6 +37,9 @@ def damage(builder) -> str:
 def _unreadable(path: Path, records: int) -> str:
     if not path.is_file():
         return f"{path.name} is missing"
+    # Not on every system: `make_builder` has said so where it is missing.
+    from array_record.python.array_record_module import ArrayRecordReader
+
     try:
         reader = ArrayRecordReader(str(path))
         there = reader.num_records()
