@@ -23,9 +23,9 @@ from benchmarks import films
 
 DATASET = "covid_radiography/299"
 _DECODE = (
-    "import sys; from cxr_jax.audits import pictures; from cxr_jax.data import builders\n"
+    "import sys; from cxr_jax.data import fingerprints; from cxr_jax.data import builders\n"
     "split = builders.load(builders.open_builder(*sys.argv[1:]), 'all')\n"
-    "for row in split.rows: pictures.decode(split, row)\n"
+    "for row in split.rows: fingerprints.decode(split, row)\n"
 )
 
 

@@ -24,7 +24,8 @@ from cxr_jax import rng
 from cxr_jax.data import roles
 from cxr_jax.data.split import Split
 from cxr_jax.evaluation.evaluators import Evaluation
-from cxr_jax.report import gallery, sections, write
+from cxr_jax.report import cases as cases_lib
+from cxr_jax.report import sections, write
 from cxr_jax.report.material import Material
 from cxr_jax.runs import provenance, results
 from cxr_jax.stats import bootstrap
@@ -47,6 +48,7 @@ def material(task: str, cases: int, workdir: pathlib.Path) -> Material:
         *(drawn_split(draw, task, n, role) for role, n in
           (("train", 200), ("val", 200), ("test", cases))),
         description={"name": f"{task}/drawn", "synthetic": True},
+        metadata={},
     )  # fmt: skip
     found = {}
     decision = None
@@ -87,7 +89,7 @@ def material(task: str, cases: int, workdir: pathlib.Path) -> Material:
     probs = found["test"].predictions["probs"].reshape(*labels.shape, -1)
     counts = bootstrap.weights(splits.test.table["patient_id"], RESAMPLES, 0)
     return Material(
-        workdir, config, made, content, origin, history, {}, None, None, {}, splits,
+        workdir, config, made, content, origin, history, {}, None, None, None, splits,
         labels, probs.astype(np.float64), counts,
     )  # fmt: skip
 
@@ -134,7 +136,13 @@ def judged(made, draw: np.random.Generator, split: Split, decision) -> Evaluatio
         "loss": -np.log(probs.max(axis=-1)).reshape(split.size, -1).mean(axis=1),
     }
     decision = decision or made.decide(targets, predictions)
-    found = made.metrics(split, targets, predictions, decision, resamples=50, seed=0)
+    found = made.metrics(
+        split,
+        targets,
+        predictions,
+        decision,
+        bootstrap.draw(split.table["patient_id"], 50, 0),
+    )
     return Evaluation(split, targets, predictions, decision, found)
 
 
@@ -158,7 +166,7 @@ def main(argv: list[str]) -> None:
             final = pathlib.Path(folder) / f"report_{task}"
             parts = (
                 partial(sections.sections, found),
-                partial(gallery.make, found),
+                partial(cases_lib.make, found),
                 partial(write.render, found, final),
             )
             times = [

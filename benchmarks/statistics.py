@@ -22,7 +22,7 @@ from absl import flags
 from benchmarks import loop, machine
 from configs import common
 from cxr_jax import metrics, rng
-from cxr_jax.audits.model import agreement_groups, subgroups
+from cxr_jax.evaluation import subgroups
 from cxr_jax.stats import bootstrap, calibration
 from cxr_jax.tasks import Task, make_task
 from tfds_builders.common import command
@@ -144,10 +144,10 @@ def grouped(name: str, cases: int, patients: int, resamples: int, repeats: int):
         return statistics_of(labels[members], probs[members], drawn.decision)
 
     def work():
-        rows = subgroups.of_metrics(table, {}, make, counts)
+        rows = subgroups.of_metrics(table, {}, make, counts, (drawn.task.main,))
         if name == "brixia":
             expected = drawn.predictions["expected"]
-            agreement_groups.limits(table, {}, labels, expected, counts)
+            subgroups.limits(table, {}, labels, expected, counts)
         return rows
 
     return len(work()), [_seconds(work) for _ in range(repeats)]

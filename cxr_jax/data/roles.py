@@ -18,12 +18,13 @@ ROLES = ("train", "val", "test")
 
 
 class Splits(NamedTuple):
-    """The three roles of a dataset and what describes it."""
+    """The three roles of a dataset, what identifies it, and its metadata."""
 
     train: Split
     val: Split
     test: Split
     description: dict[str, Any]
+    metadata: dict[str, Any]
 
 
 def open_splits(config: ConfigDict, workdir: pathlib.Path) -> Splits:
@@ -46,7 +47,8 @@ def open_splits(config: ConfigDict, workdir: pathlib.Path) -> Splits:
             )
     description = builders.describe(builder)
     description["roles"] = {role: fingerprint(parts[role]) for role in ROLES}
-    return Splits(**parts, description=description)
+    metadata = dict(builder.info.metadata or {})
+    return Splits(**parts, description=description, metadata=metadata)
 
 
 def roles(builder, config: ConfigDict) -> dict[str, Split]:

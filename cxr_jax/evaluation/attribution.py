@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cxr_jax import losses
 from cxr_jax.models import heads, init
 from tfds_builders.common.errors import InputError
 
@@ -142,3 +143,19 @@ def _no_grad_cam(model) -> InputError:
         f"{type(model).__name__} computes something between its last map and its head",
         "use integrated gradients or occlusion for this model",
     )
+
+
+def score_of(task) -> Score:
+    """Logits -> what a map explains: the global score, or the likeliest class."""
+
+    def score(logits: jax.Array) -> jax.Array:
+        if "scores" in task.example_targets:
+            zones = logits.reshape(len(logits), -1, task.levels)
+            return losses.expected_score(zones).sum(axis=-1)
+        if logits.shape[1] == 1:
+            return logits[:, 0]
+        if logits.shape[1] == 2:
+            return logits[:, 1] - logits[:, 0]
+        return logits.max(axis=1)
+
+    return score

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from cxr_jax.data import roles
 from cxr_jax.devices.terminal import say
@@ -22,7 +21,7 @@ from cxr_jax.runs import results
 from cxr_jax.runs.predictions import Stored
 from cxr_jax.stats import bootstrap, delong
 from cxr_jax.stats.estimate import Estimate, json_number, number
-from cxr_jax.tasks import Probabilities, make_task
+from cxr_jax.tasks import Probabilities
 from tfds_builders.common.errors import InputError
 
 LEVEL = 0.05
@@ -121,13 +120,6 @@ def compared(
         str(run.workdir): [row._replace(corrected=next(corrected)) for row in each]
         for run, each in zip(runs[1:], rows, strict=True)
     }
-
-
-def headline(task: ConfigDict) -> str:
-    """The figure of the audits, until they take `Task.main`."""
-    if task.name == "brixia":
-        return "pearson_global"
-    return make_task(task).main
 
 
 def difference(metric: str, one: np.ndarray, other: np.ndarray, n: int) -> Row:

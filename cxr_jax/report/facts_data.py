@@ -1,106 +1,96 @@
-"""What is known of the data: source, labels, splits, people."""
+"""What is known about the data of a run: source, labels, split, people."""
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
-from cxr_jax.audits.data import attributes
-from cxr_jax.data import roles
+from cxr_jax.audits import verdicts
+from cxr_jax.data import attributes, roles
 from cxr_jax.report import headline
-from cxr_jax.report.checklist import (
+from cxr_jax.report.answers import (
+    ANSWERED,
+    OPEN,
+    PARTLY,
     Answer,
-    citations,
+    command,
     figure,
     known,
     listed,
-    readme,
-    sentences,
     spread,
 )
-from cxr_jax.report.material import Material
+from cxr_jax.report.material import Material, data_verdicts, elsewhere, outcomes
 from cxr_jax.runs import results
+from tfds_builders.common.counts import count_of
 
 PEOPLE = ("sex", "age", "age_bin", "age_group")
-
-
 _ACQUISITION = (
     "view", "modality", "manufacturer", "photometric_interpretation", "bits_stored",
 )  # fmt: skip
 
 
-_READING = r"[Rr]adiologist|[Rr]eader|RT-PCR"
-
-
 def source(material: Material) -> Answer:
-    name = material.results["dataset"]
+    name, card = material.results["dataset"], material.card
     text = f"{name}, release {material.metadata.get('release') or 'not named'}."
     if material.splits.test.synthetic:
-        text += " The films were drawn by this software in the format of that release."
-        return Answer("partly", text, "data")
-    if told := sentences("".join(readme(material)[:1]))[:2]:
-        text += f" Of the whole release its README says: {' '.join(told)}"
-    if cited := citations(material):
-        text += f" To cite: {listed(cited)}."
-    return Answer(
-        "partly", text + " Say why these data, and whom they stand for.", "data"
-    )
+        text += " This software drew the films, in the format of that release."
+    elif card:
+        text += f" The whole release: {card.summary}"
+        if card.cite:
+            text += f" To cite: {listed(card.cite)}."
+    return Answer(ANSWERED, text, "data")
 
 
-def criteria(material: Material) -> Answer:
-    text = (
-        f"Taken was what {material.config.data.dataset} takes of the release, less "
-        f"what cannot be read. {_left_out(material)} "
-    )
-    if material.splits.test.synthetic:
-        return Answer("partly", text + "There were no people to choose.", "data")
-    text += "Say how, where and when its owners chose patients and images."
-    return Answer("partly", text, "data")
-
-
-def _left_out(material: Material) -> str:
-    counted = material.metadata.get("counts")
-    if counted is None:
-        return "What was left out of the dataset is not known."
-    noted = [f"{what}: {number:,}" for what, number in counted.items() if number]
-    if not noted:
-        return "Building the dataset found nothing to leave out."
-    return f"Building the dataset counted {'; '.join(noted)}."
+def exclusions(material: Material) -> Answer:
+    counts = material.metadata.get("counts")
+    if counts is None:
+        return Answer(PARTLY, "What was left out of the dataset is not known.", "data")
+    noted = [f"{count_of(key).text}: {n:,}" for key, n in counts.items() if n]
+    text = "Building the dataset found nothing to leave out."
+    if noted:
+        text = f"Building the dataset counted {'; '.join(noted)}."
+    return Answer(ANSWERED, text, "data")
 
 
 def preparation(material: Material) -> Answer:
     data, preprocess = material.config.data, material.config.preprocess
     text = (
         f"Every film is brought to {data.size} x {data.size} pixels ({data.square}), "
-        f"then: {preprocess.eval}. In training: {preprocess.train}, the limits of what "
-        f"is random times {preprocess.strength:g}."
+        f"then: {preprocess.eval}. In training: {preprocess.train}, with the strength of "
+        f"random operations times {preprocess.strength:g}. All films are treated alike."
     )
     if polarity := material.metadata.get("polarity"):
-        text += f" Black and white of DICOM files as by: {polarity}."
-    return Answer("answered", text, "provenance")
+        text += f" The polarity of DICOM files is taken from: {polarity}."
+    return Answer(ANSWERED, text, "provenance")
 
 
-def subsets(material: Material) -> Answer:
-    data, named = material.config.data, _named(material)
+def pixels(material: Material) -> Answer:
+    text = (
+        "The predictors are the pixels of one film, all of them: no column of the table "
+        "and no label reaches the model, and nothing was selected."
+    )
+    return Answer(ANSWERED, text, "provenance")
+
+
+def subset(material: Material) -> Answer:
+    data, other = material.config.data, _other_parts(material)
     text = f"All of the prepared dataset {material.results['dataset']}."
     if data.fold >= 0:
         text += f" Fold {data.fold} of five is tested."
-    elif named:
-        text = f"Parts of the prepared dataset {material.results['dataset']}. {named}"
-    return Answer("answered", text.strip(), "data")
+    elif other:
+        text = f"Parts of the prepared dataset {material.results['dataset']}. {other}"
+    return Answer(ANSWERED, text.strip(), "data")
 
 
-def identity(material: Material) -> Answer:
+def stored_columns(material: Material) -> Answer:
     stored = sorted(set(material.splits.test.table) - {"example_id", "fold"})
     text = (
-        f"Of each file the pixels are stored, beside these columns: {listed(stored)}. "
-        "Letters burnt into the pixels stay. Say how the owners removed names."
+        f"Of each file the pixels are stored, and these columns: {listed(stored)}. "
+        "Letters that are burnt into the pixels stay."
     )
-    return Answer("partly", text, "data")
+    return Answer(ANSWERED, text, "data")
 
 
-def missing_data(material: Material) -> Answer:
+def missing_values(material: Material) -> Answer:
     parts = [getattr(material.splits, role).table for role in roles.ROLES]
     gone = {
         name: sum(int(attributes.missing(part[name]).sum()) for part in parts)
@@ -110,93 +100,76 @@ def missing_data(material: Material) -> Answer:
     lacking = [f"{name} {number:,}" for name, number in gone.items() if number]
     text = (
         "The model sees pixels alone, so nothing is imputed; an image without a label "
-        "is an error. Of all images these lack a value, a group of its own in the "
-        f"tables: {listed(lacking) or 'none'}. Say what the owners had left out before."
+        "is an error. Images without a value of a column, a group of their own in the "
+        f"tables: {listed(lacking) or 'none'}."
     )
-    return Answer("partly", text, "data")
+    return Answer(ANSWERED, text, "data")
 
 
 def acquisition(material: Material) -> Answer:
-    columns = material.splits.test.table
-    told = [f"{name}: {spread(columns[name])}" for name in known(columns, _ACQUISITION)]
-    if not told:
-        text = "Name devices, views and settings: the dataset does not know them."
-        return Answer("open", text, "data")
-    text = f"Of test, {'; '.join(told)}. Add devices and settings as far as known."
-    return Answer("partly", text, "data")
+    columns, card = material.splits.test.table, material.card
+    found = [
+        f"{name}: {spread(columns[name])}" for name in known(columns, _ACQUISITION)
+    ]
+    parts = [f"Of test, {'; '.join(found)}."] if found else []
+    if card and card.acquisition and not material.splits.test.synthetic:
+        parts.append(card.acquisition)
+    text = " ".join(parts) or "Devices, views and settings are not known."
+    return Answer(ANSWERED if parts else OPEN, text, "data")
 
 
-def reference(material: Material) -> Answer:
-    what = material.task.reference
+def reference_standard(material: Material) -> Answer:
+    text, card = f"{material.task.reference}.", material.card
     if material.splits.test.synthetic:
-        return Answer("partly", f"{what}, from which each film was drawn.", "data")
-    text = " ".join([f"{what}.", *_of_reading(material)])
-    return Answer("partly", text + " Say how it was settled, and by what test.", "data")
+        text = f"{material.task.reference}, from which each film was drawn."
+    elif card and card.reference_standard:
+        text += f" {card.reference_standard}"
+    return Answer(ANSWERED, text, "data")
 
 
 def readers(material: Material) -> Answer:
-    told = _of_reading(material)
-    if not told:
-        text = (
-            "Say who set the labels, with which training and experience, and with what."
-        )
-        return Answer("open", text + " The dataset's README does not name them.")
-    text = f"{' '.join(told)} Add their training, and the tools they used."
-    return Answer("partly", text, "data")
-
-
-def _of_reading(material: Material) -> list[str]:
-    told = sentences(" ".join(readme(material)))
-    found = [sentence for sentence in told if re.search(_READING, sentence)]
-    return ["Its README says:", *found] if found else []
+    card = material.card
+    if material.splits.test.synthetic or not card or not card.readers:
+        return Answer(OPEN, "Who labelled the images is not known.", "data")
+    return Answer(PARTLY, card.readers, "data")
 
 
 def test_labels(material: Material) -> Answer:
-    text = "The labels of test are of the same column as those of train and val."
+    text = "The labels of test are from the same column as those of train and val."
     if any("consensus" in name for name in headline.estimates(material, "test")):
-        text += " Beside them several readers' consensus is held against the model."
-    return Answer("partly", text + " Say whether test was read with more care.", "data")
+        text += " The model is also compared with a consensus of several readers."
+    return Answer(ANSWERED, text, "data")
 
 
-def variability(material: Material) -> Answer:
+def reader_agreement(material: Material) -> Answer:
     found = headline.estimates(material, "test")
-    between = [name for name in found if re.search("_global_.*_reader$", name)]
+    between = [
+        name for name in found if name.endswith("_reader") and "_global_" in name
+    ]
     if not between:
-        text = (
-            "The dataset holds one label of each image. Give the readers' agreement, "
-        )
-        return Answer("open", text + "with themselves and with each other, if known.")
-    told = "; ".join(figure(material, name) for name in between)
-    text = f"Of one reader held to the other or to a consensus, on test: {told}. "
-    return Answer("partly", text + "A reader's with himself is not known.", "headline")
+        return Answer(OPEN, "The dataset holds one label of each image.")
+    text = "; ".join(figure(material, name) for name in between)
+    return Answer(PARTLY, f"On test: {text}.", "headline")
 
 
-def partitions(material: Material) -> Answer:
-    data = material.config.data
-    status, how = "answered", " ".join(readme(material, "Splits")[:1])
-    # Numbers in brackets are those of the whole release.
-    how = re.sub(r" \([^()]*\d[^()]*\)", "", how)
+def split(material: Material) -> Answer:
+    data, card = material.config.data, material.card
+    status, rule = ANSWERED, card.split if card else ""
     if data.fold >= 0:
-        how = (
-            f"By a hash of patient_id: fold {data.fold} of five is test; of the rest "
+        rule = (
+            f"By a hash of patient_id: fold {data.fold} of five is test, and of the rest "
             "one patient in eight is val."
         )
-    elif not how or re.search("original|subjects", data.dataset):
-        status, how = "partly", f"The split of {data.dataset} is not ours: say whose."
-    text = f"In {_sizes(material)}. {how} {_named(material)}The seed has no part in it."
-    return Answer(status, text, "data")
+    elif not rule:
+        status, rule = PARTLY, f"How {data.dataset} was split is not known."
+    text = " ".join(filter(None, [rule, _other_parts(material)]))
+    return Answer(status, f"{text} The seed has no part in it.", "data")
 
 
-def _sizes(material: Material) -> str:
+def sizes(material: Material) -> Answer:
     splits = material.splits
-    return listed([f"{r} {results.count(getattr(splits, r))}" for r in roles.ROLES])
-
-
-def _named(material: Material) -> str:
-    """Parts of splits that stand for others, as 'train[:25%]' for train."""
-    data = material.config.data
-    other = [f"{role} is {data[role]!r}" for role in roles.ROLES if data[role] != role]
-    return f"Of these, {listed(other)}. " if other else ""
+    each = [f"{r} {results.count(getattr(splits, r))}" for r in roles.ROLES]
+    return Answer(ANSWERED, f"Sizes: {listed(each)}.", "data")
 
 
 def disjoint(material: Material) -> Answer:
@@ -206,57 +179,113 @@ def disjoint(material: Material) -> Answer:
     if both:
         text = f"NOT disjoint: {unit} in two splits, {listed(both)}."
     if unit == "patients":
-        return Answer("answered", text, "data")
-    text += f" The {unit} stand for patients where the release names none, so films of "
-    return Answer("partly", text + "one patient may lie in two splits unseen.", "data")
+        return Answer(ANSWERED, text, "data")
+    text += (
+        f" The {unit} stand for patients that the release does not name, so films of one "
+        "patient may be in two splits unnoticed."
+    )
+    return Answer(PARTLY, text, "data")
 
 
 def sample_size(material: Material) -> Answer:
     test = results.count(material.splits.test)
-    first = [each.metric for each in headline.headlines(material)][:1]
-    told = "".join(f", on which {figure(material, metric)}" for metric in first)
-    text = (
-        f"The size is what the release holds; test is {test}{told}. No calculation was "
-        "made: say which precision was wanted, and whether this is it."
+    first = "".join(
+        f", on which {figure(material, each.metric)}"
+        for each in headline.headlines(material)[:1]
     )
-    return Answer("open", text, "data")
+    text = f"The size is what the release holds; test is {test}{first}. "
+    return Answer(OPEN, text + "No calculation was made.", "data")
 
 
-def numbers(material: Material) -> Answer:
-    text = f"In {_sizes(material)}. {_left_out(material)} "
-    return Answer("partly", text + "Say whom the owners had left out before.", "data")
+def outcome(material: Material) -> Answer:
+    found = [f"{role}: {text}" for role, text in outcomes(material).items()]
+    text = (
+        f"Outcome in {'; '.join(found)}."
+        if found
+        else "There are no classes or scores."
+    )
+    return Answer(ANSWERED, text, "data")
 
 
-def outcomes(material: Material) -> dict[str, str]:
-    """{role: 'COVID 12, Normal 31', or 'mean global score 8.4'}; {} of other tasks."""
-    if material.labels is None:
-        return {}
-    found = {}
-    for role in roles.ROLES:
-        (labels,) = material.task.targets(getattr(material.splits, role)).values()
-        found[role] = f"mean global score {labels.sum(axis=-1).mean():.2f}"
-        if material.config.task.name == "classify":
-            classes = material.config.task.settings.classes
-            each = np.bincount(labels, minlength=len(classes)).tolist()
-            found[role] = ", ".join(
-                f"{c} {n:,}" for c, n in zip(classes, each, strict=True)
-            )
-    return found
+def severity(material: Material) -> Answer:
+    if not material.task.probabilities or not material.task.probabilities.is_graded:
+        return Answer(OPEN, "The dataset holds no severity.", "data")
+    return outcome(material)
 
 
-def characteristics(material: Material) -> Answer:
-    told = [f"{role}: {text}" for role, text in outcomes(material).items()]
-    people = known(material.splits.test.table, PEOPLE)
-    for role in roles.ROLES:
-        columns = getattr(material.splits, role).table
-        told += [f"{role} {name}: {spread(columns[name])}" for name in people]
-    text = f"{'; '.join(told)}. " if told else ""
-    if not people:
-        text += "The dataset knows no sex and no age: give them from its owners. "
-    return Answer("partly", text + "Add what is known of the disease.", "data")
+def people(material: Material) -> Answer:
+    named = known(material.splits.test.table, PEOPLE)
+    if not named:
+        return Answer(PARTLY, "The dataset holds no sex and no age.", "data")
+    found = [
+        f"{role} {name}: {spread(getattr(material.splits, role).table[name])}"
+        for role in roles.ROLES
+        for name in named
+    ]
+    return Answer(ANSWERED, f"{'; '.join(found)}.", "data")
 
 
-def licence(material: Material) -> str:
+def compared(material: Material) -> Answer:
+    found = outcomes(material)
+    if not found:
+        return Answer(OPEN, "Compare train and test.", "data")
+    named = known(material.splits.test.table, PEOPLE)
+    others = list(elsewhere(material))
+    text = f"Outcome in train: {found['train']}; in test: {found['test']}."
+    if named:
+        text += f" {listed(named)} by split are under Data."
+    else:
+        text += " The dataset holds no sex and no age."
+    text += f" Compare {listed(others)} with train too." if others else ""
+    return Answer(PARTLY if others or not named else ANSWERED, text, "data")
+
+
+def uses(material: Material) -> Answer:
+    found = outcomes(material)
+    unit, counted = material.splits.test.unit, material.results["sizes"]
+    purposes = {
+        "train": "to fit",
+        "val": "to choose checkpoint and thresholds",
+        "test": "to test",
+    }
+    parts = [
+        f"{purposes[role]} {counted[role]['images']:,} images "
+        f"({counted[role][unit]:,} {unit}{f'; {found[role]}' if found else ''})"
+        for role in roles.ROLES
+    ]
+    text = listed(parts)
+    return Answer(ANSWERED, f"{text[0].upper()}{text[1:]}.", "data")
+
+
+def differences(material: Material) -> Answer:
+    others = [content["dataset"] for content in elsewhere(material).values()]
+    text = "Train and test are of one dataset"
+    if others:
+        return Answer(ANSWERED, f"{text}; {listed(others)}: not.", "external")
+    return Answer(ANSWERED, f"{text}; its split is described under Data.", "data")
+
+
+def data_audit(material: Material) -> Answer:
+    if material.audit is None:
+        how = command(material, "--mode=audit --config=CONFIG --workdir=RUN/audit")
+        text = f"The data were not audited for copies and faults. The command: {how}"
+        return Answer(PARTLY, text, "audits")
+    found = " ".join(map(verdicts.words, data_verdicts(material)))
+    return Answer(ANSWERED, f"Audit of the data: {found}", "audits")
+
+
+def licence(material: Material) -> Answer:
     if material.splits.test.synthetic:
-        return "drawn by this software, which draws them anew."
-    return " ".join(readme(material, "Licence")[:1]) or "no licence is known."
+        text = "Data: this software draws them again."
+    elif material.card and material.card.licence:
+        text = f"Data: {material.card.licence}"
+    else:
+        return Answer(PARTLY, "The licence of the data is not known.", "provenance")
+    return Answer(ANSWERED, text, "provenance")
+
+
+def _other_parts(material: Material) -> str:
+    """Parts of splits that stand for others, as 'train[:25%]' for train."""
+    data = material.config.data
+    other = [f"{role} is {data[role]!r}" for role in roles.ROLES if data[role] != role]
+    return f"Of these, {listed(other)}." if other else ""

@@ -1,16 +1,15 @@
-"""What is known of the model, how it was trained and with which code."""
+"""What is known about the model of a run, its training and its code."""
 
 from __future__ import annotations
 
 import pathlib
+import shlex
+from typing import Any
 
-from cxr_jax.audits.text_table import count
-from cxr_jax.report import table
-from cxr_jax.report.checklist import (
-    Answer,
-)
-from cxr_jax.report.facts_data import licence
+from cxr_jax.report.answers import ANSWERED, PARTLY, Answer, command, listed
 from cxr_jax.report.material import Material
+from cxr_jax.runs.text_table import count
+from cxr_jax.stats.estimate import number
 from tfds_builders.common import files
 
 
@@ -19,34 +18,29 @@ def model(material: Material) -> Answer:
     settings = [f"{key} {config.model[key]}" for key in config.model if key != "name"]
     text = (
         f"{config.model.name} ({', '.join(settings)}), {sizes['parameters']:,} "
-        f"parameters; what it sees: {config.preprocess.eval}; "
-        f"{material.task.num_outputs} outputs for the task {config.task.name}. "
-        "config.json and the code define every layer"
+        f"parameters; input: {config.preprocess.eval}; {material.task.num_outputs} "
+        f"outputs for the task {config.task.name}. config.json and the code define every "
+        "layer."
     )
-    if _is_known(material):
-        return Answer("answered", f"{text}: {code(material)}.", "provenance")
-    text += f", but {code(material)}: give the code that was run."
-    return Answer("partly", text, "provenance")
+    return Answer(ANSWERED, text, "provenance")
 
 
-def code(material: Material) -> str:
-    """'revision 0123, no file differed from it', or what is not known of it."""
-    git = material.provenance["git"]
-    if git["revision"] is None:
-        return "the revision of the code was not noted"
-    text = f"revision {git['revision']}, "
-    if _is_known(material):
-        return text + "no file differed from it"
-    differed = {True: "files differed from it", None: "whether files differed is open"}
-    return text + differed.get(git["changed"], "later parts of it ran on other code")
-
-
-def _is_known(material: Material) -> bool:
-    """All of the training ran on one revision without changes."""
+def code(material: Material) -> Answer:
+    """Answered where all of the training ran on one revision without changes."""
     starts = [material.provenance, *material.provenance.get("resumed", [])]
-    revisions = {(each["git"]["revision"], each["git"]["changed"]) for each in starts}
-    ((revision, changed), *others) = revisions
-    return revision is not None and changed is False and not others
+    git = [(each["git"]["revision"], each["git"]["changed"]) for each in starts]
+    revision, changed = git[0]
+    if revision is None:
+        return Answer(PARTLY, "Code: the revision was not recorded.", "provenance")
+    state = "no file differed from it"
+    if len(set(git)) > 1:
+        state = "later parts of the training ran on other code"
+    elif changed:
+        state = "files differed from it: give the code that was run"
+    elif changed is None:
+        state = "whether files differed is not known"
+    status = ANSWERED if changed is False and len(set(git)) == 1 else PARTLY
+    return Answer(status, f"Code: revision {revision}, {state}.", "provenance")
 
 
 def software(material: Material) -> Answer:
@@ -59,76 +53,68 @@ def software(material: Material) -> Answer:
     )
     if again := found.get("resumed"):
         times = count(len(again), "times")
-        text += f" Begun anew {times} on other code, packages or settings."
-    return Answer("answered", text, "provenance")
+        text += f" Resumed {times} with other code, packages or settings."
+    return Answer(ANSWERED, text, "provenance")
 
 
 def initial_weights(material: Material) -> Answer:
     config = material.config
     if not config.init_from:
-        text = (
-            f"All drawn at random, from seed {config.seed}; no weights from elsewhere."
-        )
-        return Answer("answered", text, "provenance")
+        text = f"Random, from seed {config.seed}; no weights from elsewhere."
+        return Answer(ANSWERED, text, "provenance")
     path = pathlib.Path(config.init_from).expanduser()
     text = (
-        f"{path.name}, but for what {config.init_excuse!r} finds, which was drawn from "
-        f"seed {config.seed} where it did not fit."
+        f"{path.name}; parameters that match {config.init_excuse!r} were drawn from seed "
+        f"{config.seed} where they did not fit."
     )
     if path.is_file():
         text += (
-            f" The file has SHA-256 {files.sha256(path)} now; the run noted none, so "
+            f" The file has SHA-256 {files.sha256(path)} now; the run recorded none, so "
             "it is the same if nobody changed the file."
         )
     elif path.is_dir():
         text += " It is the workdir of another run, which has a report of its own."
     else:
         text += " It is no longer there."
-    text += " Say on which data they were trained."
-    return Answer("partly", text, "provenance")
+    text += " Say on which data these weights were trained."
+    return Answer(PARTLY, text, "provenance")
 
 
 def training(material: Material) -> Answer:
     config, optim = material.config, material.config.optim
-    settings = config.task.settings
-    text = (
-        f"{optim.name}, rate {optim.lr:g} ({optim.schedule}, warm-up {optim.warmup}), "
-        f"weight decay {optim.weight_decay:g}, gradient clipped at {optim.clip_norm:g} "
-        f"(0: not), {config.total} in batches of {config.batch_size}, loss "
-        f"{config.task.loss}, seed {config.seed}. Augmentation: "
-        f"{config.preprocess.train}."
+    clip = (
+        f"gradients clipped at {optim.clip_norm:g}"
+        if optim.clip_norm
+        else "no clipping"
     )
-    more = {
-        "layers at other rates": list(optim.layers),
+    text = (
+        f"{optim.name}, learning rate {optim.lr:g} ({optim.schedule}, warm-up "
+        f"{optim.warmup}), weight decay {optim.weight_decay:g}, {clip}, {config.total} "
+        f"in batches of {config.batch_size}, loss {config.task.loss}, seed "
+        f"{config.seed}. Augmentation: {config.preprocess.train}."
+    )
+    more: dict[str, Any] = {
+        "layers at other learning rates": list(optim.layers),
         "batch norms frozen": optim.frozen_norms,
-        "average of weights": optim.ema_decay,
-        "label smoothing": settings.get("label_smoothing"),
-        "classes weighed by the inverse of their frequency": settings.get("balanced"),
+        "moving average of the weights": optim.ema_decay,
         "settings of the optimiser": dict(optim.settings),
-        "share of the absolute error": settings.get("mae_share", 0)
-        * (config.task.loss == "ce_mae"),
-        "share of Dice": settings.get("dice_share", 0)
-        * (config.task.loss == "dice_bce"),
-        "gamma of the focal loss": settings.get("focal_gamma", 0)
-        * (config.task.loss == "focal"),
-        "labels made wrong on purpose": config.task.label_noise,
+        "settings of the task": dict(config.task.settings),
+        "labels corrupted on purpose": config.task.label_noise,
         "early stop after evaluations": config.stop_patience,
-        "rate reduced after evaluations": config.plateau.patience,
+        "learning rate reduced after evaluations": config.plateau.patience,
     }
-    told = [f"{name} {value!r}" for name, value in more.items() if value]
-    text += f" Besides: {'; '.join(told)}." if told else ""
-    return Answer("answered", text, "learning")
+    known = [f"{name} {value!r}" for name, value in more.items() if value]
+    text += f" Also: {'; '.join(known)}." if known else ""
+    return Answer(ANSWERED, text, "learning")
 
 
 def selection(material: Material) -> Answer:
     best = material.results["best"]
     text = (
-        f"Of the evaluations on val, every {material.config.every.eval}, the "
-        f"checkpoint of step {best['step']} was best: {best['metric']} "
-        f"{table.number(best['value'])}. Say whether this run was chosen among others, "
-        "and by what."
+        f"Of the evaluations on val, every {material.config.every.eval}, the checkpoint "
+        f"of step {best['step']:,} was best: {best['metric']} {number(best['value'])}."
     )
-    return Answer("partly", text, "learning")
+    return Answer(ANSWERED, text, "learning")
 
 
 def ensemble(material: Material) -> Answer:
@@ -137,20 +123,75 @@ def ensemble(material: Material) -> Answer:
         text += (
             f" Its weights are a moving average ({material.config.optim.ema_decay:g})."
         )
-    return Answer("answered", text, "provenance")
+    return Answer(ANSWERED, text, "provenance")
 
 
-def details(material: Material) -> Answer:
+def records(material: Material) -> Answer:
     text = (
-        "config.json, provenance.json, the predictions and every figure are in the "
-        f"workdir; the command was: {' '.join(material.provenance['command'])}. Say "
-        "where the protocol is, or that there was none."
+        "config.json, provenance.json, the prediction for every image and every figure "
+        f"are in the workdir; the command was: {shlex.join(material.provenance['command'])}."
     )
-    return Answer("partly", text, "provenance")
+    return Answer(ANSWERED, text, "provenance")
 
 
-def availability(material: Material) -> Answer:
-    text = f"Code: {code(material)}. Data: {licence(material)} "
-    return Answer(
-        "partly", text + "Say where code and weights can be had.", "provenance"
+def predicting(material: Material) -> Answer:
+    step = material.results["best"]["step"]
+    text = (
+        f"By the checkpoint of step {step:,} in checkpoints/; every prediction is in "
+        "predictions/. For other images: "
+        + command(material, "--mode=eval --workdir=RUN --eval_on=DATASET:SPLIT")
     )
+    return Answer(ANSWERED, text, "provenance")
+
+
+def recalibration(material: Material) -> Answer:
+    fitted = material.results["best"].get("decision", {}).get("confidence", {})
+    text = "The model was not changed for any evaluation. "
+    if not fitted:
+        return Answer(ANSWERED, text + "Nothing was recalibrated.", "provenance")
+    text += (
+        "Metrics are also given of its probabilities at a temperature of "
+        f"{fitted['temperature']:.3f}"
+    )
+    if "vector" in fitted:
+        text += ", and with a scale and a shift of each class"
+    return Answer(ANSWERED, text + ", fitted on val.", "performance")
+
+
+def imbalance(material: Material) -> Answer:
+    task = material.config.task
+    done = ["classes weighted by their inverse frequency in train"]
+    done *= bool(task.settings.get("balanced"))
+    if task.loss == "focal":
+        gamma = task.settings.get("focal_gamma", 2.0)
+        done.append(f"focal loss, gamma {gamma:g}")
+    if not done:
+        return Answer(ANSWERED, "Nothing was done about class imbalance.", "provenance")
+    text = f"In the loss: {listed(done)}; no image was drawn more often. Say why."
+    return Answer(PARTLY, text, "provenance")
+
+
+def output(material: Material) -> Answer:
+    found = material.task.probabilities
+    if found is None:
+        return Answer(PARTLY, f"{material.task.reference}. Describe the output.", "")
+    if found.is_graded:
+        text = (
+            f"For each of {len(found.questions)} zones, a probability of every score 0 to "
+            f"{len(found.classes) - 1}; the score is their mean, rounded for agreement; "
+            "the global score is the sum over zones."
+        )
+        return Answer(ANSWERED, text, "headline")
+    thresholds = material.results["best"]["decision"]["thresholds"]
+    shown = [f"{c} {t:.3f}" for c, t in zip(found.classes, thresholds, strict=True)]
+    rule = "the most probable class is called"
+    if found.is_binary:  # one threshold, of the positive class
+        shown, rule = (
+            shown[1:],
+            f"{found.classes[1]} is called at or above the threshold",
+        )
+    text = (
+        f"A probability for each of {listed(found.classes)}; {rule}. Thresholds with the "
+        f"largest sensitivity + specificity on val: {', '.join(shown)}. Say why these."
+    )
+    return Answer(PARTLY, text, "headline")

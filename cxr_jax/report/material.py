@@ -11,12 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from cxr_jax.data import builders, roles
+from cxr_jax.audits import verdicts
+from cxr_jax.audits.verdicts import Verdict
+from cxr_jax.data import phantom, roles
 from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.runs import results
 from cxr_jax.stats import bootstrap
 from cxr_jax.tasks import Task, make_task
+from tfds_builders import DATASETS
+from tfds_builders.common import card as cards
 from tfds_builders.common import files
+from tfds_builders.common.card import Card
 from tfds_builders.common.errors import InputError
 
 
@@ -32,9 +37,9 @@ class Material(NamedTuple):
       evaluations: {'covidgr-test': content} of evaluations/, external tests among them.
       audit, model_audit: the content of audit.json and model_audit.json, in the workdir
         or in its folder audit/; None where none was made.
-      metadata: of the dataset: 'unit', 'counts' of what was found and left out,
-        'splits' with images, patients and labels of each.
-      splits: train, val and test, with their columns.
+      card: of the dataset; None where it is none of ours.
+      splits: train, val and test, with their columns, and the metadata of the dataset:
+        'unit', and 'counts' of what was found and left out.
       labels, probs: of test, int [N, G] and float64 [N, G, K] of K levels: G is 6 zones,
         or one. None of a task that has no probabilities.
       counts: of `bootstrap.weights`, of test.
@@ -49,25 +54,28 @@ class Material(NamedTuple):
     evaluations: dict[str, dict[str, Any]]
     audit: dict[str, Any] | None
     model_audit: dict[str, Any] | None
-    metadata: dict[str, Any]
+    card: Card | None
     splits: roles.Splits
     labels: np.ndarray | None
     probs: np.ndarray | None
     counts: np.ndarray
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Of the dataset."""
+        return self.splits.metadata
 
 
 def read(workdir: pathlib.Path) -> Material:
     """Reads a finished run.
 
     Raises:
-      InputError: it is not finished, its data are not those of the training, or a file
-        of it is broken.
+      InputError: it is not finished, its data are gone, or a file of it is broken.
     """
     run = stored_lib.read(workdir)
     config = run.config
     task = make_task(config.task)
-    data = _data(config.data, stored_lib.home(run))
-    splits = roles.open_splits(data, workdir)
+    splits = roles.open_splits(_data(config.data, stored_lib.home(run)), workdir)
     stored_lib.check_data([run], splits.description)
     labels = probs = None
     if task.probabilities is not None:
@@ -75,7 +83,7 @@ def read(workdir: pathlib.Path) -> Material:
         found = stored_lib.gather(task, [run], splits.test, name, stored_lib.RESTORE)
         labels, probs = found.labels, found.probs[0]
     patients = splits.test.table["patient_id"]
-    builder = builders.open_builder(data.dataset, data.data_dir)
+    dataset = splits.test.dataset
     return Material(
         workdir=workdir,
         config=config,
@@ -91,7 +99,7 @@ def read(workdir: pathlib.Path) -> Material:
         },
         audit=_audit(workdir, "audit.json", partial(_is_of_data, splits)),
         model_audit=_audit(workdir, "model_audit.json", partial(_is_of_test, splits)),
-        metadata=dict(builder.info.metadata or {}),
+        card=cards.load(dataset) if dataset in DATASETS else None,
         splits=splits,
         labels=labels,
         probs=probs,
@@ -99,12 +107,49 @@ def read(workdir: pathlib.Path) -> Material:
     )
 
 
+def data_verdicts(material: Material) -> list[Verdict]:
+    """Those of the audit of the data; none where there was none."""
+    found = material.audit
+    return [] if found is None else verdicts.from_json(found, "audit.json")
+
+
+def model_verdicts(material: Material) -> list[Verdict]:
+    """Those of the audit of the model; none where there was none."""
+    found = material.model_audit
+    return [] if found is None else verdicts.from_json(found, "model_audit.json")
+
+
+def elsewhere(material: Material) -> dict[str, dict]:
+    """The evaluations on other datasets than that of the training."""
+    own = material.splits.test.dataset
+    return {
+        name: content
+        for name, content in material.evaluations.items()
+        if content["dataset"].split("/")[0] != own
+    }
+
+
+def outcomes(material: Material) -> dict[str, str]:
+    """{role: 'COVID 12, Normal 31', or 'mean global score 8.4'}; {} of other tasks."""
+    known = material.task.probabilities
+    if known is None:
+        return {}
+    found = {}
+    for role in roles.ROLES:
+        (labels,) = material.task.targets(getattr(material.splits, role)).values()
+        if known.is_graded:
+            found[role] = f"mean global score {labels.sum(axis=-1).mean():.2f}"
+        else:
+            each = np.bincount(labels, minlength=len(known.classes)).tolist()
+            pairs = zip(known.classes, each, strict=True)
+            found[role] = ", ".join(f"{name} {n:,}" for name, n in pairs)
+    return found
+
+
 def _data(data: ConfigDict, home: pathlib.Path) -> ConfigDict:
-    """As if prepared: the first process reads it alone, and nobody waits for a phantom."""
+    """With the phantom as a prepared dataset: this process reads it alone."""
     if not data.phantom:
         return data
-    from cxr_jax.data import phantom
-
     found = data.copy_and_resolve_references().unlock()
     found.data_dir, found.phantom = phantom.ensure(data, home), 0
     return found.lock()
@@ -113,11 +158,16 @@ def _data(data: ConfigDict, home: pathlib.Path) -> ConfigDict:
 def _audit(
     workdir: pathlib.Path, name: str, fits: Callable[[dict[str, Any]], bool]
 ) -> dict[str, Any] | None:
-    """That of other data says nothing of this run."""
+    """One that was made of other data does not count.
+
+    Raises:
+      InputError: its verdicts are of another version.
+    """
     for path in (workdir / name, workdir / "audit" / name):
         if path.exists():
             found = files.read_json(path, missing=stored_lib.RESTORE)
             if fits(found):
+                verdicts.from_json(found, path)
                 return found
     return None
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from cxr_jax.audits.model import agreement_groups, subgroups
-from cxr_jax.report import drawings, headline, tables
-from cxr_jax.report.drawings import Drawing
-from cxr_jax.report.material import Material
+from cxr_jax.audits import verdicts
+from cxr_jax.evaluation import subgroups
+from cxr_jax.metrics.registry import metric
+from cxr_jax.report import headline, tables
+from cxr_jax.report.figures import drawings
+from cxr_jax.report.figures.drawings import Drawing
+from cxr_jax.report.material import Material, model_verdicts
 from cxr_jax.report.table import Table
+from cxr_jax.runs.text_table import count
+from cxr_jax.stats.estimate import number
 
 
 class Section(NamedTuple):
@@ -20,7 +25,7 @@ class Section(NamedTuple):
     Attributes:
       anchor: its id.
       title: its heading.
-      lines: what is said in words.
+      lines: sentences.
       drawings, tables: what is shown; of `folded` ones only the title at first.
     """
 
@@ -33,40 +38,33 @@ class Section(NamedTuple):
 
 
 def sections(material: Material) -> list[Section]:
-    """All but the headline and the cases."""
+    """All but the summary and the cases."""
+    provenance = [tables.provenance(material)]
     return [
-        _curves(material),
+        _performance(material),
         _subgroups(material),
         _audits(material),
         _external(material),
         _data(material),
-        Section("learning", "Training", [], [drawings.of_training(material)], []),
-        Section(
-            "provenance", "Where it comes from", [], [], [tables.provenance(material)]
-        ),
+        Section("learning", "Training", [], drawings.of_training(material), []),
+        Section("provenance", "Provenance", [], [], provenance),
         _checklists(material),
     ]
 
 
-def _curves(material: Material) -> Section:
-    return Section(
-        "curves",
-        "How good it is",
-        [],
-        drawings.of_test(material),
-        [],
-        [tables.metrics(material)]
-        + ([tables.confusion(material)] if material.labels is not None else []),
-    )
+def _performance(material: Material) -> Section:
+    folded = [tables.metrics(material)]
+    if material.labels is not None:
+        folded.append(tables.confusion(material))
+    drawn = drawings.of_test(material)
+    return Section("performance", "Performance", [], drawn, [], folded)
 
 
 def _subgroups(material: Material) -> Section:
-    title = "Is it as good for everyone?"
+    anchor, title = "subgroups", "Subgroups"
     if material.labels is None:
-        return Section(
-            "subgroups", title, ["No figures by group are made for this task."], [], []
-        )
-    split = material.splits.test
+        return Section(anchor, title, ["Not measured for this task."], [], [])
+    split, main = material.splits.test, material.task.main
     decision = material.results["best"]["decision"]
 
     def make(rows: np.ndarray):
@@ -74,20 +72,18 @@ def _subgroups(material: Material) -> Section:
             material.labels[rows], material.probs[rows], decision
         )
 
-    main = headline.main_metric(material)
     rows = subgroups.of_metrics(
         split.table, split.label_names, make, material.counts, (main,)
     )
     if not rows:
-        text = f"No group has {subgroups.LEAST} images: nothing can be said."
-        return Section("subgroups", title, [text], [], [])
-    names = list(rows[0].figures)
+        text = f"No group has {subgroups.LEAST} images, so nothing can be said."
+        return Section(anchor, title, [text], [], [])
     whole = headline.estimates(material, "test")[main]
-    shown = [(r.attribute, r.name, r.images, r.figures[main]) for r in rows]
+    names = list(rows[0].figures)
     table = Table(
         "subgroups",
-        "Every figure by group",
-        ("", "group", "images", split.unit, *names),
+        "All metrics by group",
+        ("attribute", "group", "images", split.unit, *(metric(n).label for n in names)),
         [
             (r.attribute, r.name, r.images, r.patients, *r.figures.values())
             for r in rows
@@ -95,8 +91,15 @@ def _subgroups(material: Material) -> Section:
         f"Groups of {subgroups.LEAST} images and more.",
     )
     folded = [table, *_limits(material)]
-    drawn = drawings.of_groups(shown, whole, main)
-    return Section("subgroups", title, _gaps(rows, main), [drawn], [], folded)
+    shown = [row for row in rows if row.figures[main].is_defined]
+    lines = _gaps(rows, main)
+    if len(shown) < len(rows):
+        lines.append(
+            f"{metric(main).label} is not defined in "
+            f"{count(len(rows) - len(shown), 'groups')}: some class does not occur there."
+        )
+    drawn = [drawings.of_groups(shown, whole, main)] if shown else []
+    return Section(anchor, title, lines, drawn, [], folded)
 
 
 def _gaps(rows: list[subgroups.Row], main: str) -> list[str]:
@@ -107,32 +110,42 @@ def _gaps(rows: list[subgroups.Row], main: str) -> list[str]:
         if not gap.value > 0:  # undefined, or no worse than all others
             continue
         text = (
-            f"{found.attribute}: {main} is worst for {found.worst.name} "
-            f"({found.worst.images} images), {gap.value:.3f} worse than in all others"
+            f"{found.attribute}: {metric(main).label} is worst for {found.worst.name} "
+            f"({count(found.worst.images, 'images')}), {number(gap.value)} worse than in "
+            "all others"
         )
-        if np.isfinite(gap.lo):
-            sure = "excludes 0" if gap.lo > 0 else "holds 0: it may be chance"
-            text += f" ({gap.lo:.3f} to {gap.hi:.3f}, which {sure})"
-        lines.append(text + ".")
+        if gap.has_interval:
+            sure = "excludes 0" if gap.lo > 0 else "includes 0: it may be chance"
+            text += f" ({gap.interval()}, which {sure})"
+        lines.append(f"{text}.")
     if lines:
         lines.append(
-            "The worst was chosen after the fact: of many groups some seem worse."
+            "The worst group was chosen after the fact: of many groups, some seem worse."
         )
     return lines
 
 
 def _limits(material: Material) -> list[Table]:
-    if material.config.task.name != "brixia":
+    if not material.task.probabilities.is_graded:
         return []
     split = material.splits.test
     expected = material.probs @ np.arange(material.probs.shape[-1])
-    found = agreement_groups.limits(
+    found = subgroups.limits(
         split.table, split.label_names, material.labels, expected, material.counts
     )
     unit = split.unit
-    head = ("", "group", "images", unit, "bias", "SD", "lower limit", "upper limit")
+    head = (
+        "attribute",
+        "group",
+        "images",
+        unit,
+        "bias",
+        "SD",
+        "lower limit",
+        "upper limit",
+    )
     rows = [tuple(each) for each in found]
-    title = "Differences of the global score by group (Bland and Altman)"
+    title = "Bias and limits of agreement of the global score by group"
     return [Table("limits", title, head, rows)] if rows else []
 
 
@@ -141,27 +154,27 @@ def _audits(material: Material) -> Section:
     drawn: list[Drawing] = []
     shown: list[Table] = []
     folded: list[Table] = []
-    if material.audit is None:
-        lines.append("The data were not audited.")
-    else:
-        shown.append(tables.without_a_lung(material))
-        if material.audit["findings"]:
-            shown.append(tables.findings(material))
     if material.model_audit is None:
-        lines.append("The model was not audited.")
+        lines.append("The model has not been audited.")
     else:
-        lines += material.model_audit["verdicts"]
+        lines += map(verdicts.words, model_verdicts(material))
         drawn += drawings.of_model_audit(material.model_audit)
         folded += [tables.hidden(material), tables.altered(material)]
-    title = "What it may have learned instead"
+    if material.audit is None:
+        lines.append("The data have not been audited.")
+    else:
+        shown.append(tables.without_lung(material))
+        folded.insert(0, tables.audited(material))
+    title = "Shortcut and robustness audit"
     return Section("audits", title, lines, drawn, shown, folded)
 
 
 def _external(material: Material) -> Section:
+    title = "External validation"
     if not material.evaluations:
-        text = "It was never tested on other data."
-        return Section("external", "On other data", [text], [], [])
-    return Section("external", "On other data", [], [], [tables.external(material)])
+        text = "The model has not been tested on external data."
+        return Section("external", title, [text], [], [])
+    return Section("external", title, [], [], [tables.external(material)])
 
 
 def _data(material: Material) -> Section:
@@ -170,27 +183,26 @@ def _data(material: Material) -> Section:
     if who.rows:
         shown.append(who)
     else:
-        lines.append("The dataset tells nothing of who is in it.")
+        lines.append("The dataset says nothing about the patients.")
+    counted = tables.left_out(material)
     return Section(
         "data",
-        "The data",
+        "Data",
         lines,
         [drawings.of_data(material)],
         shown,
-        [tables.left_out(material)],
+        [counted] if counted.rows else [],
     )
 
 
 def _checklists(material: Material) -> Section:
     listed = list(tables.checked(material).values())
     lines = [_answered(table) for table in listed]
-    return Section("checklist", "What a paper has to say", lines, [], [], listed)
+    return Section("checklist", "Reporting checklist", lines, [], [], listed)
 
 
 def _answered(table: Table) -> str:
     status = [row[3] for row in table.rows]
-    counted: dict[str, Any] = {
-        name: status.count(name) for name in dict.fromkeys(status)
-    }
-    text = ", ".join(f"{number} {name}" for name, number in counted.items())
+    counted = [f"{status.count(s)} {s}" for s in ("answered", "partly", "open")]
+    text = ", ".join(counted).replace(" partly", " partly answered")
     return f"{table.title}: {len(status)} items, {text}."

@@ -7,7 +7,7 @@ import io
 import math
 from typing import Any, NamedTuple
 
-from cxr_jax.stats.bootstrap import Estimate
+from cxr_jax.stats.estimate import Estimate
 
 # A text, a number, an estimate with its interval, or nothing.
 Cell = str | int | float | Estimate | None
@@ -31,27 +31,14 @@ class Table(NamedTuple):
 
 
 def text(cell: Cell) -> str:
-    """As a person reads it: '0.842 (0.801 to 0.876)', '1,200', 'n/a: no positives'."""
+    """As a person reads it: '0.842 (0.801 to 0.876)', '1,200', 'not defined: ...'."""
     if cell is None:
         return ""
     if isinstance(cell, Estimate):
-        if not math.isfinite(cell.value):
-            return f"n/a: {cell.reason}" if cell.reason else "n/a"
-        if not math.isfinite(cell.lo):
-            return number(cell.value)
-        return f"{number(cell.value)} ({number(cell.lo)} to {number(cell.hi)})"
+        return cell.text()
     if isinstance(cell, str):
         return cell
-    if isinstance(cell, int):
-        return f"{cell:,}"
-    return number(cell) if math.isfinite(cell) else "n/a"
-
-
-def number(value: float) -> str:
-    """Three digits behind the point, fewer of large numbers; '-0.000' has no sign."""
-    digits = 3 if abs(value) < 100 else 1
-    shown = f"{value:.{digits}f}"
-    return shown.removeprefix("-") if float(shown) == 0 else shown
+    return f"{cell:,}" if isinstance(cell, int) else f"{cell:g}"
 
 
 def sort_key(cell: Cell) -> str:
@@ -66,6 +53,12 @@ def is_numeric(table: Table, column: int) -> bool:
     """All of its cells that hold something are numbers: it is aligned to the right."""
     cells = [row[column] for row in table.rows if row[column] is not None]
     return bool(cells) and not any(isinstance(cell, str) for cell in cells)
+
+
+def is_prose(table: Table) -> bool:
+    """It has sentences: on a narrow screen its cells stand below each other."""
+    cells = (cell for row in table.rows for cell in row if isinstance(cell, str))
+    return any(len(cell) > 80 for cell in cells)
 
 
 def to_csv(table: Table) -> str:

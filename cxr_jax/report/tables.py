@@ -3,47 +3,59 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from typing import Any
 
 import numpy as np
 
-from cxr_jax.audits.data import attributes
-from cxr_jax.audits.text_table import count
-from cxr_jax.data import roles
-from cxr_jax.report import checklist, facts_figures, headline
-from cxr_jax.report.material import Material
+from cxr_jax.audits import verdicts
+from cxr_jax.data import attributes, roles
+from cxr_jax.metrics.registry import metric
+from cxr_jax.report import checklist, headline
+from cxr_jax.report.material import Material, data_verdicts, elsewhere
 from cxr_jax.report.table import Table
 from cxr_jax.runs import results
+from cxr_jax.runs.text_table import count
+from cxr_jax.stats.estimate import Estimate
+from tfds_builders.common.counts import count_of
 
 
 def metrics(material: Material) -> Table:
-    """Every figure of test and val."""
+    """Every metric of test and val."""
     test, val = (headline.estimates(material, role) for role in ("test", "val"))
+    val = {name: each._replace(reason="") for name, each in val.items()}
     rows = [
-        (name, estimate, val.get(name), estimate.n, estimate.reason)
-        for name, estimate in test.items()
+        (
+            metric(name).label,
+            each._replace(reason=""),
+            val.get(name),
+            each.n,
+            each.reason,
+            name,
+        )
+        for name, each in test.items()
     ]
     return Table(
         "metrics",
-        "Every figure",
-        ("metric", "test (95 % interval)", "val", "n", "remark"),
+        "All metrics",
+        ("metric", "test (95 % interval)", "val", "n", "remark", "name"),
         rows,
         f"Bootstrap over {material.splits.test.unit}, {material.config.resamples:,} "
-        "resamples. Thresholds, temperature and prediction sets were settled on val, "
-        "and the checkpoint was chosen there: figures of val are too good.",
+        "resamples. Thresholds, temperature and prediction sets were settled on val, and "
+        "the checkpoint was chosen there, so metrics of val are too good.",
     )
 
 
 def confusion(material: Material) -> Table:
-    """Rows are what was read, columns what was called."""
+    """Rows are the reference, columns what was called."""
     found = material.results["confusion"]["test"]
     classes = [str(name) for name in found["classes"]]
     rows = [
         (name, *cells)
         for name, cells in zip(classes, found["target_by_called"], strict=True)
     ]
-    head = ("read as", *(f"called {name}" for name in classes))
-    return Table("confusion", "Read and called", head, rows)
+    head = ("reference", *(f"called {name}" for name in classes))
+    return Table("confusion", "Confusion matrix", head, rows)
 
 
 def splits(material: Material) -> Table:
@@ -53,23 +65,23 @@ def splits(material: Material) -> Table:
     rows = [
         (name, *(counted[role].get(name, 0) for role in roles.ROLES)) for name in names
     ]
-    return Table("splits", "What was trained and tested on", ("", *roles.ROLES), rows)
+    return Table("splits", "Train, val and test", ("", *roles.ROLES), rows)
 
 
 def left_out(material: Material) -> Table:
     """What building the dataset counted."""
-    counts = material.metadata.get("counts", {})
-    rows = [(what, number) for what, number in counts.items()]
-    return Table(
-        "left_out",
-        "What was found and left out while the dataset was built",
-        ("", "number"),
-        rows,
-    )
+    words = {"left_out": "left out", "repaired": "repaired", "noted": "noted"}
+    counted = material.metadata.get("counts", {})
+    rows = [
+        (count_of(key).text, words[count_of(key).kind], number)
+        for key, number in counted.items()
+    ]
+    title = "What was left out, repaired and noted while the dataset was built"
+    return Table("left_out", title, ("what", "done", "number"), rows)
 
 
 def characteristics(material: Material) -> Table:
-    """Who is in the splits, as far as the dataset tells: every column by split."""
+    """Every column by split, as far as the dataset has it."""
     parts = [getattr(material.splits, role) for role in roles.ROLES]
     joined = {
         name: _joined([part.table[name] for part in parts]) for name in parts[0].table
@@ -80,91 +92,93 @@ def characteristics(material: Material) -> Table:
     rows: list[tuple] = []
     for attribute in found:
         rows += _of_attribute(attribute, places)
-    head = ("", "value", *roles.ROLES)
+    head = ("attribute", "value", *roles.ROLES)
     note = "Images and their share; of numbers the median and the middle half."
-    return Table("characteristics", "Who is in them", head, rows, note)
+    return Table("characteristics", "Characteristics", head, rows, note)
 
 
 def external(material: Material) -> Table:
-    """The main figures on every dataset it was evaluated on, and the drop."""
+    """The metrics that count on every dataset that was tested on."""
     chosen = [each.metric for each in headline.headlines(material)]
     own = headline.estimates(material, "test")
     sizes = material.results["sizes"]["test"]
-    rows = [_external_row("its own test", sizes, own, chosen, "")]
-    elsewhere = facts_figures.elsewhere(material)
+    rows = [_external_row("its own test set", sizes, own, chosen, "")]
+    others = elsewhere(material)
     for name, content in material.evaluations.items():
         ((_, sizes),) = content["sizes"].items()
         found, remarks = results.estimates(content), []
-        if name not in elsewhere:
-            remarks.append("not from elsewhere")
+        if name not in others:
+            remarks.append("not external")
         seen = sum(content.get("shared_patients", {}).values())
         if seen:
             unit = material.splits.test.unit
             remarks.append(f"trained or selected on {count(seen, unit)} of them")
-        remark = ", ".join(remarks)
-        rows.append(_external_row(name, sizes, found, chosen, remark))
-    head = ("tested on", "images", "patients or groups", *chosen, "remark")
+        rows.append(_external_row(name, sizes, found, chosen, ", ".join(remarks)))
+    labels = [metric(name).label for name in chosen]
+    head = ("tested on", "images", "patients or groups", *labels, "remark")
     return Table("external", "", head, rows)
 
 
-def without_a_lung(material: Material) -> Table:
+def without_lung(material: Material) -> Table:
     """How far one gets without looking at a lung, of audit.json."""
     rows = [
-        (dataset, each["sees"], results.estimate_from_json(each["auroc"]))
+        (dataset, each["sees"], Estimate.from_json(each["auroc"]))
         for dataset, content in material.audit["datasets"].items()
         for each in content["without_a_lung"].values()
     ]
-    head = ("dataset", "what is looked at", "AUROC (95 % interval)")
-    note = "Trees on a few numbers; a network may find more still (docs/audit.md)."
-    return Table(
-        "without_a_lung", "What tells the label without a lung", head, rows, note
-    )
+    head = ("dataset", "input", "AUROC (95 % interval)")
+    note = "Trees on a few numbers; a network may find more (docs/audit.md)."
+    title = "How well the label can be predicted without seeing a lung"
+    return Table("without_lung", title, head, rows, note)
 
 
-def findings(material: Material) -> Table:
+def audited(material: Material) -> Table:
     """What the audit of the data found."""
-    rows = [
-        ("leak" if each["leak"] else "to know", each["where"], each["text"])
-        for each in material.audit["findings"]
-    ]
-    return Table("findings", "Leakage and copies", ("", "where", "what"), rows)
+    rows = [(each.severity, verdicts.words(each)) for each in data_verdicts(material)]
+    return Table("data_audit", "Audit of the data", ("severity", "finding"), rows)
 
 
 def hidden(material: Material) -> Table:
-    """The figure with parts of the pictures hidden."""
-    audit, from_json = material.model_audit, results.estimate_from_json
-    rows = [("whole picture", from_json(audit["whole"]), None)]
+    """The metric with parts of the pictures hidden."""
+    audit = material.model_audit
+    rows = [("whole picture", Estimate.from_json(audit["whole"]), None)]
     rows += [
-        (name, from_json(found["figure"]), from_json(found["left"]))
+        (name, *(Estimate.from_json(found[key]) for key in ("figure", "left")))
         for name, found in audit["hidden"].items()
     ]
-    head = ("what is seen", audit["figure"], "left of what is above chance")
+    head = ("what is seen", metric(audit["figure"]).label, "share left above chance")
     return Table("hidden", "With parts hidden", head, rows)
 
 
 def altered(material: Material) -> Table:
-    """The figure by kind and strength of alteration."""
-    audit, from_json = material.model_audit, results.estimate_from_json
+    """The metric by kind and strength of alteration."""
+    audit = material.model_audit
     rows = [
-        (name, each["unit"], strength, from_json(value), from_json(lost))
+        (
+            name,
+            each["unit"],
+            strength,
+            Estimate.from_json(value),
+            Estimate.from_json(lost),
+        )
         for name, each in audit["altered"].items()
         for strength, value, lost in zip(
             each["strengths"], each["figure"], each["lost"], strict=True
         )
     ]
-    head = ("alteration", "unit", "strength", audit["figure"], "lost")
+    head = ("alteration", "unit", "strength", metric(audit["figure"]).label, "lost")
     return Table("altered", "Altered pictures", head, rows)
 
 
 def provenance(material: Material) -> Table:
-    """Where the figures come from."""
+    """Command, code, data, device and packages."""
     found, git = material.provenance, material.provenance["git"]
     revision = git["revision"] or "not known"
     if git["changed"]:
         revision += ", with files that differed"
     device, data = found["device"], found["dataset"]
     rows = [
-        ("command", " ".join(found["command"])),
+        ("command", shown_command(found["command"])),
         ("code", revision),
         ("dataset", data["name"]),
         *(
@@ -173,17 +187,22 @@ def provenance(material: Material) -> Table:
         ),
         ("device", f"{device['count']} x {device['kind']} ({device['processor']})"),
         ("Python", found["python"]),
-        *((name, version or "-") for name, version in found["packages"].items()),
+        *((name, version or "not installed") for name, version in found["packages"].items()),
         ("seed", str(material.config.seed)),
-        ("begun anew", f"{len(found.get('resumed', []))} times on other code or settings"),
+        ("resumed with other code or settings", count(len(found.get("resumed", [])), "times")),
     ]  # fmt: skip
     return Table("provenance", "", ("what", "value"), rows)
+
+
+def shown_command(words: list[str]) -> str:
+    """As it can be copied: ['cxr_jax/main.py', '--a=b c'] -> "python -m ... '--a=b c'"."""
+    return shlex.join(["python", "-m", "cxr_jax.main", *words[1:]])
 
 
 def checked(material: Material) -> dict[str, Table]:
     """{guideline: its items}, with what is known of each."""
     items = checklist.items(material)
-    head = ("item", "section", "topic", "", "what is known, or has to be written")
+    head = ("item", "section", "topic", "status", "what is known, or has to be written")
     return {
         guideline: Table(
             "checklist_"
@@ -202,22 +221,20 @@ def checked(material: Material) -> dict[str, Table]:
 
 def contents(material: Material, role: str) -> dict[str, int]:
     """{'images': n, 'patients': m, then labels} of train, val or test."""
-    split = getattr(material.splits, role)
+    split, known = getattr(material.splits, role), material.task.probabilities
     found = dict(results.size(split))
-    targets = material.task.targets(split)
-    if "label" in targets:
-        classes = material.config.task.settings.classes
-        numbers = np.bincount(targets["label"], minlength=len(classes))
-        found |= dict(zip(classes, numbers.tolist(), strict=True))
-    if "scores" in targets:
-        total = targets["scores"].sum(axis=1)
-        for low, high in ((0, 0), (1, 6), (7, 12), (13, 18)):
-            name = (
-                f"global score {low}"
-                if low == high
-                else f"global score {low} to {high}"
-            )
-            found[name] = int(((total >= low) & (total <= high)).sum())
+    if known is None:
+        return found
+    (labels,) = material.task.targets(split).values()
+    if not known.is_graded:
+        numbers = np.bincount(labels, minlength=len(known.classes)).tolist()
+        return found | dict(zip(known.classes, numbers, strict=True))
+    total = labels.sum(axis=1)
+    most = (len(known.classes) - 1) * len(known.questions)
+    edges = [0, 1, *(1 + round(most * k / 3) for k in (1, 2, 3))]
+    for low, end in itertools.pairwise(edges):
+        name = f"global score {low}" + f" to {end - 1}" * (end - 1 > low)
+        found[name] = int(((total >= low) & (total < end)).sum())
     return found
 
 
@@ -228,24 +245,25 @@ def _joined(columns: list[Any]) -> Any:
 
 
 def _of_attribute(attribute: attributes.Attribute, places: list[slice]):
+    name = attribute.name.replace("_", " ")
     if attribute.numbers is None:
         for code, category in enumerate(attribute.categories):
             hits = [attribute.codes[place] == code for place in places]
             cells = [f"{hit.sum():,} ({hit.mean():.0%})" for hit in hits]
-            yield (attribute.name, category, *cells)
+            yield (name, category, *cells)
         return
     cells = []
     for place in places:
         known = attribute.numbers[place][~attribute.missing[place]]
         if len(known):
             low, middle, high = np.quantile(known, (0.25, 0.5, 0.75))
-            cells.append(f"{middle:g} ({low:g} to {high:g})")
+            cells.append(f"{middle:.4g} ({low:.4g} to {high:.4g})")
         else:
             cells.append("none known")
-    yield (attribute.name, "median", *cells)
+    yield (name, "median", *cells)
 
 
 def _external_row(name, sizes, found, chosen, remark):
     patients = next((n for unit, n in sizes.items() if unit != "images"), None)
-    values = [found.get(metric) for metric in chosen]
+    values = [found.get(metric_name) for metric_name in chosen]
     return (name, sizes["images"], patients, *values, remark)

@@ -11,15 +11,15 @@ import shutil
 from cxr_jax.devices import processes
 from cxr_jax.devices.terminal import say
 from cxr_jax.report import (
-    gallery,
+    cases,
     headline,
     material,
     page,
     sections,
-    style,
     table,
     warnings,
 )
+from cxr_jax.report.figures import style
 from tfds_builders.common import files
 
 FOLDER = "report"
@@ -29,8 +29,8 @@ def write(workdir: pathlib.Path) -> int:
     """Writes `report/` in the workdir of a finished run; an older one is replaced.
 
     Args:
-      workdir: of the run; nothing of it is run again but a few maps of where a score
-        comes from.
+      workdir: of the run; nothing of it is run again but the attribution maps of a few
+        cases.
 
     Returns:
       The exit code.
@@ -52,7 +52,7 @@ def write_missing(workdir: pathlib.Path) -> None:
 
 
 def render(
-    found: material.Material, final: pathlib.Path, side: int = gallery.SIDE
+    found: material.Material, final: pathlib.Path, side: int = cases.SIDE
 ) -> pathlib.Path:
     """Writes the folder of a report, whole or not at all; -> its page.
 
@@ -63,7 +63,7 @@ def render(
         headline.headlines(found),
         warnings.cautions(found),
         sections.sections(found),
-        gallery.make(found, side),
+        cases.make(found, side),
     )
     new = final.with_name(f".{final.name}.tmp")
     with files.explained(final), _alone(final.parent):
@@ -94,7 +94,7 @@ def _fill(folder: pathlib.Path, report: page.Report) -> None:
     """Every figure as PNG and SVG, every table as CSV."""
     listed = [
         page.headline_table(report.headlines),
-        gallery.table(report.gallery.cases),
+        cases.table(report.cases.shown),
     ]
     (folder / "figures").mkdir(parents=True)
     (folder / "tables").mkdir()

@@ -14,9 +14,6 @@ from cxr_jax.metrics.registry import metric
 from cxr_jax.stats.estimate import Estimate, number
 from tfds_builders.common import files
 
-# Until all callers use Estimate.
-estimate_to_json, estimate_from_json = Estimate.to_json, Estimate.from_json
-
 
 def to_json(metrics: dict[str, dict[str, Estimate]]) -> dict[str, Any]:
     """{'val': {'mae_zone': Estimate}} -> {'val/mae_zone': {'value', 'lo', 'hi', 'n'}}."""

@@ -1,4 +1,4 @@
-"""How strongly an attribute goes with the label, whatever their types."""
+"""How strongly an attribute is associated with the label, whatever their types."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from cxr_jax.audits.data.attributes import Attribute
 from cxr_jax.audits.data.target import Target
+from cxr_jax.data.attributes import Attribute
 from cxr_jax.stats import weighted
 
 _PERMUTATIONS = 9999

@@ -1,4 +1,4 @@
-"""The audit: datasets in; `audit.json`, a report and contact sheets out."""
+"""The audit of datasets: `audit.json`, a printout and contact sheets."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from cxr_jax.audits import verdicts
 from cxr_jax.audits.data import (
     association,
-    attributes,
     baselines,
     collection,
     contact_sheet,
     contents,
-    copies,
+    data_printout,
     dataset,
     findings,
-    pictures,
-    record,
-    report,
 )
+from cxr_jax.audits.data.association import Association
+from cxr_jax.audits.data.baselines import Baseline
 from cxr_jax.audits.data.collection import Collection
-from cxr_jax.audits.data.copies import Link
 from cxr_jax.audits.data.dataset import Dataset
+from cxr_jax.audits.verdicts import Verdict, verdict
+from cxr_jax.data import attributes, copies, fingerprints
+from cxr_jax.data.attributes import Attribute
+from cxr_jax.data.copies import Link
 from cxr_jax.devices.terminal import say
+from cxr_jax.stats.estimate import json_number
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 
@@ -76,28 +79,34 @@ def of_names(names: Sequence[str], data_dir: str, workdir: pathlib.Path) -> int:
 
 
 def audit(datasets: list[Dataset], workdir: pathlib.Path, settings: Settings) -> int:
-    """Reads every picture once; says, draws and writes what was found."""
+    """Reads every picture once; prints, draws and writes what was found."""
     names = [one.name for one in datasets]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(twice[0], "is given twice", "name every dataset once")
-    everything = collection.collect(datasets, [pictures.read(d) for d in datasets])
+    shown = [fingerprints.read(d.splits.values(), d.name) for d in datasets]
+    everything = collection.collect(datasets, shown)
     found = collection.find_all(everything, settings.allow)
     pairs = collection.pairs(everything)
-    say("\n".join(report.verdict(found, datasets)))
+    for one in datasets:
+        found += findings.of_dataset(one) if not one.tested else []
+    say("\n".join(data_printout.verdict(found)))
     described = {}
     for k in everything.audited:
-        described[names[k]] = _describe(everything, k, settings)
-    shared = report.copies(collection.overlaps(everything, False))
+        described[names[k]], shortcuts = _describe(everything, k, settings)
+        found += shortcuts
+    shared = data_printout.copies(collection.overlaps(everything, False))
     if shared:
         say("\n".join(["", *shared]))
     sheets = contact_sheet.write(workdir, _draw(everything, pairs))
     path = workdir / "audit.json"
-    leaks = [finding for finding in found if finding.leak]
+    leaks = [each for each in found if findings.is_leak(each)]
+    if not any(each.kind in findings.LEAKS for each in found):
+        found.append(verdict("no_leakage"))
     content = {
         "leakage": bool(leaks),
         "settings": settings._asdict(),
-        "findings": [record.finding(finding) for finding in found],
+        "verdicts": [each._asdict() for each in verdicts.by_severity(found)],
         "datasets": described,
         "external": {
             one.name: one.description | {"tested": one.tested}
@@ -105,17 +114,23 @@ def audit(datasets: list[Dataset], workdir: pathlib.Path, settings: Settings) ->
             if one.tested
         },
         "overlaps": collection.overlaps(everything, True),
-        "pairs": record.pairs(everything, pairs),
+        "pairs": _pairs_to_json(everything, pairs),
         "pairs_not_listed": copies.number(everything.bundles)
         - sum(1 for _ in copies.links(everything.bundles)),
     }
     files.write_text(path, json.dumps(content, indent=1) + "\n")
-    say("\n".join(["", *report.written(path, sheets, len(pairs))]))
+    say("\n".join(["", *data_printout.written(path, sheets, len(pairs))]))
     return int(bool(leaks))
 
 
-def _describe(everything: Collection, k: int, settings: Settings) -> dict[str, Any]:
-    """Says what one dataset holds and what tells its label; returns it for the JSON."""
+def _describe(
+    everything: Collection, k: int, settings: Settings
+) -> tuple[dict[str, Any], list[Verdict]]:
+    """Prints what one dataset holds and what predicts its label.
+
+    Returns:
+      (all of it as JSON values, verdicts on shortcuts).
+    """
     one, shown = everything.datasets[k], everything.pictures[k]
     metadata, left_out = attributes.of_table(one.table, one.first.label_names)
     sizes = attributes.of_pictures(shown.height, shown.width)
@@ -130,17 +145,81 @@ def _describe(everything: Collection, k: int, settings: Settings) -> dict[str, A
         settings.seed,
     )
     held = contents.describe(one, shown)
-    say("\n".join(["", *report.shortcuts(one, reached)]))
-    say("\n".join(["", *report.associations(one, associated, left_out)]))
-    say("\n".join(["", *report.contents(one, held)]))
-    return {
+    say("\n".join(["", *data_printout.shortcuts(one, reached)]))
+    say("\n".join(["", *data_printout.associations(one, associated, left_out)]))
+    say("\n".join(["", *data_printout.contents(one, held)]))
+    described = {
         **one.description,
         "unit": one.unit,
         "target": {"name": one.target.name, "classes": list(one.target.classes)},
         "contents": held,
-        "without_a_lung": {b.name: record.baseline(b) for b in reached},
-        "associations": [record.association(*pair) for pair in associated],
+        "without_a_lung": {b.name: _baseline_to_json(b) for b in reached},
+        "associations": [_association_to_json(*pair) for pair in associated],
         "no_attributes": left_out,
+    }
+    return described, _without_lung(one.name, reached)
+
+
+def _without_lung(name: str, reached: Sequence[Baseline]) -> list[Verdict]:
+    """The strongest baseline that sees no lung, where it is better than chance."""
+    blind = [b for b in reached if not b.sees_lung and b.auroc.has_interval]
+    best = max(blind, key=lambda b: (b.auroc.lo, b.auroc.value), default=None)
+    if best is None or not best.auroc.lo > 0.5:
+        return []
+    values = {"baseline": best.name, "sees": best.sees, "estimate": best.auroc}
+    return [verdict("label_without_lung", dataset=name, **values)]
+
+
+def _association_to_json(attribute: Attribute, found: Association) -> dict[str, Any]:
+    """The measure, what it is between, and the categories."""
+    values = {
+        name: json_number(value) if isinstance(value, float) else value
+        for name, value in found._asdict().items()
+    }
+    return {
+        "attribute": attribute.name,
+        **values,
+        "categories": list(attribute.categories),
+        "pooled": attribute.others,
+        "missing": int(attribute.missing.sum()),
+    }
+
+
+def _baseline_to_json(found: Baseline) -> dict[str, Any]:
+    """Its AUROC, and that of each class, with intervals."""
+    return {
+        "sees": found.sees,
+        "sees_lung": found.sees_lung,
+        "auroc": found.auroc.to_json(),
+        "by_class": {name: value.to_json() for name, value in found.by_class.items()},
+    }
+
+
+def _pairs_to_json(
+    everything: Collection, found: Sequence[tuple[str, Link]]
+) -> list[dict[str, Any]]:
+    """The copies, each with where its two images are."""
+    return [
+        {
+            "kind": kind,
+            "identical": link.identical,
+            "correlation": round(link.correlation, 4),
+            "mirrored": link.mirrored,
+            "left": _image_to_json(everything, link.left),
+            "right": _image_to_json(everything, link.right),
+        }
+        for kind, link in found
+    ]
+
+
+def _image_to_json(everything: Collection, number: int) -> dict[str, str]:
+    """Where an image is, and whose."""
+    one, row = everything.find(number)
+    return {
+        "dataset": one.name,
+        "split": str(one.split[row]),
+        "example_id": one.table["example_id"][row],
+        "patient_id": one.table["patient_id"][row],
     }
 
 
@@ -169,7 +248,7 @@ def _pair(everything: Collection, kind: str, link: Link) -> contact_sheet.Pair:
         name = str(one.split[row])
         split = one.splits[name]
         first = int((one.split == name).argmax())
-        pixels.append(pictures.decode(split, split.rows[row - first]))
+        pixels.append(fingerprints.decode(split, split.rows[row - first]))
         where = f"{name}, {one.name}" if len(everything.datasets) > 1 else name
         names.append((where, one.table["example_id"][row]))
     return contact_sheet.Pair(link, kind, tuple(pixels), tuple(names))

@@ -19,12 +19,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.tree import ExtraTreeClassifier
 
-from cxr_jax.audits.data import attributes, pictures
-from cxr_jax.audits.data.attributes import Attribute
-from cxr_jax.audits.data.pictures import Pictures
 from cxr_jax.audits.data.target import Target
+from cxr_jax.data import attributes, fingerprints
+from cxr_jax.data.attributes import Attribute
+from cxr_jax.data.fingerprints import Pictures
 from cxr_jax.stats import bootstrap, weighted
-from cxr_jax.stats.bootstrap import Estimate
+from cxr_jax.stats.estimate import Estimate, undefined
 from tfds_builders.common import splits
 
 BORDER = 4  # pixels of a thumbnail, from each side
@@ -120,14 +120,14 @@ def run(
             }
             found.append(_judged(name, sees, target.classes, areas, len(index)))
             continue
-        nothing = Estimate(*[float("nan")] * 3, len(index), reason)
+        nothing = undefined(len(index), reason)
         found.append(Baseline(name, sees, nothing, {}))
     return found
 
 
 def _features(shown, metadata, sizes) -> dict[str, tuple[str, np.ndarray | None]]:
     """{baseline: (what it sees, [N, F])}; None where there is nothing to see."""
-    side = pictures.SIDE
+    side = fingerprints.SIDE
     inner = slice(BORDER, side - BORDER)
     border = np.ones((side, side), bool)
     border[inner, inner] = False
@@ -138,7 +138,7 @@ def _features(shown, metadata, sizes) -> dict[str, tuple[str, np.ndarray | None]
             shown.thumbnail[:, border],
         ),
         "histogram": (
-            f"how much there is of each of {pictures.BINS} greys, not where",
+            f"how much there is of each of {fingerprints.BINS} greys, not where",
             shown.histogram,
         ),
         "size": ("height, width and aspect as stored", _joined(sizes)),

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cxr_jax.audits.data import copies, findings
-from cxr_jax.audits.data.copies import Bundle, Link
+from cxr_jax.audits.data import findings
 from cxr_jax.audits.data.dataset import Dataset
-from cxr_jax.audits.data.findings import TRAINED_ON, Finding
-from cxr_jax.audits.data.pictures import Pictures
+from cxr_jax.audits.data.findings import TRAINED_ON
+from cxr_jax.audits.verdicts import Verdict
+from cxr_jax.data import copies
+from cxr_jax.data.copies import Bundle, Link
+from cxr_jax.data.fingerprints import Pictures
 
 # What two copies have between them; the first two are leakage.
 KINDS = ("across splits", "in an external test", "across datasets", "within a split")
@@ -35,7 +37,7 @@ class Collection(NamedTuple):
 
     @property
     def audited(self) -> list[int]:
-        """Positions of the datasets that are no external test sets."""
+        """Positions of the datasets that are not external test sets."""
         return [k for k, one in enumerate(self.datasets) if not one.tested]
 
     def find(self, image: int) -> tuple[Dataset, int]:
@@ -65,8 +67,8 @@ def collect(datasets: list[Dataset], shown: list[Pictures]) -> Collection:
     return Collection(datasets, shown, places, bundles)
 
 
-def find_all(collection: Collection, allowed: Sequence[str]) -> list[Finding]:
-    """Every finding, what weighs most first."""
+def find_all(collection: Collection, allowed: Sequence[str]) -> list[Verdict]:
+    """Every verdict on leakage and copies, what weighs most first."""
     datasets, _, places, bundles = collection
     found = []
     for k in collection.audited:

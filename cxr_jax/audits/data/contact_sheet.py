@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from cxr_jax.audits.data.collection import KINDS
-from cxr_jax.audits.data.copies import Link
-from cxr_jax.audits.data.pictures import as_8bit
+from cxr_jax.data.copies import Link
+from cxr_jax.data.fingerprints import as_8bit
 from cxr_jax.runs import lettering
 from tfds_builders.common import files
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from cxr_jax.audits.data import attributes
 from cxr_jax.audits.data.dataset import Dataset
-from cxr_jax.audits.data.pictures import Pictures
+from cxr_jax.data import attributes
+from cxr_jax.data.fingerprints import Pictures
 from tfds_builders.common.zones import LEVELS, ZONES
 
 UNLABELLED = "no label"

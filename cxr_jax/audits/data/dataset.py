@@ -14,7 +14,7 @@ from cxr_jax.data.split import Split, fingerprint
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.splits import SPLITS
 
-EXTERNAL_TEST = "test"  # the split that --eval_on takes unless told
+EXTERNAL_TEST = "test"  # the split that --eval_on takes by default
 
 
 class Dataset(NamedTuple):
@@ -25,7 +25,7 @@ class Dataset(NamedTuple):
       splits: {name: Split}, none of them empty.
       table: columns of all N images, texts as lists of str.
       split: [N] the name of each image's split.
-      target: what it is to teach.
+      target: what a model learns from it.
       description: what identifies the data.
       tested: of an external test set the split that is tested on, else ''.
     """

@@ -1,17 +1,17 @@
-"""What an audit can find, by name: leakage, and what else to look into."""
+"""What an audit of a dataset can find: leakage, and what else to look into."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from cxr_jax.audits.data import copies
-from cxr_jax.audits.data.copies import Bundle
+from cxr_jax.audits import verdicts
 from cxr_jax.audits.data.dataset import Dataset
-from cxr_jax.audits.text_table import count
+from cxr_jax.audits.verdicts import CARE, STOP, Verdict, verdict
+from cxr_jax.data import copies
+from cxr_jax.data.copies import Bundle
 from cxr_jax.data.split import patients_in_both
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.tables import first
@@ -24,46 +24,14 @@ LEAKS = (
     "identical_images_in_external_test",
     "near_duplicates_in_external_test",
 )
-# To be known of; whether they do harm depends on what is done with the data.
-WARNINGS = (
-    "identical_images_across_datasets",
-    "near_duplicates_across_datasets",
-    "identical_images_within_a_split",
-    "near_duplicates_within_a_split",
-    "copies_with_different_labels",
-    "blank_images",
-)
 TRAINED_ON = ("train", "val")  # or selected on
-
-
-class Finding(NamedTuple):
-    """Something that was found, in words and in numbers.
-
-    Attributes:
-      name: of LEAKS or WARNINGS.
-      where: the dataset, or two of them.
-      text: what was found, as a clause that begins with a number.
-      images: how many images are concerned.
-      allowed: the config names it as known.
-    """
-
-    name: str
-    where: str
-    text: str
-    images: int
-    allowed: bool = False
-
-    @property
-    def leak(self) -> bool:
-        """It is a leak that was not allowed: the audit ends with exit code 1."""
-        return self.name in LEAKS and not self.allowed
 
 
 def check_allowed(names: Sequence[str]) -> None:
     """Refuses a name that is none of LEAKS."""
     for name in names:
         if name not in LEAKS:
-            found = "only a warning" if name in WARNINGS else "unknown"
+            found = "only a warning" if name in verdicts.KINDS else "unknown"
             raise InputError(
                 "config.audit.allow",
                 f"{name!r} is {found}",
@@ -71,14 +39,25 @@ def check_allowed(names: Sequence[str]) -> None:
             )
 
 
-def allow(findings: Sequence[Finding], names: Sequence[str]) -> list[Finding]:
-    """The findings, those of `names` marked; what weighs most comes first."""
-    marked = [finding._replace(allowed=finding.name in names) for finding in findings]
-    order = (*LEAKS, *WARNINGS)
-    return sorted(marked, key=lambda f: (not f.leak, order.index(f.name)))
+def is_leak(found: Verdict) -> bool:
+    """It is leakage that was not allowed: the audit ends with exit code 1."""
+    return found.kind in LEAKS and found.severity == STOP
 
 
-def shared_patients(dataset: Dataset) -> list[Finding]:
+def allow(found: Sequence[Verdict], names: Sequence[str]) -> list[Verdict]:
+    """The verdicts, leaks of `names` lowered to care; what weighs most comes first."""
+    marked = [
+        each._replace(severity=CARE, values={**each.values, "allowed": True})
+        if each.kind in names
+        else each
+        for each in found
+    ]
+    order = list(verdicts.KINDS)
+    marked.sort(key=lambda each: order.index(each.kind))
+    return verdicts.by_severity(marked)
+
+
+def shared_patients(dataset: Dataset) -> list[Verdict]:
     """Patients, or what stands for them, in two splits."""
     found = []
     for (a, one), (b, other) in itertools.combinations(dataset.splits.items(), 2):
@@ -86,17 +65,19 @@ def shared_patients(dataset: Dataset) -> list[Finding]:
         if shared:
             theirs = set(one.table["patient_id"])
             images = sum(patient in theirs for patient in other.table["patient_id"])
-            text = (
-                f"{count(shared, dataset.unit)} of {b} in {a} too "
-                f"({_of(images, other.size)})"
-            )
-            found.append(Finding("patients_across_splits", dataset.name, text, images))
+            found.append(
+                verdict(
+                    "patients_across_splits", dataset=dataset.name, split=b,
+                    other_split=a, patients=shared, unit=dataset.unit, images=images,
+                    of=other.size,
+                )
+            )  # fmt: skip
     return found
 
 
 def across_splits(
     dataset: Dataset, bundles: list[Bundle], images: slice
-) -> list[Finding]:
+) -> list[Verdict]:
     """Copies within the splits of a dataset and between them.
 
     Args:
@@ -108,21 +89,23 @@ def across_splits(
     part[images] = [names.index(split) for split in dataset.split]
     found = []
     for (a, b), overlap in copies.overlaps(bundles, part).items():
-        # Told of the later split: test images that were seen in train.
+        # Of the later split: test images that were seen in train.
         if a < b:
             continue
-        kind, there = "across_splits", names[b]
-        if a == b:
-            kind, there = "within_a_split", "the same split"
-        told = f"of {names[a]} with a copy in {there}"
+        values = {"dataset": dataset.name, "split": names[a]}
         total = dataset.splits[names[a]].size
-        found += _findings(kind, dataset.name, total, told, *overlap)
+        if a == b:
+            found += _copied("within_a_split", overlap, total, **values)
+        else:
+            found += _copied(
+                "across_splits", overlap, total, **values, other_split=names[b]
+            )
     return found
 
 
 def across_datasets(
     one: Dataset, other: Dataset, bundles: list[Bundle], images: tuple[slice, slice]
-) -> list[Finding]:
+) -> list[Verdict]:
     """Copies of two datasets.
 
     It is leakage where `other` is an external test set and a copy of one of its
@@ -133,13 +116,14 @@ def across_datasets(
     part[images[1]] = [3 - int(split == other.tested) for split in other.split]
     overlaps = copies.overlaps(bundles, part)
     nothing = copies.Overlap(np.array([], int), np.array([], int))
-    where = f"{other.name} and {one.name}"
+    values = {"dataset": other.name, "other": one.name}
     found, leaking = [], nothing
     if other.tested:
         leaking = overlaps.get((2, 0), nothing)
-        told = f"of {other.name}:{other.tested} with a copy in train or val"
         total = int((other.split == other.tested).sum())
-        found = _findings("in_external_test", where, total, told, *leaking)
+        found = _copied(
+            "in_external_test", leaking, total, **values, split=other.tested
+        )
     rest = [
         np.setdiff1d(
             np.concatenate(
@@ -150,14 +134,13 @@ def across_datasets(
         for kind in (0, 1)
     ]
     rest[1] = np.setdiff1d(rest[1], rest[0])
-    more = ", besides" if len(np.concatenate(leaking)) else ""
-    told = f"of {other.name} with a copy in {one.name}{more}"
-    return found + _findings("across_datasets", where, other.size, told, *rest)
+    values["besides"] = bool(found)
+    return found + _copied("across_datasets", rest, other.size, **values)
 
 
 def different_labels(
     dataset: Dataset, bundles: list[Bundle], images: slice
-) -> list[Finding]:
+) -> list[Verdict]:
     """Copies within a dataset whose labels, or scores, are not the same."""
     target, concerned = dataset.target, set()
     value = target.index if target.score is None else target.score
@@ -169,20 +152,39 @@ def different_labels(
             concerned.update(known.tolist())
     if not concerned:
         return []
-    text = f"{_of(len(concerned), dataset.size)} with a copy of another {target.name}"
-    return [Finding("copies_with_different_labels", dataset.name, text, len(concerned))]
+    return [
+        verdict(
+            "copies_with_different_labels", dataset=dataset.name, target=target.name,
+            images=len(concerned), of=dataset.size,
+        )
+    ]  # fmt: skip
 
 
-def blank_images(dataset: Dataset, blank: np.ndarray) -> list[Finding]:
+def blank_images(dataset: Dataset, blank: np.ndarray) -> list[Verdict]:
     """Pictures of a single value."""
     if not blank.any():
         return []
     names = np.asarray(dataset.table["example_id"])[blank]
-    text = (
-        f"{_of(len(names), dataset.size)} of a single grey value: "
-        f"{first(sorted(names))}"
-    )
-    return [Finding("blank_images", dataset.name, text, len(names))]
+    return [
+        verdict(
+            "blank_images", dataset=dataset.name, images=len(names), of=dataset.size,
+            examples=first(sorted(names)),
+        )
+    ]  # fmt: skip
+
+
+def of_dataset(dataset: Dataset) -> list[Verdict]:
+    """What its patients and films are, where they are not patients and films."""
+    found = []
+    if dataset.unit.startswith("patients or"):
+        found.append(verdict("patients_mixed", dataset=dataset.name))
+    elif dataset.unit != "patients":
+        found.append(
+            verdict("patients_unnamed", dataset=dataset.name, unit=dataset.unit)
+        )
+    if dataset.synthetic:
+        found.append(verdict("synthetic", dataset=dataset.name))
+    return found
 
 
 def _nowhere(bundles: list[Bundle], least: int) -> np.ndarray:
@@ -191,15 +193,12 @@ def _nowhere(bundles: list[Bundle], least: int) -> np.ndarray:
     return np.full(max(least, last + 1), -1)
 
 
-def _findings(kind, where, total, told, identical, near) -> list[Finding]:
+def _copied(where: str, overlap, total: int, **values) -> list[Verdict]:
+    """Verdicts on the images of an overlap: identical ones, and the others."""
     return [
-        Finding(
-            f"{what}_{kind}", where, f"{_of(len(images), total)} {told}", len(images)
+        verdict(f"{what}_{where}", images=len(images), of=total, **values)
+        for what, images in zip(
+            ("identical_images", "near_duplicates"), overlap, strict=True
         )
-        for what, images in (("identical_images", identical), ("near_duplicates", near))
         if len(images)
     ]
-
-
-def _of(images: int, total: int) -> str:
-    return f"{images:,} of {count(total, 'images')}"

@@ -1,4 +1,4 @@
-"""What a dataset is to teach: a class for each image, a score, or nothing."""
+"""What a model learns from a dataset: a class of each image, a score, or nothing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax.data.split import Split
+from cxr_jax.tasks import make_task
 from tfds_builders.common.errors import InputError
 
 
@@ -35,8 +36,6 @@ def of_task(config: ConfigDict, splits: list[Split]) -> Target:
     Raises:
       InputError: the dataset does not have it.
     """
-    from cxr_jax.tasks import make_task  # here: it imports jax
-
     task = make_task(config)
     found = [task.targets(split) for split in splits]
     if "scores" in found[0]:

@@ -1,4 +1,4 @@
-"""One run on one set: its figures there, and what is lost on the way from its own."""
+"""One run on one set: its figures there, and what is lost against its own test set."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax import rng
-from cxr_jax.audits.model import subgroups
 from cxr_jax.data.split import Split, take
-from cxr_jax.evaluation import compare, evaluators
+from cxr_jax.evaluation import compare, evaluators, subgroups
 from cxr_jax.evaluation.external.sets import LeftOut, Library, Set
+from cxr_jax.metrics.registry import metric as record_of
 from cxr_jax.runs import results
 from cxr_jax.runs.restore import Trained
 from cxr_jax.stats import bootstrap
-from cxr_jax.stats.estimate import Estimate
+from cxr_jax.stats.estimate import Estimate, json_number, undefined
+from cxr_jax.tasks import Probabilities
 
 NOTHING_LEFT = "no image is left that train or val of the run does not know"
 
@@ -28,9 +29,11 @@ class Cell(NamedTuple):
       tested: the others; None where there are none.
       replicates: {metric: [R + 1]} of `bootstrap.replicates`.
       figures: {metric: Estimate}.
-      drops: {metric: Estimate} of what is less here than on the run's own test set.
+      drops: {metric: Estimate} of how much worse it is than on the run's own test
+        set.
       in_own: how many of the images have a copy in the run's own test set.
       sources: where the set names its sources, the figures within each.
+      chance: what a constant predictor reaches there in the metric that counts first.
     """
 
     left_out: LeftOut
@@ -40,6 +43,7 @@ class Cell(NamedTuple):
     drops: dict[str, Estimate]
     in_own: int
     sources: list[subgroups.Row]
+    chance: float = float("nan")
 
 
 def judge(model: Trained, each: Set, out: LeftOut, is_own: bool) -> Cell:
@@ -51,10 +55,11 @@ def judge(model: Trained, each: Set, out: LeftOut, is_own: bool) -> Cell:
       out: images that are not tested.
       is_own: of the run; then the resamples are drawn as for its `results.json`.
     """
-    config = model.exp.config
+    config, main = model.exp.config, model.exp.task.main
+    known = model.exp.task.probabilities
     if not len(out.kept):
-        nothing = Estimate(*[float("nan")] * 3, 0, NOTHING_LEFT)
-        return Cell(out, None, {}, {compare.headline(config.task): nothing}, {}, 0, [])
+        nothing = undefined(0, NOTHING_LEFT)
+        return Cell(out, None, {}, {main: nothing}, {}, 0, [])
     split = take(each.split, out.kept, each.split.split)
     make, labels = _statistics(model, split)
     counts = _draw(config, split, "" if is_own else each.name)
@@ -62,16 +67,18 @@ def judge(model: Trained, each: Set, out: LeftOut, is_own: bool) -> Cell:
         metric: bootstrap.replicates(statistic, counts)
         for metric, statistic in make(slice(None)).items()
     }
-    reason = _undefined(config.task, labels)
+    reason = _undefined(known, labels)
     figures = {
         metric: bootstrap.summary(found, split.size, undefined=reason)
         for metric, found in values.items()
     }
-    return Cell(out, split, values, figures, {}, 0, _by_source(split, make, counts))
+    sources = _by_source(split, make, counts, main)
+    chance = known.chance(labels, model.best["decision"])
+    return Cell(out, split, values, figures, {}, 0, sources, chance)
 
 
-def held_to(cell: Cell, each: Set, internal: Cell, own: Set, library: Library) -> Cell:
-    """The cell with what is less than on the run's own test set.
+def compared(cell: Cell, each: Set, internal: Cell, own: Set, library: Library) -> Cell:
+    """The cell with how much worse it is than on the run's own test set.
 
     The resamples of the two are drawn apart, as for sets of different patients; where
     they share some, the intervals are too wide.
@@ -81,7 +88,7 @@ def held_to(cell: Cell, each: Set, internal: Cell, own: Set, library: Library) -
     images = cell.tested.size + internal.tested.size
     drops = {
         metric: bootstrap.summary(
-            internal.replicates[metric] - here,
+            record_of(metric).sign * (internal.replicates[metric] - here),
             images,
             undefined="not defined on one of the two sets",
         )
@@ -101,8 +108,9 @@ def to_json(cell: Cell, each: Set) -> dict[str, Any]:
     return {
         "size": results.size(cell.tested) if cell.tested else {"images": 0},
         "left_out": {kind: sorted(names[out].tolist()) for kind, out in left_out},
+        "chance": json_number(cell.chance),
         "metrics": results.estimates_to_json(cell.figures),
-        "own_less_this": results.estimates_to_json(cell.drops),
+        "worse_than_own": results.estimates_to_json(cell.drops),
         "copies_in_own_test": cell.in_own,
         "sources": [
             {
@@ -119,10 +127,10 @@ def to_json(cell: Cell, each: Set) -> dict[str, Any]:
 def _statistics(model: Trained, split: Split):
     """(images -> {metric: statistic} of these, labels [N, G])."""
     labels, probs = evaluators.judge(model.exp, model.eval_step, model.state, split)
-    told, decision = model.exp.task.probabilities, model.best["decision"]
+    known, decision = model.exp.task.probabilities, model.best["decision"]
 
     def make(images):
-        return told.statistics(labels[images], probs[images], decision)
+        return known.statistics(labels[images], probs[images], decision)
 
     return make, labels
 
@@ -136,20 +144,16 @@ def _draw(config: ConfigDict, split: Split, name: str) -> np.ndarray:
     return bootstrap.weights(split.table["patient_id"], resamples, seed)
 
 
-def _undefined(task: ConfigDict, labels: np.ndarray) -> str:
+def _undefined(known: Probabilities, labels: np.ndarray) -> str:
     """Why a figure may not be defined on these images."""
-    absent = [
-        name
-        for k, name in enumerate(task.settings.get("classes", ()))
-        if not (labels == k).any()
-    ]
-    if absent:
+    absent = [name for k, name in enumerate(known.classes) if not (labels == k).any()]
+    if absent and not known.is_graded:
         return f"none of the {len(labels)} images is {' or '.join(absent)}"
     return f"the {len(labels)} images, or what is said of them, are all alike"
 
 
-def _by_source(split: Split, make, counts) -> list[subgroups.Row]:
+def _by_source(split: Split, make, counts, main: str) -> list[subgroups.Row]:
     if "source" not in split.table:
         return []
     table = {name: split.table[name] for name in ("source", "patient_id")}
-    return subgroups.of_metrics(table, split.label_names, make, counts)
+    return subgroups.of_metrics(table, split.label_names, make, counts, (main,))

@@ -12,15 +12,13 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cxr_jax.audits.model import report
 from cxr_jax.devices.terminal import say
-from cxr_jax.evaluation import compare
 from cxr_jax.evaluation.external import cells as cells_lib
 from cxr_jax.evaluation.external import sets as sets_lib
 from cxr_jax.evaluation.external import summary
 from cxr_jax.evaluation.external.cells import Cell
 from cxr_jax.evaluation.external.sets import Library, Row, Set
-from cxr_jax.runs import alike, provenance, results
+from cxr_jax.runs import alike, provenance, results, text_table
 from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.runs import restore as trained_lib
 from cxr_jax.runs.predictions import Run
@@ -58,15 +56,14 @@ def matrix(
     tasks = _tasks(runs, sets, "" if config is None else config.task.settings.merge)
     library = sets_lib.read(sets, rows)
     found = {str(row.run.workdir): _of_run(row, sets, library, tasks) for row in rows}
-    figure = compare.headline(runs[0].config.task)
+    figure = stored_lib.task_of(runs[0]).main
     own = {str(row.run.workdir): row.own for row in rows}
     lines = summary.verdicts(figure, own, found)
     say("\n".join(summary.tables(figure, own, sets, found)))
-    say("\n".join(["", "In words", *map(report.wrapped, lines.values())]))
+    say("\n".join(["", "In words", *map(text_table.wrapped, lines.values())]))
     content = {
         "figure": figure,
-        "chance": report.CHANCE[figure],
-        **_to_json(own, sets, found, lines),
+        **_to_json(figure, own, sets, found),
         "provenance": provenance.collect(described),
     }
     path = workdir / "matrix.json"
@@ -132,7 +129,7 @@ def _tasks(runs: Sequence[Run], sets: Sequence[Set], merge: str) -> Tasks:
 def _of_run(
     row: Row, sets: Sequence[Set], library: Library, tasks: Tasks
 ) -> dict[str, Cell]:
-    """{set: Cell} of a run; its own is judged first, which the others are held to."""
+    """{set: Cell} of a run; its own is judged first, with which the others are compared."""
     run = row.run
     own = next(each for each in sets if each.name == row.own)
     model = trained_lib.load(run.workdir, run.config, own.split)
@@ -143,12 +140,12 @@ def _of_run(
         cell = cells_lib.judge(model._replace(exp=exp), each, out, each is own)
         if each is not own:
             internal = found[row.own]
-            cell = cells_lib.held_to(cell, each, internal, own, library)
+            cell = cells_lib.compared(cell, each, internal, own, library)
         found[each.name] = cell
     return {each.name: found[each.name] for each in sets}
 
 
-def _to_json(own, sets, found, lines) -> dict[str, Any]:
+def _to_json(figure, own, sets, found) -> dict[str, Any]:
     return {
         "synthetic": any(each.split.synthetic for each in sets),
         "sets": {each.name: results.size(each.split) for each in sets},
@@ -159,7 +156,7 @@ def _to_json(own, sets, found, lines) -> dict[str, Any]:
                     each.name: cells_lib.to_json(cells[each.name], each)
                     for each in sets
                 },
-                "verdict": lines[run].strip(),
+                "held_on": summary.held(figure, own[run], cells),
             }
             for run, cells in found.items()
         },

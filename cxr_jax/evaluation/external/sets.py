@@ -12,9 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cxr_jax.audits.data import collection, copies, pictures, target
-from cxr_jax.audits.data.dataset import Dataset
-from cxr_jax.data import builders, roles
+from cxr_jax.data import builders, copies, fingerprints, roles
 from cxr_jax.data.split import Split, fingerprint, take
 from cxr_jax.evaluation import evaluate
 from cxr_jax.runs import predictions
@@ -109,15 +107,16 @@ def read(sets: Sequence[Set], rows: Sequence[Row]) -> Library:
     parts = [(each.folder, each.split) for each in sets]
     parts += [(row.folder, split) for row in rows for split in (row.train, row.val)]
     number: dict[tuple[pathlib.Path, str], int] = {}
-    datasets = []
+    kept = []
     for folder, split in parts:
         names = [(folder, name) for name in split.table["example_id"]]
         new = [k for k, name in enumerate(names) if name not in number]
         number |= {names[k]: len(number) + i for i, k in enumerate(new)}
         if new:
-            datasets.append(_of_one(take(split, np.array(new), split.split)))
-    shown = [pictures.read(dataset) for dataset in datasets]
-    return Library(number, collection.collect(datasets, shown).bundles)
+            kept.append(take(split, np.array(new), split.split))
+    shown = fingerprints.read(kept, "all sets")
+    bundles = copies.find(shown.pixel_hash, shown.fingerprint, shown.blank)
+    return Library(number, bundles)
 
 
 def left_out(row: Row, test: Set, library: Library) -> LeftOut:
@@ -202,16 +201,3 @@ def _open_external(rows: list[Row], text: str):
 
 def _folder(builder) -> pathlib.Path:
     return pathlib.Path(builder.data_dir).resolve()
-
-
-def _of_one(split: Split) -> Dataset:
-    """As the audit reads pictures: of its columns only the names are needed."""
-    table = {"example_id": split.table["example_id"]}
-    return Dataset(
-        name=f"{split.dataset}:{split.split}",
-        splits={split.split: split},
-        table=table,
-        split=np.repeat([split.split], split.size),
-        target=target.of_columns(table, {}),
-        description={},
-    )

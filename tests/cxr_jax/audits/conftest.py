@@ -1,153 +1,14 @@
-"""Small datasets with planted faults: as splits in memory, and prepared on disk."""
+"""Datasets with planted faults, prepared on disk."""
 
-import types
-
-import cv2
-import numpy as np
 import pytest
-import tensorflow_datasets as tfds
+import toys
 
 from cxr_jax.audits.data import baselines
-from cxr_jax.audits.data import target as targets
-from cxr_jax.audits.data.dataset import Dataset
-from cxr_jax.data.split import Split
-
-CLASSES = ("N", "P")
-
-
-def film(seed, shape=(96, 80)):
-    """A picture with structure at every scale; two seeds have nothing in common."""
-    rng = np.random.default_rng(seed)
-    picture = np.zeros(shape, np.float32)
-    for side in (3, 6, 12, 24, 48):
-        noise = rng.normal(size=(side, side)).astype(np.float32)
-        picture += cv2.resize(noise, shape[::-1], interpolation=cv2.INTER_CUBIC) / side
-    return cv2.normalize(picture, None, 10, 240, cv2.NORM_MINMAX, cv2.CV_8U)
-
-
-def png(pixels):
-    return cv2.imencode(".png", pixels)[1].tobytes()
-
-
-def jpeg_copy(pixels):
-    """Nearly the same: another size, another compression, brighter."""
-    small = cv2.resize(pixels, None, fx=0.85, fy=0.85, interpolation=cv2.INTER_AREA)
-    code = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
-    return np.clip(cv2.imdecode(code, 0) * 1.05 + 6, 0, 255).astype(np.uint8)
-
-
-def rows(names, patients=None, labels=None, **columns):
-    """Columns of a split whose pictures are drawn from their names."""
-    patients = names if patients is None else patients
-    labels = [k % 2 for k in range(len(names))] if labels is None else labels
-    return {
-        "example_id": list(names),
-        "patient_id": list(patients),
-        "label": np.array(labels),
-        **columns,
-    }
-
-
-def drawn(table):
-    return [film(hash_of(name)) for name in table["example_id"]]
-
-
-def hash_of(name):
-    return int.from_bytes(name.encode()[-6:], "big")
-
-
-def make_dataset(parts, pictures=None, name="toy/1", classes=CLASSES, **changes):
-    """A `Dataset` in memory.
-
-    parts: {split: table of `rows`}; pictures: {split: pixels}, else drawn by name.
-    """
-    pictures = pictures or {}
-    label_names = {"label": classes} if classes else {}
-    splits = {}
-    for split, table in parts.items():
-        shown = [png(p) for p in pictures.get(split, drawn(table))]
-        splits[split] = Split(
-            dataset=name.split("/")[0],
-            split=split,
-            read=lambda i, shown=shown: {"image": shown[i]},
-            rows=np.arange(len(shown)),
-            table=table,
-            label_names=label_names,
-            unit=changes.pop("unit", "patients"),
-            synthetic=False,
-        )
-    table = {
-        key: np.concatenate([t[key] for t in parts.values()])
-        if isinstance(column, np.ndarray)
-        else [value for t in parts.values() for value in t[key]]
-        for key, column in next(iter(parts.values())).items()
-    }
-    return Dataset(
-        name=name,
-        splits=splits,
-        table=table,
-        split=np.repeat(list(splits), [s.size for s in splits.values()]),
-        target=targets.of_columns(table, label_names),
-        description={"name": name},
-    )._replace(**changes)
-
-
-def prepare(folder, name, parts, pictures=None, classes=CLASSES):
-    """Writes the same as a prepared TFDS dataset `name` and returns the data_dir."""
-    pictures = pictures or {}
-    first = next(iter(parts.values()))
-    features = {
-        "image": tfds.features.Image(shape=(None, None, 1), encoding_format="png"),
-        **{key: _feature(column) for key, column in first.items()},
-    }
-    if classes:
-        features["label"] = tfds.features.ClassLabel(names=classes)
-
-    class Toy(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-        VERSION = tfds.core.Version("1.0.0")
-
-        def _info(self):
-            return tfds.core.DatasetInfo(
-                builder=self, features=tfds.features.FeaturesDict(features)
-            )
-
-        def _split_generators(self, dl_manager):
-            return {split: self._generate_examples(split) for split in parts}
-
-        def _generate_examples(self, split):
-            table = parts[split]
-            for i, pixels in enumerate(pictures.get(split, drawn(table))):
-                row = {key: column[i] for key, column in table.items()}
-                yield row["example_id"], {"image": png(pixels), **row}
-
-    Toy.name = name
-    Toy(data_dir=folder, file_format="array_record").download_and_prepare()
-
-
-def _feature(column):
-    if isinstance(column, np.ndarray):
-        kind = np.float32 if column.dtype.kind == "f" else np.int32
-        shape = column.shape[1:]
-        return tfds.features.Tensor(shape=shape, dtype=kind) if shape else kind
-    return tfds.features.Text()
 
 
 @pytest.fixture(autouse=True)
 def few_trees(monkeypatch):
     monkeypatch.setattr(baselines, "_TREES", 5)
-
-
-@pytest.fixture(scope="session")
-def toys():
-    """The functions above: test modules cannot import this file."""
-    return types.SimpleNamespace(
-        film=film,
-        drawn=drawn,
-        jpeg_copy=jpeg_copy,
-        rows=rows,
-        make_dataset=make_dataset,
-        prepare=prepare,
-    )
 
 
 @pytest.fixture(scope="session")
@@ -158,15 +19,15 @@ def prepared(tmp_path_factory):
     and mirrored, and one is of a train patient. 'tiny' has 4 and 1, of one patient.
     """
     folder = tmp_path_factory.mktemp("audited")
-    train = rows([f"a{k}" for k in range(40)])
-    test = rows([f"b{k}" for k in range(12)])
-    prepare(folder, "clean", {"train": train, "test": test})
-    shown = {"train": drawn(train), "test": drawn(test)}
+    train = toys.rows([f"a{k}" for k in range(40)])
+    test = toys.rows([f"b{k}" for k in range(12)])
+    toys.prepare(folder, "clean", {"train": train, "test": test})
+    shown = {"train": toys.drawn(train), "test": toys.drawn(test)}
     shown["test"][3] = shown["train"][5]
-    shown["test"][4] = jpeg_copy(shown["train"][6])[:, ::-1]
+    shown["test"][4] = toys.jpeg_copy(shown["train"][6])[:, ::-1]
     patients = [*test["patient_id"][:7], "a8", *test["patient_id"][8:]]
     test = {**test, "patient_id": patients}
-    prepare(folder, "leaking", {"train": train, "test": test}, shown)
-    few = rows(["c", "d", "e", "f"], ["p", "q", "r", "s"])
-    prepare(folder, "tiny", {"train": few, "test": rows(["g"], ["q"])})
+    toys.prepare(folder, "leaking", {"train": train, "test": test}, shown)
+    few = toys.rows(["c", "d", "e", "f"], ["p", "q", "r", "s"])
+    toys.prepare(folder, "tiny", {"train": few, "test": toys.rows(["g"], ["q"])})
     return folder

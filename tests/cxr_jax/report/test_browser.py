@@ -84,7 +84,7 @@ def test_it_opens_prints_and_sorts(show):
 
 
 def check_sorting(page):
-    page.click("summary:has-text('Every figure')")
+    page.click("summary:has-text('All metrics')")
     head = page.locator("#table-metrics th button").nth(1)
     for order in (1, -1):
         head.click()

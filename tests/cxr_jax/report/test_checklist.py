@@ -8,26 +8,46 @@ import numpy as np
 import pytest
 
 from configs import brixia, common, radiography
+from cxr_jax.audits import verdicts
 from cxr_jax.data import roles
 from cxr_jax.data.split import Split
 from cxr_jax.report import checklist
 from cxr_jax.report.material import Material
 from cxr_jax.rng import generator
 from cxr_jax.stats import bootstrap
+from cxr_jax.stats.estimate import Estimate
 from cxr_jax.tasks import make_task
+from tfds_builders.common import card
 
-CLAIM, TRIPOD = "CLAIM 2024", "TRIPOD+AI"
+CLAIM, TRIPOD, STARD, PROBAST = "CLAIM 2024", "TRIPOD+AI", "STARD-AI", "PROBAST+AI"
 SECTIONS = (
-    "headline", "curves", "learning", "cases", "data", "audits", "subgroups",
+    "headline", "performance", "learning", "cases", "data", "audits", "subgroups",
     "provenance", "external", "",
 )  # fmt: skip
 CLASSES = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
 SIZES = {"train": 200, "val": 80, "test": 120}
-# As the articles number their items: 44 of CLAIM, 27 of TRIPOD+AI with 52 parts.
-LETTERS = {
-    3: "abc", 5: "ab", 6: "abc", 8: "abc", 9: "abc", 12: "abcdefg", 18: "abcdef",
-    20: "abc", 23: "ab", 27: "abc",
-}  # fmt: skip
+# As the articles number their items: {item: its parts}.
+PARTS = {
+    CLAIM: (44, {}),
+    TRIPOD: (
+        27,
+        {
+            3: "abc",
+            5: "ab",
+            6: "abc",
+            8: "abc",
+            9: "abc",
+            12: "abcdefg",
+            18: "abcdef",
+            20: "abc",
+            23: "ab",
+            27: "abc",
+        },
+    ),
+    STARD: (40, {15: "abcd", 16: "abc", 17: "ab", 26: "ab", 40: "ab"}),
+}
+# Questions in the four domains, of the development and of the evaluation.
+DOMAINS = {"D": (3, 4, 4, 5), "E": (3, 4, 4, 7)}
 METRICS = {
     "test/auroc_macro": {"value": 0.91234, "lo": 0.8771, "hi": 0.9402, "n": 120},
     "test/accuracy": {"value": 0.7333, "lo": 0.6501, "hi": 0.8123, "n": 120},
@@ -41,6 +61,10 @@ SCORES = {
     "test/mae_global": {"value": 1.9876, "lo": 1.7654, "hi": 2.2345, "n": 120},
     "test/mae_global_junior_reader": {"value": 1.353, "lo": 0.8, "hi": 1.9, "n": 120},
 }
+METADATA = {
+    "release": "v5", "unit": "patients", "polarity": "header",
+    "counts": {"files_unreadable": 3, "patients_from_file_names": 0},
+}  # fmt: skip
 
 
 def _split(dataset, role, columns, names, synthetic):
@@ -103,9 +127,8 @@ def _material(config, dataset, metrics, decision, columns, names, synthetic):
         evaluations={},
         audit=None,
         model_audit=None,
-        metadata={"release": "v5", "unit": "patients", "polarity": "header",
-                  "counts": {"unreadable": 3, "none of these": 0}},
-        splits=roles.Splits(**parts, description={}),
+        card=card.load(dataset),
+        splits=roles.Splits(**parts, description={}, metadata=METADATA),
         labels=labels.reshape(len(labels), -1),
         probs=np.zeros((len(labels), 1, task.levels)),
         counts=bootstrap.weights(patients, 2, 0),
@@ -166,14 +189,39 @@ def _told(figure):
     return f"{figure['value']:.3f} ({figure['lo']:.3f} to {figure['hi']:.3f})"
 
 
-def test_every_number_of_both_guidelines_is_there_once_and_in_order(classes, zones):
-    claim = [str(k) for k in range(1, 45)]
-    tripod = [f"{k}{a}" for k in range(1, 28) for a in LETTERS.get(k, " ")]
-    tripod = [number.strip() for number in tripod]
-    assert len(tripod) == 52
+def _numbers(guideline):
+    if guideline == PROBAST:
+        return [
+            f"{part}{domain}.{k + 1}"
+            for part, sizes in DOMAINS.items()
+            for domain, size in enumerate(sizes, 1)
+            for k in range(size)
+        ]
+    last, parts = PARTS[guideline]
+    return [f"{k}{p}".strip() for k in range(1, last + 1) for p in parts.get(k, " ")]
+
+
+def test_every_number_of_every_guideline_is_there_once_and_in_order(classes, zones):
+    expected = [(g, n) for g in (*PARTS, PROBAST) for n in _numbers(g)]
+    assert len(expected) == 44 + 52 + 48 + 34
     for material in (classes(), classes(synthetic=True), zones):
-        found = [(i.guideline, i.number) for i in checklist.items(material)]
-        assert found == [(CLAIM, n) for n in claim] + [(TRIPOD, n) for n in tripod]
+        items = checklist.items(material)
+        assert [(i.guideline, i.number) for i in items] == expected
+    counted = checklist.counts(items)
+    assert [sum(each) for each in counted.values()] == [44, 52, 48, 34]
+    is_open = [i for i in items if i.guideline == CLAIM and i.status == "open"]
+    assert counted[CLAIM][2] == len(is_open) > 0
+
+
+def test_every_fact_is_asked_for_and_known():
+    asked = {
+        fact
+        for name in checklist.GUIDELINES
+        for section in checklist.read(name)["sections"]
+        for item in section["items"]
+        for fact in item.get("facts", ())
+    }
+    assert asked == set(checklist.FACTS)
 
 
 def test_every_item_says_something_and_points_to_a_section(classes, zones):
@@ -181,66 +229,55 @@ def test_every_item_says_something_and_points_to_a_section(classes, zones):
         for item in checklist.items(material):
             assert item.status in ("answered", "partly", "open")
             assert item.answer.endswith(".") or "python -m" in item.answer, item
-            assert item.topic and item.section and item.section_link in SECTIONS
+            assert item.topic and item.section and item.link in SECTIONS
             assert "nan" not in item.answer.split() and "None." not in item.answer[5:]
             assert "  " not in item.answer, item
 
 
-def test_counts_are_those_of_the_items(classes):
-    items = checklist.items(classes())
-    counts = checklist.counts(items)
-    assert list(counts) == [CLAIM, TRIPOD]
-    assert (sum(counts[CLAIM]), sum(counts[TRIPOD])) == (44, 52)
-    is_open = [i for i in items if i.guideline == CLAIM and i.status == "open"]
-    assert counts[CLAIM][2] == len(is_open) > 0
-
-
 def test_what_only_a_person_knows_stays_open(classes, zones):
+    only = {
+        CLAIM: "1 2 3 4 5 6 15 21 34 41 44",
+        TRIPOD: "1 2 3c 5b 6a 6c 8c 10 17 18a 18b 18c 18d 19 25 27a 27b 27c",
+        STARD: "1 2 3 4 5 6 8 9 10 15d 16b 17b 22 27 28 34 36 37 38 39",
+        PROBAST: "D1.2 D3.3 D3.4 E1.2 E3.3 E3.4",
+    }
     for material in (classes(), zones):
         items = _by_number(material)
-        for number in ("1", "2", "3", "4", "5", "6", "15", "21", "34", "41", "44"):
-            assert items[CLAIM, number].status == "open", number
-        for number in ("1", "2", "3c", "5b", "6a", "6c", "8c", "10", "17", "18a", "18b",
-                       "18c", "18d", "19", "25", "27a", "27b", "27c"):  # fmt: skip
-            assert items[TRIPOD, number].status == "open", number
+        for guideline, numbers in only.items():
+            for number in numbers.split():
+                assert items[guideline, number].status == "open", number
 
 
 def test_values_are_those_of_results_json(classes):
     items = _by_number(classes())
-    for number in ("32", "37"):
+    for guideline, number in ((CLAIM, "32"), (CLAIM, "37"), (STARD, "31")):
         for metric in ("auroc_macro", "accuracy"):
-            assert (
-                f"{metric} {_told(METRICS[f'test/{metric}'])}"
-                in items[CLAIM, number].answer
-            )
-    rates = items[CLAIM, "38"].answer
-    assert (
-        f"sensitivity_COVID {_told(METRICS['test/sensitivity_COVID'])}, n 30" in rates
-    )
-    assert (
-        f"specificity_COVID {_told(METRICS['test/specificity_COVID'])}, n 90" in rates
-    )
+            assert _told(METRICS[f"test/{metric}"]) in items[guideline, number].answer
+    for name, n in (("sensitivity_COVID", 30), ("specificity_COVID", 90)):
+        told = f"{_told(METRICS[f'test/{name}'])}, n {n}"
+        assert told in items[CLAIM, "38"].answer
     updated = items[TRIPOD, "24"].answer
     assert _told(METRICS["test/brier"]) in updated
     assert _told(METRICS["test/brier_tempered"]) in updated
-    assert "1.358" in items[TRIPOD, "12f"].answer  # the temperature
-    assert "COVID 0.512" in items[TRIPOD, "15"].answer  # the threshold
-    assert "123,456 parameters" in items[CLAIM, "22"].answer
-    assert (
-        "step 77" in items[CLAIM, "26"].answer and "0.864" in items[CLAIM, "26"].answer
-    )
-    assert "unreadable: 3" in items[CLAIM, "35"].answer
-    assert "none of these" not in items[CLAIM, "35"].answer
-    assert "test 120 images of 60 patients" in items[CLAIM, "19"].answer
-    assert "COVID 30" in items[TRIPOD, "21"].answer  # of 120, in turn one of four
+    for number, guideline, part in (
+        ("12f", TRIPOD, "1.358"),  # the temperature
+        ("15", TRIPOD, "COVID 0.512"),  # the threshold
+        ("22", CLAIM, "123,456 parameters"),
+        ("26", CLAIM, "step 77"),
+        ("26", CLAIM, "0.864"),
+        ("35", CLAIM, ": 3."),  # what was left out
+        ("19", CLAIM, "test 120 images of 60 patients"),
+        ("21", TRIPOD, "COVID 30"),  # of 120, in turn one of four
+    ):
+        assert part in items[guideline, number].answer, (guideline, number)
 
 
-def test_two_readers_are_told_and_one_reader_is_not(classes, zones):
-    told = _by_number(zones)[CLAIM, "18"]
-    assert told.status == "partly"
-    assert _told(SCORES["test/mae_global_junior_reader"]) in told.answer
+def test_two_readers_are_named_and_one_reader_is_not(classes, zones):
+    two = _by_number(zones)[CLAIM, "18"]
+    assert two.status == "partly"
+    assert _told(SCORES["test/mae_global_junior_reader"]) in two.answer
     assert _by_number(classes())[CLAIM, "18"].status == "open"
-    assert "22 years of experience" in _by_number(zones)[TRIPOD, "8b"].answer
+    assert zones.card.readers in _by_number(zones)[TRIPOD, "8b"].answer
 
 
 def test_synthetic_films_are_said_to_be_synthetic(classes):
@@ -268,14 +305,13 @@ def test_an_external_test_answers_its_item(classes):
         "synthetic": False,
     }
     items = _by_number(material._replace(evaluations={"covidgr-test": other}))
-    assert items[CLAIM, "33"].status == "answered"
-    assert (
-        f"covidgr/512/1.0.0: auroc_macro {_told(figure)}, n 37."
-        in items[CLAIM, "33"].answer
-    )
-    assert items[TRIPOD, "23b"].status == items[TRIPOD, "12d"].status == "answered"
-    assert "covidgr/512/1.0.0" in items[TRIPOD, "16"].answer
-    assert "No test on data from elsewhere" not in items[CLAIM, "40"].answer
+    answer = items[CLAIM, "33"].answer
+    assert f"{_told(figure)}, n 37" in answer and "covidgr/512/1.0.0" in answer
+    for guideline, number in ((CLAIM, "33"), (TRIPOD, "23b"), (TRIPOD, "12d")):
+        assert items[guideline, number].status == "answered"
+    for guideline, number in ((TRIPOD, "16"), (STARD, "29")):
+        assert "covidgr/512/1.0.0" in items[guideline, number].answer
+    assert "No test on external data" not in items[CLAIM, "40"].answer
 
 
 def test_an_audit_answers_its_items(classes):
@@ -284,41 +320,51 @@ def test_an_audit_answers_its_items(classes):
     for number in ("30", "31"):
         assert items[CLAIM, number].status == "open"
         assert "--mode=audit --checkpoint='runs/my run'" in items[CLAIM, number].answer
-    lines = ["Robustness: it loses most.", "Looking, Grad-CAM: lungs.",
-             "Shortcuts, border only: SHORTCUT: no lung."]  # fmt: skip
-    audit = {"findings": [{"text": "7 images are copies"}]}
-    material = material._replace(model_audit={"verdicts": lines}, audit=audit)
+    estimate = Estimate(0.9, 0.8, 0.95, 120)
+    of_model = [
+        verdicts.verdict("robustness", alteration="blur", unit="%", metric="auroc_macro",
+                         lost=0.2, strength=2, first=None),
+        verdicts.verdict("attribution", method="Grad-CAM", where="lungs",
+                         estimate=estimate, area=0.3, likeness=0.1),
+        verdicts.verdict("shortcut", control="border only", metric="auroc_macro",
+                         estimate=estimate, whole=estimate, left=estimate, chance=0.5),
+    ]  # fmt: skip
+    of_data = verdicts.verdict(
+        "blank_images", dataset="a", images=7, of=400, examples="b"
+    )
+    material = material._replace(
+        model_audit={"verdicts": [each._asdict() for each in of_model]},
+        audit={"verdicts": [of_data._asdict()]},
+    )
     items = _by_number(material)
-    assert items[CLAIM, "30"].answer == lines[0]
-    assert items[CLAIM, "31"].answer == lines[1]
-    assert lines[2] in items[CLAIM, "40"].answer
-    assert "7 images are copies" in items[TRIPOD, "7"].answer
+    words = [verdicts.words(each) for each in of_model]
+    assert items[CLAIM, "30"].answer == words[0]
+    assert items[CLAIM, "31"].answer == words[1]
+    assert words[2] in items[CLAIM, "40"].answer
+    assert words[2] in items[PROBAST, "E4.7"].answer
+    assert verdicts.words(of_data) in items[TRIPOD, "7"].answer
     assert {items[CLAIM, "30"].status, items[TRIPOD, "7"].status} == {"answered"}
 
 
-def test_groups_of_people_are_told_where_they_can_be_compared(classes):
+def test_groups_of_people_are_named_where_they_can_be_compared(classes):
     material = classes()
     items = _by_number(material)
     assert items[TRIPOD, "23a"].status == "answered"  # 120 images, sexes drawn
     assert "sex (3 groups)" in items[TRIPOD, "14"].answer
-    assert items[CLAIM, "13"].status == "open"  # a column of views, but none known
-    women = np.array([sex == "F" for sex in material.splits.test.table["sex"]])
+    test = material.splits.test
+    women = np.array([sex == "F" for sex in test.table["sex"]])
     assert f"F {women.sum()}" in items[CLAIM, "36"].answer
-    test = material.splits.test
-    unknown = test._replace(table=test.table | {"sex": [""] * test.size})
-    items = _by_number(material._replace(splits=material.splits._replace(test=unknown)))
-    assert items[TRIPOD, "14"].status == "open"
-    assert items[TRIPOD, "23a"].status == items[TRIPOD, "20c"].status == "partly"
-
-
-def test_a_group_without_some_class_is_not_called_compared(classes):
-    material = classes()
-    test = material.splits.test
-    sexes = ["M" if label == 0 else "F" for label in test.table["label"]]
-    split = test._replace(table=test.table | {"sex": sexes})
-    items = _by_number(material._replace(splits=material.splits._replace(test=split)))
-    assert items[TRIPOD, "14"].status == "open"
-    assert items[TRIPOD, "23a"].status == "partly"
+    for sexes in (
+        [""] * test.size,  # unknown
+        [
+            "M" if label == 0 else "F" for label in test.table["label"]
+        ],  # lacking a class
+    ):
+        changed = test._replace(table=test.table | {"sex": sexes})
+        splits = material.splits._replace(test=changed)
+        items = _by_number(material._replace(splits=splits))
+        assert items[TRIPOD, "14"].status == "open"
+        assert items[TRIPOD, "23a"].status == "partly"
 
 
 def test_parts_are_disjoint_by_patients_or_not_said_to_be(classes):
@@ -338,14 +384,14 @@ def test_parts_are_disjoint_by_patients_or_not_said_to_be(classes):
     assert "NOT disjoint" in item.answer
 
 
-def test_how_it_was_split_is_said_as_the_config_has_it(classes):
+def test_the_split_is_said_as_the_config_has_it(classes):
     material = classes()
     item = _by_number(material)[CLAIM, "19"]
-    assert item.status == "answered" and "hash of patient_id" in item.answer
+    assert item.status == "answered" and material.card.split in item.answer
     item = _by_number(_set(material, data__fold=3))[CLAIM, "19"]
     assert item.status == "answered" and "fold 3 of five" in item.answer
-    item = _by_number(_set(material, data__dataset="x/512_original_split"))[CLAIM, "19"]
-    assert item.status == "partly" and "not ours" in item.answer
+    item = _by_number(material._replace(card=None))[CLAIM, "19"]
+    assert item.status == "partly"
     item = _by_number(_set(material, data__train="train[:25%]"))[CLAIM, "10"]
     assert "train is 'train[:25%]'" in item.answer
 
@@ -356,6 +402,7 @@ def test_code_that_is_not_known_leaves_the_model_partly_answered(classes):
     assert "0123456789abcdef" in _by_number(material)[TRIPOD, "18f"].answer
     for git in (
         {"revision": None, "changed": None},
+        {"revision": "0", "changed": None},
         {"revision": "0", "changed": True},
     ):
         changed = material._replace(provenance=material.provenance | {"git": git})
@@ -364,7 +411,7 @@ def test_code_that_is_not_known_leaves_the_model_partly_answered(classes):
     resumed = material._replace(provenance=material.provenance | {"resumed": [later]})
     item = _by_number(resumed)[CLAIM, "22"]
     assert item.status == "partly" and "ran on other code" in item.answer
-    assert "Begun anew 1 time" in _by_number(resumed)[CLAIM, "23"].answer
+    assert "Resumed 1 time" in _by_number(resumed)[CLAIM, "23"].answer
 
 
 def test_initial_weights_are_named_with_their_digest(classes, tmp_path):
@@ -387,13 +434,13 @@ def test_without_resamples_no_interval_is_promised(classes):
     assert items[TRIPOD, "23a"].status == "partly"
 
 
-def test_imbalance_is_told_as_the_loss_has_it(classes, zones):
-    assert "inverse of their frequency" in _by_number(classes())[TRIPOD, "13"].answer
-    plain = _by_number(_set(classes(), task__settings__balanced=False))[TRIPOD, "13"]
-    assert plain.status == "answered" and plain.answer.startswith("Nothing was done")
+def test_imbalance_is_as_the_loss_has_it(classes, zones):
+    assert _by_number(classes())[TRIPOD, "13"].status == "partly"
+    plain = _by_number(_set(classes(), task__settings__balanced=False))
+    assert plain[TRIPOD, "13"].status == "answered"
     focal = _by_number(_set(classes(), task__loss="focal"))[TRIPOD, "13"]
     assert "focal loss, gamma 2" in focal.answer
-    assert _by_number(zones)[TRIPOD, "13"].answer.startswith("Nothing was done")
+    assert _by_number(zones)[TRIPOD, "13"].status == "answered"
 
 
 def test_the_positive_class_alone_has_a_threshold_where_there_are_two(classes):
@@ -409,9 +456,8 @@ def test_the_positive_class_alone_has_a_threshold_where_there_are_two(classes):
         config=config, results=results, task=make_task(config.task)
     )
     items = _by_number(binary)
-    assert f"auroc {_told(figure)}" in items[CLAIM, "21"].answer
+    assert _told(figure) in items[CLAIM, "21"].answer
     answer = items[TRIPOD, "15"].answer
-    assert "at it or above COVID is called" in answer
     assert "COVID 0.247" in answer and "0.700" not in answer
 
 
@@ -426,28 +472,11 @@ def test_tasks_without_probabilities_have_a_checklist_too(zones):
         "confusion": {"test": {}},
     }
     masks = zones._replace(
-        config=config,
-        task=make_task(config.task),
-        results=results,
-        labels=None,
+        config=config, task=make_task(config.task), results=results, labels=None,
         probs=None,
-    )
+    )  # fmt: skip
     items = _by_number(masks)
-    assert f"dice {_told(dice)}" in items[CLAIM, "37"].answer
+    assert _told(dice) in items[CLAIM, "37"].answer
     for number in ("30", "31", "39"):
         assert items[CLAIM, number].status == "open"
     assert items[TRIPOD, "24"].answer == "Nothing was recalibrated."
-
-
-def test_every_dataset_says_where_it_is_from_and_under_which_licence(zones):
-    from tfds_builders import DATASETS
-
-    for name in DATASETS:
-        split = zones.splits.test._replace(dataset=name)
-        material = zones._replace(splits=zones.splits._replace(test=split))
-        assert checklist.readme(material), name
-        assert checklist.readme(material, "Licence"), name
-        assert checklist.readme(material, "Splits"), name
-        faults = checklist.readme(material, "Known faults")
-        assert faults and not any(mark in "".join(faults) for mark in ("**", "]("))
-        assert checklist.citations(material) or name == "image_folder", name

@@ -4,9 +4,13 @@ import json
 
 import pytest
 
+from cxr_jax.audits import verdicts
+from cxr_jax.audits.verdicts import CARE, FINE, STOP
 from cxr_jax.report import headline, material, warnings
-from cxr_jax.report.warnings import CARE, FINE, STOP
 from cxr_jax.stats import bootstrap
+from cxr_jax.stats.estimate import Estimate
+
+ESTIMATE = Estimate(0.9, 0.8, 0.95, 60)
 
 
 @pytest.fixture(scope="module")
@@ -22,48 +26,98 @@ def with_results(found, **changes):
     return found._replace(results=content)
 
 
-def weights(found, words):
-    """The weights of those that hold the words."""
-    return [each.weight for each in warnings.cautions(found) if words in each.text]
+def severities(found, kind):
+    return [each.severity for each in warnings.cautions(found) if each.kind == kind]
+
+
+def audited(found, *some):
+    content = json.loads(json.dumps({"verdicts": [each._asdict() for each in some]}))
+    return found._replace(model_audit=content)
 
 
 def test_phantoms_come_first(brixia):
     listed = warnings.cautions(brixia)
-    assert listed[0].weight == STOP
-    assert weights(brixia, "SYNTHETIC") == [STOP]
-    order = [(STOP, CARE, FINE).index(each.weight) for each in listed]
+    assert (listed[0].kind, listed[0].severity) == ("synthetic", STOP)
+    order = [verdicts.SEVERITIES.index(each.severity) for each in listed]
     assert order == sorted(order)
 
 
 @pytest.mark.parametrize(
-    ("error", "constant", "weight"),
+    ("error", "constant", "severity"),
     [((0.4, 0.3, 0.5), 0.6, FINE), ((0.4, 0.3, 0.7), 0.6, STOP),
      ((0.9, 0.8, 1.0), 0.6, STOP), ((0.4, None, None), 0.6, STOP)],
 )  # fmt: skip
 def test_better_than_a_constant_only_with_its_whole_interval(
-    brixia, error, constant, weight
+    brixia, error, constant, severity
 ):
     nothing = (constant, None, None)
     found = with_results(brixia, mae_zone=error, mae_zone_constant=nothing)
-    assert weights(found, "always the median") == [weight]
+    assert severities(found, "headline") == [severity]
+
+
+def test_what_cannot_be_better_is_better_than_chance(brixia):
+    """An error of 0 has no interval, as all resamples are alike."""
+    found = with_results(brixia, mae_zone=(0.0, None, None))
+    found.results["metrics"]["test/mae_zone"]["reason"] = bootstrap.ALIKE
+    assert severities(found, "headline") == [FINE]
+    undefined = with_results(brixia, mae_zone=(None, None, None))
+    assert severities(undefined, "headline") == [CARE]
 
 
 def test_shared_patients_are_leakage(brixia):
     shared = brixia.results | {"shared_patients": {"train-test": 2, "val-test": 0}}
     found = brixia._replace(results=shared)
-    assert weights(found, "2 patients are in both train and test") == [STOP]
-    assert not weights(found, "is in two of train")
-    assert weights(brixia, "None of the patients is in two") == [FINE]
+    assert severities(found, "shared_patients") == [STOP]
+    assert not severities(found, "disjoint")
+    assert severities(brixia, "disjoint") == [FINE]
+    unnamed = brixia.splits.test._replace(unit="images")
+    found = brixia._replace(splits=brixia.splits._replace(test=unnamed))
+    sizes = {**brixia.results["sizes"], "test": {"images": 9}}
+    found = found._replace(results=brixia.results | {"sizes": sizes})
+    assert severities(found, "disjoint") == [CARE]
 
 
 def test_an_audit_that_was_not_made_is_asked_for(brixia):
-    asked = [each.command for each in warnings.cautions(brixia) if each.command]
-    assert any("--mode=audit --checkpoint=" in each for each in asked)
-    assert any("--mode=eval" in each for each in asked)
-    verdict = {"verdicts": ["border only: SHORTCUT: most of it is there."]}
-    assert weights(brixia._replace(model_audit=verdict), "SHORTCUT") == [STOP]
-    clean = brixia._replace(model_audit={"verdicts": ["nothing found."]})
-    assert weights(clean, "found no shortcut") == [FINE]
+    asked = {each.kind: each.command for each in warnings.cautions(brixia)}
+    assert "--mode=audit --checkpoint=" in asked["no_model_audit"]
+    assert "--mode=audit" in asked["no_data_audit"]
+    assert "--mode=eval" in asked["no_external_test"]
+
+
+@pytest.mark.parametrize("words", ["SHORTCUT: it needs no lung.", "Other words."])
+def test_a_shortcut_stops_whatever_the_words(brixia, words, monkeypatch):
+    """The severity is a value: a reworded message cannot drop it."""
+    kind = verdicts.KINDS["shortcut"]._replace(words=lambda values: words)
+    monkeypatch.setitem(verdicts.KINDS, "shortcut", kind)
+    found = audited(brixia, verdicts.verdict("shortcut"))
+    (caution,) = [c for c in warnings.cautions(found) if c.kind == "shortcut"]
+    assert (caution.severity, caution.text) == (STOP, words)
+    assert not severities(found, "model_audit")
+
+
+def test_an_audit_without_faults_is_fine_and_one_that_measured_nothing_is_not(brixia):
+    clean = audited(brixia, verdicts.verdict("no_worse_group", groups=3))
+    assert severities(clean, "model_audit") == [FINE]
+    nothing = audited(brixia, verdicts.verdict("groups_too_small", least=20))
+    assert severities(nothing, "groups_too_small") == [CARE]
+    assert not severities(nothing, "model_audit")
+
+
+def test_allowed_leakage_is_not_fine(brixia):
+    values = {
+        "dataset": "a",
+        "split": "test",
+        "other_split": "train",
+        "images": 9,
+        "of": 60,
+    }
+    leak = verdicts.verdict("near_duplicates_across_splits", **values)
+    allowed = leak._replace(severity=CARE, values=leak.values | {"allowed": True})
+    for found, severity in ((leak, STOP), (allowed, CARE)):
+        audit = {"verdicts": [found._asdict()], "datasets": {}}
+        other = brixia._replace(audit=audit)
+        assert severities(other, leak.kind) == [severity]
+        assert not severities(other, "no_leakage")
 
 
 def test_the_command_of_an_audit_has_the_config_of_the_run(brixia):
@@ -76,25 +130,26 @@ def test_the_command_of_an_audit_has_the_config_of_the_run(brixia):
 
 def test_sets_that_break_their_promise(brixia):
     found = with_results(brixia, coverage_90=(0.1, 0.05, 0.15))
-    assert weights(found, "promise 90 %") == [CARE]
-    assert not weights(with_results(brixia, coverage_90=(0.9, 0.8, 0.95)), "promise")
+    assert severities(found, "coverage") == [CARE]
+    kept = with_results(brixia, coverage_90=(0.9, 0.8, 0.95))
+    assert not severities(kept, "coverage")
 
 
-def test_a_headline_stands_beside_what_it_is_held_to(brixia):
+def test_a_headline_stands_beside_what_it_is_compared_with(brixia):
     first = headline.headlines(brixia)[0]
     metrics = brixia.results["metrics"]
-    assert first.metric == "mae_zone"
-    assert first.estimate.value == metrics["test/mae_zone"]["value"]
-    constant = metrics["test/mae_zone_constant"]["value"]
-    assert first.beside["always the median"].value == constant
+    assert first.metric == brixia.task.main
+    assert first.estimate.value == metrics[f"test/{first.metric}"]["value"]
+    constant = metrics[f"test/{first.metric}_constant"]["value"]
+    assert first.beside["constant predictor"].value == constant
 
 
 @pytest.mark.parametrize(
-    ("elsewhere", "weight"),
+    ("elsewhere", "severity"),
     [((0.45, 0.4, 0.5), FINE), ((0.55, 0.52, 0.6), CARE), ((0.7, 0.5, 0.9), STOP)],
 )
-def test_a_figure_from_elsewhere_is_held_to_a_constant_and_to_the_own(
-    brixia, elsewhere, weight
+def test_an_external_figure_is_compared_with_a_constant_and_with_the_own(
+    brixia, elsewhere, severity
 ):
     found = with_results(brixia, mae_zone=(0.4, 0.35, 0.46))
     value, lo, hi = elsewhere
@@ -107,31 +162,7 @@ def test_a_figure_from_elsewhere_is_held_to_a_constant_and_to_the_own(
         "metrics": metrics,
         "sizes": {"test": {"images": 30, "patients": 20}},
     }
-    assert weights(found, "elsewhere, mae_zone") == []
+    assert severities(found, "external") == []
     found = found._replace(evaluations={"other-test": content})
-    assert weights(found, "elsewhere, mae_zone") == [weight]
-    assert not weights(found, "never tested on data from elsewhere")
-
-
-def test_what_cannot_be_better_is_better_than_a_guess(brixia):
-    """An error of 0 has no interval, as all resamples are alike."""
-    found = with_results(brixia, mae_zone=(0.0, None, None))
-    found.results["metrics"]["test/mae_zone"]["reason"] = bootstrap.ALIKE
-    assert weights(found, "always the median") == [FINE]
-    undefined = with_results(brixia, mae_zone=(None, None, None))
-    assert weights(undefined, "cannot be held to") == [CARE]
-
-
-def test_an_audit_that_measured_nothing_found_nothing(brixia):
-    verdict = {"verdicts": ["Subgroups: nothing can be said."]}
-    assert weights(brixia._replace(model_audit=verdict), "nothing can be said") == [
-        CARE
-    ]
-
-
-def test_allowed_leakage_is_not_fine(brixia):
-    finding = {"where": "brixia", "text": "9 films", "leak": False, "allowed": True}
-    audit = {"findings": [finding], "datasets": {}}
-    found = brixia._replace(audit=audit)
-    assert weights(found, "Leakage that was allowed. brixia: 9 films") == [CARE]
-    assert not weights(found, "no leakage was found")
+    assert severities(found, "external") == [severity]
+    assert not severities(found, "no_external_test")

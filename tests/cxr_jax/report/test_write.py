@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from cxr_jax import config as config_lib
-from cxr_jax.report import gallery, page, table, write
+from cxr_jax.audits import verdicts
+from cxr_jax.report import cases, page, table, write
 from cxr_jax.report.table import Table
-from cxr_jax.stats.bootstrap import Estimate
+from cxr_jax.stats.estimate import Estimate
 from cxr_jax.train import loop
 from tfds_builders.common.errors import InputError
 
@@ -60,18 +61,18 @@ def test_everything_is_there_and_nothing_else_is_needed(kind, request):
     for figure in (run / "report" / "figures").glob("*.svg"):
         assert figure.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
         assert f'id="figure-{figure.stem}"' in text
-    assert "no medical device" in text and "SYNTHETIC" in text
+    assert "Not a medical device" in text and "SYNTHETIC" in text
     markdown = (run / "report" / "report.md").read_text()
     for link in re.findall(r"\]\((figures/[^)]*)\)", markdown):
         assert (run / "report" / link).is_file()
-    assert "no medical device" in markdown and "SYNTHETIC" in markdown
+    assert "Not a medical device" in markdown and "SYNTHETIC" in markdown
     assert not list(run.glob(".report*"))
 
 
 def test_the_figures_are_those_of_the_run(brixia_run):
     metrics = results_of(brixia_run)["metrics"]
     with (brixia_run / "report/tables/metrics.csv").open(newline="") as file:
-        rows = {row["metric"]: row for row in csv.DictReader(file)}
+        rows = {row["name"]: row for row in csv.DictReader(file)}
     assert len(rows) == sum(key.startswith("test/") for key in metrics)
     for name, row in rows.items():
         expected = metrics[f"test/{name}"]
@@ -127,10 +128,10 @@ def test_the_command(brixia_run, environment):
     assert "report.html" in done.stdout
 
 
-def test_audits_and_other_data_are_told_of(class_run, copied):
+def test_audits_and_external_tests_are_shown(class_run, copied):
     class_run = copied(class_run)
     before = (class_run / "report/report.md").read_text()
-    assert "never tested on data from elsewhere" in before
+    assert "not been tested on external data" in before
     assert "--mode=audit --checkpoint=" in before
     estimate = {"value": 0.7, "lo": 0.6, "hi": 0.8, "n": 9}
     (class_run / "evaluations").mkdir()
@@ -142,22 +143,26 @@ def test_audits_and_other_data_are_told_of(class_run, copied):
         "synthetic": True,
     }
     (class_run / "evaluations/elsewhere-test.json").write_text(json.dumps(content))
-    finding = {"where": "covidgr", "text": "3 images", "leak": True, "name": "x"}
+    leak = {
+        "dataset": "covidgr", "split": "test", "other_split": "train", "images": 3,
+        "of": 12,
+    }  # fmt: skip
+    found = verdicts.verdict("identical_images_across_splits", **leak)
     origin = json.loads((class_run / "provenance.json").read_text())["dataset"]
     audited = {"splits": origin["roles"], "without_a_lung": {}}
-    audit = {"findings": [finding], "datasets": {"covidgr/256": audited}}
+    audit = {"verdicts": [found._asdict()], "datasets": {"covidgr/256": audited}}
     (class_run / "audit.json").write_text(json.dumps(audit))
     write.write(class_run)
     after = (class_run / "report/report.md").read_text()
-    assert "On elsewhere-test, 9 images from elsewhere, auroc is 0.700" in after
-    assert "\n- **stop**: LEAKAGE. covidgr: 3 images.\n" in after
+    assert "External test on 9 images of elsewhere-test: AUROC 0.700" in after
+    assert f"\n- **stop**: {verdicts.words(found)}\n" in after
     audited["splits"] = {"train": {"sha256": "of other data"}}
     (class_run / "audit.json").write_text(json.dumps(audit))
     write.write(class_run)
-    assert "LEAKAGE" not in (class_run / "report/report.md").read_text()
+    assert verdicts.words(found) not in (class_run / "report/report.md").read_text()
     with (class_run / "report/tables/external.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert float(rows[1]["auroc"]) == 0.7 and rows[1]["tested on"] == "elsewhere-test"
+    assert float(rows[1]["AUROC"]) == 0.7 and rows[1]["tested on"] == "elsewhere-test"
 
 
 def test_the_cases_are_the_extremes():
@@ -165,13 +170,13 @@ def test_the_cases_are_the_extremes():
     true = np.array([0.9, 0.2, 0.55, 0.45])
     probs = np.where(labels == 1, 1 - true[:, None], true[:, None])[..., None]
     probs = np.concatenate([probs, 1 - probs], axis=-1)
-    found = gallery.choose(labels, probs)
+    found = cases.choose(labels, probs)
     assert found["best"].tolist() == [0, 2, 3, 1]
     assert found["worst"].tolist() == [1, 3, 2, 0]
-    assert found["doubted"][:2].tolist() in ([2, 3], [3, 2])
+    assert found["uncertain"][:2].tolist() in ([2, 3], [3, 2])
     scores = np.array([[0, 3], [1, 1]])
     sure = np.eye(4)[[[0, 3], [3, 1]]]
-    assert gallery.choose(scores, sure)["worst"].tolist() == [1, 0]
+    assert cases.choose(scores, sure)["worst"].tolist() == [1, 0]
 
 
 def test_cells_and_csv():
@@ -179,8 +184,8 @@ def test_cells_and_csv():
     none = Estimate(float("nan"), float("nan"), float("nan"), 0, "no positives")
     found = Table("t", "T", ("a", "b"), [("x|y", estimate), ("z", none)])
     assert table.text(estimate) == "0.842 (0.800 to 0.880)"
-    assert table.text(none) == "n/a: no positives"
-    assert table.text(-0.0001) == "0.000" and table.text(1234) == "1,234"
+    assert table.text(none) == "not defined: no positives"
+    assert table.text(0.25) == "0.25" and table.text(1234) == "1,234"
     assert table.to_csv(found).splitlines() == [
         "a,b,b lo,b hi,b n", "x|y,0.8421,0.8,0.88,12", "z,,,,0",
     ]  # fmt: skip

@@ -7,8 +7,8 @@ from sklearn.feature_selection import f_classif
 from sklearn.metrics import roc_auc_score
 
 from cxr_jax.audits.data import association
-from cxr_jax.audits.data.attributes import Attribute
 from cxr_jax.audits.data.target import Target
+from cxr_jax.data.attributes import Attribute
 
 
 def table_of(x, y):

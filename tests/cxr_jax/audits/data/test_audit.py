@@ -7,6 +7,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import toys
 from places import REPOSITORY
 
 from configs import covidgr
@@ -28,6 +29,11 @@ def content_of(workdir):
     return json.loads((workdir / "audit.json").read_text())
 
 
+def found_in(content):
+    """The verdicts on leakage and copies."""
+    return [each for each in content["verdicts"] if "images" in each["values"]]
+
+
 def test_leaking_and_clean_together(prepared, tmp_path, capsys):
     assert audit.of_names(["leaking", "clean"], str(prepared), tmp_path) == 1
     said = capsys.readouterr().out
@@ -35,7 +41,7 @@ def test_leaking_and_clean_together(prepared, tmp_path, capsys):
     assert max(map(len, said.splitlines())) <= 88 + len(str(tmp_path))
     content = content_of(tmp_path)
     assert content["leakage"] is True
-    assert [(f["name"], f["images"]) for f in content["findings"]] == [
+    assert [(v["kind"], v["values"]["images"]) for v in found_in(content)] == [
         ("patients_across_splits", 1),
         ("identical_images_across_splits", 1),
         ("near_duplicates_across_splits", 1),
@@ -83,10 +89,10 @@ def test_a_config_says_splits_labels_and_what_is_allowed(prepared, tmp_path):
         "val",
         "test",
     }
-    names = [f["name"] for f in content["findings"]]
+    names = [v["kind"] for v in found_in(content)]
     allowed = config_of("leaking", prepared, **{"audit.allow": tuple(names)})
     assert audit.of_config(allowed, tmp_path) == 0
-    assert all(f["allowed"] for f in content_of(tmp_path)["findings"])
+    assert all(v["values"]["allowed"] for v in found_in(content_of(tmp_path)))
     unknown = config_of("leaking", prepared, **{"audit.allow": ("overlap",)})
     with pytest.raises(InputError, match="'overlap' is unknown"):
         audit.of_config(unknown, tmp_path)
@@ -96,7 +102,7 @@ def test_an_external_test_set_that_was_trained_on_is_leakage(prepared, tmp_path)
     config = config_of("clean", prepared, **{"audit.against": ("leaking",)})
     assert audit.of_config(config, tmp_path) == 1
     content = content_of(tmp_path)
-    found = {f["name"]: f["images"] for f in content["findings"]}
+    found = {v["kind"]: v["values"]["images"] for v in found_in(content)}
     # Of leaking:test, b3 and b4 are copies of train; the others of clean's own test.
     assert found["identical_images_in_external_test"] == 1
     assert found["near_duplicates_in_external_test"] == 1
@@ -105,14 +111,14 @@ def test_an_external_test_set_that_was_trained_on_is_leakage(prepared, tmp_path)
     assert content["external"]["leaking"]["tested"] == "test"
     whole = config_of("clean", prepared, **{"audit.against": ("leaking:train+test",)})
     assert audit.of_config(whole, tmp_path) == 1
-    found = {f["name"]: f["images"] for f in content_of(tmp_path)["findings"]}
+    found = {v["kind"]: v["values"]["images"] for v in found_in(content_of(tmp_path))}
     assert found["identical_images_in_external_test"] == 41
 
 
 def test_an_image_in_two_roles_is_told_not_refused(prepared, tmp_path):
     config = config_of("clean", prepared, **{"data.train": "train"})
     assert audit.of_config(config, tmp_path) == 1
-    found = {f["name"]: f["images"] for f in content_of(tmp_path)["findings"]}
+    found = {v["kind"]: v["values"]["images"] for v in found_in(content_of(tmp_path))}
     assert found == {
         "patients_across_splits": 10,
         "identical_images_across_splits": 10,
@@ -127,9 +133,7 @@ def test_an_image_in_two_roles_is_told_not_refused(prepared, tmp_path):
         ([0] * 12, (), "has no label"),
     ],
 )
-def test_one_image_one_class_and_no_label(
-    toys, tmp_path, capsys, labels, classes, said
-):
+def test_one_image_one_class_and_no_label(tmp_path, capsys, labels, classes, said):
     names = [f"x{k}" for k in range(len(labels))]
     columns = {
         "sex": [""] * len(names),
@@ -162,7 +166,7 @@ def test_scores_are_audited_too(brixia_data, tmp_path, capsys):
     assert all(sum(levels) == counted["images"] for levels in counted["zones"].values())
 
 
-def test_mistakes_are_messages(prepared, tmp_path, toys):
+def test_mistakes_are_messages(prepared, tmp_path):
     with pytest.raises(InputError, match="is given twice"):
         audit.of_names(["clean", "clean"], str(prepared), tmp_path)
     with pytest.raises(InputError, match="holds no prepared dataset"):

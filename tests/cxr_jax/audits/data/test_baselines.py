@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+import toys
 from sklearn.metrics import roc_auc_score
 
-from cxr_jax.audits.data import attributes, baselines, pictures
+from cxr_jax.audits.data import baselines
 from cxr_jax.audits.data.target import Target
+from cxr_jax.data import attributes, fingerprints
 from tfds_builders.common import splits
 
 NAMES = ("border", "histogram", "size", "metadata", "thumbnail")
@@ -19,11 +21,13 @@ def target_of(index, classes=("N", "P")):
     return Target("label", classes, np.asarray(index))
 
 
-def run(toys, shown, index, *, classes=("N", "P"), table=None, patients=None):
+def run(shown, index, *, classes=("N", "P"), table=None, patients=None):
     n = len(shown)
     patients = [f"p{k}" for k in range(n)] if patients is None else patients
     rows = toys.rows([f"a{k}" for k in range(n)])
-    read = pictures.read(toys.make_dataset({"train": rows}, {"train": shown}))
+    read = fingerprints.read(
+        toys.make_splits({"train": rows}, {"train": shown}).values()
+    )
     metadata, _ = attributes.of_table(table or {}, {})
     sizes = attributes.of_pictures(read.height, read.width)
     found = baselines.run(
@@ -34,16 +38,16 @@ def run(toys, shown, index, *, classes=("N", "P"), table=None, patients=None):
 
 
 @pytest.fixture(scope="module")
-def noise(toys):
+def noise():
     return [toys.film(k, (48, 48)) for k in range(120)]
 
 
-def test_a_shortcut_shows_where_it_is_and_nowhere_else(toys, noise):
+def test_a_shortcut_shows_where_it_is_and_nowhere_else(noise):
     index = np.arange(120) % 2
     marked = [film.copy() for film in noise]
     for k, (film, label) in enumerate(zip(marked, index, strict=True)):
         film[:4, :20] = 255 if label and k % 20 > 1 else film.mean()
-    found = run(toys, marked, index)
+    found = run(marked, index)
     assert 0.8 < found["border"].auroc.lo < found["border"].auroc.value < 1
     assert found["border"].auroc.n == 120
     assert found["size"].auroc.reason == "nothing that differs"
@@ -51,23 +55,23 @@ def test_a_shortcut_shows_where_it_is_and_nowhere_else(toys, noise):
     inside = [film.copy() for film in noise]
     for film, label in zip(inside, index, strict=True):
         film[14:34, 14:34] = 200 if label else 60
-    found = run(toys, inside, index)
+    found = run(inside, index)
     assert found["thumbnail"].auroc.value > 0.95
     assert found["border"].auroc.lo < 0.5 < found["border"].auroc.hi
     assert [b.sees_lung for b in found.values()] == [False] * 4 + [True]
 
 
-def test_metadata_size_and_missing_values_are_shortcuts_too(toys, noise):
+def test_metadata_size_and_missing_values_are_shortcuts_too(noise):
     index = np.arange(120) % 2
     shown = [f[: 48 - 2 * k] for f, k in zip(noise, index, strict=True)]
     ages = np.where(index == 1, np.nan, 20.0 + np.arange(120))
-    found = run(toys, shown, index, table={"age": ages})
+    found = run(shown, index, table={"age": ages})
     assert found["size"].auroc.value == 1
     assert found["metadata"].auroc.value == 1
     assert found["metadata"].sees == "age, age missing"
 
 
-def test_nothing_is_found_where_there_is_nothing(toys, noise):
+def test_nothing_is_found_where_there_is_nothing(noise):
     # By hand: the mean over many labellings of pure noise is 0.5; pooled over folds it
     # would be well below.
     rng = np.random.default_rng(0)
@@ -103,13 +107,13 @@ def test_the_area_is_that_of_pairs_within_folds():
         assert area == pytest.approx(won / pairs)
 
 
-def test_more_classes_have_a_mean_and_a_figure_each(toys, noise):
+def test_more_classes_have_a_mean_and_a_figure_each(noise):
     index = np.arange(120) % 3
     index[index == 2] = np.where(np.arange(40) < 4, 2, 0)
     index[5] = -1
     shown = [f[: 48 - 2 * max(k, 0)] for f, k in zip(noise, index, strict=True)]
     shown[0], shown[1] = noise[0][:44], noise[1]
-    found = run(toys, shown, index, classes=("a", "b", "c"))["size"]
+    found = run(shown, index, classes=("a", "b", "c"))["size"]
     assert set(found.by_class) == {"a", "b"}
     assert 0.9 < found.by_class["b"].value < 1
     assert found.by_class["b"].n == 119
@@ -127,17 +131,17 @@ def test_more_classes_have_a_mean_and_a_figure_each(toys, noise):
         ([0] * 20 + [1] * 20, [f"p{k}" for k in range(20)] + ["q"] * 20),  # 1 patient
     ],
 )
-def test_too_little_is_a_reason_and_no_number(toys, noise, index, patients):
-    found = run(toys, noise[:40], index, patients=patients)
+def test_too_little_is_a_reason_and_no_number(noise, index, patients):
+    found = run(noise[:40], index, patients=patients)
     for baseline in found.values():
         assert np.isnan(baseline.auroc.value)
         assert "fewer than two classes have 10 images" in baseline.auroc.reason
         assert baseline.by_class == {}
 
 
-def test_the_same_data_give_the_same_numbers(toys, noise):
+def test_the_same_data_give_the_same_numbers(noise):
     index = np.arange(120) % 2
-    assert repr(run(toys, noise, index)) == repr(run(toys, noise, index))
+    assert repr(run(noise, index)) == repr(run(noise, index))
 
 
 def test_large_sets_draw_the_images_of_a_tree(monkeypatch):

@@ -1,13 +1,15 @@
 import numpy as np
+import toys
 
-from cxr_jax.audits.data import contents, pictures, target
+from cxr_jax.audits.data import contents, target
+from cxr_jax.data import fingerprints
 
 
 def described(one):
-    return contents.describe(one, pictures.read(one))
+    return contents.describe(one, fingerprints.read(one.splits.values()))
 
 
-def test_classes_sizes_and_missing_values(toys):
+def test_classes_sizes_and_missing_values():
     names = [f"a{k}" for k in range(4)]
     columns = {
         "sex": ["M", "", "F", ""],
@@ -40,7 +42,7 @@ def test_classes_sizes_and_missing_values(toys):
     assert of["share_at_highest_value"]["max"] == 1
 
 
-def test_scores_by_zone(toys):
+def test_scores_by_zone():
     table = toys.rows(["a", "b", "c"], scores=np.array([[0, 1, 2, 3, 0, 0]] * 3))
     table["scores"][2] = [3, 3, 3, 3, 3, -1]
     del table["label"]

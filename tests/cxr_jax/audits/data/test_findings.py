@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+import toys
 
-from cxr_jax.audits.data import collection, findings, pictures
-from cxr_jax.audits.data.findings import Finding
+from cxr_jax.audits.data import collection, findings
+from cxr_jax.audits.verdicts import CARE, STOP, verdict
+from cxr_jax.data import fingerprints
 from tfds_builders.common.errors import InputError
 
 
@@ -11,17 +13,26 @@ def names(letter, n=6):
 
 
 def find(*datasets, allowed=()):
-    shown = [pictures.read(one) for one in datasets]
+    shown = [fingerprints.read(one.splits.values()) for one in datasets]
     found = collection.find_all(collection.collect(list(datasets), shown), allowed)
-    return {(f.name, f.where): f.images for f in found}, found
+    return {(f.kind, where(f)): f.values["images"] for f in found}, found
 
 
-def test_a_clean_dataset_has_no_findings(toys):
+def where(found):
+    """'toy/1', or 'ext/2 and toy/1' of copies in two datasets."""
+    return " and ".join(filter(None, map(found.values.get, ("dataset", "other"))))
+
+
+def leaks(listed):
+    return [findings.is_leak(each) for each in listed]
+
+
+def test_a_clean_dataset_has_no_findings():
     parts = {s: toys.rows(names(s)) for s in ("train", "val", "test")}
     assert find(toys.make_dataset(parts)) == ({}, [])
 
 
-def test_what_is_planted_across_splits_is_found(toys):
+def test_what_is_planted_across_splits_is_found():
     train, test = toys.rows(names("a")), toys.rows(names("b"))
     test["patient_id"][4:] = ["a1", "a1"]
     shown = {"train": toys.drawn(train), "test": toys.drawn(test)}
@@ -39,19 +50,22 @@ def test_what_is_planted_across_splits_is_found(toys):
         ("copies_with_different_labels", "toy/1"): 2,  # test images 2 and 3
         ("blank_images", "toy/1"): 1,
     }
-    assert [f.leak for f in listed] == [True] * 3 + [False] * 3
-    assert listed[0].text == "1 patient of test in train too (2 of 6 images)"
-    assert listed[1].text == "1 of 6 images of test with a copy in train"
-    assert "a5" in listed[-1].text
+    assert leaks(listed) == [True] * 3 + [False] * 3
+    patients, copies, blank = (listed[k].values for k in (0, 1, -1))
+    assert (patients["patients"], patients["of"]) == (1, 6)
+    for values in (patients, copies):
+        assert (values["split"], values["other_split"]) == ("test", "train")
+    assert "a5" in blank["examples"]
 
 
-def test_what_is_allowed_is_no_leak_but_still_told(toys):
+def test_what_is_allowed_is_no_leak_but_still_told():
     train = toys.rows(names("a"))
     test = toys.rows(names("b"), patients=names("a"))
     one = toys.make_dataset({"train": train, "test": test})
     found, listed = find(one, allowed=["patients_across_splits"])
     assert found == {("patients_across_splits", "toy/1"): 6}
-    assert [(f.allowed, f.leak) for f in listed] == [(True, False)]
+    assert listed[0].severity == CARE and listed[0].values["allowed"]
+    assert leaks(listed) == [False]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +79,7 @@ def test_other_names_cannot_be_allowed(name, message):
         assert known in str(error.value)
 
 
-def test_copies_with_different_scores(toys):
+def test_copies_with_different_scores():
     train = toys.rows(names("a"), scores=np.zeros((6, 6), np.int64))
     train["scores"][:, 2] = [1, 1, 2, 0, 0, -1]
     del train["label"]
@@ -80,7 +94,7 @@ def test_copies_with_different_scores(toys):
 
 
 @pytest.fixture
-def two(toys):
+def two():
     """Of 'ext', test holds a copy of each split of 'toy', and train one of its train."""
     own = {s: toys.rows(names(s)) for s in ("train", "val", "test")}
     shown = {s: toys.drawn(table) for s, table in own.items()}
@@ -104,7 +118,7 @@ def test_copies_across_datasets_are_warnings(two):
         ("identical_images_across_datasets", "ext/2 and toy/1"): 2,
         ("near_duplicates_across_datasets", "ext/2 and toy/1"): 2,
     }
-    assert [f.leak for f in listed] == [True, False, False]
+    assert leaks(listed) == [True, False, False]
 
 
 def test_copies_of_train_and_val_in_an_external_test_set_are_leakage(two):
@@ -118,13 +132,13 @@ def test_copies_of_train_and_val_in_an_external_test_set_are_leakage(two):
         ("identical_images_across_datasets", where): 1,
         ("near_duplicates_across_datasets", where): 1,
     }
-    assert [f.leak for f in listed] == [True, True, False, False]
-    assert listed[2].text == "1 of 12 images of ext/2 with a copy in toy/1, besides"
+    assert leaks(listed) == [True, True, False, False]
+    assert listed[2].values["of"] == 12 and listed[2].values["besides"]
 
 
 def test_kinds_and_counts_of_the_pairs(two):
     own, other = two[0], two[1]._replace(tested="test")
-    shown = [pictures.read(one) for one in (own, other)]
+    shown = [fingerprints.read(one.splits.values()) for one in (own, other)]
     everything = collection.collect([own, other], shown)
     kinds = [kind for kind, _ in collection.pairs(everything)]
     assert kinds == ["in an external test"] * 2 + ["across datasets"] * 2
@@ -150,10 +164,7 @@ def test_kinds_and_counts_of_the_pairs(two):
 
 
 def test_leaks_come_first():
-    some = [
-        Finding("blank_images", "a", "", 1),
-        Finding("near_duplicates_across_splits", "a", "", 1),
-        Finding("patients_across_splits", "a", "", 1),
-    ]
-    order = [f.name for f in findings.allow(some, ["patients_across_splits"])]
-    assert order == [some[1].name, some[2].name, some[0].name]
+    kinds = ("blank_images", "near_duplicates_across_splits", "patients_across_splits")
+    found = findings.allow([verdict(kind) for kind in kinds], kinds[2:])
+    assert [each.kind for each in found] == [kinds[1], kinds[2], kinds[0]]
+    assert [each.severity for each in found] == [STOP, CARE, CARE]

@@ -9,18 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import common
-from cxr_jax.audits.model import (
-    agreement_groups,
-    alterations,
-    audit,
-    looking,
-    report,
-    subgroups,
-)
+from cxr_jax.audits import verdicts
+from cxr_jax.audits.model import alterations, audit
 from cxr_jax.data import decode, roles
+from cxr_jax.evaluation import subgroups
 from cxr_jax.rng import generator
 from cxr_jax.stats import bootstrap, weighted
-from cxr_jax.stats.bootstrap import Estimate
 from cxr_jax.train import loop
 
 
@@ -71,7 +65,7 @@ def test_a_group_has_the_figure_of_its_images_alone(seed):
         return {"auroc": partial(weighted.auroc, positive[members], scores[members])}
 
     table = {"patient_id": np.arange(73), "sex": sex, "age": age}
-    found = subgroups.of_metrics(table, {}, make, counts)
+    found = subgroups.of_metrics(table, {}, make, counts, ("auroc",))
     by_name = {(one.attribute, one.name): one for one in found}
     women = by_name["sex", "F"]
     own = slice(40, 70)
@@ -81,74 +75,6 @@ def test_a_group_has_the_figure_of_its_images_alone(seed):
     assert ("sex", "X") not in by_name  # too few
     thirds = [one for one in found if one.attribute == "age"]
     assert len(thirds) == 3 and sum(one.images for one in thirds) == 70
-
-
-def test_verdicts_say_what_was_found():
-    good, chance = Estimate(0.9, 0.85, 0.95, 90), Estimate(0.52, 0.4, 0.6, 90)
-    left = {"ratio": good, "left": Estimate(0.97, 0.8, 1.1, 90)}
-    flat = [(good, Estimate(0.0, -0.1, 0.1, 90))] * 5
-    steep = [*flat[:3], *[(good, Estimate(0.2, 0.1, 0.3, 90))] * 2]
-    altered = {"blur": flat, "noise": steep}
-    found = report.verdicts(
-        "auroc", good, {"border only": {"figure": good, **left}}, altered, []
-    )
-    assert "SHORTCUT" in found[0] and "0.900 (0.850 to 0.950)" in found[0]
-    assert "noise" in found[1] and "from 0.1 on" in found[1]
-    found = report.verdicts(
-        "auroc", good, {"border only": {"figure": chance, **left}}, {}, []
-    )
-    assert "No better than chance" in found[0] and "nothing" in found[1]
-
-
-def test_a_model_that_knows_nothing_is_told_first():
-    chance = Estimate(0.52, 0.4, 0.6, 17)
-    first, *_ = report.verdicts("auroc", chance, {}, {}, [])
-    assert "0.520 (0.400 to 0.600) is no better than chance (0.5) on these 17" in first
-    good = Estimate(0.52, 0.51, 0.6, 17)
-    assert len(report.verdicts("auroc", good, {}, {}, [])) == 1
-    good = Estimate(0.1, 0.05, 0.3, 17)  # a correlation
-    assert len(report.verdicts("pearson_global", good, {}, {}, [])) == 1
-
-
-@pytest.mark.parametrize(
-    "likeness, said",
-    [(0.2, "0.20: low"), (0.8, "0.80: they say little"), (float("nan"), "are flat")],
-)
-def test_maps_are_held_against_area_and_drawn_parameters(likeness, said):
-    share = Estimate(0.3, 0.2, 0.4, 32)
-    look = looking.Look("occlusion", None, float("nan"), share, 0.29, likeness)
-    text = report.of_look(look)
-    assert "30% of the map lies in the border (20% to 40%)" in text and said in text
-
-
-def test_groups_of_one_class_are_no_all_clear():
-    good, nothing = Estimate(0.9, 0.8, 1.0, 90), Estimate(*[float("nan")] * 3, 40)
-
-    def row(attribute, name, estimate, gap):
-        figures = {"auroc": estimate}, {"auroc": gap}
-        return subgroups.Row(attribute, name, 40, 40, *figures)
-
-    group = row("source", "one hospital", nothing, nothing)
-    (line,) = report.verdicts("auroc", good, {}, {}, [group])
-    assert "some class does not occur there" in line
-    worse = row("sex", "F", good, Estimate(0.2, 0.1, 0.3, 90))
-    (line,) = report.verdicts("auroc", good, {}, {}, [group, worse])
-    assert "sex F" in line and "of 1 groups" in line
-
-
-def test_the_largest_bias_is_told():
-    good, none = Estimate(0.9, 0.8, 1.0, 90), Estimate(0.1, -0.2, 0.4, 40)
-
-    def limits(name, bias):
-        of_limit = Estimate(-3.0, -4.0, -2.0, 40), Estimate(5.0, 4.0, 6.0, 40)
-        return agreement_groups.Limits("view", name, 40, 40, bias, good, *of_limit)
-
-    low = Estimate(-1.25, -2.0, -0.5, 40)
-    told = [limits("AP", low), limits("PA", Estimate(1.0, 0.2, 1.8, 40))]
-    *_, line = report.verdicts("auroc", good, {}, {}, [], told)
-    assert "view AP (40 images): -1.25 (-2.00 to -0.50) points" in line
-    *_, line = report.verdicts("auroc", good, {}, {}, [], [limits("AP", none)])
-    assert "in none of 1 groups" in line
 
 
 @pytest.fixture(params=[True, False], ids=["marker", "none"])
@@ -201,11 +127,16 @@ def test_a_planted_marker_is_found_and_nothing_where_there_is_none(trained, caps
     found = json.loads((folder / "audit" / "model_audit.json").read_text())
     assert found["whole"]["value"] > 0.9
     border = found["hidden"]["border only"]["figure"]
-    shown = capsys.readouterr().out
+    # It would be the same pixels at 48 of a side.
+    assert "middle 70% hidden" not in found["hidden"]
+    told = {each.kind: each for each in verdicts.from_json(found, "")}
+    assert ("shortcut" in told) == has_marker
+    assert ("SHORTCUT" in capsys.readouterr().out) == has_marker
     if has_marker:
-        assert (border["lo"] or border["value"]) > 0.8 and "SHORTCUT" in shown
+        assert (border["lo"] or border["value"]) > 0.8
+        assert told["shortcut"].severity == verdicts.STOP
+        assert told["shortcut"].values["estimate"] == border
     else:
         assert not border["value"] or border["lo"] is None or border["lo"] <= 0.5
-        assert "SHORTCUT" not in shown
     nothing = found["hidden"]["nothing"]["figure"]["value"]
     assert nothing is None or nothing == 0.5

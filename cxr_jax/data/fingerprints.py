@@ -1,0 +1,133 @@
+"""Fingerprint, hash and statistics of pictures, each read and decoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from cxr_jax.data.split import Split
+from tfds_builders.common.build.parallel import Workers
+from tfds_builders.common.duplicates.fingerprints import fingerprint, pixel_hash
+from tfds_builders.common.errors import InputError
+
+SIDE = 32  # of a thumbnail
+BINS = 64  # of a histogram, over the whole range of the stored type
+_AT_ONCE = 32  # pictures per piece of work
+
+
+class Pictures(NamedTuple):
+    """One row per image.
+
+    Attributes:
+      fingerprint: float32 [N, D], by which near-duplicates are found.
+      pixel_hash: [N], alike where type, shape and every pixel are.
+      thumbnail: uint8 [N, SIDE, SIDE], stretched, by area averaging.
+      histogram: float32 [N, BINS], shares of the pixels.
+      height, width: int [N], as stored.
+      dtype: [N] 'uint8' or 'uint16'.
+      lowest, highest: float32 [N], shares of the pixels at either end of the type.
+      blank: bool [N], all pixels are alike.
+    """
+
+    fingerprint: np.ndarray
+    pixel_hash: np.ndarray
+    thumbnail: np.ndarray
+    histogram: np.ndarray
+    height: np.ndarray
+    width: np.ndarray
+    dtype: np.ndarray
+    lowest: np.ndarray
+    highest: np.ndarray
+    blank: np.ndarray
+
+
+def read(splits: Iterable[Split], name: str = "") -> Pictures:
+    """Reads all pictures of some splits, one split after the other.
+
+    name: shown beside the progress bar.
+
+    Raises:
+      InputError: a picture cannot be decoded.
+    """
+    splits = list(splits)
+    work = [
+        (split, split.rows[i : i + _AT_ONCE])
+        for split in splits
+        for i in range(0, split.size, _AT_ONCE)
+    ]
+    # Shown to a person, not to a log.
+    bar = tqdm(
+        total=sum(split.size for split in splits),
+        desc=name,
+        unit=" images",
+        mininterval=0.5,
+        disable=None,
+    )
+    rows = []
+    # OpenCV would start threads of its own within ours.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with bar, Workers() as workers:
+            for some in workers.in_order(_read_some, work, crashed=None):
+                rows += some
+                bar.update(len(some))
+    finally:
+        cv2.setNumThreads(threads)
+    return Pictures(*(np.array(column) for column in zip(*rows, strict=True)))
+
+
+def decode(split, row: int) -> np.ndarray:
+    """Pixels [H, W] as stored.
+
+    Args:
+      split: a `split.Split`.
+      row: of `split.rows`.
+    """
+    png = split.read(int(row))["image"]
+    pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 2:
+        found = "cannot be decoded" if pixels is None else "is in colour"
+        raise InputError(
+            f"{split.dataset}:{split.split}",
+            f"the picture of record {row} {found}",
+            "build the dataset again, with tfds_builders",
+        )
+    return pixels
+
+
+def as_8bit(pixels: np.ndarray) -> np.ndarray:
+    """uint8 of the same range: the white of uint16 is the white of uint8."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    return np.rint(pixels * (255 / np.iinfo(pixels.dtype).max)).astype(np.uint8)
+
+
+def _read_some(work) -> list[tuple]:
+    split, rows = work
+    return [_summarised(decode(split, row)) for row in rows]
+
+
+def _summarised(pixels: np.ndarray) -> tuple:
+    """The fields of `Pictures` for one picture, in their order."""
+    height, width = pixels.shape
+    top = int(np.iinfo(pixels.dtype).max)
+    small = cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    levels = cv2.calcHist([pixels], [0], None, [256], [0, top + 1]).ravel()
+    low, high, _, _ = cv2.minMaxLoc(pixels)
+    return (
+        fingerprint(pixels),
+        pixel_hash(pixels),
+        as_8bit(small),
+        levels.reshape(BINS, -1).sum(axis=1) / pixels.size,
+        height,
+        width,
+        pixels.dtype.name,
+        1 - cv2.countNonZero(pixels) / pixels.size,
+        cv2.countNonZero(cv2.compare(pixels, top, cv2.CMP_EQ)) / pixels.size,
+        low == high,
+    )
