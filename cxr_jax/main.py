@@ -153,7 +153,15 @@ def main(argv: list[str]) -> int:
             "file": _spec(),
             "overrides": dict(flags.FLAGS["config"].override_values),
         },
+        report=write_report,
     )
+
+
+def write_report(workdir: pathlib.Path) -> None:
+    """Writes the report of a finished run, unless there is one."""
+    from cxr_jax.report import write  # matplotlib takes a second
+
+    write.write_missing(workdir)
 
 
 def _check_runs() -> None:

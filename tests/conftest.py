@@ -126,13 +126,13 @@ def command():
         "jax.config.update('jax_num_cpu_devices', int(sys.argv[3]))\n"
         "jax.config.update('jax_numpy_rank_promotion', 'raise')\n"
         "jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)\n"
-        "from cxr_jax import config\n"
+        "from cxr_jax import config, main\n"
         "from cxr_jax.devices import processes\n"
         "from cxr_jax.train import loop\n"
         "if sys.argv[4:]:\n"
         "    processes.start(sys.argv[4], int(sys.argv[5]), int(sys.argv[6]))\n"
         "sys.exit(loop.train(config.from_json(pathlib.Path(sys.argv[1])),"
-        " pathlib.Path(sys.argv[2])))\n"
+        " pathlib.Path(sys.argv[2]), report=main.write_report))\n"
     )
 
     def make(config, workdir, devices=2, *process):

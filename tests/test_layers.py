@@ -43,9 +43,6 @@ SAME_NAME = {
     "data": "reading datasets, and their audit",
     "registry": "METRICS and OPS, and how each is looked up",
 }
-# Breaks to mend: {(importer, imported)}, and files with imports inside a function.
-UPWARD = {("cxr_jax.train.loop", "cxr_jax.report.write")}
-INSIDE = {"cxr_jax.train.loop"}
 
 
 @cache
@@ -102,7 +99,7 @@ def test_every_file_imports_from_its_own_layer_or_a_lower_one():
         for importer, imported, _ in edges()
         if is_ours(imported) and layer(imported) > layer(importer)
     }
-    assert upward <= UPWARD
+    assert not upward
 
 
 def test_layer_1_takes_nothing_else_from_outside():
@@ -118,7 +115,7 @@ def test_no_import_inside_a_function_but_in_the_commands():
         for importer, imported, inside in edges()
         if inside and is_ours(imported) and layer(importer) < LAYER["main"]
     }
-    assert inside <= INSIDE
+    assert not inside
 
 
 def test_no_circle():

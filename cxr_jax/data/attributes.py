@@ -75,7 +75,7 @@ def of_table(
         if isinstance(column, list) and attribute.others > len(column) / 2:
             left_out[name] = "nearly every image has its own"
         elif attribute.numbers is None and len(attribute.categories) < 2:
-            left_out[name] = f"always {attribute.categories[0]}"
+            left_out[name] = f"always {' '.join(attribute.categories)}"
         else:
             found.append(attribute)
             if attribute.numbers is not None and attribute.missing.any():

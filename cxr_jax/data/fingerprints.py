@@ -128,6 +128,6 @@ def _summarised(pixels: np.ndarray) -> tuple:
         width,
         pixels.dtype.name,
         1 - cv2.countNonZero(pixels) / pixels.size,
-        cv2.countNonZero(cv2.compare(pixels, top, cv2.CMP_EQ)) / pixels.size,
+        int(np.count_nonzero(pixels == top)) / pixels.size,
         low == high,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any
@@ -40,6 +40,7 @@ def train(
     profile: int = 0,
     allow: Sequence[str] = (),
     origin: dict[str, Any] | None = None,
+    report: Callable[[pathlib.Path], None] | None = None,
 ) -> int:
     """Trains, or resumes a training, and evaluates on test once at the end.
 
@@ -51,6 +52,9 @@ def train(
       profile: calls of the step that are traced, after the one that compiles.
       allow: keys of the config that may differ from those the run began with.
       origin: where the config comes from, {'file', 'overrides'}, for the record.
+      report: writes the report of a finished workdir, unless there is one. Called
+        where `config.report` is set, also of runs that finished before: a kill may
+        have come between.
 
     Returns:
       The exit code: 0 when finished, or saved after SIGTERM; 130 after Ctrl-C. The
@@ -84,16 +88,9 @@ def train(
             for each in everyone:
                 results.show_finished(each.workdir / "results.json")
         for each in everyone:
-            report(each.config, each.workdir)
+            if report and each.config.report:
+                report(each.workdir)
     return 0
-
-
-def report(config: ConfigDict, workdir: pathlib.Path) -> None:
-    """Where one is asked for and there is none: a kill may have come before it."""
-    if config.report:
-        from cxr_jax.report import write  # matplotlib takes a second
-
-        write.write_missing(workdir)
 
 
 def open_runs(

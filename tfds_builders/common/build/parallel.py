@@ -44,7 +44,7 @@ class Workers:
         self._pool = self._alone = None
 
     def in_order(
-        self, function: Callable, items: Iterable, crashed: Callable
+        self, function: Callable, items: Iterable, crashed: Callable | None
     ) -> Iterator:
         """function(item) for each item, in order, computed ahead.
 
@@ -53,7 +53,7 @@ class Workers:
         Args:
           function: picklable if there are processes, as are items and results.
           crashed: crashed(item) is the result if the item crashed its process, e.g.
-            by a bug in a decoder.
+            by a bug in a decoder; None where there are no processes.
 
         Errors: InputError if no process can be started.
         """
