@@ -23,8 +23,10 @@ quickstart: $(READY)
 	$(VENV)/bin/python -m cxr_jax.main --config=configs/quickstart.py \
 	  --workdir=$(WORKDIR)
 
+# Tests start many processes: each imports in half the time with compiled modules.
 test: $(READY)
-	$(VENV)/bin/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.pytest_cache/bytecode" \
+	  $(VENV)/bin/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

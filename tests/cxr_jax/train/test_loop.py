@@ -148,7 +148,7 @@ def test_eval_on_a_dataset_of_another_task_is_refused(finished, covidgr_data):
 def test_eval_with_another_model_is_refused(finished, tiny_config):
     with tiny_config.unlocked():
         tiny_config.model.widths = (8, 8)
-    with pytest.raises(InputError, match="differs from the config of the run"):
+    with pytest.raises(InputError, match=r"model.widths = \[8, 8\]"):
         evaluate.evaluate(tiny_config, finished, "brixia:test")
 
 
