@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from absl import logging
 from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
@@ -82,7 +84,8 @@ def load(workdir: str | pathlib.Path) -> Model:
     known_answers.require()
     workdir = pathlib.Path(workdir).expanduser()
     config = config_lib.from_json(workdir / "config.json")
-    trained = restore.load(workdir, config)
+    with _quiet():
+        trained = restore.load(workdir, config)
     exp, variables = trained.exp, evaluation_variables(trained.state)
     preprocess = make_preprocess(config.preprocess.eval, train=False)
     step = jax.jit(
@@ -97,6 +100,17 @@ def load(workdir: str | pathlib.Path) -> Model:
         decision=trained.best["decision"],
         step=lambda batch: step(variables, sharding.put(batch, exp.mesh)),
     )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps orbax's notes, which are for its developers, from the terminal."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _check(number: int, image: Any) -> None:

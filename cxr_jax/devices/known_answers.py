@@ -90,6 +90,8 @@ def run(command: list[str], seconds: float = SECONDS) -> list[str]:
     """
     # The parent may hold most of an accelerator's memory.
     environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    # A program may have found the package by changing sys.path itself.
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     ended = ""
     try:
         done = subprocess.run(

@@ -30,6 +30,9 @@ def run(
         except flags.Error as error:
             raise InputError("command line", str(error), hint) from None
 
+    # --help lists the flags of the file that was started; a console script has none.
+    for flag in flags.FLAGS.get_key_flags_for_module(main.__module__):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     try:
         app.run(main, flags_parser=parser)
     except InputError as error:

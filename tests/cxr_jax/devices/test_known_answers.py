@@ -79,6 +79,13 @@ def test_what_was_wrong_is_named(code, words):
     assert all(word in fault for word in words)
 
 
+def test_the_other_process_finds_what_this_one_found(tmp_path, monkeypatch):
+    (tmp_path / "only_here.py").write_text('print(\'{"name": "x", "error": 1}\')')
+    monkeypatch.syspath_prepend(tmp_path)
+    (fault,) = known_answers.run([sys.executable, "-m", "only_here"])
+    assert "wrong x" in fault
+
+
 def test_it_runs_once_for_each_compiler_and_flags(cache, monkeypatch):
     asked = []
     monkeypatch.setattr(
