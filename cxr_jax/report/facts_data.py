@@ -36,7 +36,7 @@ def source(material: Material) -> Answer:
     elif card:
         text += f" The whole release: {card.summary}"
         if card.cite:
-            text += f" Cite:  {listed(card.cite)}."
+            text += f" Cite: {listed(card.cite)}."
     return Answer(ANSWERED, text, "data")
 
 
@@ -55,8 +55,9 @@ def preparation(material: Material) -> Answer:
     data, preprocess = material.config.data, material.config.preprocess
     text = (
         f"Every film is resized to {data.size} x {data.size} pixels ({data.square}), "
-        f"then: {preprocess.eval}. In training: {preprocess.train}, the strength of "
-        f"random operations multiplied by {preprocess.strength:g}.  All films are treated alike."
+        f"then: {preprocess.eval}. In training: {preprocess.train}, with the strength "
+        f"of random operations multiplied by {preprocess.strength:g}. All films are "
+        "treated alike."
     )
     if polarity := material.metadata.get("polarity"):
         text += f" The polarity of DICOM files is taken from: {polarity}."
@@ -84,7 +85,7 @@ def subset(material: Material) -> Answer:
 def stored_columns(material: Material) -> Answer:
     stored = sorted(set(material.splits.test.table) - {"example_id", "fold"})
     text = (
-        f"From each file the pixels and these columns are stored:  {listed(stored)}. "
+        f"From each file the pixels and these columns are stored: {listed(stored)}. "
         "Text burnt into the pixels remains."
     )
     return Answer(ANSWERED, text, "data")

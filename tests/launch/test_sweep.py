@@ -86,7 +86,7 @@ def test_every_run_is_called_and_told_apart(config, names, out, act, capsys):
     shown = capsys.readouterr().out.splitlines()
     assert shown == [
         f"[1/4] {names[0]}",
-        "  finished before",
+        "  already finished",
         f"[2/4] {names[1]}",
         "  failed: exit code 1",
         f"[3/4] {names[2]}",

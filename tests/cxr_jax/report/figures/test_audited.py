@@ -133,7 +133,7 @@ def test_hidden_pictures_stand_between_chance_and_the_whole():
     }
     (axes,) = audited.hidden(content, as_json(0.9, 0.85, 0.95), 0.5, "auroc").axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["whole picture", "border only", "nothing"]
+    assert labels == ["whole image", "border only", "nothing"]
     (chance,) = (m for m in axes.lines if m.is_dashed())
     assert chance.get_xdata()[0] == 0.5
     marks = [m for m in axes.lines if m.get_marker() == "o"]
