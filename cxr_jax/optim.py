@@ -34,7 +34,7 @@ _FORM = re.compile(r"(?P<names>.+?): *(?P<factor>[0-9.eE+-]+)( +from +(?P<start>
 
 
 def make_schedule(config: ConfigDict, *, warmup_steps: int, total_steps: int):
-    """Returns step -> learning rate: linear warm-up, then constant, cosine or linear."""
+    """Returns step -> learning rate: linear warm-up, then the schedule of the config."""
     after = max(total_steps - warmup_steps, 1)
     if config.schedule == "constant":
         main = optax.constant_schedule(config.lr)

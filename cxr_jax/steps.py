@@ -186,7 +186,7 @@ def make_eval_step(model, task: Task, preprocess, augment=None):
 
 
 def make_predict_step(model, task: Task, preprocess):
-    """Returns step(variables, batch) -> predictions {name: [B, ...]}; needs no targets."""
+    """Returns step(variables, batch) -> predictions {name: [B, ...]}, without targets."""
 
     def predict_step(variables: dict[str, Any], batch: Batch):
         image = preprocess(batch, None)["image"]

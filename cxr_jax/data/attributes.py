@@ -1,4 +1,4 @@
-"""What is known about an image besides its pixels: source, vendor, view, sex, age, size."""
+"""What is known about an image besides its pixels, such as source, view, sex or age."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Attribute(NamedTuple):
 def of_table(
     table: dict[str, Any], label_names: dict[str, Any]
 ) -> tuple[list[Attribute], dict[str, str]]:
-    """Returns the attributes of N images, and why columns are left out: {column: reason}.
+    """Returns the attributes of N images, and {column: why it is left out}.
 
     Whether a number is missing is an attribute too: it may reveal more than the number.
 

@@ -55,7 +55,7 @@ def order(examples: int, *, batch_size: int, seed: int) -> grain.MapDataset:
 def train_batches(
     examples: Examples, *, batch_size: int, seed: int, start: int
 ) -> Iterator[Batch]:
-    """Yields this process's share of endless batches in `order`, from number `start`."""
+    """Yields this process's share of endless batches in `order`, from batch `start`."""
     batches = order(len(examples), batch_size=batch_size, seed=seed)
     read = batches.map(lambda index: examples.batch(processes.part(index)))
     return iter(read[start:].to_iter_dataset(_READ))

@@ -139,11 +139,11 @@ def programs() -> list[Program]:
     rows[:, 0] = np.arange(len(rows)) % 61
     return [
         Program("convolution", _convolve, _numpy_convolve, (x, kernel)),
-        Program("gradient of a convolution by its image", _to_picture, _numpy_to_picture,
+        Program("convolution's image gradient", _to_picture, _numpy_to_picture,
                 (kernel, dy)),
-        Program("gradient of a convolution by its kernel", _to_kernel, _numpy_to_kernel, (x, dy)),
+        Program("convolution's kernel gradient", _to_kernel, _numpy_to_kernel, (x, dy)),
         Program("depthwise convolution", _depthwise, _numpy_depthwise, (x, kernel[..., 0])),
-        Program("sums of batch norm", batch_norm_sums(jnp), batch_norm_sums(np), (features,)),
+        Program("batch norm's sums", batch_norm_sums(jnp), batch_norm_sums(np), (features,)),
         Program("matrix-vector product summed by rows",
                 jax.vmap(lambda row: jnp.sum((jnp.eye(3) @ row) ** 2)),
                 lambda rows: (rows**2).sum(1), (rows,)),
@@ -157,7 +157,7 @@ def programs() -> list[Program]:
 
 
 def batch_norm_sums(np_):
-    """The sums of batch norm, forward and backward: mean, mean square, a product's sum."""
+    """Batch norm's sums, forward and backward: mean, mean square, sum of a product."""
 
     def sums(x):
         axes = (0, 1, 2)

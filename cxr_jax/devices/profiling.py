@@ -70,7 +70,7 @@ class Profile:
             raise InputError(
                 self._folder,
                 f"the trace cannot be written: {str(error).splitlines()[0]}",
-                f"{files.free_space(self._folder)}; free some space, use another folder, "
+                f"{files.free_space(self._folder)}; free space, use another folder, "
                 "or record fewer steps",
             ) from error
         found = self._folder.glob("plugins/profile/*/perfetto_trace.json.gz")

@@ -1,7 +1,8 @@
 """Frames: where the pixels of an image lie in another, whatever the size of either.
 
-A frame [B, 2, 3] maps (x, y, 1) of the new image to (x, y) of its source. -1 and 1 are the outer edges: the convention of PyTorch's `affine_grid` and
-`grid_sample` with align_corners=False (Jaderberg et al. 2015, arXiv 1506.02025).
+A frame [B, 2, 3] maps (x, y, 1) of the new image to (x, y) of its source. -1 and 1 are
+the outer edges: the convention of PyTorch's `affine_grid` and `grid_sample` with
+align_corners=False (Jaderberg et al. 2015, arXiv 1506.02025).
 """
 
 import jax.numpy as jnp

@@ -80,7 +80,7 @@ def warp(images, matrix, fill):
 
 
 def move(batch, matrix, fill):
-    """Applies `warp` to the image and lung mask of a batch, and moves the lung frame."""
+    """Warps the image and lung mask of a batch, and moves the lung frame."""
     moved = {
         name: warp(batch[name], matrix, fill)
         for name in ("image", "mask")

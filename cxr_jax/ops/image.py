@@ -19,7 +19,7 @@ LEAST_SPREAD = 1e-4
 
 
 def to_float():
-    """Unsigned integers to float32 in [0, 1], divided by the largest value of the type."""
+    """Unsigned integers to float32 in [0, 1], divided by the type's largest value."""
 
     def apply(batch):
         image = batch["image"]

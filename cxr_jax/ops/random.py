@@ -1,8 +1,8 @@
 """Random image ops: each `make` checks its arguments; fn(batch, key, strength=1).
 
 Every example of the batch gets its own draw. `strength` multiplies the limits of what
-is drawn, and may be traced; probabilities do not change. Images are float32 [B,H,W,C] in
-[0, 1]; the flips take any type.
+is drawn, and may be traced; it leaves probabilities alone. Images are float32
+[B,H,W,C] in [0, 1]; the flips take any type.
 """
 
 import math

@@ -18,8 +18,8 @@ STORED, FLOAT, UNIT = "stored integers", "floats", "floats in [0, 1]"
 class Op(NamedTuple):
     """`make(*arguments)` returns fn(batch), or fn(batch, key, strength) of a random op.
 
-    `needs` is the state the pixels must have; `gives` the state after it, if it changes:
-    UNIT, or FLOAT once they leave [0, 1].
+    `needs` is the state the pixels must have; `gives` the state after it, if it
+    changes: UNIT, or FLOAT once they leave [0, 1].
     """
 
     make: Callable

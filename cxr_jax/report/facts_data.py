@@ -66,8 +66,8 @@ def preparation(material: Material) -> Answer:
 
 def pixels(material: Material) -> Answer:
     text = (
-        "The predictors are all pixels of one film: the model sees no other column and no "
-        "label, and no predictors were selected."
+        "The predictors are all pixels of one film: the model sees no other column and "
+        "no label, and no predictors were selected."
     )
     return Answer(ANSWERED, text, "provenance")
 
@@ -101,8 +101,8 @@ def missing_values(material: Material) -> Answer:
     lacking = [f"{name} {number:,}" for name, number in gone.items() if number]
     text = (
         "The model sees only pixels, so nothing is imputed; an image without a label "
-        "is an error. Images with a missing value, which form a group of their own in the "
-        f"tables: {listed(lacking) or 'none'}."
+        "is an error. Images with a missing value, which form a group of their own in "
+        f"the tables: {listed(lacking) or 'none'}."
     )
     return Answer(ANSWERED, text, "data")
 
@@ -158,8 +158,8 @@ def split(material: Material) -> Answer:
     status, rule = ANSWERED, card.split if card else ""
     if data.fold >= 0:
         rule = (
-            f"By a hash of patient_id: fold {data.fold} of five is test, and one in eight of "
-            "the other patients is val."
+            f"By a hash of patient_id: fold {data.fold} of five is test, and one in eight "
+            "of the other patients is val."
         )
     elif not rule:
         status, rule = PARTLY, f"How {data.dataset} was split is not known."
@@ -182,8 +182,8 @@ def disjoint(material: Material) -> Answer:
     if unit == "patients":
         return Answer(ANSWERED, text, "data")
     text += (
-        f" The {unit} stand in for patients, whom the release does not name, so films of one "
-        "patient may be in two splits unnoticed."
+        f" The {unit} stand in for patients, whom the release does not name, so films of "
+        "one patient may be in two splits unnoticed."
     )
     return Answer(PARTLY, text, "data")
 

@@ -177,8 +177,8 @@ def output(material: Material) -> Answer:
         return Answer(PARTLY, f"{material.task.reference}. Describe the output.", "")
     if found.is_graded:
         text = (
-            f"For each of {len(found.questions)} zones, the probability of every score 0 to "
-            f"{len(found.classes) - 1}; the score is their mean, rounded to measure agreement; "
+            f"For each of {len(found.questions)} zones, the probability of every score "
+            f"0 to {len(found.classes) - 1}; the score is their mean, rounded for agreement; "
             "the global score is the sum over zones."
         )
         return Answer(ANSWERED, text, "headline")
@@ -192,6 +192,6 @@ def output(material: Material) -> Answer:
         )
     text = (
         f"The probability of each of {listed(found.classes)}; {rule}. Thresholds that "
-        f"maximise sensitivity + specificity on val: {', '.join(shown)}. Explain why these."
+        f"maximise sensitivity + specificity on val: {', '.join(shown)}. Explain why."
     )
     return Answer(PARTLY, text, "headline")

@@ -36,8 +36,8 @@ def metrics(material: Material) -> Answer:
     found = [each.label for each in headline.headlines(material)]
     number = len(headline.estimates(material, "test"))
     text = (
-        f"{number} metrics on test, led by {listed(found)}; docs/metrics.md defines each. "
-        "Also reported: the metrics of a constant predictor"
+        f"{number} metrics on test, led by {listed(found)}; docs/metrics.md defines "
+        "each. Also reported: the metrics of a constant predictor"
         + (", calibration and net benefit." if material.labels is not None else ".")
     )
     return Answer(ANSWERED, text, "performance")
@@ -77,8 +77,8 @@ shortcuts = _audited(SHORTCUTS, "shortcuts")
 
 def internal_test(material: Material) -> Answer:
     text = (
-        f"Once, at the end, on {results.count(material.splits.test)} of the same dataset, "
-        f"not used for training: {headlines(material)}. The checkpoint and the "
+        f"Once, at the end, on {results.count(material.splits.test)} of the same "
+        f"dataset, not used for training: {headlines(material)}. The checkpoint and the "
         "thresholds were chosen on val."
     )
     return Answer(ANSWERED, text, "headline")
@@ -212,8 +212,8 @@ def clusters(material: Material) -> Answer:
     text = "One set of parameters for all. "
     if not found and not others:
         text += (
-            f"Not examined: test has no site or machine with {subgroups_lib.LEAST} images "
-            "of every class, and there was no external test. State so, or why."
+            f"Not examined: test has no site or machine with {subgroups_lib.LEAST} "
+            "images of every class, and there was no external test. State so, or why."
         )
         return Answer(OPEN, text, "subgroups")
     where = [f"within test groups of {listed(found)}"] * bool(found)

@@ -111,8 +111,8 @@ def _gaps(rows: list[subgroups.Row], main: str) -> list[str]:
             continue
         text = (
             f"{found.attribute}: {metric(main).label} is worst for {found.worst.name} "
-            f"({count(found.worst.images, 'images')}), {number(gap.value)} worse than for "
-            "all others"
+            f"({count(found.worst.images, 'images')}), {number(gap.value)} worse than "
+            "for all others"
         )
         if gap.has_interval:
             sure = "excludes 0" if gap.lo > 0 else "includes 0, so it may be chance"
@@ -120,7 +120,7 @@ def _gaps(rows: list[subgroups.Row], main: str) -> list[str]:
         lines.append(f"{text}.")
     if lines:
         lines.append(
-            "The worst group was picked afterwards: of many groups, some do worse by chance."
+            "The worst group was picked afterwards: among many, some do worse by chance."
         )
     return lines
 

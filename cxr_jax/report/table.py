@@ -31,7 +31,7 @@ class Table(NamedTuple):
 
 
 def text(cell: Cell) -> str:
-    """Formats a cell for people: '0.842 (0.801 to 0.876)', '1,200', 'not defined: ...'."""
+    """Formats a cell: '0.842 (0.801 to 0.876)', '1,200', 'not defined: ...'."""
     if cell is None:
         return ""
     if isinstance(cell, Estimate):

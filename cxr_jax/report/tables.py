@@ -195,7 +195,7 @@ def provenance(material: Material) -> Table:
 
 
 def shown_command(words: list[str]) -> str:
-    """Quotes it for a shell: ['cxr_jax/main.py', '--a=b c'] -> "python -m ... '--a=b c'"."""
+    """Quotes for a shell: ['cxr_jax/main.py', '--a=b c'] -> "python -m ... '--a=b c'"."""
     return shlex.join(["python", "-m", "cxr_jax.main", *words[1:]])
 
 

@@ -20,7 +20,7 @@ from cxr_jax.stats.estimate import Estimate
 
 _ONE_CLASS = "not defined:\nall cases are of one class"
 _EMPTY = "no cases"
-# Beyond this, steps are narrower than a pixel: straight lines look alike and are smaller.
+# Beyond this, steps are narrower than a pixel, and straight lines make smaller files.
 _STEPS = 500
 # The strip below a calibration curve: a histogram of the predicted probabilities.
 _STRIP, _STRIP_HEIGHT, _STRIP_BINS = -0.2, 0.15, 25

@@ -80,15 +80,15 @@ def _of_classes(material: Material) -> list[Drawing]:
             "calibration",
             "Calibration",
             "Ten bins of equally many cases; perfect calibration lies on the line. "
-            "Hollow: no interval, because all or none are positive. Below: histogram of "
-            f"the predicted probabilities.{rest}",
+            "Hollow: no interval, because all or none are positive. Below: histogram "
+            f"of the predicted probabilities.{rest}",
             curves.calibration(listed, material.counts),
         ),
         Drawing(
             "decision",
             "Decision curve",
             f"{band}. Net benefit: true positives minus false ones, weighted by the odds "
-            "of the threshold; all, none: treating everyone or no one (Vickers and Elkin 2006)."
+            "of the threshold; all and none: treat everyone or no one (Vickers, Elkin 2006)."
             + rest,
             curves.decision(listed, material.counts),
         ),
@@ -131,8 +131,8 @@ def _of_scores(material: Material) -> list[Drawing]:
         Drawing(
             "zones",
             "Error by zone",
-            "Mean absolute error (zone scores 0 to 3), laid out as on the film: A to C are "
-            "the patient's right lung.",
+            "Mean absolute error (zone scores 0 to 3), laid out as on the film: A to C "
+            "are the patient's right lung.",
             scores.zones(
                 {z: found[f"mae_zone_{z}"] for z in zones}, _constant(material)
             ),
@@ -215,7 +215,7 @@ def of_model_audit(audit: dict[str, Any]) -> list[Drawing]:
         Drawing(
             "altered",
             "Altered images",
-            "Each alteration at five strengths, with intervals; band: unaltered images.",
+            "Each alteration at five strengths, with intervals; band: unaltered.",
             audited.strengths(audit["altered"], whole, name),
         ),
     ]

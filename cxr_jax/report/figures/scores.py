@@ -93,7 +93,7 @@ def confusion(
 ) -> Figure:
     """Images of each reference class by predicted class: counts and percent.
 
-    cells: int [K, K], rows are the reference classes. names: of the rows and the columns.
+    cells: int [K, K], rows are the reference classes. names: of rows and columns.
     """
     cells = np.asarray(cells)
     size = len(classes)
@@ -121,8 +121,8 @@ def zones(
     """The error of each zone, laid out as the zones lie in the image.
 
     estimates: {'A': mean absolute error in points, ...} of the six zones; constant: the
-    same of a constant predictor, drawn below it. A, B and C, the patient's right lung, are
-    on the left.
+    same of a constant predictor, drawn below it. A, B and C, the patient's right lung,
+    are on the left.
     """
     figure, panels = style.grid(
         3, 2, style.WIDTH, 2.9 if constant else 2.4, sharex=True

@@ -1,7 +1,7 @@
 """The look of the figures, and their files: PNG, SVG, and SVG inside the page.
 
 A figure has no background, two colours and one ink; fainter parts use alpha. So it is
-legible on white and on near-black, and on the page the ink takes the colour of the text.
+legible on white and on near-black, and on the page the ink has the colour of the text.
 Only `matplotlib.figure.Figure` is used, never pyplot, which keeps global state.
 """
 
@@ -25,8 +25,8 @@ from cxr_jax.stats.estimate import Estimate
 # Their lightness L* is 43 and 60, so that they differ in grey too; both are 3 : 1 or
 # better against white and against #121212, as WCAG 2.2 requires of lines and dots.
 BLUE, ORANGE = "#2468b0", "#d97706"
-# Of text, axes and reference lines; becomes `currentColor` on the page. Not black, which
-# the SVG writer leaves out, and used for nothing else.
+# Of text, axes and reference lines, and nothing else; `currentColor` on the page. Not
+# black, which the SVG writer leaves out.
 INK = "#1b1f24"
 # The page may set brighter ones for dark mode: --figure-blue, --figure-orange.
 _ON_PAGE = {
