@@ -53,11 +53,11 @@ def missing(page) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(REPOSITORY)))
-def test_page_names_nothing_that_is_not_there(page):
+def test_everything_a_page_names_exists(page):
     assert missing(page) == []
 
 
-def test_a_wrong_link_file_or_command_is_found(tmp_path):
+def test_a_wrong_link_file_or_command_is_noticed(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
         '# One two\n[a](#one-two) [b](#three) [c](gone.md) src="gone.png" `gone/file.py`\n'

@@ -88,7 +88,7 @@ def test_tests_import_what_is_declared():
         assert distributions(module) & known, f"{module} ({path})"
 
 
-def test_constraints_pin_everything_that_is_declared():
+def test_constraints_pin_everything_declared():
     lines = (REPOSITORY / "constraints.txt").read_text().splitlines()[1:]
     pinned = {name_of(line) for line in lines}
     assert lines == sorted(lines, key=str.lower)

@@ -153,7 +153,7 @@ def test_moving_average_follows_its_definition(tiny_config, batches):
     assert state_lib.evaluation_variables(after) is after.ema
 
 
-def test_settings_of_the_step_are_those_of_optax(exp, batches):
+def test_rate_and_decay_per_step_match_optax(exp, batches):
     """The update of AdamW, by optax itself, with rate and decay given to the step."""
     state, lr, decay = exp.init(), 3e-3, 0.2
     now = settings(exp, lr=lr, weight_decay=decay)
@@ -181,7 +181,7 @@ def test_settings_of_the_step_are_those_of_optax(exp, batches):
     close(after.params, optax.apply_updates(state.params, updates))
 
 
-def test_norms_of_the_layers_are_those_of_the_gradient(exp, batches):
+def test_layer_norms_match_the_gradient(exp, batches):
     _, metrics = jax.jit(exp.train_step)(
         exp.init(), batches[0], rng.root(0), settings(exp)
     )
@@ -191,7 +191,7 @@ def test_norms_of_the_layers_are_those_of_the_gradient(exp, batches):
     np.testing.assert_allclose(metrics["grad_norm"], total, rtol=1e-6)
 
 
-def test_no_strength_is_no_augmentation(tiny_config, batches):
+def test_strength_zero_means_no_augmentation(tiny_config, batches):
     with tiny_config.unlocked():
         tiny_config.preprocess.train = (
             "to_float|affine(rotate=5)|brightness(0.2)|contrast(0.3)|standardise"
@@ -271,7 +271,7 @@ class Plain(nn.Module):
         )
 
 
-def test_eval_step_sees_each_image_alone(exp, batches):
+def test_eval_step_treats_each_image_independently(exp, batches):
     variables = state_lib.evaluation_variables(exp.init())
     step = jax.jit(exp.eval_step)
     whole = step(variables, batches[0])

@@ -85,7 +85,7 @@ def test_affine_shifts_by_a_fraction_of_the_side():
     assert abs(np.corrcoef(m[:, :, 2].T)[0, 1]) < 0.15
 
 
-def test_affine_zooms_each_axis_alone():
+def test_affine_zooms_each_axis_separately():
     m = recovered_matrices("zoom=0.3")
     zoom = m[:, [0, 1], [0, 1]]
     for axis in (0, 1):
@@ -100,7 +100,7 @@ def test_affine_shears_in_degrees():
     np.testing.assert_allclose(m[:, :, 0], [[1, 0]] * MANY, atol=1e-3)
 
 
-def test_affine_of_nothing_is_the_identity_and_zero_fills_with_black():
+def test_affine_without_limits_is_the_identity_and_zero_fills_with_black():
     image = noise(4)
     out = run("affine()", {"image": image})["image"]
     np.testing.assert_allclose(out, image / 255, atol=1e-6)
@@ -122,7 +122,7 @@ def zones_of(image):
 
 
 @pytest.mark.parametrize("op", ["flip_lr", "flip_ud"])
-def test_flips_keep_picture_and_labels_together(op):
+def test_flips_keep_image_and_labels_together(op):
     draw = np.random.default_rng(0)
     scores = draw.integers(0, 4, (64, 6)).astype(np.int32)
     mean = (scores + draw.random((64, 6))).astype(np.float32)
@@ -152,7 +152,7 @@ def test_flips_keep_picture_and_labels_together(op):
 
 @settings(max_examples=10, deadline=None)
 @given(st.sampled_from(["flip_lr", "flip_ud"]), st.integers(0, 2**31))
-def test_flip_twice_is_the_identity_labels_included(op, seed):
+def test_flipping_twice_is_the_identity_including_labels(op, seed):
     image = noise(5, seed=seed)
     scores = np.random.default_rng(seed).integers(0, 4, (5, 6)).astype(np.int32)
     batch = {"image": image, "scores": scores}
