@@ -62,7 +62,7 @@ def files() -> dict[str, ast.Module]:
 
 
 def imports(tree: ast.AST, inside: bool = False):
-    """(module, is within a function) of every import that is run."""
+    """(module, is within a function) of every import that runs."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
@@ -141,7 +141,7 @@ def test_builders_import_nothing_of_the_package():
 
 
 def test_a_step_is_pure():
-    """optax and flax themselves import absl; our files add nothing to that."""
+    """optax and flax themselves import absl; our files add nothing else."""
     code = """if True:
         import sys, optax, flax.linen
         before = set(sys.modules)

@@ -1,4 +1,4 @@
-"""What pyproject.toml declares is what the code imports."""
+"""pyproject.toml declares exactly what the code imports."""
 
 import ast
 import functools
@@ -52,7 +52,7 @@ def installed():
 
 
 def distributions(module):
-    """Of what `import module` is a part; several share the namespace google."""
+    """The distributions that provide `module`; several share the namespace google."""
     found = ["protobuf"] if module == "google" else installed().get(module, [module])
     return {each.lower().replace("-", "_") for each in found}
 

@@ -54,7 +54,7 @@ def installed(wheel, tmp_path_factory):
 
 @pytest.fixture
 def run(installed, tmp_path, environment):
-    """run('-m', module, ...) in an empty folder, where only the wheel is found."""
+    """run('-m', module, ...) in an empty folder, with only the wheel on the path."""
 
     def run(*arguments):
         return subprocess.run(

@@ -1,4 +1,4 @@
-"""What the benchmarks of whole commands run is what they say."""
+"""The benchmarks of whole commands run what they claim to run."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ def test_both_read_the_same_images(tmp_path):
 
 
 def test_our_command_is_valid(tmp_path, brixia_data, environment):
-    """A wrong key would be told by the flags, before anything is trained."""
+    """The flags would refuse a wrong key before anything is trained."""
     arguments = end_to_end.ours(str(brixia_data), 32, "cnn", 32, str(tmp_path / "run"))
     small = ["--config.data.val=val", "--config.data.test=test"]
     done = subprocess.run(

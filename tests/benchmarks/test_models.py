@@ -1,4 +1,4 @@
-"""The table of models counts what is published, and times what it says."""
+"""The table of models agrees with published counts, and can time a model."""
 
 import pytest
 

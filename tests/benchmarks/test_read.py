@@ -1,4 +1,4 @@
-"""The benchmark at a tiny size: that it runs, and reads what it says it reads."""
+"""The benchmark at a tiny size: it runs, and reads what it claims to read."""
 
 import importlib.util
 import itertools

@@ -1,4 +1,4 @@
-"""The loop computes what ours do, so that the times are of the same figures."""
+"""The loop computes the same metrics as ours, so that times are comparable."""
 
 import warnings
 

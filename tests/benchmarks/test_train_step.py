@@ -1,4 +1,4 @@
-"""The benchmark at a tiny size: that it runs, and that all train the same model."""
+"""The benchmark at a tiny size: it runs, and all train the same model."""
 
 import importlib.util
 

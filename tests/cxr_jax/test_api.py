@@ -36,7 +36,7 @@ def test_predictions_match_those_of_the_run(model, films, trained):
 
 
 def test_batch_size_does_not_matter(model, films):
-    """One film alone, or among more than a batch of them, in any shape of container."""
+    """One film alone, or among more than a batch of them, in any kind of container."""
     images = list(films.values())
     images = (images * 20)[: 2 * model.config.batch_size + 3]
     together = model.predict(images)["probs"]

@@ -1,4 +1,4 @@
-"""The optimiser; layers that are frozen, slower, or wake later."""
+"""The optimiser; layers that are frozen, learn more slowly, or start later."""
 
 import jax
 import jax.numpy as jnp
@@ -106,7 +106,7 @@ NOW = Settings(np.float32(0.1), np.float32(0.01), np.float32(1.0))
 
 @pytest.fixture
 def trained(tiny_config):
-    """Steps of plain descent: every state, from the first, and the last metrics."""
+    """Steps of plain gradient descent: all states, and the last metrics."""
 
     def run(steps: int = 1, **changes):
         with tiny_config.unlocked():

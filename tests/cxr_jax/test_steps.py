@@ -35,7 +35,7 @@ def batches():
 
 
 def settings(exp, step=0, **changes):
-    """Of one step, as `run.Run.settings` makes them of many."""
+    """Settings of one step, as `run.Run.settings` makes them of many."""
     of_config = {
         "lr": exp.schedule(step),
         "weight_decay": exp.config.optim.weight_decay,
@@ -77,7 +77,7 @@ GOLDEN_NORM = 6.568428
 
 
 def test_many_steps_in_one_call_equal_the_loop(exp, batches):
-    """As `feed.on_device` makes them: the batch is gathered within the step."""
+    """As in `feed.on_device`, where the batch is gathered within the step."""
     key, state = rng.root(0), exp.init()
     looped, losses = run(exp, state, batches, key)
     data = jax.tree.map(lambda *x: np.concatenate(x), *batches)
@@ -154,7 +154,7 @@ def test_moving_average_follows_its_definition(tiny_config, batches):
 
 
 def test_rate_and_decay_per_step_match_optax(exp, batches):
-    """The update of AdamW, by optax itself, with rate and decay given to the step."""
+    """The update is that of optax's AdamW with the same rate and decay."""
     state, lr, decay = exp.init(), 3e-3, 0.2
     now = settings(exp, lr=lr, weight_decay=decay)
     after, _ = jax.jit(exp.train_step)(state, batches[0], rng.root(0), now)
@@ -207,7 +207,7 @@ def test_strength_zero_means_no_augmentation(tiny_config, batches):
 
 @pytest.mark.parametrize("accumulate", [2, 4])
 def test_parts_of_a_batch_add_up_to_it(tiny_config, batches, accumulate):
-    """A model without batch norm and dropout: the same gradient, whatever the parts."""
+    """Without batch norm and dropout the gradient does not depend on the parts."""
     with tiny_config.unlocked():
         tiny_config.preprocess.train = "to_float|affine(rotate=5)|standardise"
     whole = experiment.build(tiny_config, train_examples=40)
@@ -235,7 +235,7 @@ def test_parts_of_a_batch_add_up_to_it(tiny_config, batches, accumulate):
 
 
 def test_parts_use_ghost_batch_norm(tiny_config, batches):
-    """Running statistics of two parts: those of two small batches, one by one."""
+    """Running statistics of two parts are those of two small batches in turn."""
     with tiny_config.unlocked():
         tiny_config.preprocess.train = "to_float|standardise"
         tiny_config.accumulate = 2

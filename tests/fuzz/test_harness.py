@@ -1,4 +1,4 @@
-"""The tool notices every fault it is there for, and takes nothing else for one."""
+"""The tool notices every kind of fault, and nothing else."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ LIMITS = children.Limits(cpu=2, wall=20.0, memory=1 << 28)
 
 
 def planted(read, demand="seen", damage=lambda number: WHOLE + b"!"):
-    """A kind whose files are read by `read`, undamaged ones without complaint."""
+    """A kind whose files are read by `read`, undamaged ones without errors."""
 
     def read_all(path):
         data = path.read_bytes()

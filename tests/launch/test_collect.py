@@ -1,4 +1,4 @@
-"""Tables of runs, and folders that must not become one."""
+"""Tables of runs, and folders that must not become tables."""
 
 import json
 import statistics

@@ -1,4 +1,4 @@
-"""Sweeps over small commands that end as runs do."""
+"""Sweeps over small commands that end like runs."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def out(tmp_path):
 def act(monkeypatch, out):
     """act({name: code}) makes runs execute Python code; the others finish.
 
-    What was started is in `out/started`, one name per line.
+    `out/started` lists what was started, one name per line.
     """
 
     def set_code(code_of):

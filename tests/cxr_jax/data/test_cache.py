@@ -70,7 +70,7 @@ def test_a_part_of_a_cached_split_has_its_images(splits, tiny_config):
 def test_images_are_kept_where_there_is_room(
     splits, tiny_config, monkeypatch, asked, host, device, place
 ):
-    """Room as multiples of what train and val need, 48 x 48 of 16 bits each."""
+    """Memory as multiples of what train and val need, 48 x 48 of 16 bits each."""
     n = splits.train.size + splits.val.size
     needed = n * 48 * 48 * 2
     monkeypatch.setattr(cache, "available_memory", lambda: host * needed)
@@ -91,10 +91,10 @@ def test_images_are_kept_where_there_is_room(
     [("disk", False, False), ("host", True, True), ("device", False, True)],
 )
 def test_training_keeps_them(tiny_config, tmp_path, monkeypatch, place, train, val):
-    """On the device, pictures of train leave the host once they have been copied."""
+    """The images of train leave the host once they are on the device."""
 
     class Begun(Exception):
-        """The training has got as far as its loop."""
+        """Raised when training has reached its loop."""
 
     def fit(runs, *_):
         raise Begun(*[part.pixels is not None for part in runs[0].splits[:3]])

@@ -9,7 +9,7 @@ from cxr_jax.devices import processes
 
 
 class Numbers:
-    """Stands in for Examples: the picture is its own index."""
+    """Stands in for Examples: every image is its own index."""
 
     def __init__(self, size):
         self.size = size
@@ -69,7 +69,7 @@ def split(brixia_data):
 
 
 def one_by_one(split, targets, size, square):
-    """Examples as grain would read them itself, with no batch of ours."""
+    """Examples as grain itself would read them, one by one."""
     return [
         {
             "image": decode.image(split.read(int(row))["image"], size, square),

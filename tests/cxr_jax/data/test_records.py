@@ -13,7 +13,7 @@ RAW = tfds.decode.DeserializeMethod.RAW_BYTES
 
 @pytest.fixture(scope="module")
 def masked_data(tmp_path_factory):
-    """data_dir of the one dataset with two pictures in a record."""
+    """data_dir of the one dataset with two images per record."""
     folder = tmp_path_factory.mktemp("radiography")
     write_release("covid_radiography", folder / "release", 12, size=64)
     build(

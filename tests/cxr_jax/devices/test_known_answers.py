@@ -1,4 +1,4 @@
-"""The compiler is held against numpy before its numbers are believed."""
+"""The compiler is compared with numpy before its numbers are used."""
 
 import sys
 
@@ -30,7 +30,7 @@ def test_this_compiler_gives_the_known_answers(name):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_one_wrong_partial_sum_is_noticed(name):
-    """As jaxlib 0.10.2 had it: the last value is computed from a part of its terms."""
+    """As in jaxlib 0.10.2: the last value is computed from only part of its terms."""
     program = PROGRAMS[name]
 
     def wrong(*arrays):
@@ -49,7 +49,7 @@ def test_one_wrong_partial_sum_is_noticed(name):
 
 
 def test_gradients_match_those_of_jax():
-    """The programs' own forms of both gradients against jax's."""
+    """Both gradients of the programs against jax's."""
     x, kernel = PROGRAMS["convolution"].arrays
     _, dy = PROGRAMS["convolution's gradient for its kernel"].arrays
     _, gradients = jax.vjp(PROGRAMS["convolution"].function, x, kernel)

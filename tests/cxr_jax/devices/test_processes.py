@@ -1,4 +1,4 @@
-"""Several processes and several devices train what one does."""
+"""Several processes or devices train the same model as one."""
 
 import json
 import random
@@ -68,7 +68,7 @@ def finish(pair):
 
 @pytest.fixture(scope="session")
 def alone(command, trained, environment, tmp_path_factory):
-    """The run that all tests share, in one process with one device."""
+    """The run that all tests compare with: one process, one device."""
     workdir = tmp_path_factory.mktemp("alone") / "run"
     subprocess.run(
         command(trained / "config.json", workdir, 1),
@@ -113,7 +113,7 @@ def test_images_on_the_devices_of_two_processes(
 def test_a_report_on_a_phantom_does_not_keep_processes_waiting(
     pair, config, tiny_config, tmp_path
 ):
-    """All wait for the first to draw a phantom; the report is made by the first alone."""
+    """All wait for the first to draw a phantom; only the first makes the report."""
     with tiny_config.unlocked():
         tiny_config.data.phantom, tiny_config.data.data_dir = 60, ""
         tiny_config.total, tiny_config.report = "2 steps", True
@@ -138,7 +138,7 @@ def test_eight_devices_train_the_same_as_one(
 def test_one_process_resumes_a_run_of_two(
     pair, command, config, tiny_config, environment, tmp_path
 ):
-    """A stop of one process stops both, saved; one process ends the run."""
+    """Stopping one process saves and stops both; a single process finishes the run."""
     with tiny_config.unlocked():
         tiny_config.total = "60 steps"
         tiny_config.every.eval = "60 steps"
@@ -169,7 +169,7 @@ def test_one_process_resumes_a_run_of_two(
 
 
 def test_processes_find_each_other_through_a_scheduler(environment):
-    """As Slurm sets it for a step of two tasks on this machine."""
+    """With the environment that Slurm sets for two tasks on one machine."""
     code = (
         "from cxr_jax.devices import processes\n"
         "processes.start()\n"

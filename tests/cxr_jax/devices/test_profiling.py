@@ -33,7 +33,7 @@ def traces(folder):
 
 
 def events(folder):
-    """As Chrome's trace event format has them: complete events are of phase X."""
+    """Events in Chrome's trace event format: complete events have phase X."""
     (path,) = traces(folder)
     content = json.loads(gzip.decompress(path.read_bytes()))
     return [event for event in content["traceEvents"] if event.get("ph") == "X"]

@@ -7,7 +7,7 @@ from cxr_jax.devices import terminal
 
 
 def test_a_closed_pipe_is_not_an_error(monkeypatch, tmp_path):
-    """As Ctrl-C ends `| tee log` before it ends the run."""
+    """For example, Ctrl-C ends `| tee log` before it ends the run."""
 
     class Pipe(io.StringIO):
         def write(self, text):

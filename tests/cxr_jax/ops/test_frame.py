@@ -1,4 +1,4 @@
-"""Frames against plain matrices in homogeneous coordinates, and pictures moved."""
+"""Frames against plain matrices in homogeneous coordinates, and moved images."""
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ def homogeneous(one):
 
 
 def to_pixels(shape):
-    """(x, y, 1) in -1 .. 1 -> (row, column, 1), by where centres lie."""
+    """(x, y, 1) in -1 .. 1 -> (row, column, 1), from the positions of centres."""
     height, width = shape
     return np.array([[0, height / 2, (height - 1) / 2], [width / 2, 0, (width - 1) / 2],
                      [0, 0, 1]])  # fmt: skip

@@ -22,7 +22,7 @@ def strict():
 
 
 def draws(count=8, seed=0):
-    """Rotations, shifts, zooms and shears that leave the picture at times."""
+    """Rotations, shifts, zooms and shears that sometimes leave the image."""
     draw = np.random.default_rng(seed)
     return {
         "rotate": draw.uniform(-3, 3, count).astype(np.float32),

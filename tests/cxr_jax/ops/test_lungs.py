@@ -1,4 +1,4 @@
-"""Masks and frames follow the picture, whatever moves it."""
+"""Masks and frames follow the image, whatever moves it."""
 
 import jax
 import numpy as np
@@ -20,7 +20,7 @@ def strict():
 
 
 def batch(count=6, side=48):
-    """Two ellipses on each picture, and the same as a mask."""
+    """Two ellipses in each image, and the same as a mask."""
     y, x = np.mgrid[:side, :side] / side
     mask = np.zeros((count, side, side, 1), np.uint8)
     for one, at in zip(mask, np.linspace(-0.05, 0.05, count), strict=True):

@@ -1,4 +1,4 @@
-"""What is hidden, by the ops and by the controls of the audit that are made of them."""
+"""What the ops hide, and the controls of the audit made from them."""
 
 import jax
 import numpy as np
@@ -90,7 +90,7 @@ def test_a_border_has_its_width_on_every_edge():
 
 
 def test_hidden_parts_never_come_back():
-    """Whatever moves the picture later moves what is left of it."""
+    """Later ops move what is left of the image."""
     batch = make_batch()
     other = batch | {"image": batch["image"].copy()}
     other["image"][:, 10:-10, 10:-10] //= 2  # differs where it will be black

@@ -1,4 +1,4 @@
-"""Random ops: what they do to a picture whose answer is known, and how they draw."""
+"""Random ops: their effect on images with a known answer, and their draws."""
 
 import functools
 
@@ -37,16 +37,16 @@ def noise(count, height=12, width=10, seed=0):
 
 
 def is_uniform(values, low, high):
-    """Kolmogorov-Smirnov; the keys are fixed, so this passes or fails for ever."""
+    """Kolmogorov-Smirnov; the keys are fixed, so this always passes or always fails."""
     assert values.min() >= low - 1e-3
     assert values.max() <= high + 1e-3
     return stats.kstest(values, stats.uniform(low, high - low).cdf).pvalue > 0.01
 
 
 def recovered_matrices(arguments):
-    """The [MANY,2,3] that `affine` applied, read off two ramps of grey.
+    """The matrices [MANY,2,3] that `affine` applied, read off two grey ramps.
 
-    A picture whose grey is its row (and one whose grey is its column) shows, after
+    An image whose grey is its row (and one whose grey is its column) shows, after
     resampling, where each pixel came from.
     """
     step = 65535 // SIDE
@@ -110,13 +110,13 @@ def test_affine_without_limits_is_the_identity_and_zero_fills_with_black():
 
 
 def zone_picture(scores):
-    """Pictures [B,6,4,1] whose six zones (A-C down the left) show their score."""
+    """Images [B,6,4,1] whose six zones (A-C down the left) show their score."""
     zones = np.asarray(scores, np.uint8).reshape(-1, 2, 3)  # lung, height
     return zones.transpose(0, 2, 1).repeat(2, axis=1).repeat(2, axis=2)[..., None] * 50
 
 
 def zones_of(image):
-    """The scores that a zone picture shows."""
+    """The scores that a zone image shows."""
     shown = np.rint(image[:, ::2, ::2, 0] * 255 / 50).astype(int)
     return shown.transpose(0, 2, 1).reshape(-1, 6)
 

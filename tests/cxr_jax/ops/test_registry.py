@@ -1,4 +1,4 @@
-"""The preprocessing string: what it accepts, what it refuses, what its keys mean."""
+"""The preprocessing string: what it accepts, what it refuses, and its random keys."""
 
 import ast
 import functools
@@ -286,7 +286,7 @@ def test_garbage_is_refused_with_an_input_error_or_works(text):
 @settings(max_examples=12, deadline=None)
 @given(st.lists(st.sampled_from(sorted(EXAMPLES)), max_size=5), st.integers(0, 99))
 def test_accepted_chains_trace_to_one_shape(names, seed):
-    """Any order of ops is refused with a reason, or keeps the batch and its types."""
+    """Any order of ops is refused with a reason, or keeps the batch shapes and types."""
     text = "|".join(["to_float", *(EXAMPLES[name] for name in names)])
     batch = {
         "image": jax.ShapeDtypeStruct((3, 20, 16, 1), jnp.uint8),

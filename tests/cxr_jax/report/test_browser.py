@@ -1,4 +1,4 @@
-"""The page in a real browser: without errors, without a network, at every width."""
+"""The page in a real browser: without errors, without a network, at any width."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The checklist: every number, no answer that is not known, the values of the run."""
+"""The checklist: every item, only known answers, and the values of the run."""
 
 import hashlib
 import json
@@ -137,7 +137,7 @@ def _material(config, dataset, metrics, decision, columns, names, synthetic):
 
 @pytest.fixture
 def classes():
-    """(synthetic) -> the material of a run that tells four classes."""
+    """(synthetic) -> the material of a run with four classes."""
 
     def make(synthetic=False):
         def columns(role):
@@ -177,7 +177,7 @@ def _by_number(material):
 
 
 def _set(material, **values):
-    """The material with other values in its config."""
+    """The material with changed values in its config."""
     config = material.config.copy_and_resolve_references()
     config.update_from_flattened_dict(
         {key.replace("__", "."): value for key, value in values.items()}

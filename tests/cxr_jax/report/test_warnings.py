@@ -1,4 +1,4 @@
-"""What speaks against a figure is said, and nothing is said to be checked that was not."""
+"""Doubts about a result are reported, and only what was checked is called checked."""
 
 import json
 
@@ -56,7 +56,7 @@ def test_better_than_a_constant_only_if_the_whole_interval_is(
 
 
 def test_a_perfect_result_beats_chance(brixia):
-    """An error of 0 has no interval, as all resamples are alike."""
+    """An error of 0 has no interval, because all resamples are alike."""
     found = with_results(brixia, mae_zone=(0.0, None, None))
     found.results["metrics"]["test/mae_zone"]["reason"] = bootstrap.ALIKE
     assert severities(found, "headline") == [FINE]

@@ -1,4 +1,4 @@
-"""The report of a run: complete, true to its files, and never half written."""
+"""The report of a run: complete, correct, and never half written."""
 
 import csv
 import html.parser
@@ -22,12 +22,12 @@ from tfds_builders.common.errors import InputError
 
 @pytest.fixture
 def copied(tmp_path):
-    """copied(run) -> the same run elsewhere, to be changed."""
+    """copied(run) -> a copy of the run that a test may change."""
     return lambda run: shutil.copytree(run, tmp_path / "run")
 
 
 class References(html.parser.HTMLParser):
-    """What a page asks for, and its ids."""
+    """The links of a page, and its ids."""
 
     def __init__(self, text):
         super().__init__()

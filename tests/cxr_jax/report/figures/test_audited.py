@@ -1,4 +1,4 @@
-"""Learning curves, audits of a model and the flow diagram: what is drawn is what is."""
+"""Learning curves, audits of a model and the flow diagram show the right values."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What the curves draw, against scikit-learn with the same weights."""
+"""The curves against scikit-learn with the same weights."""
 
 import re
 from functools import partial
@@ -17,7 +17,7 @@ from cxr_jax.stats.estimate import Estimate
 
 
 def cases(n=150, seed=0, decimals=2, name="COVID"):
-    """Rounded probabilities, so that there are ties; two images to a patient."""
+    """Rounded probabilities, so that there are ties; two images per patient."""
     g = generator(seed, "curves")
     positive = g.random(n) < 0.3
     odds = g.normal(0, 1.2, n) + 1.5 * positive - 1

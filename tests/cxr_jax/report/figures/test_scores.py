@@ -1,4 +1,4 @@
-"""What the figures of agreement draw, against the formulas."""
+"""The figures of agreement against the formulas."""
 
 import re
 from xml.etree import ElementTree
@@ -40,7 +40,7 @@ def dots(axes):
 
 
 def contrast(colours):
-    """Of WCAG 2.2, of two rows of RGB."""
+    """The contrast of WCAG 2.2 between two rows of RGB."""
     value = np.asarray(colours)
     light = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
     light = light @ [0.2126, 0.7152, 0.0722]
@@ -143,7 +143,7 @@ def test_a_confusion_matrix_shows_counts_and_shares_of_rows():
     ("paper", "ink"), [("#ffffff", style.INK), ("#121212", "#dddddd")]
 )
 def test_text_is_legible_on_every_cell(paper, ink):
-    """On the page the ink is that of the text: dark on white, light on near-black."""
+    """On the page the ink is the text colour: dark on white, light on near-black."""
     (axes,) = figures.confusion(np.diag([7, 9]), ["a", "b"]).axes
     strongest = max(patch.get_alpha() for patch in axes.patches)
     ground, colour = (np.array(to_rgba(c)[:3]) for c in (paper, style.BLUE))

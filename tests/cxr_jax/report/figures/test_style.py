@@ -1,4 +1,4 @@
-"""How figures are written, by what a browser and a reader need of them."""
+"""Files of figures, as a browser and a reader need them."""
 
 import itertools
 import re
@@ -33,7 +33,7 @@ BLINDNESS = {
 
 
 def linear(colour):
-    """RGB of '#rrggbb' as light, IEC 61966-2-1."""
+    """Linear RGB of '#rrggbb', IEC 61966-2-1."""
     value = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
     return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
 
@@ -49,7 +49,7 @@ def lab(light):
 
 
 def contrast(one, other):
-    """Of WCAG 2.2."""
+    """The contrast of WCAG 2.2."""
     light = [0.2126, 0.7152, 0.0722] @ np.stack([linear(one), linear(other)], axis=1)
     return (light.max() + 0.05) / (light.min() + 0.05)
 
