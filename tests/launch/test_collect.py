@@ -99,7 +99,7 @@ def test_the_location_of_the_data_does_not_matter_but_the_fold_does(tmp_path):
 
 def test_a_config_that_contradicts_its_overrides(tmp_path):
     finish(tmp_path, "a", {"seed": 1}, 0.5, seed=5)
-    with pytest.raises(InputError, match="has seed = 5, but overrides.json 1"):
+    with pytest.raises(InputError, match="has seed = 5, but overrides.json has 1"):
         collect.collect(tmp_path)
 
 

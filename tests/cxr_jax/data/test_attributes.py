@@ -77,15 +77,15 @@ def test_identifiers_labels_splits_and_constants_are_left_out_with_a_reason():
     some, left_out = attributes.of_table(table, {"label": "NP", "grade": "abc"})
     assert [a.name for a in some] == ["country"]
     assert left_out == {
-        "example_id": "names the image",
-        "study_id": "names the image",
+        "example_id": "identifies the image",
+        "study_id": "identifies the image",
         "fold": "names a split",
         "original_split": "names a split",
         **dict.fromkeys(
             ("label", "grade", "global_score", "original_label_1", "consensus_mean"),
-            "says what the label says",
+            "repeats the label",
         ),
-        "box": "more than one value for an image",
+        "box": "has more than one value per image",
         "note": "nearly every image has its own",
         "view": "always PA",
         "sex": "always missing",

@@ -32,7 +32,7 @@ def test_a_killed_build_is_repeated_and_a_finished_one_kept(tmp_path):
     "changes, message",
     [
         ({"dataset": "mnist"}, "no phantom of 'mnist'"),
-        ({"data_dir": "somewhere"}, "and config.data.phantom=12"),
+        ({"data_dir": "somewhere"}, "but config.data.phantom=12"),
         ({"dataset": "brixia/257"}, "no config 257"),
     ],
 )

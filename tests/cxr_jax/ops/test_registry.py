@@ -178,7 +178,7 @@ def test_evaluation_needs_no_key():
         ("to_float|resize(" + "(" * 500 + "1" + ")" * 500 + ")", ["is not an op"]),
         ("to_float|resize(0x" + "f" * 9000 + ")", ["resize"]),
         ("resize(64)|to_float", ["resize needs floats", "put to_float before resize"]),
-        ("to_float|to_float", ["to_float is there twice"]),
+        ("to_float|to_float", ["to_float is used twice"]),
         ("flip_lr", ["as stored integers", "add to_float"]),
         ("to_float|standardise|contrast(0.2)", ["contrast needs floats in [0, 1]"]),
     ],

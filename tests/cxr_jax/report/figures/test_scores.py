@@ -134,7 +134,7 @@ def test_a_confusion_matrix_shows_counts_and_shares_of_rows():
     assert texts[2, 1] == ["5", "50 %"] and texts[0, 2] == ["0", "0 %"]
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ["COVID", "Lung_Opacity", "Viral\nPneumonia"]
-    assert (axes.get_ylabel(), axes.get_xlabel()) == ("reference", "called")
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("reference", "predicted")
     alphas = [patch.get_alpha() for patch in axes.patches]
     assert alphas[0] == pytest.approx(0.6 * 0.8) and alphas[-1] == 0
 
