@@ -191,7 +191,7 @@ def disjoint(material: Material) -> Answer:
 def sample_size(material: Material) -> Answer:
     test = results.count(material.splits.test)
     first = "".join(
-        f", on which {figure(material, each.metric)}"
+        f", with {figure(material, each.metric)}"
         for each in headline.headlines(material)[:1]
     )
     text = f"The size is that of the release; test has {test}{first}. "

@@ -111,7 +111,7 @@ def training(material: Material) -> Answer:
 def selection(material: Material) -> Answer:
     best = material.results["best"]
     text = (
-        f"Evaluated on val every {material.config.every.eval}; the checkpoint "
+        f"Evaluated on val (every {material.config.every.eval}); the checkpoint "
         f"of step {best['step']:,} was best: {best['metric']} {number(best['value'])}."
     )
     return Answer(ANSWERED, text, "learning")

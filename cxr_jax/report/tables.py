@@ -202,7 +202,7 @@ def shown_command(words: list[str]) -> str:
 def checked(material: Material) -> dict[str, Table]:
     """Returns {guideline: table of its items and their answers}."""
     items = checklist.items(material)
-    head = ("item", "section", "topic", "status", "from the run, and to be added")
+    head = ("item", "section", "topic", "status", "answer, and what to add")
     return {
         guideline: Table(
             "checklist_"
