@@ -4,9 +4,9 @@
 
 The films are drawn, in the format of the COVID-19 Radiography Database (299 pixels,
 four classes, a tenth of the COVID films near-copies), and built into a dataset; that
-takes minutes, is not counted, and is kept in --folder for the next time. Every run is
+takes minutes, is not timed, and is kept in --folder for the next time. Every run is
 the command as a user types it, in a fresh process, imports included; a second row has
-another process that only reads and decodes every picture, for scale.
+a process that only reads and decodes every image, for comparison.
 """
 
 import os
@@ -30,7 +30,7 @@ _DECODE = (
 
 
 def commands(data_dir: str, workdir: Path) -> dict[str, list[str]]:
-    """{what is timed: the command}."""
+    """Returns {what is timed: the command}."""
     return {
         "audit": [
             sys.executable,
@@ -63,7 +63,7 @@ def measure(command: list[str]) -> tuple[float, float]:
 
 
 def run(folder: Path, count: int, repeats: int) -> str:
-    """Draw the films, time the commands in turn, and return the table."""
+    """Draws the films, times the commands in turn, and returns the table."""
     data_dir = films.draw(folder / str(count), DATASET, 299, count)
     found: dict[str, list[tuple[float, float]]] = {}
     load = os.getloadavg()[0]
@@ -96,7 +96,9 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_integer("films", 21_165, "films, as many as the real set has")
+    flags.DEFINE_integer(
+        "films", 21_165, "number of films; the default is that of the real set"
+    )
     flags.DEFINE_integer("repeats", 3, "rounds")
     flags.DEFINE_string("folder", "", "keep the drawn dataset here")
     app.run(main)

@@ -1,15 +1,15 @@
-"""How often intervals hold the truth, and prediction sets the class.
+"""How often intervals contain the true value, and prediction sets the class.
 
     python -m benchmarks.coverage [--datasets=1000] [--patients=150] [--resamples=2000]
     python -m benchmarks.coverage --run=runs/a --run=runs/b [--splits=300]
 
-Without a run, datasets are drawn in which the images of a patient have much in common,
-and whose true figures are known in closed form; the bootstrap over patients stands
-beside one over images, which takes them as independent.
+Without a run, datasets are simulated in which the images of a patient are correlated,
+and whose true metrics are known in closed form; the bootstrap over patients is compared
+with one over images, which takes them as independent.
 
-With runs, val and test predictions of each are put together and dealt anew many
-times, so that val and test are alike but for chance; prediction sets are fitted on the
-one and counted on the other, as an evaluation does it.
+With runs, the val and test predictions of each are pooled and split again many times,
+so that val and test differ only by chance; prediction sets are fitted on one part and
+evaluated on the other, as in an evaluation.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from tfds_builders.common import command
 
 # Share of the variance between images that lies between patients.
 COMMON = 0.6
-# Images of a patient: geometric, so many in the mean.
+# Mean number of images per patient, geometrically distributed.
 IMAGES = 3
 Statistic = Callable[[np.ndarray], np.ndarray]
 
 
 class Case(NamedTuple):
-    """A metric whose true value is known.
+    """A metric with a known true value.
 
     Attributes:
       name, truth: of the metric.
@@ -53,7 +53,7 @@ class Case(NamedTuple):
 
 
 class Held(NamedTuple):
-    """How many of the intervals hold the truth, and how wide they are in the mean."""
+    """How many intervals contain the true value, and their mean width."""
 
     count: int
     datasets: int
@@ -61,7 +61,7 @@ class Held(NamedTuple):
 
 
 def cases() -> list[Case]:
-    """Of drawn readings and scores; the limit of agreement is the upper one."""
+    """Cases of simulated readings and scores; of the limits of agreement, the upper."""
     normal = stats.norm.cdf
     return [
         Case("mae", float(np.sqrt(2 / np.pi)), _absolute_error),
@@ -76,9 +76,9 @@ def cases() -> list[Case]:
 def study(
     chosen: Sequence[Case], datasets: int, patients: int, resamples: int, seed: int = 0
 ) -> dict[str, dict[str, Held]]:
-    """{metric: {'patients': Held, 'images': Held}}, by what is drawn.
+    """Returns {metric: {'patients': Held, 'images': Held}}, by what is resampled.
 
-    Every dataset has patients, images and resamples of its own.
+    Every dataset has its own patients, images and resamples.
     """
     counts = {case.name: {"patients": 0, "images": 0} for case in chosen}
     widths = {case.name: {"patients": 0.0, "images": 0.0} for case in chosen}
@@ -104,7 +104,7 @@ def study(
     }
 
 
-# What the drawn readings are made of, in units of a standard deviation.
+# Parameters of the simulated readings, in standard deviations.
 _APART, _THRESHOLD = 1.2, 0.3
 _CASES, _NOISE, _OFF = 2.25, 0.64, 0.4
 _SHARED, _CUTS = 0.8, (-0.5, 0.5, 1.2)
@@ -126,7 +126,7 @@ def _limit(generator, patient) -> Statistic:
 
 
 def _scored(generator, patient):
-    """A patient is positive or not with all images, which score higher by _APART."""
+    """A patient's images are all positive or all not; positive ones score higher."""
     positive = (generator.random(patient.max() + 1) < 0.4)[patient]
     return positive, _APART * positive + _effect(generator, patient)
 
@@ -141,7 +141,7 @@ def _sensitivity(generator, patient) -> Statistic:
 
 
 def _intraclass(generator, patient) -> Statistic:
-    """Two readers of whom one reads higher; truth as in Shrout and Fleiss 1979."""
+    """Two readers, one of whom reads higher; truth as in Shrout and Fleiss 1979."""
     case = np.sqrt(_CASES) * _effect(generator, patient)
     ratings = [
         case + off + np.sqrt(_NOISE) * _effect(generator, patient)
@@ -174,19 +174,19 @@ def _true_kappa() -> float:
 
 
 class Dealt(NamedTuple):
-    """Prediction sets of one way to deal the images: what they hold, how large."""
+    """Prediction sets of one kind of split: their coverage and size."""
 
     coverage: np.ndarray
     size: np.ndarray
 
 
 def deal(labels, probs, units, first: int, splits: int, seed: int = 0) -> Dealt:
-    """Coverage and mean size of the sets for 90 %, of each deal: [splits].
+    """Returns coverage and mean size of the 90 % sets for each split: [splits].
 
     Args:
       labels, probs: [N, G] and [N, G, K] of val and test together.
-      units: [N], what is dealt as a whole: the patient of each image.
-      first: images to fit on, as many as val had; a few more where the last patient
+      units: [N], what stays together: the patient of each image.
+      first: number of images to fit on, as in val; a few more if the last patient
         has several.
     """
     generator = rng.generator(seed, "deal")
@@ -205,10 +205,10 @@ def deal(labels, probs, units, first: int, splits: int, seed: int = 0) -> Dealt:
 
 
 def of_runs(folders: Sequence[str], splits: int) -> str:
-    """The table of prediction sets."""
+    """Returns the table of prediction sets."""
     head = f"{'run':28}{'dealt':>9}{'val':>6}{'test':>6}{'coverage':>10}{'sd':>7}"
     head += f"{'95 % range':>16}{'set size':>10}"
-    lines = [f"dealt {splits} times; sd and 95 % range over the deals", head]
+    lines = [f"split {splits} times; sd and 95 % range over the splits", head]
     for folder in folders:
         labels, probs, patients, first = _predictions(folder)
         ways = {"images": np.arange(len(labels))}
@@ -234,7 +234,7 @@ def _predictions(folder: str):
     parts = []
     for role, split in (("val", splits.val), ("test", splits.test)):
         name = f"{split.dataset}-{role}"
-        missing = "train WORKDIR again: it writes the predictions of val and test"
+        missing = "train WORKDIR again to write the predictions of val and test"
         parts.append(stored_lib.gather(task, [run], split, name, missing))
     return (
         np.concatenate([part.labels for part in parts]),
@@ -245,7 +245,7 @@ def _predictions(folder: str):
 
 
 def table(found: dict[str, dict[str, Held]], truths: dict[str, float]) -> str:
-    """Shares with their own binomial intervals (Wilson)."""
+    """Returns the table of shares, with Wilson intervals."""
     lines = [f"{'':18}{'truth':>7}{'over patients':>26}{'over images':>26}{'width':>8}"]
     for name, each in found.items():
         cells = "".join(f"{_share(each[key]):>26}" for key in ("patients", "images"))
@@ -280,9 +280,11 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_integer("datasets", 1000, "to draw")
-    flags.DEFINE_integer("patients", 150, "of a dataset")
+    flags.DEFINE_integer("datasets", 1000, "number to simulate")
+    flags.DEFINE_integer("patients", 150, "per dataset")
     flags.DEFINE_integer("resamples", 2000, "of the bootstrap")
-    flags.DEFINE_multi_string("run", [], "finished, whose prediction sets are counted")
-    flags.DEFINE_integer("splits", 300, "deals of each run")
+    flags.DEFINE_multi_string(
+        "run", [], "finished runs whose prediction sets are evaluated"
+    )
+    flags.DEFINE_integer("splits", 300, "splits of each run")
     command.run(main)

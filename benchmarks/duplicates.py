@@ -2,17 +2,17 @@
 
 python -m benchmarks.duplicates [--n=21165] [--films=FOLDER]
 
-Scale: a synthetic release of --n films (the phantom of covid_radiography, 299 x 299
-PNG) is drawn, every film of another patient but for the copies that it plants. Reading,
-fingerprints and pairs are timed, and the pairs compared with what was planted. Nothing
-is repeated to make up the number; drawing 21,165 films takes about 4 minutes.
+Scale: draws a synthetic release of --n films (the phantom of covid_radiography, 299 x
+299 PNG), each of a different patient except for planted copies. Reading, fingerprints
+and pairs are timed, and the pairs compared with the planted ones. No film is repeated
+to make up the number; drawing 21,165 films takes about 4 minutes.
 
-Recall: films are altered, and the pairs between originals and altered films counted;
-false ones are between different films. Without --films, 600 drawn films of three kinds;
+Recall: films are altered, and pairs between originals and altered films counted; false
+pairs are between different films. Without --films, 600 drawn films of three kinds;
 with it, all PNG, JPEG and DICOM files below a folder, of which one of each group of
-near-duplicates is taken. 'films of one patient' are then counted as false pairs too.
+near-duplicates is taken. Films of one patient then count as false pairs too.
 
-Former: a correlation above 0.99 of 32 x 32 thumbnails, on the same pictures.
+Former: a correlation above 0.99 of 32 x 32 thumbnails, on the same images.
 """
 
 import functools
@@ -36,9 +36,11 @@ from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES, read_picture_8bit
 from tfds_builders.phantom import covid_radiography, write_release
 
-_N = flags.DEFINE_integer("n", 2000, "films of the scale test; 0 leaves it out")
-_FILMS = flags.DEFINE_string("films", None, "folder of films to alter (drawn: none)")
-_ALTERED = flags.DEFINE_integer("altered", 600, "films drawn to be altered")
+_N = flags.DEFINE_integer("n", 2000, "films of the scale test; 0 skips it")
+_FILMS = flags.DEFINE_string(
+    "films", None, "folder of films to alter; empty: synthetic films"
+)
+_ALTERED = flags.DEFINE_integer("altered", 600, "synthetic films to alter")
 
 _BLOCK = 2048
 
@@ -88,7 +90,7 @@ def jpeg(pixels, rng):
 
 
 def light(pixels, rng):
-    """Gain and offset; what leaves the range is clipped."""
+    """Gain and offset, clipped to the range."""
     bright = pixels * rng.uniform(0.7, 1.3) + rng.uniform(-25, 25)
     return np.clip(bright, 0, 255).astype(np.uint8)
 
@@ -159,13 +161,13 @@ ALTERATIONS: dict[str, tuple[Callable, ...]] = {
     "every side, flip, JPEG": (crop_sides, flip, jpeg),
     "128 pixels, gain, JPEG": (small, light, jpeg),
     "every side, arrows (not promised)": (crop_sides, arrows),
-    "turned by 1 degree (not promised)": (rotate,),
+    "rotated by 1 degree (not promised)": (rotate,),
     "8 % off every side (not promised)": (crop_more,),
 }
 
 
 def alter(pixels: np.ndarray, name: str, seed: int) -> np.ndarray:
-    """uint8 [H, W], altered; the same seed, the same picture."""
+    """Returns the altered uint8 [H, W]; the same seed gives the same image."""
     rng = np.random.default_rng([list(ALTERATIONS).index(name), seed])
     for step in ALTERATIONS[name]:
         pixels = step(pixels, rng)
@@ -181,7 +183,7 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
 
 
 def former_pairs(left: np.ndarray, right: np.ndarray | None = None) -> list[tuple]:
-    """(left, right) of thumbnails that correlate above 0.99."""
+    """Returns (left, right) of thumbnails that correlate above 0.99."""
     within, right = right is None, left if right is None else right
     found = []
     for top in range(0, len(left), _BLOCK):
@@ -195,7 +197,7 @@ def former_pairs(left: np.ndarray, right: np.ndarray | None = None) -> list[tupl
 
 
 def scale(n: int, folder: pathlib.Path) -> None:
-    """Print time, memory and pairs of a drawn release of `n` films."""
+    """Prints time, memory and pairs of a synthetic release of `n` films."""
     seed = 5
     release = write_release("covid_radiography", folder / "scale", n, seed)
     paths = sorted(release.glob("*/images/*.png"))
@@ -238,7 +240,7 @@ def _read(prepare: Callable, path: pathlib.Path) -> np.ndarray:
 
 
 def recall(films: list[np.ndarray]) -> None:
-    """Print how many altered films are found again, and how many wrong ones."""
+    """Prints how many altered films are found, and how many false pairs."""
     prints = np.stack([fingerprint(film) for film in films])
     names = [f"{k:06d}" for k in range(len(films))]
     kept = [
@@ -268,12 +270,14 @@ def recall(films: list[np.ndarray]) -> None:
 
 
 def read_films(folder: pathlib.Path) -> list[np.ndarray]:
-    """All pictures below a folder, uint8; masks are left out."""
+    """Reads all images below a folder as uint8; masks are left out."""
     paths = [p for p in sorted(folder.rglob("*")) if "masks" not in p.parts]
     films = [read_picture_8bit(p) for p in paths if p.suffix.lower() in SUFFIXES]
     films += [_8bit(read_dicom(p).pixels) for p in paths if p.suffix == ".dcm"]
     if not films:
-        raise InputError(folder, "no PNG, JPEG or .dcm file below it", "name another")
+        raise InputError(
+            folder, "no PNG, JPEG or .dcm file below it", "choose another folder"
+        )
     return films
 
 
@@ -282,7 +286,7 @@ def _8bit(pixels):
 
 
 def draw_films(n: int, folder: pathlib.Path) -> list[np.ndarray]:
-    """`n` films of three kinds; several of one patient are among those of brixia."""
+    """Draws `n` films of three kinds; brixia has several films of some patients."""
     films = []
     for k, kind in enumerate(("brixia", "covidgr", "covid_radiography")):
         count = n // 3 + (k < n % 3)
@@ -292,7 +296,7 @@ def draw_films(n: int, folder: pathlib.Path) -> list[np.ndarray]:
 
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
-        raise InputError("arguments", " ".join(argv[1:]), "only flags are read")
+        raise InputError("arguments", " ".join(argv[1:]), "use flags only: see --help")
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         if _N.value:

@@ -1,12 +1,12 @@
-"""From the start of the process to the end of an epoch, beside a PyTorch script.
+"""From the start of the process to the end of an epoch, against a PyTorch script.
 
     python -m benchmarks.end_to_end [--model=resnet18] [--images=2000] [--repeats=3]
 
 Our row is the command a user types (cxr_jax.main), PyTorch's is `torch_training`; both
-read 256-pixel PNG, augment alike, and train with AdamW on batches of 32. Seconds from
+read 256-pixel PNG, augment alike, and train with AdamW and batches of 32. Seconds from
 the start of the process to the first finished step, to the end of epoch 1 and of epoch
-5; cold with an empty compilation cache, warm with that of the run before. The processes
-take turns. The pictures are drawn; that is not counted, and --folder keeps them.
+5; cold with an empty compilation cache, warm with that of the previous run. Processes
+take turns. Drawing the images is not timed; --folder keeps them.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from cxr_jax.data import builders, decode
 from tfds_builders.common import command
 
 DATASET, BATCH, EPOCHS = "brixia/256", 32, 5
-# Of the films drawn, those that fall into train; some more are drawn than are needed.
+# The share of films that fall into train; slightly more are drawn than needed.
 _TRAIN = 0.6
 
 
 def ours(data_dir: str, images: int, model: str, side: int, workdir: str) -> list[str]:
-    """The training command."""
+    """Returns our training command."""
     steps = images // BATCH
     settings = {
         "data.dataset": DATASET,
@@ -59,14 +59,14 @@ def ours(data_dir: str, images: int, model: str, side: int, workdir: str) -> lis
 
 
 def torchs(folder: str, model: str, side: int) -> list[str]:
-    """PyTorch's command."""
+    """Returns PyTorch's command."""
     sizes = (side, BATCH, EPOCHS)
     module = [sys.executable, "-m", "benchmarks.torch_training"]
     return [*module, folder, model, *map(str, sizes)]
 
 
 def follow(arguments: list[str], steps: int, cache: str) -> list[float]:
-    """Seconds to the first step, to the end of epoch 1, and to that of the last."""
+    """Returns seconds to the first step, to the end of epoch 1, and to the end."""
     start, found = time.perf_counter(), {}
     process = subprocess.Popen(
         arguments,
@@ -84,7 +84,7 @@ def follow(arguments: list[str], steps: int, cache: str) -> list[float]:
 
 
 def export(folder: pathlib.Path, data_dir: str, images: int) -> str:
-    """The same training pictures as PNG files, with their scores; -> the folder."""
+    """Writes the same training images as PNG files, with scores; -> the folder."""
     target = folder / f"png_{images}"
     if not target.exists():
         partial = target.with_name(target.name + ".partial")
@@ -100,7 +100,7 @@ def export(folder: pathlib.Path, data_dir: str, images: int) -> str:
 
 
 def run(folder: pathlib.Path, model: str, images: int, side: int, repeats: int) -> str:
-    """The table."""
+    """Returns the table."""
     drawn = round(images / _TRAIN)
     folder = folder / str(images)
     data_dir = films.draw(folder, DATASET, 256, drawn)
@@ -144,10 +144,10 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_string(
-        "model", "resnet18", "of cxr_jax and of benchmarks.torch_models"
+        "model", "resnet18", "model of cxr_jax and of benchmarks.torch_models"
     )
-    flags.DEFINE_integer("images", 2_000, "of an epoch")
-    flags.DEFINE_integer("side", 128, "what the model sees, in pixels")
+    flags.DEFINE_integer("images", 2_000, "images per epoch")
+    flags.DEFINE_integer("side", 128, "side of the model's images in pixels")
     flags.DEFINE_integer("repeats", 3, "rounds")
-    flags.DEFINE_string("folder", "", "keep the drawn pictures here")
+    flags.DEFINE_string("folder", "", "keep the synthetic images here")
     command.run(main)

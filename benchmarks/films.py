@@ -1,4 +1,4 @@
-"""Drawn films as a prepared dataset, for timing how it is read."""
+"""Synthetic films as a prepared dataset, to time how it is read."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tfds_builders.phantom import write_release
 
 
 class Films(NamedTuple):
-    """What every reader is given.
+    """The input of every reader.
 
     Attributes:
       data_dir: of the prepared dataset.
       dataset: 'covidgr/512'.
       side: of the squares that are read, in pixels; smaller films get black margins,
-        so that nobody has to resize.
-      records: how many are read in an epoch: the films, over and over.
-      batch_size: pictures.
+        so that no reader has to resize.
+      records: number read in an epoch; the films repeat.
+      batch_size: images per batch.
     """
 
     data_dir: str
@@ -36,7 +36,7 @@ class Films(NamedTuple):
     batch_size: int
 
     def positions(self) -> np.ndarray:
-        """int64 [records]: which film each record of an epoch is."""
+        """int64 [records]: the film of each record of an epoch."""
         return np.resize(np.arange(self.whole().size), self.records)
 
     def whole(self) -> Split:
@@ -44,7 +44,7 @@ class Films(NamedTuple):
         return builders.load(builders.open_builder(self.dataset, self.data_dir), "all")
 
     def hashes(self) -> set[int]:
-        """Of the bytes of each square picture, decoded one by one."""
+        """Hashes of the bytes of each square image, decoded one by one."""
         split = self.whole()
         return {
             hash(decode.image(split.read(i)["image"], self.side, "pad").tobytes())
@@ -65,7 +65,7 @@ def draw(folder: pathlib.Path, dataset: str, size: int, films: int) -> str:
 
 
 def deflated(data_dir: str, dataset: str) -> str:
-    """The same dataset with its pictures as OpenCV compresses PNG by itself."""
+    """Writes the same dataset with PNG compressed by OpenCV's own settings."""
     copy = pathlib.Path(f"{data_dir}_deflated")
     if not copy.exists():
         partial = copy.with_name(copy.name + ".partial")

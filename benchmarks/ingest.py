@@ -3,7 +3,7 @@
     python -m benchmarks.ingest [--films=16] [--repeats=3]
 
 Every pipeline takes the same files to PNG bytes of at most 512 pixels on the longer
-side. They run one after the other, each in a fresh process that also tells its peak
+side. They run one after the other, each in a fresh process that also reports its peak
 memory, and the whole round is repeated; the table has the median and the range.
 
   ours, N processes   what tfds_builders.build runs: 16-bit PNG from DICOM, 8-bit from
@@ -14,7 +14,7 @@ memory, and the whole round is repeated; the table has the median and the range.
   torchxrayvision     its function that reads a DICOM, then the same Pillow steps;
                       where it is installed
 
-The films are drawn: 2,800 pixels on the longer side, 12 bits, uncompressed, JPEG
+The films are synthetic: 2,800 pixels on the longer side, 12 bits, uncompressed, JPEG
 Lossless and JPEG 2000 (lossless); and 299-pixel PNG.
 """
 
@@ -51,7 +51,7 @@ class File(NamedTuple):
 def write_files(
     folder: Path, films: int, pictures: int, side: int, png_side: int
 ) -> dict[str, Path]:
-    """{name of the format: folder with files of it}."""
+    """Writes the files; returns {name of the format: folder}."""
     release = write_release("brixia", folder / "brixia", films, size=side)
     formats = {"DICOM, plain": release / "dicom_clean"}
     for name, syntax in (
@@ -88,7 +88,7 @@ def _compress(source: Path, target: Path, syntax: str) -> None:
 
 
 def ours(file: File) -> Example:
-    """What the builders do with a file."""
+    """Reads a file as the builders do."""
     if file.path.suffix == ".dcm":
         pixels = read_radiograph(file.path, "header").xray.pixels
     else:
@@ -97,7 +97,7 @@ def ours(file: File) -> Example:
 
 
 def naive(file: File) -> bytes:
-    """A notebook's loop."""
+    """Reads a file as a notebook would."""
     import pydicom
     from PIL import Image
     from pydicom.pixels import apply_modality_lut, apply_voi_lut
@@ -112,7 +112,7 @@ def naive(file: File) -> bytes:
 
 
 def torchxrayvision(file: File) -> bytes:
-    """The reading function of that library."""
+    """Reads a file with that library."""
     from PIL import Image
     from torchxrayvision.utils import load_image, read_xray_dcm
 
@@ -141,7 +141,7 @@ def _with_pillow(picture) -> bytes:
 
 
 def measure(pipeline: str, folder: Path, films: int) -> dict[str, float]:
-    """Images per second, and the peak memory (MB) of one process that reads."""
+    """Returns images per second and the peak memory (MB) of one reading process."""
     paths = sorted(p for p in folder.rglob("*") if p.suffix in (".dcm", ".png"))
     paths = [path for path in paths if path.parent.name != "masks"][:films]
     files = [File(str(k), path) for k, path in enumerate(paths)]
@@ -156,7 +156,7 @@ def measure(pipeline: str, folder: Path, films: int) -> dict[str, float]:
     else:
         count = int(pipeline)
         with Workers(count) as workers:
-            # One for each process at least, so that all have started.
+            # At least one for each process, so that all have started.
             list(workers.in_order(ours, files[:1] * 4 * count, None))
             start = time.perf_counter()
             list(workers.in_order(ours, files, None))
@@ -167,9 +167,9 @@ def measure(pipeline: str, folder: Path, films: int) -> dict[str, float]:
 
 
 def peak_memory(_=None) -> float:
-    """MB of this process so far; 0 where the system does not tell.
+    """Peak MB of this process so far; 0 if the system does not report it.
 
-    `getrusage` would count what the process was forked from as well.
+    `getrusage` would also count the process it was forked from.
     """
     status = Path("/proc/self/status")
     if not status.exists():
@@ -179,7 +179,7 @@ def peak_memory(_=None) -> float:
 
 
 def in_fresh_process(pipeline: str, folder: Path, films: int) -> dict[str, float]:
-    """`measure` in a process that has done nothing else."""
+    """Runs `measure` in a fresh process."""
     program = (
         "import json, sys, pathlib; from benchmarks.ingest import measure\n"
         "if __name__ == '__main__':\n"
@@ -211,7 +211,7 @@ def installed(pipeline: str) -> bool:
 
 
 def report(found: dict[tuple[str, str], list[dict]], formats: list[str]) -> str:
-    """The table, with each rate as a multiple of the naive loop's."""
+    """Returns the table, with each rate as a multiple of the naive loop's."""
     lines = [
         f"{'':34}{'images/s':>10}{'range':>16}{'x naive':>9}{'MB':>7}",
     ]

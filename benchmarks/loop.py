@@ -23,7 +23,7 @@ Loop = dict[str, Callable[[np.ndarray], float]]
 
 
 def functions(targets, predictions, decision: dict[str, Any], names=()) -> Loop:
-    """Of a split, as an evaluation has it; names: of more than two classes."""
+    """Metrics of a split as in an evaluation; names: of more than two classes."""
     if "scores" in targets:
         return _scores(targets["scores"], predictions["expected"])
     label, probs = targets["label"], predictions["probs"]
@@ -114,7 +114,7 @@ def _ratio(which: int, positive, called, i) -> float:
 
 
 def _scores(target, expected) -> Loop:
-    """Of zones pooled and single, of sides and of the whole."""
+    """Metrics of zones, pooled and single, of sides and of the whole."""
     found: Loop = {}
     parts = {"zone": (target, expected, LEVELS - 1)}
     for z, zone in enumerate(ZONES):

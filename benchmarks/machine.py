@@ -1,4 +1,4 @@
-"""The line that every table begins with: the machine, its load, the packages."""
+"""The first line of every table: the machine, its load, the packages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 
 
 def describe(*packages: str) -> str:
-    """'2 cores, load 0.1, 0.2, 0.3; torch 2.13.0', of the packages that are there."""
+    """'2 cores, load 0.1, 0.2, 0.3; torch 2.13.0', of the installed packages."""
     found = []
     for name in packages:
         try:

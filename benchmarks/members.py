@@ -1,10 +1,10 @@
-"""K members in one program beside K runs one after another.
+"""K members in one program against K runs one after another.
 
     python -m benchmarks.members [--members=1,2,4,8,16] [--config=configs/quickstart.py]
 
 Whole commands as a user types them, imports, compilation (from a warm cache), evaluation
 and results included; a run alone is timed in turns with the members, and K runs one
-after another are K times its median. The pictures are drawn; that is not counted.
+after another are K times its median. Drawing the images is not timed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tfds_builders.common import command
 
 
 def seconds(arguments: list[str], cache: str) -> float:
-    """Of one command."""
+    """Returns the seconds of one command."""
     start = time.perf_counter()
     environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache}
     subprocess.run(arguments, env=environment, check=True, stdout=subprocess.DEVNULL)
@@ -34,7 +34,7 @@ def seconds(arguments: list[str], cache: str) -> float:
 def training(
     config: str, data_dir: str, epochs: int, workdir: str, members: int
 ) -> list[str]:
-    """The command; 0 members is a run alone."""
+    """Returns the command; 0 members means a single run."""
     return [
         *(sys.executable, "-m", "cxr_jax.main", f"--config={config}"),
         f"--workdir={workdir}",
@@ -48,7 +48,7 @@ def training(
 def run(
     folder: pathlib.Path, config: str, counts: list[int], epochs: int, repeats: int
 ) -> str:
-    """The table."""
+    """Returns the table."""
     data_dir = films.draw(folder, "brixia/256", 256, 600)
     found: dict[int, list[float]] = {count: [] for count in (0, *counts)}
     for turn in range(repeats + 1):
@@ -82,9 +82,11 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list("members", ["1", "2", "4", "8", "16"], "how many side by side")
-    flags.DEFINE_string("config", "configs/quickstart.py", "of brixia/256")
-    flags.DEFINE_integer("epochs", 5, "of each training")
+    flags.DEFINE_list(
+        "members", ["1", "2", "4", "8", "16"], "numbers of members side by side"
+    )
+    flags.DEFINE_string("config", "configs/quickstart.py", "images of brixia/256")
+    flags.DEFINE_integer("epochs", 5, "epochs of each training")
     flags.DEFINE_integer("repeats", 3, "rounds")
-    flags.DEFINE_string("folder", "", "keep the drawn pictures here")
+    flags.DEFINE_string("folder", "", "keep the synthetic images here")
     command.run(main)

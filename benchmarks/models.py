@@ -1,9 +1,9 @@
-"""Every model: parameters, operations of a picture, pictures per second.
+"""Every model: parameters, operations per image, images per second.
 
     python -m benchmarks.models [--models=resnet18,vit_s16] [--side=224]
 
-Prints the rows of docs/models.md. Each model runs in a process of its own, one after
-another; docs/models.md says what is measured.
+Prints the rows of docs/models.md, which says what is measured. Models run one after
+another, each in its own process.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from tfds_builders.common.errors import InputError
 OUTPUTS = 1000
 OPERATIONS_SIDE = 224
 OUTPUTS_OF = {"s1_cnn": 1}
-# Models whose last map is flattened: one size only, and outputs of their own.
+# Models that flatten their last feature map: one size only, and their own outputs.
 FIXED = {"s2_cnn": (150, 150, 3), "s3_cnn": (256, 256, 3), "s4_cnn": (299, 299, 1)}
-# Seconds of a timing at least: a forward pass of a small model takes 5 ms.
+# Least seconds of a timing: a forward pass of a small model takes 5 ms.
 SHORTEST = 0.7
-# Of other tasks than classes of a picture.
+# Models for tasks other than image classification.
 OTHERS = ("bsnet",)
 
 
 class Row(NamedTuple):
-    """What is told of a model.
+    """The facts about a model.
 
     Attributes:
       parameters, statistics: with OUTPUTS outputs (FIXED: their own) and 3 channels.
-      operations: of one picture on the way forward, at 224 px; a multiply-add is two.
-      seconds: {'infer', 'train'} -> of a batch, one for each timing.
-      first: {'infer', 'train'} -> of compiling and running the first.
+      operations: of one image in the forward pass, at 224 px; a multiply-add is two.
+      seconds: {'infer', 'train'} -> seconds per batch, one for each timing.
+      first: {'infer', 'train'} -> seconds to compile and run the first batch.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Row(NamedTuple):
 
 
 def measure(name: str, side: int, batch_size: int, repeats: int) -> Row:
-    """All of a model; in a process that has done nothing else."""
+    """Measures a model; to be called in a fresh process."""
     import jax
 
     from cxr_jax.models import MODELS, init
@@ -79,7 +79,7 @@ def measure(name: str, side: int, batch_size: int, repeats: int) -> Row:
 
 
 def operations(model, shape: tuple[int, int, int]) -> int:
-    """Of one picture: products, convolutions, and depthwise ones beside them."""
+    """Operations per image: products, convolutions, and depthwise ones besides."""
     import flax.linen as nn
     import jax
     import jax.numpy as jnp
@@ -105,7 +105,7 @@ def operations(model, shape: tuple[int, int, int]) -> int:
 
 
 def inference(model, shape, batch_size: int):
-    """-> run(), which waits for the logits of a batch of noise."""
+    """Returns run(), which computes the logits of a batch of noise."""
     import jax
 
     from cxr_jax.models import init
@@ -118,7 +118,7 @@ def inference(model, shape, batch_size: int):
 
 
 def training(model, shape, batch_size: int):
-    """-> run(), which makes one step of Adam on the cross entropy of random labels."""
+    """Returns run(), which takes one Adam step on random labels."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -173,7 +173,7 @@ def _images(shape, batch_size: int):
 
 
 def seconds(run, calls: int = 1) -> float:
-    """Of one call, the mean of several."""
+    """Returns the mean seconds of a call."""
     start = time.perf_counter()
     for _ in range(calls):
         run()
@@ -181,7 +181,7 @@ def seconds(run, calls: int = 1) -> float:
 
 
 def line(row: Row, batch_size: int) -> str:
-    """A row of the table in Markdown."""
+    """Formats a row of the table in Markdown."""
     total = f"{row.parameters:,}"
     if row.statistics:
         total += f" + {row.statistics:,}"
@@ -201,7 +201,7 @@ def line(row: Row, batch_size: int) -> str:
 
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
-        raise InputError(argv[1], "an argument", "there are only flags: see --help")
+        raise InputError(argv[1], "an argument", "use flags only: see --help")
     from cxr_jax.models import MODELS
 
     values = flags.FLAGS
@@ -214,16 +214,16 @@ def main(argv: list[str]) -> None:
         raise InputError(
             "--side, --batch_size or --repeats",
             "is too small",
-            "give at least 64 pixels, 1 picture and 0 timings",
+            "give at least 64 pixels, 1 image and 0 timings",
         )
     print(machine.describe("jax", "flax", "optax"), flush=True)
     print(f"batch {values.batch_size}, float32, n={values.repeats}, median")
     print(
-        "| model | picture | parameters (+ statistics) | GFLOP | infer images/s | "
+        "| model | image | parameters (+ statistics) | GFLOP | infer images/s | "
         "train images/s | first step s |\n|---|---|---|---|---|---|---|",
         flush=True,
     )
-    # A cache of compiled programs would hide what the first step costs.
+    # A compilation cache would hide the cost of the first step.
     os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
     context = multiprocessing.get_context("spawn")
     for name in names:
@@ -234,8 +234,8 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list("models", [], "some of cxr_jax.models.MODELS; all if left out")
-    flags.DEFINE_integer("side", 128, "of the timed pictures, in pixels")
-    flags.DEFINE_integer("batch_size", 8, "pictures of a batch")
-    flags.DEFINE_integer("repeats", 3, "timings of each; 0 counts only")
+    flags.DEFINE_list("models", [], "names of cxr_jax.models.MODELS; default: all")
+    flags.DEFINE_integer("side", 128, "side of the timed images in pixels")
+    flags.DEFINE_integer("batch_size", 8, "images per batch")
+    flags.DEFINE_integer("repeats", 3, "timings of each; 0 only counts operations")
     command.run(main)

@@ -1,4 +1,4 @@
-"""Pictures per second of ways to read a prepared dataset, side by side.
+"""Images per second of several ways to read a prepared dataset.
 
 python -m benchmarks.read [--repeats=5]; README.md says what is measured.
 """
@@ -24,8 +24,8 @@ from tfds_builders.common.errors import InputError
 
 _SIDES = {256: "covid_radiography/256", 512: "covidgr/512"}
 _16_BIT = "brixia/256"
-# What a reader may have ready in its queues is thrown away before each timing: the
-# longest, of two that are given one, is 64 batches.
+# Batches that a reader may hold ready in its queues are discarded before each timing;
+# the longest queue is 64 batches.
 _UNTIMED = 72
 
 FROM_DISK = (
@@ -42,7 +42,7 @@ _PACKAGES = ("grain", "opencv-python-headless", "torch", "tensorflow-cpu", "tens
 
 
 class Format(NamedTuple):
-    """A row of the result: what is read, and by whom."""
+    """A format to measure: what is read, and by which readers."""
 
     dataset: str
     side: int
@@ -62,7 +62,7 @@ FORMATS = {
 
 
 class Runner:
-    """A reader in a process of its own, which rests between timings."""
+    """A reader in its own process, which is idle between timings."""
 
     def __init__(self, reader, films: Films, batches: int, untimed: int):
         context = multiprocessing.get_context("spawn")
@@ -75,7 +75,7 @@ class Runner:
         self.problem = self._pipe.recv()
 
     def rate(self) -> float:
-        """Pictures per second of the next timed run."""
+        """Returns the images per second of the next timed run."""
         self._pipe.send("go")
         return self._pipe.recv()
 
@@ -101,16 +101,16 @@ def _serve(pipe, reader, films: Films, batches: int, untimed: int) -> None:
 
 
 def check(batch, films: Films) -> None:
-    """Every picture of a batch is one of the films, bit for bit."""
+    """Checks that every image of a batch is one of the films, bit for bit."""
     side = films.side
     if batch.shape != (films.batch_size, side, side, 1):
         raise AssertionError(f"a batch of shape {batch.shape}")
     if not {hash(image.tobytes()) for image in batch} <= films.hashes():
-        raise AssertionError("a picture that is none of the films")
+        raise AssertionError("an image that is none of the films")
 
 
 def rate(stream, films: Films, batches: int, untimed: int) -> float:
-    """Pictures per second over `batches`, after `untimed` that empty the queues."""
+    """Returns images per second over `batches`, after `untimed` ones."""
     for _ in itertools.islice(stream, untimed):
         pass
     start = time.perf_counter()
@@ -122,13 +122,13 @@ def rate(stream, films: Films, batches: int, untimed: int) -> float:
 def measure(
     films: Films, chosen, *, repeats: int, batches: int, untimed: int = _UNTIMED
 ) -> dict[str, list[float] | str]:
-    """{reader: its rates, or why there are none}, taken in turns.
+    """Returns {reader: its rates, or why there are none}, timed in turns.
 
     Args:
       films: see `benchmarks.films`.
       chosen: functions of `readers`.
       repeats: timings of each.
-      batches: of a timing.
+      batches: per timing.
       untimed: batches before each, more than a reader keeps ready.
     """
     runners = {r.__name__: Runner(r, films, batches, untimed) for r in chosen}
@@ -144,7 +144,7 @@ def measure(
 
 
 def table(rates: dict[str, list[float] | str]) -> list[str]:
-    """Lines with median, range, n, and how many times faster the first reader is."""
+    """Formats median, range, n, and how many times faster the first reader is."""
     first, *_ = rates.values()
     lines = []
     for name, found in rates.items():
@@ -162,7 +162,7 @@ def table(rates: dict[str, list[float] | str]) -> list[str]:
 
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
-        raise InputError(argv[1], "an argument", "there are only flags: see --help")
+        raise InputError(argv[1], "an argument", "use flags only: see --help")
     values = flags.FLAGS
     for name in values.format:
         if name not in FORMATS:
@@ -187,9 +187,9 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_integer("repeats", 5, "timings of each reader, taken in turns")
-    flags.DEFINE_integer("films", 300, "pictures that are drawn")
-    flags.DEFINE_integer("records", 4096, "of an epoch: the films, over and over")
-    flags.DEFINE_integer("batches", 96, "of a timing, 32 pictures each")
+    flags.DEFINE_integer("films", 300, "number of synthetic films")
+    flags.DEFINE_integer("records", 4096, "records per epoch; the films repeat")
+    flags.DEFINE_integer("batches", 96, "batches per timing, of 32 images each")
     flags.DEFINE_multi_string("format", [], f"one of: {'; '.join(FORMATS)}; all")
-    flags.DEFINE_string("workdir", "", "keep the films here for another time")
+    flags.DEFINE_string("workdir", "", "keep the films here")
     command.run(main)

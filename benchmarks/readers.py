@@ -1,6 +1,6 @@
-"""Ways to read the same films: each gives square batches [B, side, side, 1] for ever.
+"""Ways to read the same films: endless square batches [B, side, side, 1].
 
-Torch and TensorFlow are imported where they are used: neither has to be installed.
+Torch and TensorFlow are imported where they are used, as neither has to be installed.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from cxr_jax.data.split import Split, take
 
 
 def ours(films: Films) -> Iterator[np.ndarray]:
-    """What the training reads."""
+    """Batches as training reads them."""
     return _ours(films, _split(films))
 
 
 def ours_held(films: Films) -> Iterator[np.ndarray]:
-    """What it reads with config.data.residency=host."""
+    """Batches as training reads them with config.data.residency=host."""
     split = _split(films)
     return _ours(films, split._replace(pixels=cache.decoded(split, films.side, "pad")))
 
 
 def previous(films: Films) -> Iterator[np.ndarray]:
-    """What the training read in version 0.1.0: Grain, record by record."""
+    """Batches as training read them in version 0.1.0: Grain, record by record."""
 
     class Examples:
         def __init__(self):
@@ -82,7 +82,7 @@ def torch_files(films: Films) -> Iterator[np.ndarray]:
 
 
 def torch_held(films: Films) -> Iterator[np.ndarray]:
-    """PyTorch's DataLoader over a TensorDataset of decoded pictures."""
+    """PyTorch's DataLoader over a TensorDataset of decoded images."""
     import torch
 
     pixels = torch.from_numpy(cache.decoded(_split(films), films.side, "pad")["image"])
@@ -124,7 +124,7 @@ def tensorflow_records(films: Films) -> Iterator[np.ndarray]:
 
 
 def tensorflow_held(films: Films) -> Iterator[np.ndarray]:
-    """tf.data over decoded pictures in memory."""
+    """tf.data over decoded images in memory."""
     import tensorflow as tf
 
     pixels = cache.decoded(_split(films), films.side, "pad")["image"]
@@ -137,7 +137,7 @@ def tensorflow_held(films: Films) -> Iterator[np.ndarray]:
 
 
 def padded(image: np.ndarray, side: int) -> np.ndarray:
-    """[side, side, 1] with the image [H, W] in its middle, black around it."""
+    """Centres the image [H, W] in a black [side, side, 1]."""
     square = np.zeros((side, side, 1), image.dtype)
     height, width = image.shape
     top, left = (side - height) // 2, (side - width) // 2
@@ -146,7 +146,7 @@ def padded(image: np.ndarray, side: int) -> np.ndarray:
 
 
 class _Records:
-    """A map-style dataset as torch wants it; opened anew in each worker."""
+    """A map-style dataset for torch, opened again in each worker."""
 
     def __init__(self, films: Films):
         self.films, self.source = films, None
@@ -165,7 +165,7 @@ class _Records:
 
 
 class _Files:
-    """The same over PNG files."""
+    """The same for PNG files."""
 
     def __init__(self, films: Films, paths: list[str]):
         self.films, self.paths = films, paths

@@ -2,8 +2,8 @@
 
     python -m benchmarks.report [--cases=5000] [--repeats=3]
 
-The cases are drawn: labels, probabilities, sex, age, view, vendor, two images a patient,
-and films of noise. There is no checkpoint, so that no maps are made (they do not depend
+The cases are synthetic: labels, probabilities, sex, age, view, vendor, films of noise,
+two images per patient. There is no checkpoint, so no maps are made (they do not depend
 on the number of cases). Each part is timed by itself, then the whole.
 """
 
@@ -38,7 +38,7 @@ MEGABYTE = 1e6
 
 
 def material(task: str, cases: int, workdir: pathlib.Path) -> Material:
-    """What `material.read` gives of a run with so many test images."""
+    """Returns what `material.read` would, for a run with `cases` test images."""
     from configs import brixia, covidgr
 
     config = (brixia if task == "brixia" else covidgr).get_config().lock()
@@ -95,7 +95,7 @@ def material(task: str, cases: int, workdir: pathlib.Path) -> Material:
 
 
 def drawn_split(draw: np.random.Generator, task: str, size: int, role: str) -> Split:
-    """Two images a patient, with the columns that groups are made of."""
+    """Two images per patient, with the columns of the groups."""
     film = draw.integers(0, 255, (512, 512), np.uint8)
     png = cv2.imencode(".png", film)[1].tobytes()
 
@@ -123,7 +123,7 @@ def drawn_split(draw: np.random.Generator, task: str, size: int, role: str) -> S
 
 
 def judged(made, draw: np.random.Generator, split: Split, decision) -> Evaluation:
-    """Probabilities that lean to the truth, and every metric of them."""
+    """Probabilities near the truth, and all their metrics."""
     targets = made.targets(split)
     (labels,) = targets.values()
     logits = (
@@ -154,7 +154,7 @@ def seconds(run) -> float:
 
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
-        raise InputError(argv[1], "an argument", "there are only flags: see --help")
+        raise InputError(argv[1], "an argument", "use flags only: see --help")
     cases, repeats = flags.FLAGS.cases, flags.FLAGS.repeats
     print(machine.describe("matplotlib", "numpy"), flush=True)
     print(f"{cases:,} test cases, {RESAMPLES:,} resamples, n={repeats}, median")

@@ -2,10 +2,10 @@
 
     python -m benchmarks.scaling [--devices=1,2,4,8] [--repeats=3]
 
-Devices of the CPU are a fiction: they share its cores, so nothing can get faster. What
-is measured is the price of splitting: images/s of the quickstart's training (a batch of
-32) as its own log tells, evaluations and compilation left out, against one device. The
-last row has two processes with a device each, over a local network.
+CPU devices are virtual: they share its cores, so nothing can get faster. What is
+measured is the cost of splitting: images/s of the quickstart's training (a batch of 32)
+from its own log, without evaluations and compilation, against one device. The last row
+has two processes with a device each, over a local network.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tfds_builders.common import command
 
 
 def start(data_dir: str, workdir: str, devices: int, *arguments: str):
-    """A training of 3 epochs in a process with so many devices."""
+    """Trains for 3 epochs in a process with `devices` devices."""
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "cxr_jax.main", "--config=configs/quickstart.py"),
@@ -41,7 +41,7 @@ def start(data_dir: str, workdir: str, devices: int, *arguments: str):
 
 
 def rate(workdir: str, processes: list[subprocess.Popen]) -> float:
-    """Images per second over all steps but the first, once they have ended."""
+    """Returns images per second over all steps but the first, once they have ended."""
     codes = [process.wait() for process in processes]
     if any(codes):
         raise SystemExit(f"exit codes {codes}")
@@ -51,7 +51,7 @@ def rate(workdir: str, processes: list[subprocess.Popen]) -> float:
 
 
 def pair(data_dir: str, workdir: str) -> list[subprocess.Popen]:
-    """Two processes that train together."""
+    """Starts two processes that train together."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -63,7 +63,7 @@ def pair(data_dir: str, workdir: str) -> list[subprocess.Popen]:
 
 
 def run(folder: pathlib.Path, counts: list[int], repeats: int) -> str:
-    """The table."""
+    """Returns the table."""
     data_dir = films.draw(folder, "brixia/256", 256, 600)
     found: dict[str, list[float]] = {}
     for _ in range(repeats):
@@ -92,7 +92,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list("devices", ["1", "2", "4", "8"], "how many")
+    flags.DEFINE_list("devices", ["1", "2", "4", "8"], "numbers of devices")
     flags.DEFINE_integer("repeats", 3, "rounds")
-    flags.DEFINE_string("folder", "", "keep the drawn pictures here")
+    flags.DEFINE_string("folder", "", "keep the synthetic images here")
     command.run(main)

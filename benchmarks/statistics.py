@@ -1,11 +1,11 @@
-"""All metrics of a test split with their intervals, beside a loop over scikit-learn.
+"""All metrics of a test split with their intervals, against a scikit-learn loop.
 
     python -m benchmarks.statistics [--cases=5000] [--patients=2500] [--resamples=2000]
 
-Ours are all the metrics that an evaluation writes. The loop is what one writes by hand:
+Ours are all metrics that an evaluation writes. The loop is what one writes by hand:
 draw patients, take their images, call scikit-learn or scipy for every metric they have,
-and again. Few rounds of it are timed (--loop) and the time of all resamples is
-extrapolated. The last table is of every metric in every group of six attributes.
+and repeat. A few rounds of it are timed (--loop) and extrapolated to all resamples. The
+last table has every metric in every group of six attributes.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from tfds_builders.common import command
 from tfds_builders.common.zones import LEVELS, ZONES
 
 CLASSES = {"2 classes": ("N", "P"), "4 classes": ("A", "B", "C", "D"), "brixia": ()}
-ATTRIBUTES = (2, 3, 3, 4, 5)  # values of each; and age
+ATTRIBUTES = (2, 3, 3, 4, 5)  # number of values of each; age is added
 
 
 class Predicted(NamedTuple):
-    """A drawn test split and what a model says of it.
+    """A synthetic test split and the predictions of a model.
 
     Attributes:
-      task: 'brixia' or 'classify', as a task.
+      task: 'brixia' or 'classify'.
       split: with the columns `patient_id` and those of ATTRIBUTES.
-      targets, predictions, decision: as an evaluation has them.
+      targets, predictions, decision: as in an evaluation.
     """
 
     task: Task
@@ -49,7 +49,7 @@ class Predicted(NamedTuple):
 
 
 class Took(NamedTuple):
-    """Seconds: of ours, each time, and of the loop, extrapolated; and how many."""
+    """Seconds of ours, each time, and of the loop, extrapolated; numbers of metrics."""
 
     ours: list[float]
     loop: float
@@ -58,7 +58,7 @@ class Took(NamedTuple):
 
 
 def draw(name: str, images: int, patients: int, seed: int = 0) -> Predicted:
-    """Of CLASSES; every patient has as many images as the next, or one more."""
+    """Draws one of CLASSES; patients have equal numbers of images, give or take one."""
     generator = rng.generator(seed, f"statistics {name}")
     config, classes = common.get_config(), CLASSES[name]
     settings = {"classes": classes} if classes else {}
@@ -89,7 +89,7 @@ def draw(name: str, images: int, patients: int, seed: int = 0) -> Predicted:
 
 
 def ours(drawn: Predicted, resamples: int) -> dict[str, metrics.Estimate]:
-    """What an evaluation computes."""
+    """Computes what an evaluation does."""
     return drawn.task.metrics(
         drawn.split,
         drawn.targets,
@@ -102,7 +102,7 @@ def ours(drawn: Predicted, resamples: int) -> dict[str, metrics.Estimate]:
 def measure(
     name: str, cases: int, patients: int, resamples: int, rounds: int, repeats: int
 ) -> Took:
-    """Both on the same predictions; the loop is timed between two of ours."""
+    """Times both on the same predictions; the loop between two of ours."""
     drawn = draw(name, cases, patients)
     their = loop.functions(*drawn[2:], CLASSES[name])
     images = [
@@ -131,7 +131,7 @@ def _seconds(work) -> float:
 
 
 def grouped(name: str, cases: int, patients: int, resamples: int, repeats: int):
-    """(groups, seconds): every metric that is compared, in every group."""
+    """Returns (groups, seconds) of every compared metric in every group."""
     drawn = draw(name, cases, patients)
     (labels,) = drawn.targets.values()
     labels = labels.reshape(cases, -1)
@@ -154,7 +154,7 @@ def grouped(name: str, cases: int, patients: int, resamples: int, repeats: int):
 
 
 def run(cases: int, patients: int, resamples: int, rounds: int, repeats: int) -> str:
-    """Both tables."""
+    """Returns both tables."""
     what = f"{cases:,} cases of {patients:,} patients, {resamples:,} resamples; ours: "
     what += f"n = {repeats}; the loop: {rounds} rounds, times {resamples / rounds:g}"
     head = f"{'':12}{'metrics':>9}{'seconds':>9}{'range':>12}{'in the loop':>13}"
@@ -181,7 +181,9 @@ def _range(times: list[float]) -> str:
 
 def main(argv: list[str]) -> None:
     values = flags.FLAGS
-    warnings.simplefilter("ignore")  # of scikit-learn, about classes without calls
+    warnings.simplefilter(
+        "ignore"
+    )  # from scikit-learn, about classes that are never predicted
     print(machine.describe("numpy", "scipy", "scikit-learn"), flush=True)
     settings = values.cases, values.patients, values.resamples
     print(run(*settings, values.loop, values.repeats))
@@ -189,8 +191,8 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_integer("cases", 5000, "images")
-    flags.DEFINE_integer("patients", 2500, "whose images they are")
-    flags.DEFINE_integer("resamples", 2000, "of the bootstrap")
+    flags.DEFINE_integer("patients", 2500, "number of patients")
+    flags.DEFINE_integer("resamples", 2000, "resamples of the bootstrap")
     flags.DEFINE_integer("loop", 50, "rounds of the loop that are timed")
-    flags.DEFINE_integer("repeats", 3, "of ours")
+    flags.DEFINE_integer("repeats", 3, "timings of ours")
     command.run(main)

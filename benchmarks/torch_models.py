@@ -1,4 +1,4 @@
-"""The same training in PyTorch; imported only in the processes that time it."""
+"""The same training in PyTorch; imported only by the processes that time it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torch import nn
 
 
 def make(name: str, side: int, outputs: int) -> nn.Module:
-    """A model of `cxr_jax.models` for pictures [B, 1, side, side].
+    """A model of `cxr_jax.models` for images [B, 1, side, side].
 
-    torchvision's own, with a first convolution from one channel instead of three; the
-    S4 CNN is written out here.
+    torchvision's, with a first convolution from one channel instead of three; the S4
+    CNN is written out here.
     """
     if name == "s4_cnn":
         return s4_cnn(side, outputs)
@@ -27,7 +27,7 @@ def make(name: str, side: int, outputs: int) -> nn.Module:
 
 
 def one_channel(conv: nn.Conv2d) -> nn.Conv2d:
-    """The same convolution of grey pictures."""
+    """The same convolution for grey images."""
     settings = {"stride": conv.stride, "padding": conv.padding, "bias": False}
     return nn.Conv2d(1, conv.out_channels, conv.kernel_size, **settings)
 
@@ -57,17 +57,17 @@ def standardised(images: torch.Tensor) -> torch.Tensor:
 
 
 def trainer(name, images, labels, *, outputs: int, dtype: str, compiled: bool):
-    """-> run(steps), which makes so many Adam steps and waits for the last.
+    """Returns run(steps), which takes Adam steps and waits for the last.
 
     Args:
       name: of the model.
       images, labels: the batch, uint8 [B, side, side, 1] and int [B].
-      outputs: classes.
+      outputs: number of classes.
       dtype: 'bfloat16' is autocast.
-      compiled: pictures to loss through torch.compile.
+      compiled: from images to loss through torch.compile.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    # What XLA does with float32 on a GPU, and a search for the fastest convolutions.
+    # As XLA does with float32 on a GPU, and a search for the fastest convolutions.
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
     torch.manual_seed(0)
@@ -98,7 +98,7 @@ def trainer(name, images, labels, *, outputs: int, dtype: str, compiled: bool):
 
 
 def multiplier(side: int, dtype: str):
-    """-> run(times), which multiplies two matrices [side, side]."""
+    """Returns run(times), which multiplies two matrices [side, side]."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cuda.matmul.allow_tf32 = True
     matrix = torch.ones(side, side, dtype=getattr(torch, dtype), device=device) / side

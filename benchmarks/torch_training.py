@@ -1,8 +1,8 @@
-"""The training of `end_to_end` in PyTorch: what a careful user would write.
+"""The training of `end_to_end` in PyTorch, as a careful user would write it.
 
     python -m benchmarks.torch_training FOLDER MODEL SIDE BATCH EPOCHS
 
-FOLDER holds the pictures as PNG files and `scores.npy`. Two worker processes read,
+FOLDER holds the images as PNG files and `scores.npy`. Two worker processes read,
 decode and augment; the model runs channels-last. Prints `step N` after each step.
 """
 
@@ -19,7 +19,7 @@ from benchmarks import torch_models
 
 
 class Films(Dataset):
-    """Pictures [1, side, side] with mean 0 and variance 1, and six scores."""
+    """Images [1, side, side] with mean 0 and variance 1, and six scores."""
 
     def __init__(self, folder: pathlib.Path, side: int):
         self.paths = sorted(folder.glob("*.png"))
@@ -75,7 +75,7 @@ def main(folder: str, name: str, side: str, batch: str, epochs: str) -> None:
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             step += 1
-            loss.item()  # as a progress line would: the step is done now
+            loss.item()  # like a progress line: waits for the step
             print(f"step {step}", flush=True)
 
 

@@ -20,11 +20,11 @@ from tfds_builders.common import command
 from tfds_builders.common.errors import InputError
 
 MODELS = ("resnet18", "resnet50", "densenet121", "s4_cnn", "mobilenet_v2")
-SIDE_OF_S4 = 299  # it flattens its last map: one size only
+SIDE_OF_S4 = 299  # it flattens its last feature map: one size only
 CLASSES = 4
 MATRIX = 4096
 DTYPES = ("float32", "bfloat16")
-# A timing takes about so long at least.
+# Least seconds of a timing.
 _LEAST_SECONDS = 3.0
 _KERAS = {
     "resnet50": "ResNet50",
@@ -43,7 +43,7 @@ _PACKAGES = (
 
 
 class Case(NamedTuple):
-    """What is trained: model, side of the pictures, batch size, type of the numbers."""
+    """What is trained: model, side of the images, batch size, number type."""
 
     model: str
     side: int
@@ -51,7 +51,7 @@ class Case(NamedTuple):
     dtype: str
 
     def batch(self) -> tuple[np.ndarray, np.ndarray]:
-        """Noise, uint8 [B, side, side, 1], and labels, int32 [B]."""
+        """Returns noise, uint8 [B, side, side, 1], and labels, int32 [B]."""
         generator = np.random.default_rng(0)
         shape = (self.batch_size, self.side, self.side, 1)
         images = generator.integers(0, 256, shape, dtype=np.uint8)
@@ -59,11 +59,11 @@ class Case(NamedTuple):
 
 
 class Missing(Exception):
-    """There is no such model there."""
+    """The framework does not have the model."""
 
 
 def ours(case: Case):
-    """The step that `cxr_jax.train.loop` makes, jitted as it does."""
+    """The step of `cxr_jax.train.loop`, jitted in the same way."""
     import jax
 
     from cxr_jax import experiment, rng
@@ -93,7 +93,7 @@ def ours(case: Case):
 
 
 def our_config(case: Case):
-    """configs/common.py with plain Adam, and no augmentation that only we would do."""
+    """configs/common.py with plain Adam, without augmentation that only we would do."""
     from ml_collections import ConfigDict
 
     from configs import common
@@ -190,11 +190,11 @@ MATMULS = (jax_matmul, torch_matmul)
 
 
 class Runner:
-    """A trainer in a process of its own, which rests between timings.
+    """A trainer in its own process, which is idle between timings.
 
     Attributes:
-      facts: what it tells of itself; `problem` if it cannot run, else `first`, the
-        seconds from the built model to the end of the first step.
+      facts: what it reports; `problem` if it cannot run, else `first`, the seconds from
+        the built model to the end of the first step.
     """
 
     def __init__(self, trainer, case: Case):
@@ -206,10 +206,10 @@ class Runner:
         try:
             self.facts = self._pipe.recv()
         except EOFError:
-            self.facts = {"problem": "failed: its process ended, with what is above"}
+            self.facts = {"problem": "failed: its process ended; see above"}
 
     def seconds(self) -> float:
-        """Of a step, in the next timed run."""
+        """Returns the seconds of a step in the next timed run."""
         self._pipe.send("go")
         return self._pipe.recv()
 
@@ -219,8 +219,8 @@ class Runner:
 
 
 def _serve(pipe, trainer, case: Case) -> None:
-    # Several frameworks rest on one GPU: none may take all of its memory. A cache of
-    # compiled programs would hide what the first step costs.
+    # Several frameworks share one GPU: none may take all of its memory. A compilation
+    # cache would hide the cost of the first step.
     os.environ.update(
         XLA_PYTHON_CLIENT_PREALLOCATE="false",
         TF_FORCE_GPU_ALLOW_GROWTH="true",
@@ -242,21 +242,21 @@ def _serve(pipe, trainer, case: Case) -> None:
     steps = max(1, round(_LEAST_SECONDS / second))
     try:
         while pipe.recv():
-            run(1)  # wakes: threads and memory have rested while the others ran
+            run(1)  # warm-up: threads and memory were idle while others ran
             pipe.send(seconds(run, steps))
     except EOFError:
         return
 
 
 def seconds(run, steps: int) -> float:
-    """Of one of `steps`."""
+    """Returns the seconds per step."""
     start = time.perf_counter()
     run(steps)
     return (time.perf_counter() - start) / steps
 
 
 def measure(case: Case, trainers, *, repeats: int) -> dict[str, tuple[dict, list]]:
-    """{trainer: (facts, seconds of a step)}, taken in turns; none with a problem."""
+    """Returns {trainer: (facts, seconds of steps)}, in turns; none with a problem."""
     runners = {t.__name__: Runner(t, case) for t in trainers}
     found = {name: (runner.facts, []) for name, runner in runners.items()}
     running = [name for name in runners if "problem" not in found[name][0]]
@@ -270,7 +270,7 @@ def measure(case: Case, trainers, *, repeats: int) -> dict[str, tuple[dict, list
 
 
 def table(case: Case, found: dict[str, tuple[dict, list]]) -> list[str]:
-    """Lines with images/s, ratio to torch_eager, GFLOP/s and the first step."""
+    """Formats images/s, ratio to torch_eager, GFLOP/s and the first step."""
     eager = found.get("torch_eager", ({}, []))[1]
     operations = found.get("ours", ({}, []))[0].get("flops")
     lines = []
@@ -290,14 +290,14 @@ def table(case: Case, found: dict[str, tuple[dict, list]]) -> list[str]:
 
 
 def peak(found: dict[str, tuple[dict, list]]) -> float | None:
-    """GFLOP/s of the fastest product of matrices, median; None where none ran."""
+    """Returns median GFLOP/s of the fastest matrix product; None if none ran."""
     middles = [statistics.median(times) for _, times in found.values() if times]
     return 2 * MATRIX**3 / min(middles) / 1e9 if middles else None
 
 
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
-        raise InputError(argv[1], "an argument", "there are only flags: see --help")
+        raise InputError(argv[1], "an argument", "use flags only: see --help")
     values = flags.FLAGS
     for name in values.models:
         if name not in MODELS:
@@ -314,7 +314,7 @@ def main(argv: list[str]) -> None:
         raise InputError(
             "--sizes, --batch_size or --repeats",
             "is too small",
-            "give at least 32 pixels, 1 picture and 1 timing",
+            "give at least 32 pixels, 1 image and 1 timing",
         )
     print(machine.describe(*_PACKAGES), flush=True)
     for name in values.models:
@@ -344,8 +344,8 @@ def _heading(case: Case, found, limit: float | None) -> str:
 
 if __name__ == "__main__":
     flags.DEFINE_list("models", list(MODELS), f"some of: {', '.join(MODELS)}")
-    flags.DEFINE_list("sizes", ["128", "224"], "sides of the pictures, in pixels")
-    flags.DEFINE_integer("repeats", 5, "timings of each, taken in turns")
-    flags.DEFINE_integer("batch_size", 32, "pictures of a step")
-    flags.DEFINE_enum("dtype", "float32", DTYPES, "of the computation")
+    flags.DEFINE_list("sizes", ["128", "224"], "sides of the images in pixels")
+    flags.DEFINE_integer("repeats", 5, "timings of each, in turns")
+    flags.DEFINE_integer("batch_size", 32, "images per step")
+    flags.DEFINE_enum("dtype", "float32", DTYPES, "number type of the computation")
     command.run(main)

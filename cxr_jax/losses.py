@@ -1,7 +1,7 @@
 """Losses, one number per example: [B], averaged over zones but never over B.
 
 Common shapes: logits [B, ..., K] and labels [B, ...] of whole numbers 0..K-1; the
-axes between, such as the 6 zones, are averaged. One sigmoid unit is a softmax over
+axes between, such as the 6 zones, are averaged. A sigmoid unit is a softmax over
 two logits (0, z): see `two_logits`. Everything is computed in float32.
 """
 
@@ -14,8 +14,8 @@ def cross_entropy(logits, labels, *, smoothing: float = 0.0, class_weights=None)
 
     smoothing: share of the target spread evenly over all K classes (Szegedy et al.
       2016, arXiv 1512.00567).
-    class_weights: [K]; the term of class k is multiplied by the k-th, and nothing is
-      divided by their sum. Weights of mean 1 over the training examples keep the
+    class_weights: [K]; the term of class k is multiplied by the k-th, without
+      division by their sum. Weights with mean 1 over the training examples keep the
       scale of the loss.
     """
     logits = _float32(logits)
@@ -35,7 +35,7 @@ def focal(logits, labels, *, gamma: float = 2.0, class_weights=None):
     target = jax.nn.one_hot(labels, logits.shape[-1])
     log_p = jnp.sum(target * jax.nn.log_softmax(logits), axis=-1)
     # log(1 - p) from the other classes, not from p: finite, with finite gradients,
-    # also where p rounds to 1.
+    # even if p rounds to 1.
     others = jax.nn.logsumexp(logits, axis=-1, where=target == 0)
     log_rest = others - jax.nn.logsumexp(logits, axis=-1)
     weight = jnp.sum(target * _weights(class_weights, logits), axis=-1)
@@ -45,8 +45,8 @@ def focal(logits, labels, *, gamma: float = 2.0, class_weights=None):
 def ranked_probability(logits, labels):
     """Ranked probability score: squared distance of the cumulative distributions.
 
-    Sum over the K levels of (P(level <= k) - [label <= k])^2, so that a miss by two
-    levels costs more than a miss by one (Epstein 1969, J. Appl. Meteorol. 8:985);
+    Sum over the K levels of (P(level <= k) - [label <= k])^2, so that an error of two
+    levels costs more than an error of one (Epstein 1969, J. Appl. Meteorol. 8:985);
     the squared earth mover's distance of Hou et al. 2016, arXiv 1611.05916.
     """
     probabilities = jax.nn.softmax(_float32(logits))
@@ -73,9 +73,9 @@ def ce_mae(logits, labels, *, alpha: float = 0.3, smoothing=0.0, class_weights=N
 def dice(probability, mask):
     """1 - Dice of a soft mask: [B, H, W, 1] each -> [B].
 
-    Twice the common part over the sum of both (Milletari et al. 2016, arXiv 1606.04797,
-    there with squares below). One pixel is added on both sides of the fraction: two
-    empty masks agree.
+    Twice the overlap over the sum of both (Milletari et al. 2016, arXiv 1606.04797, who
+    square the denominator). One pixel is added to both parts of the fraction, so that
+    two empty masks agree.
     """
     probability, mask = (x.astype(jnp.float32) for x in (probability, mask))
     axes = tuple(range(1, mask.ndim))
@@ -94,7 +94,7 @@ def expected_score(logits):
     """Mean of the levels 0..K-1 under the softmax: [B, ..., K] -> [B, ...]."""
     probabilities = jax.nn.softmax(_float32(logits))
     levels = jnp.arange(logits.shape[-1], dtype=jnp.float32)
-    # A sum, not a matrix product: accelerators round those to fewer bits.
+    # A sum, not a matrix product, which accelerators round to fewer bits.
     return jnp.sum(probabilities * _along_last(levels, logits), axis=-1)
 
 
@@ -106,7 +106,7 @@ def two_logits(logits):
 def _float32(logits):
     if logits.shape[-1] < 2:
         raise ValueError(
-            f"logits of shape {logits.shape} have one output: the softmax of it is "
+            f"logits of shape {logits.shape} have one output, whose softmax is "
             "always 1; pass two_logits(logits)"
         )
     return logits.astype(jnp.float32)

@@ -1,6 +1,6 @@
 """The optimiser of a config: chain, schedule, and how fast each layer learns.
 
-Layers may be frozen, slower than the rest, or woken at a later step.
+Layers may be frozen, learn more slowly than the rest, or start at a later step.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tfds_builders.common.errors import InputError
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-# Each gives the direction of the update, uphill; `descend` takes the step.
+# Each returns the direction of the update, uphill; `descend` takes the step.
 OPTIMISERS = {
     "sgd": optax.trace,
     "adam": optax.scale_by_adam,
@@ -34,7 +34,7 @@ _FORM = re.compile(r"(?P<names>.+?): *(?P<factor>[0-9.eE+-]+)( +from +(?P<start>
 
 
 def make_schedule(config: ConfigDict, *, warmup_steps: int, total_steps: int):
-    """step -> learning rate: linear warm-up, then constant, cosine or linear to 0."""
+    """Returns step -> learning rate: linear warm-up, then the schedule of the config."""
     after = max(total_steps - warmup_steps, 1)
     if config.schedule == "constant":
         main = optax.constant_schedule(config.lr)
@@ -55,7 +55,7 @@ def make_schedule(config: ConfigDict, *, warmup_steps: int, total_steps: int):
 
 
 def make_optimiser(config: ConfigDict) -> optax.GradientTransformation:
-    """Clip by global norm, then the optimiser: the direction that `descend` goes.
+    """Clips by global norm, then runs the optimiser: the direction for `descend`.
 
     Args:
       config: `config.optim`; `settings` go to the optimiser as keyword arguments.
@@ -74,7 +74,7 @@ def make_optimiser(config: ConfigDict) -> optax.GradientTransformation:
     except TypeError as error:
         raise InputError(
             "config.optim.settings",
-            f"{settings} does not suit {config.name} ({error})",
+            f"{settings} does not fit {config.name} ({error})",
             "see the optax documentation of that optimiser for its settings",
         ) from None
     if not config.clip_norm:
@@ -88,10 +88,10 @@ def descend(
     """params - lr * factor * (direction + weight_decay * params): decoupled decay.
 
     Loshchilov and Hutter 2019, arXiv 1711.05101. Rate and decay are arguments of every
-    step, not of optax: members that train side by side have their own.
+    step, not of optax, because members that train side by side have their own.
 
     Args:
-      params, direction: alike; the direction is that of `make_optimiser`.
+      params, direction: of one structure; the direction is from `make_optimiser`.
       settings: `steps.Settings`.
       no_decay: see `decay_mask`.
       factors: on the learning rate, of every leaf; a plain 0 leaves it untouched.
@@ -109,7 +109,7 @@ def descend(
 
 
 def decay_mask(params: Any, no_decay: str) -> Any:
-    """True for the leaves whose name does not match the regular expression."""
+    """True for the leaves whose names do not match the regular expression."""
     pattern = re.compile(no_decay) if no_decay else None
     return jax.tree.map(
         lambda name: not (pattern and pattern.search(name)), trees.names(params)
@@ -117,7 +117,7 @@ def decay_mask(params: Any, no_decay: str) -> Any:
 
 
 class Rate(NamedTuple):
-    """Of one parameter: a factor on the learning rate from step `start`, 0 before."""
+    """The learning rate factor of one parameter from step `start`; 0 before."""
 
     factor: float = 1.0
     start: int = 0
@@ -126,16 +126,16 @@ class Rate(NamedTuple):
 def layer_rates(
     layers: tuple[str, ...], params: Any, steps: Callable[[str], int]
 ) -> dict[str, Rate]:
-    """{name of a parameter: Rate}; the first entry that matches a name decides.
+    """Returns {name of a parameter: Rate}; the first matching entry decides.
 
     Args:
       layers: `config.optim.layers`: 'regex: factor' or 'regex: factor from 3 epochs',
-        the regular expression being sought in names such as 'layer1_0/conv1/kernel'.
-      params: of the model; shapes are enough.
+        where the regular expression is searched in names as 'layer1_0/conv1/kernel'.
+      params: of the model, or their shapes.
       steps: duration -> number of steps.
 
     Raises:
-      InputError: an entry of another form, or one that matches no parameter.
+      InputError: an entry is malformed or matches no parameter.
     """
     entries = [_entry(text, steps) for text in layers]
     rates, used = {}, set()
@@ -152,7 +152,7 @@ def layer_rates(
             )
     if all(rate.factor == 0 for rate in rates.values()):
         raise InputError(
-            "config.optim.layers", "freezes every layer", "leave at least one to learn"
+            "config.optim.layers", "freezes every layer", "leave at least one trainable"
         )
     return rates
 
@@ -175,7 +175,7 @@ def _entry(text: str, steps: Callable[[str], int]) -> tuple[re.Pattern, Rate]:
 
 
 def frozen_stopped(params: Any, rates: dict[str, Rate]) -> Any:
-    """The same, with no gradient, and no backward pass, for what never learns."""
+    """Returns params without gradient or backward pass for those that never learn."""
     leaves = trees.by_name(params).items()
     stopped = [
         lax.stop_gradient(leaf) if rates[name].factor == 0 else leaf
@@ -185,7 +185,7 @@ def frozen_stopped(params: Any, rates: dict[str, Rate]) -> Any:
 
 
 def asleep_zeroed(grads: Any, rates: dict[str, Rate], step: jax.Array) -> Any:
-    """Gradients, 0 where a layer does not learn yet: clipping must not count it."""
+    """Gradients, 0 for layers that do not learn yet: clipping must ignore them."""
     awake = [
         jnp.where(step >= rates[name].start, leaf, 0.0) if rates[name].start else leaf
         for name, leaf in trees.by_name(grads).items()
@@ -194,7 +194,7 @@ def asleep_zeroed(grads: Any, rates: dict[str, Rate], step: jax.Array) -> Any:
 
 
 def rate_factors(rates: dict[str, Rate], step: jax.Array) -> list[Any]:
-    """The factor of every parameter at this step, in the order of the leaves."""
+    """The factors of all parameters at this step, in the order of the leaves."""
     return [
         jnp.where(step >= rate.start, rate.factor, 0.0) if rate.start else rate.factor
         for rate in rates.values()
@@ -202,10 +202,10 @@ def rate_factors(rates: dict[str, Rate], step: jax.Array) -> list[Any]:
 
 
 def frozen_norms(rates: dict[str, Rate], also: str):
-    """A context in which batch norms use their running statistics in training too.
+    """A context in which batch norms use running statistics even in training.
 
-    Those of layers that never learn, since a frozen layer must remain the same function,
-    and those whose path matches the regular expression `also`.
+    This applies to layers that never learn, since a frozen layer must remain the same
+    function, and to those whose path matches the regular expression `also`.
     """
     pattern = re.compile(also) if also else None
 

@@ -2,7 +2,7 @@
 
 No key is ever split in sequence, so adding or removing one consumer of randomness
 changes nothing for the others, and step 1000 draws the same numbers whether the run
-was resumed or not. Imports nothing effectful: safe inside jit.
+was resumed or not. Has no side effects: safe inside jit.
 """
 
 import zlib
@@ -20,6 +20,6 @@ def root(seed: int) -> jax.Array:
 
 
 def stream(root_key: jax.Array, name: str, step=None) -> jax.Array:
-    """The key of stream `name`, at `step` where one is given (may be traced)."""
+    """The key of stream `name`, at `step` if given (may be traced)."""
     key = jax.random.fold_in(root_key, zlib.crc32(name.encode()))
     return key if step is None else jax.random.fold_in(key, step)

@@ -1,4 +1,4 @@
-"""What training carries from step to step."""
+"""The state that training carries from step to step."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ PyTree = Any
 
 
 class TrainState(NamedTuple):
-    """One pytree of arrays: no functions, keys or settings in it.
+    """One pytree of arrays, without functions, keys or settings.
 
     Attributes:
-      step: int32 [], updates done so far.
-      params: float32 leaves by explicit names.
+      step: int32 [], number of updates so far.
+      params: float32 leaves with explicit names.
       model_state: running statistics of the batch norms.
       opt_state: of the optax chain.
       ema: exponential moving average of the variables to evaluate with
@@ -36,9 +36,9 @@ def create(
     """A fresh state on the host.
 
     Args:
-      variables: {'params', 'batch_stats'}, of `models.init.initialise` or of weights.
+      variables: {'params', 'batch_stats'}, from `models.init.initialise` or a file.
       tx: the optimiser.
-      ema: keep a moving average of the parameters.
+      ema: whether to keep a moving average of the parameters.
     """
     model_state = {name: tree for name, tree in variables.items() if name != "params"}
     params = variables["params"]
@@ -52,7 +52,7 @@ def create(
 
 
 def evaluation_variables(state: TrainState) -> dict[str, PyTree]:
-    """The variables to evaluate with: the average where one is kept."""
+    """The variables to evaluate with: the moving average if there is one."""
     if state.ema is not None:
         return state.ema
     return {"params": state.params, **state.model_state}

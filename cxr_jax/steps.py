@@ -1,4 +1,4 @@
-"""One update and one evaluation, as pure functions; jitted by the callers.
+"""One update and one evaluation as pure functions, jitted by the callers.
 
 They compose: `feed` gathers the batch by index from an array on the device and runs
 many steps in one call, and `vmap` over states, keys and settings trains many members.
@@ -50,15 +50,15 @@ def make_train_step(
     ema_decay: float = 0.0,
     accumulate: int = 1,
 ):
-    """-> step(state, batch, root_key, settings) -> (state, metrics).
+    """Returns step(state, batch, root_key, settings) -> (state, metrics).
 
     The batch holds `image` uint8/uint16 [B, H, W, 1] and the task's targets; all
-    randomness comes from streams of `root_key` at `state.step`. The metrics are `loss`
+    randomness is from streams of `root_key` at `state.step`. The metrics are `loss`
     and `grad_norm`, float32 [], and `layer_norms` [number of parameter leaves]: of the
     gradient, in the order of `trees.names`.
 
-    rates: of `optim.layer_rates`. frozen_norms: see `optim.frozen_norms`.
-    accumulate: parts into which the batch is cut, computed in turn to save memory.
+    rates: from `optim.layer_rates`. frozen_norms: see `optim.frozen_norms`.
+    accumulate: parts of the batch, computed in turn to save memory.
        Gradients are those of the whole batch, except that batch norm and
       dropout work per part (ghost batch norm, Hoffer et al. 2017, arXiv 1705.08741).
     """
@@ -82,7 +82,7 @@ def make_train_step(
         raise InputError(
             "config.accumulate",
             f"is {accumulate}, but the loss compares all images of a batch",
-            "set it to 1; config.model.remat=True and model.dtype=bfloat16 also save memory",
+            "set it to 1; config.model.remat=True and model.dtype=bfloat16 save memory",
         )
     gradient = jax.value_and_grad(loss_fn, has_aux=True)
     if accumulate > 1:
@@ -107,7 +107,7 @@ def make_train_step(
         params = optim.descend(state.params, direction, settings, no_decay, factors)
         ema = state.ema
         if ema is not None:
-            # Short memory at first, or a short run would average in its initialisation.
+            # A short memory at first, or a short run would include its initialisation.
             decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
             ema = optax.incremental_update(
                 {"params": params, **model_state}, ema, 1.0 - decay
@@ -124,9 +124,9 @@ def make_train_step(
 
 
 def side_by_side(views: list[Batch]) -> Batch:
-    """Views of a batch as one batch, those of an example next to each other.
+    """Joins views of a batch into one batch, those of an example side by side.
 
-    So they stay on one device when the examples are split among several.
+    So they stay on one device when the examples are split among several devices.
     """
     if len(views) == 1:
         return views[0]
@@ -136,9 +136,9 @@ def side_by_side(views: list[Batch]) -> Batch:
 
 
 def _in_parts(gradient, parts: int, params, model_state, batch, dropout):
-    """`gradient` of a batch whose parts are computed one after another.
+    """Computes `gradient` of a batch part by part.
 
-    A part takes every `parts`-th example, so that each device keeps its own.
+    A part takes every `parts`-th example, so that examples stay on their devices.
     """
     split = jax.tree.map(
         lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch
@@ -164,9 +164,9 @@ def _in_parts(gradient, parts: int, params, model_state, batch, dropout):
 
 
 def make_eval_step(model, task: Task, preprocess, augment=None):
-    """-> step(variables, batch) -> {'loss' [B], predictions [B, ...]}.
+    """Returns step(variables, batch) -> {'loss' [B], predictions [B, ...]}.
 
-    augment: of the training, for tasks that compare views.
+    augment: as in training, for tasks that compare views.
     """
 
     def eval_step(variables: dict[str, Any], batch: Batch):
@@ -186,7 +186,7 @@ def make_eval_step(model, task: Task, preprocess, augment=None):
 
 
 def make_predict_step(model, task: Task, preprocess):
-    """-> step(variables, batch) -> predictions {name: [B, ...]}: needs no targets."""
+    """Returns step(variables, batch) -> predictions {name: [B, ...]}, without targets."""
 
     def predict_step(variables: dict[str, Any], batch: Batch):
         image = preprocess(batch, None)["image"]
@@ -196,7 +196,7 @@ def make_predict_step(model, task: Task, preprocess):
 
 
 def fixed_views(batch: Batch, augment, count: int) -> Batch:
-    """The same views in every evaluation: drawn with a key derived from the pixels.
+    """Draws the same views in every evaluation, with a key derived from the pixels.
 
     So they depend neither on the batch nor on the position in it.
     """

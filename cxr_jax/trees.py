@@ -15,7 +15,7 @@ def names(tree: Any) -> Any:
 
 
 def by_name(tree: Any) -> dict[str, Any]:
-    """{'params/head/kernel': leaf} in the order of the leaves."""
+    """Returns {'params/head/kernel': leaf} in the order of the leaves."""
     leaves = jax.tree.leaves(tree)
     named = dict(zip(jax.tree.leaves(names(tree)), leaves, strict=True))
     if len(named) < len(leaves):

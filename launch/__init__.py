@@ -1,1 +1,1 @@
-"""Sweeps over configs, and tables of what came out."""
+"""Sweeps over configs, and tables of their results."""

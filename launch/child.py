@@ -1,4 +1,4 @@
-"""A command that gets the signals which ask the sweep to stop."""
+"""Runs a command and forwards the signals that stop a sweep."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _CRASHES = (
 
 
 def follow(command: list[str], received: list[signal.Signals]) -> int:
-    """Runs a command to its end, passing on the signals received meanwhile.
+    """Runs a command to its end and forwards signals received meanwhile.
 
     Args:
       command: program and arguments.
-      received: of `signals.listening`, which grows meanwhile.
+      received: from `signals.listening`; grows meanwhile.
 
     Returns:
-      The exit code, negative for the signal that ended it, as `subprocess` does.
+      The exit code, or minus the signal that ended it, as in `subprocess`.
     """
-    # In a process group of its own, the command gets a Ctrl-C or a signal to our whole
-    # group once, through us; to a run, a second one means: stop without saving.
+    # In its own process group, the command gets a Ctrl-C or a signal to our whole group
+    # only once, through us; a run takes a second one to mean: stop without saving.
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
     passed_on = 0
     while True:
@@ -41,7 +41,7 @@ def follow(command: list[str], received: list[signal.Signals]) -> int:
 
 
 def asked_by(code: int, finished: bool) -> signal.Signals | None:
-    """The signal that must have ended a run, or None if it finished, failed, crashed.
+    """The signal that must have ended a run; None if it finished, failed or crashed.
 
     Args:
       code: from `follow`.

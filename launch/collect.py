@@ -57,7 +57,7 @@ def collect(folder: pathlib.Path, metrics: list[str] | None = None) -> int:
         raise InputError(
             "--metrics",
             f"none of {', '.join(metrics or SHOWN)} is in {folder}",
-            f"choose of: {', '.join(names)}",
+            f"choose from: {', '.join(names)}",
         )
     write_csv(folder / "table.csv", runs)
     show(
@@ -81,7 +81,7 @@ def collect(folder: pathlib.Path, metrics: list[str] | None = None) -> int:
 
 
 def over_seeds(runs: list[workdirs.Finished]) -> dict[str, list[workdirs.Finished]]:
-    """Runs that differ in nothing but the seed, by what they share."""
+    """Groups runs that differ only in the seed by what they share."""
     groups: dict[str, list[workdirs.Finished]] = {}
     for run in runs:
         shared = {k: v for k, v in run.overrides.items() if k != "seed"}
@@ -91,7 +91,7 @@ def over_seeds(runs: list[workdirs.Finished]) -> dict[str, list[workdirs.Finishe
 
 
 def write_csv(path: pathlib.Path, runs: list[workdirs.Finished]) -> None:
-    """One row per run and metric: run, overrides, metric, value, lo, hi, n."""
+    """Writes a row per run and metric: run, overrides, metric, value, lo, hi, n."""
     keys = sorted({key for run in runs for key in run.overrides})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -105,7 +105,7 @@ def write_csv(path: pathlib.Path, runs: list[workdirs.Finished]) -> None:
 
 
 def show(header: list[str], rows: list[list[str]]) -> None:
-    """Columns aligned by their widest cell."""
+    """Prints columns aligned by their widest cells."""
     table = [header, *rows]
     widths = [max(len(row[i]) for row in table) for i in range(len(header))]
     for row in table:

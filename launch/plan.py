@@ -13,21 +13,21 @@ from tfds_builders.common.errors import InputError
 
 
 class Run(NamedTuple):
-    """One run: its folder name and what it changes in the config."""
+    """One run: its folder name and its changes to the config."""
 
     name: str
     overrides: dict[str, Any]
 
 
 def load(config: str) -> list[Run]:
-    """Reads the runs of `configs/ablations/loss.py[:argument]` in their order.
+    """Reads the runs of `configs/ablations/loss.py[:argument]` in order.
 
     Args:
       config: a file with `get_config` and `sweep(add)`, or the name of a shipped one.
 
     Raises:
-      InputError: no such file, one that cannot be imported or lacks a function, two
-        equal runs, or a key that the config does not have.
+      InputError: the file is missing, cannot be imported or lacks a function, two runs
+        are equal, or the config does not have a key.
     """
     path = pathlib.Path(config_lib.locate(config).partition(":")[0])
     if not path.is_file():
@@ -89,7 +89,7 @@ def _import(path: pathlib.Path) -> types.ModuleType:
         raise InputError(
             path,
             f"cannot be imported: {where}{type(error).__name__}: {error}",
-            "correct it",
+            "correct the file",
         ) from error
     return module
 

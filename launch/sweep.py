@@ -25,7 +25,9 @@ _TOGETHER = flags.DEFINE_bool(
     "Train all runs side by side in one program; they may differ in seed, fold, rate, "
     "weight decay, strength of augmentation and label noise.",
 )
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the commands and stop.")
+_DRY_RUN = flags.DEFINE_bool(
+    "dry_run", False, "Print the commands without running them."
+)
 
 _RESUME = "run the same command again to resume"
 # `launch` from a checkout, `cxr_jax.launch` where it is installed.
@@ -70,7 +72,7 @@ def run(config: str, folder: pathlib.Path, extra: list[str], dry_run: bool) -> i
             if dry_run:
                 print("  " + shlex.join(arguments), flush=True)
                 continue
-            # `collect` groups by these; config.json does not say what was varied.
+            # `collect` groups by these; config.json does not record what was varied.
             note = json.dumps(each.overrides, indent=2) + "\n"
             files.write_text(workdir / "overrides.json", note)
             before = (workdir / "results.json").exists()
@@ -89,7 +91,7 @@ def run(config: str, folder: pathlib.Path, extra: list[str], dry_run: bool) -> i
                 failed.append(each.name)
                 print(f"  failed: {_reason(code)}", flush=True)
             else:
-                print("  finished before" if before else "  finished", flush=True)
+                print("  already finished" if before else "  finished", flush=True)
     _report_failed(failed, len(runs))
     if not failed and not dry_run:
         print(f"\nall {len(runs)} runs are finished: {_COLLECT} {folder}")
@@ -99,7 +101,7 @@ def run(config: str, folder: pathlib.Path, extra: list[str], dry_run: bool) -> i
 def run_together(
     config: str, folder: pathlib.Path, extra: list[str], dry_run: bool
 ) -> int:
-    """Trains all runs as members of one program; see `run`."""
+    """Trains all runs together, as members of one program; see `run`."""
     runs = plan.load(config)
     _check_extra(extra, runs)
     overrides = {each.name: each.overrides for each in runs}
@@ -144,7 +146,7 @@ def _check_extra(extra: list[str], runs: list[plan.Run]) -> None:
             raise InputError(text, "the sweep itself sets this key", "omit it")
         if text.startswith("-") and not text.startswith(("--config.", "--noconfig.")):
             raise InputError(
-                text, "is not an override", "after -- give --config.key=value"
+                text, "is not an override", "after -- use --config.key=value"
             )
 
 

@@ -1,4 +1,4 @@
-"""What the runs of a sweep left, read back and checked to belong together."""
+"""Reads the runs of a sweep and checks that they belong together."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from cxr_jax.runs import alike
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 
-_REWRITE = "run the same sweep again: it writes it"
+_REWRITE = "run the same sweep again to write it"
 _RERUN = "delete the folder of this run and run the sweep again"
-# Where the data lie says nothing about what they are.
+# The location of the data does not change their content.
 _IGNORED = "data.data_dir"
 
 
@@ -20,7 +20,7 @@ class Finished(NamedTuple):
     """A finished run.
 
     Attributes:
-      name: of its folder.
+      name: name of its folder.
       overrides: what the sweep changed, {'optim.lr': 0.1}.
       metrics: {'test/mae_zone': {'value', 'lo', 'hi', 'n'}}; None is not a number.
       config: all leaves of its config, {'optim.lr': 0.1, ...}.
@@ -33,10 +33,10 @@ class Finished(NamedTuple):
 
 
 def read(folder: pathlib.Path) -> tuple[list[Finished], list[str]]:
-    """-> (finished runs by name, names of the others).
+    """Returns (finished runs by name, names of the others).
 
     Raises:
-      InputError: no such folder, or a finished run with a missing or damaged file.
+      InputError: no such folder, or a file of a finished run is missing or damaged.
     """
     if not folder.is_dir():
         raise InputError(
@@ -66,7 +66,7 @@ def check_alike(folder: pathlib.Path, runs: list[Finished]) -> None:
 
     alike.check(
         {run.name: facts(run) for run in runs},
-        "move the runs of other settings to a folder of their own",
+        "move runs with other settings to a folder of their own",
         folder,
     )
 
@@ -88,7 +88,7 @@ def _read(path: pathlib.Path) -> Finished:
         if key in config and config[key] != value:
             raise InputError(
                 path / "config.json",
-                f"has {key} = {config[key]!r}, but overrides.json {value!r}",
+                f"has {key} = {config[key]!r}, but overrides.json has {value!r}",
                 _RERUN,
             )
     return Finished(path.name, overrides, metrics, config)

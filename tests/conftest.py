@@ -1,4 +1,4 @@
-"""What all tests share: two CPU devices, a compilation cache, one small dataset."""
+"""Shared by all tests: two CPU devices, a compilation cache, one small dataset."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items):
-    """Puts the files of LONGEST first, in their order."""
+    """Runs the files of LONGEST first, in order."""
 
     def place(item):
         path = item.path.as_posix()
@@ -67,7 +67,7 @@ def covidgr_data(tmp_path_factory) -> pathlib.Path:
 
 
 def small_config(data_dir):
-    """Six steps of a small CNN on the small dataset; locked, as from the flags."""
+    """Six steps of a small CNN on the small dataset; locked, as if from flags."""
     from configs import quickstart
 
     config = quickstart.get_config()
@@ -90,7 +90,7 @@ def small_config(data_dir):
 
 @pytest.fixture
 def tiny_config(brixia_data):
-    """`small_config`, to be changed by the test."""
+    """`small_config`, unlocked for the test to change."""
     return small_config(brixia_data)
 
 
@@ -107,7 +107,7 @@ def trained(brixia_data, tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
-    """For commands run as a user would, with this test run's compilation cache."""
+    """Environment of commands run as a user would, with our compilation cache."""
     return {
         **os.environ,
         "JAX_COMPILATION_CACHE_DIR": str(REPOSITORY / ".jax_cache"),
@@ -119,7 +119,7 @@ def environment() -> dict[str, str]:
 def command():
     """command(config.json, workdir, devices, *process): a run, as a process of its own.
 
-    process: of `processes.start`, ('127.0.0.1:9876', 2, 0), where it is one of several.
+    process: arguments of `processes.start`, ('127.0.0.1:9876', 2, 0), if one of several.
     """
     code = (
         "import sys, pathlib, jax\n"
@@ -144,7 +144,7 @@ def command():
 
 @pytest.fixture
 def keep_signals():
-    """train() takes over the signals of the process; restore them."""
+    """Restores the signal handlers, which train() replaces."""
     with _signals_kept():
         yield
 

@@ -59,7 +59,7 @@ def test_the_api_page(trained, tmp_path, monkeypatch, capsys):
     assert names["found"]["auroc"].value > 0.9
 
 
-def test_every_name_of_the_api_page_is_there():
+def test_every_name_on_the_api_page_exists():
     text = (REPOSITORY / "docs" / "api.md").read_text()
     table = "\n".join(line for line in text.splitlines() if line.startswith("| `"))
     named = set(re.findall(r"`([A-Za-z_]+)(?:\([a-z_, ]*\))?`", table.replace("|", "")))

@@ -62,7 +62,7 @@ def files() -> dict[str, ast.Module]:
 
 
 def imports(tree: ast.AST, inside: bool = False):
-    """(module, is within a function) of every import that is run."""
+    """(module, is within a function) of every import that runs."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
@@ -102,14 +102,14 @@ def test_every_file_imports_from_its_own_layer_or_a_lower_one():
     assert not upward
 
 
-def test_layer_1_takes_nothing_else_from_outside():
+def test_layer_1_imports_only_the_listed_packages():
     for importer, imported, _ in edges():
         known = is_ours(imported) or imported.split(".")[0] in sys.stdlib_module_names
         if layer(importer) == 1 and not known:
             assert imported in PURE or imported.split(".")[0] in PURE, importer
 
 
-def test_no_import_inside_a_function_but_in_the_commands():
+def test_imports_inside_functions_are_only_in_commands():
     inside = {
         importer
         for importer, imported, inside in edges()
@@ -118,7 +118,7 @@ def test_no_import_inside_a_function_but_in_the_commands():
     assert not inside
 
 
-def test_no_circle():
+def test_no_circular_imports():
     graph = defaultdict(set)
     for importer, imported, _ in edges():
         if is_ours(imported):
@@ -141,7 +141,7 @@ def test_builders_import_nothing_of_the_package():
 
 
 def test_a_step_is_pure():
-    """optax and flax themselves import absl; our files add nothing to that."""
+    """optax and flax themselves import absl; our files add nothing else."""
     code = """if True:
         import sys, optax, flax.linen
         before = set(sys.modules)

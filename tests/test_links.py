@@ -1,4 +1,4 @@
-"""What the pages name is there: links and their headings, files, commands."""
+"""Links, headings, files and commands that the pages name exist."""
 
 import re
 
@@ -19,7 +19,7 @@ LINK = re.compile(r"(?:\]\(|src=\")([^)#\s\"]*)(?:#([^)\s]+))?[)\"]")
 
 
 def anchors(text: str) -> set[str]:
-    """The names that GitHub gives to the headings of a page."""
+    """The anchors that GitHub gives to the headings of a page."""
     headings = re.findall(
         r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE
     )
@@ -27,7 +27,7 @@ def anchors(text: str) -> set[str]:
 
 
 def missing(page) -> list[str]:
-    """What the page names and nobody can find."""
+    """What the page names but does not exist."""
     text, wrong = page.read_text(), []
     for target, anchor in LINK.findall(text):
         if target.startswith(("http:", "https:")):
@@ -53,11 +53,11 @@ def missing(page) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(REPOSITORY)))
-def test_page_names_nothing_that_is_not_there(page):
+def test_everything_a_page_names_exists(page):
     assert missing(page) == []
 
 
-def test_a_wrong_link_file_or_command_is_found(tmp_path):
+def test_a_wrong_link_file_or_command_is_noticed(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
         '# One two\n[a](#one-two) [b](#three) [c](gone.md) src="gone.png" `gone/file.py`\n'

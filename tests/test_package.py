@@ -1,4 +1,4 @@
-"""What pyproject.toml declares is what the code imports."""
+"""pyproject.toml declares exactly what the code imports."""
 
 import ast
 import functools
@@ -52,7 +52,7 @@ def installed():
 
 
 def distributions(module):
-    """Of what `import module` is a part; several share the namespace google."""
+    """The distributions that provide `module`; several share the namespace google."""
     found = ["protobuf"] if module == "google" else installed().get(module, [module])
     return {each.lower().replace("-", "_") for each in found}
 
@@ -88,7 +88,7 @@ def test_tests_import_what_is_declared():
         assert distributions(module) & known, f"{module} ({path})"
 
 
-def test_constraints_pin_everything_that_is_declared():
+def test_constraints_pin_everything_declared():
     lines = (REPOSITORY / "constraints.txt").read_text().splitlines()[1:]
     pinned = {name_of(line) for line in lines}
     assert lines == sorted(lines, key=str.lower)

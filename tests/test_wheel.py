@@ -54,7 +54,7 @@ def installed(wheel, tmp_path_factory):
 
 @pytest.fixture
 def run(installed, tmp_path, environment):
-    """run('-m', module, ...) in an empty folder, where only the wheel is found."""
+    """run('-m', module, ...) in an empty folder, with only the wheel on the path."""
 
     def run(*arguments):
         return subprocess.run(
@@ -69,12 +69,12 @@ def run(installed, tmp_path, environment):
     return run
 
 
-def test_nothing_generic_lies_at_the_top(names):
+def test_top_level_names_are_specific(names):
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert tops == {"cxr_jax", "tfds_builders"}
 
 
-def test_the_code_is_in_it_and_no_tests(names):
+def test_the_wheel_has_the_code_and_no_tests(names):
     for folder, prefix in (
         ("cxr_jax", ""),
         ("tfds_builders", ""),
@@ -87,7 +87,7 @@ def test_the_code_is_in_it_and_no_tests(names):
     assert not [name for name in names if "test" in name]
 
 
-def test_every_file_that_the_code_names_is_in_it(names):
+def test_the_wheel_has_every_file_that_the_code_names(names):
     for name in sorted(names):
         path = REPOSITORY / name.replace("cxr_jax/configs/", "configs/")
         path = path if path.exists() else REPOSITORY / name.removeprefix("cxr_jax/")
@@ -155,7 +155,7 @@ def test_console_scripts_exist(installed):
         assert where in script.read_text() and os.access(script, os.X_OK)
 
 
-def test_it_is_the_wheel_that_was_used(run, installed):
+def test_the_wheel_is_what_was_imported(run, installed):
     code = "import cxr_jax, cxr_jax.configs.common as c; print(cxr_jax.__file__, c.__file__)"
     done = run("-c", code)
     assert done.stdout.count(str(installed)) == 2

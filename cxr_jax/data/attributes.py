@@ -1,4 +1,4 @@
-"""What is known of an image besides its pixels: source, vendor, view, sex, age, size."""
+"""What is known about an image besides its pixels, such as source, view, sex or age."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import numpy as np
 
 MISSING = "missing"
 OTHERS = "others"
-# Of more categories the rarest are taken together; a number of so few values has
-# categories rather than a scale.
+# Of more categories the rarest are pooled; a number with at most this many values is
+# treated as categories.
 MOST_CATEGORIES = 20
 _FEW_VALUES = 10
-# Words in the names of columns that name an image, say in which split it is, or say
-# what the label says.
+# Words in the names of columns that identify an image, its split, or repeat its label.
 _NAMES = ("id", "uid", "name", "file", "filename")
 _SPLITS = ("split", "fold")
 _OUTCOMES = (
@@ -41,9 +40,9 @@ class Attribute(NamedTuple):
       name: of the column.
       numbers: float64 [N], NaN where missing; None for categories.
       codes: int [N] into `categories`; None for numbers.
-      categories: their names, with 'missing' as one of its own.
+      categories: their names, 'missing' among them.
       missing: bool [N].
-      others: how many rare categories `others` stands for.
+      others: how many rare categories are pooled as `others`.
     """
 
     name: str
@@ -57,9 +56,9 @@ class Attribute(NamedTuple):
 def of_table(
     table: dict[str, Any], label_names: dict[str, Any]
 ) -> tuple[list[Attribute], dict[str, str]]:
-    """The attributes of N images, and why a column is none: {column: reason}.
+    """Returns the attributes of N images, and {column: why it is left out}.
 
-    That a number is missing may tell more than the number: it is an attribute too.
+    Whether a number is missing is an attribute too: it may reveal more than the number.
 
     Args:
       table: columns of N rows.
@@ -84,7 +83,7 @@ def of_table(
 
 
 def of_pictures(height: np.ndarray, width: np.ndarray) -> list[Attribute]:
-    """What the shape of the stored pictures tells: int [N] each."""
+    """Attributes from the shape of the stored images: int [N] each."""
     shape = {
         "stored_height": height,
         "stored_width": width,
@@ -108,7 +107,7 @@ def missing(column) -> np.ndarray:
 def features(attribute: Attribute) -> np.ndarray:
     """float32 [N, F] for a tree: a column per category, or the number.
 
-    A missing number is below all others.
+    A missing number is smaller than all others.
     """
     if attribute.numbers is None:
         return np.eye(len(attribute.categories), dtype=np.float32)[attribute.codes]
@@ -120,13 +119,13 @@ def features(attribute: Attribute) -> np.ndarray:
 def _no_attribute(name: str, column, label_names) -> str:
     words = name.lower().split("_")
     if words[-1] in _NAMES:
-        return "names the image"
+        return "identifies the image"
     if set(words) & set(_SPLITS):
         return "names a split"
     if name in label_names or set(words) & set(_OUTCOMES):
-        return "says what the label says"
+        return "repeats the label"
     if np.ndim(column) > 1:
-        return "more than one value for an image"
+        return "has more than one value per image"
     return ""
 
 
@@ -154,7 +153,7 @@ def _whether_missing(attribute: Attribute) -> Attribute:
 
 
 def _categories(values: Sequence[str], absent) -> tuple[np.ndarray, tuple, int]:
-    """Codes and names by falling frequency; then the rare ones, then the missing."""
+    """Codes and names by decreasing frequency; then the rare ones, then the missing."""
     counts = collections.Counter(
         value for value, gone in zip(values, absent, strict=True) if not gone
     )
@@ -173,9 +172,9 @@ def _categories(values: Sequence[str], absent) -> tuple[np.ndarray, tuple, int]:
 
 
 def _hosts(values: list[str]) -> list[str]:
-    """Urls by their host, where there are too many different ones to tell apart.
+    """Replaces URLs by their hosts where there are too many distinct ones.
 
-    Two collections may lie at one host, so whole urls are better while they are few.
+    Two collections may share a host, so whole URLs are better while there are few.
     """
     if len(set(values)) <= MOST_CATEGORIES:
         return values

@@ -1,4 +1,4 @@
-"""Prepared datasets, and one split of them, read from their folders."""
+"""Opens prepared datasets, and their splits, from their folders."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tfds_builders.common.errors import InputError
 
 
 def open_builder(name: str, data_dir: str = ""):
-    """The prepared dataset `name[/config]`, newest version, read from its folder.
+    """Opens the prepared dataset `name[/config]`, newest version, from its folder.
 
     Raises:
-      InputError: it is not there; says how to prepare it, or to try the phantom.
+      InputError: it is missing; says how to prepare it, or to try the phantom.
     """
     array_record.require()
     where = pathlib.Path(data_dir or DATA_DIR).expanduser()
@@ -34,7 +34,7 @@ def open_builder(name: str, data_dir: str = ""):
     if folder is None:
         raise InputError(
             where,
-            f"holds no prepared dataset {name!r}",
+            f"contains no prepared dataset {name!r}",
             _how_to_prepare(name, data_dir),
         )
     with _damage_explained(folder):
@@ -55,7 +55,7 @@ def _how_to_prepare(name: str, data_dir: str) -> str:
 
 
 def _newest_version(folder: pathlib.Path) -> pathlib.Path | None:
-    """The subfolder '1.2.0' with the highest number that holds a whole dataset."""
+    """The subfolder, such as '1.2.0', of the newest complete version."""
     versions = [
         path.parent
         for path in folder.glob("*/features.json")
@@ -71,7 +71,7 @@ def _default_config(folder: pathlib.Path) -> str:
 
 
 def describe(builder) -> dict[str, Any]:
-    """What identifies the data of a run: full name, version, what was built."""
+    """What identifies the data of a run: full name, version, build."""
     return {
         "name": builder.info.full_name,
         "version": str(builder.info.version),
@@ -84,7 +84,7 @@ def describe(builder) -> dict[str, Any]:
 
 
 def is_synthetic(builder) -> bool:
-    """The release it was built from is a phantom."""
+    """Whether the release it was built from is a phantom."""
     return bool((builder.info.metadata or {}).get("synthetic", False))
 
 
@@ -92,12 +92,12 @@ def load(builder, split: str, masks: bool = False) -> Split:
     """Opens one split.
 
     Args:
-      builder: of `open_builder`.
-      split: 'train', 'test', 'train+val', 'train[:50%]', 'all': as TFDS reads it.
-      masks: lung masks go with the images.
+      builder: from `open_builder`.
+      split: 'train', 'test', 'train+val', 'train[:50%]', 'all': as in TFDS.
+      masks: whether to load lung masks too.
 
     Raises:
-      InputError: no such split, nothing in it, no masks, or files that cannot be read.
+      InputError: no such split, an empty one, no masks, or unreadable files.
     """
     known = ", ".join(
         f"{name} ({info.num_examples})" for name, info in builder.info.splits.items()
@@ -123,7 +123,7 @@ def load(builder, split: str, masks: bool = False) -> Split:
     if not set(wanted) <= set(layout.pictures):
         raise InputError(
             builder.info.full_name,
-            f"has no lung masks (its pictures: {', '.join(layout.pictures)})",
+            f"has no lung masks (its images: {', '.join(layout.pictures)})",
             "set config.data.dataset=covid_radiography/segmentation, or "
             "config.data.masks=False",
         )
@@ -148,12 +148,12 @@ def load(builder, split: str, masks: bool = False) -> Split:
 
 @contextmanager
 def _damage_explained(folder) -> Iterator[None]:
-    """What readers of half a dataset raise, as a message that says what to do."""
+    """Turns what readers of an incomplete dataset raise into a message."""
     try:
         yield
     except (OSError, ValueError, KeyError, IndexError, RuntimeError, DecodeError) as e:
         raise InputError(
             folder,
             f"the prepared dataset cannot be read ({str(e).strip()[:200] or type(e)})",
-            "it is damaged: remove that folder and build it again",
+            "it is damaged: remove that folder and build the dataset again",
         ) from e

@@ -1,4 +1,4 @@
-"""Where the decoded pictures are kept, so that they are read and decoded once."""
+"""Keeps decoded images in memory, so that they are read and decoded only once."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cxr_jax.data.split import Split
 from cxr_jax.devices import processes
 from tfds_builders.common.errors import InputError
 
-# The rest is for the program itself; on a device also for the training.
+# The rest is for the program itself and, on a device, for training.
 _HOST_SHARE, _DEVICE_SHARE = 0.8, 0.4
-# Pictures that a thread decodes at a time.
+# Images that a thread decodes at a time.
 _RUN = 64
 # Control groups, version 2 and 1: {controller: (mount, limit, bytes in use)}. Both count
-# cached files too, but those give way: only memory that is not of a file is in use.
+# cached files too, which can be evicted: only anonymous memory is in use.
 _FILES = {
     "": ("sys/fs/cgroup", "memory.max", "anon"),
     "memory": ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "total_rss"),
@@ -29,15 +29,15 @@ _FILES = {
 
 
 def residency(splits: roles.Splits, config: ConfigDict) -> str:
-    """'device', 'host' or 'disk': where the training pictures are kept.
+    """Decides where the training images are kept: 'device', 'host' or 'disk'.
 
     Args:
       splits: of a run; val is held on the host unless it is 'disk'.
       config: `config.data`; its `residency` is one of the three, or 'auto': the first
-        with enough room. The batches are the same in all three.
+        with enough memory. Batches are the same in all three.
 
     Raises:
-      InputError: there is not enough room where the config wants them.
+      InputError: there is not enough memory where the config puts them.
     """
     train, val = bytes_of(splits.train, config), bytes_of(splits.val, config)
     host = _HOST_SHARE * available_memory()
@@ -47,7 +47,7 @@ def residency(splits: roles.Splits, config: ConfigDict) -> str:
     if config.residency == "auto":
         places = [*needed, "disk"]
         fits = [needed.get(place, 0) <= room.get(place, 0) for place in places]
-        # All processes must agree: each place compiles to another program.
+        # All processes must agree: each place compiles to a different program.
         return places[processes.largest(fits.index(True))]
     place = config.residency
     if place != "disk" and needed[place] > room[place]:
@@ -55,16 +55,16 @@ def residency(splits: roles.Splits, config: ConfigDict) -> str:
             "config.data.residency",
             f"is {place!r}: {splits.train.size + splits.val.size} images of "
             f"{config.size} x {config.size} {roles.image_dtype(splits.train)} need "
-            f"{needed[place] / 1e9:.1f} GB, and there is room for "
-            f"{room[place] / 1e9:.1f} GB",
-            "set config.data.residency=auto, or =disk to read them again in every epoch, "
+            f"{needed[place] / 1e9:.1f} GB, but only "
+            f"{room[place] / 1e9:.1f} GB are free",
+            "set config.data.residency=auto, or =disk to read them in every epoch, "
             "or a smaller config.data.size",
         )
     return place
 
 
 def hold(splits: roles.Splits, config: ConfigDict) -> roles.Splits:
-    """Train and val with their decoded pictures; test is read only once, at the end.
+    """Loads the decoded images of train and val; test is read only once, at the end.
 
     Args:
       splits: of a run.
@@ -80,7 +80,7 @@ def hold(splits: roles.Splits, config: ConfigDict) -> roles.Splits:
 
 
 def decoded(split: Split, size: int, square: str) -> dict[str, np.ndarray]:
-    """Every picture of a split in its order, {name: [N, size, size, 1]} as stored.
+    """Decodes every image of a split in order, {name: [N, size, size, 1]} as stored.
 
     Args:
       split: of N examples.
@@ -107,7 +107,7 @@ def decoded(split: Split, size: int, square: str) -> dict[str, np.ndarray]:
 
 
 def bytes_of(split: Split, config: ConfigDict) -> int:
-    """Bytes of the decoded pictures of a split, masks included."""
+    """Bytes of the decoded images of a split, including masks."""
     each = sum(dtype.itemsize for dtype in _dtypes(split).values())
     return split.size * config.size**2 * each
 
@@ -129,11 +129,11 @@ def _device_memory() -> int:
 
 
 def available_memory(root: pathlib.Path = pathlib.Path("/")) -> int:
-    """Bytes this process can take without swapping, within the limits of a container.
+    """Bytes this process can use without swapping, within the limits of a container.
 
     Args:
       root: of the file system; Linux reports memory in `proc` and the limits of
-        containers and batch jobs in `sys/fs/cgroup`. Elsewhere all is assumed free.
+        containers and batch jobs in `sys/fs/cgroup`. Elsewhere memory is assumed free.
     """
     meminfo = root / "proc/meminfo"
     if not meminfo.exists():
@@ -142,14 +142,14 @@ def available_memory(root: pathlib.Path = pathlib.Path("/")) -> int:
 
 
 def _limits(root: pathlib.Path) -> list[int]:
-    """Bytes left to the control group of this process, and to each that holds it."""
+    """Bytes left to the control group of this process and to each of its parents."""
     left = []
     for line in (root / "proc/self/cgroup").read_text().splitlines():
         _, controller, path = line.split(":", 2)
         if controller not in _FILES:
             continue
         mount, name, used = _FILES[controller]
-        # A container sees its own group at the mount, whatever the path says.
+        # A container sees its own group at the mount, whatever the path is.
         folder = root / mount / path.lstrip("/")
         for group in (folder, *folder.parents):
             limit = group / name

@@ -1,4 +1,4 @@
-"""Copies among the images: pixel for pixel, or nearly so."""
+"""Finds copies among the images: identical or near-duplicate ones."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 
 from tfds_builders.common.duplicates import pairs
 
-# Of a picture that occurs very often, not every two occurrences are listed.
+# Not every pair is listed of an image that occurs very often.
 _LISTED = 100
 
 
 class Link(NamedTuple):
-    """Two images that are copies; `left` and `right` are their numbers, left < right.
+    """Two images that are copies; `left` and `right` are their indices, left < right.
 
     Attributes:
-      identical: every pixel is the same.
-      correlation: of their fingerprints, 1 where identical; `mirrored` left to right.
+      identical: all pixels are equal.
+      correlation: of their fingerprints, 1 if identical; `mirrored` left to right.
     """
 
     left: int
@@ -31,9 +31,9 @@ class Link(NamedTuple):
 
 
 class Bundle(NamedTuple):
-    """Images that are copies of each other, as sets: all of `one` with all of `other`.
+    """Images that are copies, as sets: each of `one` with each of `other`.
 
-    `one` and `other` are the same where the images are identical.
+    `one` and `other` are the same if the images are identical.
     """
 
     one: np.ndarray
@@ -42,21 +42,21 @@ class Bundle(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """Images of one part that have a copy in another; int [.] numbers, rising."""
+    """Images of one part with a copy in another; int [.] indices, ascending."""
 
     identical: np.ndarray
     near: np.ndarray
 
 
 def find(pixel_hashes, fingerprints, blank) -> list[Bundle]:
-    """All copies among N images.
+    """Returns all copies among N images.
 
-    Pictures of a single value are copies of nothing. The fingerprints are compared
-    once for each distinct picture.
+    Blank images are copies of nothing. Fingerprints are compared once for each
+    distinct image.
 
     Args:
-      pixel_hashes: [N], alike where the pixels are.
-      fingerprints: [N, ...] of `duplicates.fingerprint`.
+      pixel_hashes: [N], equal if the pixels are.
+      fingerprints: [N, ...] from `duplicates.fingerprint`.
       blank: bool [N].
     """
     seen = np.flatnonzero(~np.asarray(blank))
@@ -83,13 +83,13 @@ def find(pixel_hashes, fingerprints, blank) -> list[Bundle]:
 
 
 def overlaps(bundles: list[Bundle], part: np.ndarray) -> dict[tuple, Overlap]:
-    """{(a, b): images of part a that have a copy in part b}, where there are any.
+    """Returns {(a, b): images of part a that have a copy in part b}, if any.
 
-    `near` leaves out the images that have an identical copy there. (a, a) are copies
+    `near` leaves out images that have an identical copy there. (a, a) are copies
     within a part.
 
     Args:
-      part: int [N], where each image belongs to; negative ones are left out.
+      part: int [N], the part of each image; negative: left out.
     """
     found = collections.defaultdict(lambda: (set(), set()))
     for bundle in bundles:
@@ -109,7 +109,7 @@ def overlaps(bundles: list[Bundle], part: np.ndarray) -> dict[tuple, Overlap]:
 
 
 def links(bundles: list[Bundle]) -> Iterator[Link]:
-    """Every two images that are copies, at most 100 of any two pictures."""
+    """Returns all pairs of copies, at most 100 for any two distinct images."""
     for bundle in bundles:
         if bundle.link.identical:
             couples = itertools.combinations(bundle.one, 2)
@@ -121,7 +121,7 @@ def links(bundles: list[Bundle]) -> Iterator[Link]:
 
 
 def number(bundles: list[Bundle]) -> int:
-    """How many links there are, listed or not."""
+    """Counts all links, listed or not."""
     return sum(
         len(b.one) * (len(b.one) - 1) // 2
         if b.link.identical

@@ -1,4 +1,4 @@
-"""From stored PNG bytes to square arrays."""
+"""Decodes stored PNG bytes into square arrays."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ SQUARES = ("stretch", "pad")
 
 
 def image(png: bytes, size: int, square: str) -> np.ndarray:
-    """PNG bytes -> [size, size, 1] of the stored type.
+    """Decodes PNG bytes to [size, size, 1] of the stored type.
 
     Args:
       png: as stored, [H, W] of uint8 or uint16.
-      size: side of the square that goes to the device.
+      size: side of the square.
       square: 'stretch' ignores the aspect ratio (as the published systems do, and it
         hides the detector's shape, which is a shortcut); 'pad' keeps it and adds black.
     """
@@ -26,7 +26,7 @@ def image(png: bytes, size: int, square: str) -> np.ndarray:
 
 
 def fit(found: np.ndarray, size: int, square: str) -> np.ndarray:
-    """[H, W] -> [size, size, 1] of the same type; see `image`."""
+    """Fits [H, W] to [size, size, 1] of the same type; see `image`."""
     height, width = found.shape[:2]
     if square == "pad" and height != width:
         side = max(height, width)
@@ -51,7 +51,7 @@ def fit(found: np.ndarray, size: int, square: str) -> np.ndarray:
 
 
 def mask(png: bytes, size: int, square: str) -> np.ndarray:
-    """`image` of a mask of 0 and 255: 255 where most of a pixel is lung."""
+    """Like `image`, for a mask of 0 and 255: 255 where most of a pixel is lung."""
     return np.where(image(png, size, square) > 127, np.uint8(255), np.uint8(0))
 
 
@@ -61,11 +61,11 @@ _DECODE = {"image": image, "mask": mask}
 def pictures(
     split: Split, indices: np.ndarray, size: int, square: str
 ) -> dict[str, np.ndarray]:
-    """{name: [B, size, size, 1]} of the stored type: from memory, or decoded now.
+    """Returns {name: [B, size, size, 1]} of the stored type, from memory or decoded.
 
     Args:
       indices: int [B], positions within the split.
-      size, square: see `image`; already settled for pictures in memory.
+      size, square: see `image`; images in memory already have them.
     """
     if split.pixels is not None:
         return {name: column[indices] for name, column in split.pixels.items()}

@@ -1,4 +1,4 @@
-"""Fingerprint, hash and statistics of pictures, each read and decoded once."""
+"""Fingerprint, hash and statistics of images, each read and decoded once."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tfds_builders.common.errors import InputError
 
 SIDE = 32  # of a thumbnail
 BINS = 64  # of a histogram, over the whole range of the stored type
-_AT_ONCE = 32  # pictures per piece of work
+_AT_ONCE = 32  # images per unit of work
 
 
 class Pictures(NamedTuple):
     """One row per image.
 
     Attributes:
-      fingerprint: float32 [N, D], by which near-duplicates are found.
-      pixel_hash: [N], alike where type, shape and every pixel are.
-      thumbnail: uint8 [N, SIDE, SIDE], stretched, by area averaging.
-      histogram: float32 [N, BINS], shares of the pixels.
+      fingerprint: float32 [N, D], to find near-duplicates by.
+      pixel_hash: [N], equal if type, shape and all pixels are.
+      thumbnail: uint8 [N, SIDE, SIDE], stretched, area-averaged.
+      histogram: float32 [N, BINS], shares of pixels.
       height, width: int [N], as stored.
       dtype: [N] 'uint8' or 'uint16'.
-      lowest, highest: float32 [N], shares of the pixels at either end of the type.
-      blank: bool [N], all pixels are alike.
+      lowest, highest: float32 [N], shares of pixels at either end of the range.
+      blank: bool [N], all pixels are equal.
     """
 
     fingerprint: np.ndarray
@@ -46,12 +46,12 @@ class Pictures(NamedTuple):
 
 
 def read(splits: Iterable[Split], name: str = "") -> Pictures:
-    """Reads all pictures of some splits, one split after the other.
+    """Reads all images of some splits, one split after the other.
 
     name: shown beside the progress bar.
 
     Raises:
-      InputError: a picture cannot be decoded.
+      InputError: an image cannot be decoded.
     """
     splits = list(splits)
     work = [
@@ -59,7 +59,7 @@ def read(splits: Iterable[Split], name: str = "") -> Pictures:
         for split in splits
         for i in range(0, split.size, _AT_ONCE)
     ]
-    # Shown to a person, not to a log.
+    # Shown in a terminal, not in a log.
     bar = tqdm(
         total=sum(split.size for split in splits),
         desc=name,
@@ -68,7 +68,7 @@ def read(splits: Iterable[Split], name: str = "") -> Pictures:
         disable=None,
     )
     rows = []
-    # OpenCV would start threads of its own within ours.
+    # OpenCV would start its own threads within ours.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -86,7 +86,7 @@ def decode(split, row: int) -> np.ndarray:
 
     Args:
       split: a `split.Split`.
-      row: of `split.rows`.
+      row: one of `split.rows`.
     """
     png = split.read(int(row))["image"]
     pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -94,14 +94,14 @@ def decode(split, row: int) -> np.ndarray:
         found = "cannot be decoded" if pixels is None else "is in colour"
         raise InputError(
             f"{split.dataset}:{split.split}",
-            f"the picture of record {row} {found}",
-            "build the dataset again, with tfds_builders",
+            f"the image of record {row} {found}",
+            "build the dataset again with tfds_builders.build",
         )
     return pixels
 
 
 def as_8bit(pixels: np.ndarray) -> np.ndarray:
-    """uint8 of the same range: the white of uint16 is the white of uint8."""
+    """Scales to uint8: the white of uint16 becomes the white of uint8."""
     if pixels.dtype == np.uint8:
         return pixels
     return np.rint(pixels * (255 / np.iinfo(pixels.dtype).max)).astype(np.uint8)
@@ -113,7 +113,7 @@ def _read_some(work) -> list[tuple]:
 
 
 def _summarised(pixels: np.ndarray) -> tuple:
-    """The fields of `Pictures` for one picture, in their order."""
+    """The fields of `Pictures` for one image, in order."""
     height, width = pixels.shape
     top = int(np.iinfo(pixels.dtype).max)
     small = cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""The synthetic release that a config may ask for, built inside the workdir."""
+"""Builds the synthetic release of a config inside the workdir."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tfds_builders.common.errors import InputError
 
 
 def ensure(config: ConfigDict, workdir: pathlib.Path) -> str:
-    """Writes and builds `config.phantom` pictures unless they are there.
+    """Writes and builds `config.phantom` images unless they exist.
 
     Args:
-      config: `config.data`; `phantom` is the number of pictures.
-      workdir: release and dataset are kept in it, under names with the number of
-        pictures, so that a phantom can never be mistaken for a prepared real dataset.
+      config: `config.data`; `phantom` is the number of images.
+      workdir: holds release and dataset, under names with the number of images, so that
+        a phantom cannot be mistaken for a prepared real dataset.
 
     Returns:
       The data_dir to read from.
     """
-    # Builders need half of SciPy, which takes longer to import than all of JAX.
+    # Builders need much of SciPy, which takes longer to import than all of JAX.
     from tfds_builders.build import build, is_prepared, make_builder
     from tfds_builders.phantom import write_release
 
@@ -36,13 +36,13 @@ def ensure(config: ConfigDict, workdir: pathlib.Path) -> str:
     if config.data_dir:
         raise InputError(
             "config.data.data_dir",
-            f"is {config.data_dir!r}, and config.data.phantom={config.phantom}",
+            f"is {config.data_dir!r}, but config.data.phantom={config.phantom}",
             "a phantom is built in the workdir: omit data_dir, or set data.phantom=0",
         )
     data_dir = workdir / f"phantom_{config.phantom}"
     release = workdir / f"phantom_{config.phantom}_release"
     if not is_prepared(make_builder(config.dataset, data_dir)):
-        # A release has this name only once it is whole, so one that is there is used.
+        # A release gets this name once it is complete, so an existing one is used.
         if not release.exists():
             write_release(name, release, config.phantom)
         build(config.dataset, release, data_dir)

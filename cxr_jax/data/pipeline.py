@@ -16,13 +16,13 @@ from cxr_jax.devices import processes
 Batch = dict[str, np.ndarray]
 
 # Reading and decoding release the interpreter lock, so threads beat processes here.
-# Each makes a whole batch: the Python work per picture is what limits the rate.
+# Each makes a whole batch: Python overhead per image limits the rate.
 _THREADS = min(max(os.cpu_count() or 1, 4), 16)
 _READ = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=2 * _THREADS)
 
 
 class Examples:
-    """A split in batches of given positions."""
+    """Makes batches of a split from given positions."""
 
     def __init__(
         self, split: Split, targets: dict[str, np.ndarray], *, size: int, square: str
@@ -34,7 +34,7 @@ class Examples:
         return self._split.size
 
     def batch(self, indices: np.ndarray) -> Batch:
-        """{'image', 'mask': [B, size, size, 1], targets: [B, ...]}."""
+        """Returns {'image', 'mask': [B, size, size, 1], targets: [B, ...]}."""
         return {
             **decode.pictures(self._split, indices, self._size, self._square),
             **{name: column[indices] for name, column in self._targets.items()},
@@ -42,10 +42,10 @@ class Examples:
 
 
 def order(examples: int, *, batch_size: int, seed: int) -> grain.MapDataset:
-    """Positions of every batch of the training: int [B] at [i], of any i.
+    """Positions of every training batch: int [B] at [i], for any i.
 
     Every epoch is a new permutation; a batch may span two epochs, so that all batches
-    are full and each example is seen equally often.
+    are full and all examples are seen equally often.
     """
     shuffle = int(rng.generator(seed, "shuffle").integers(2**31))
     numbers = grain.MapDataset.range(examples).seed(shuffle)
@@ -55,7 +55,7 @@ def order(examples: int, *, batch_size: int, seed: int) -> grain.MapDataset:
 def train_batches(
     examples: Examples, *, batch_size: int, seed: int, start: int
 ) -> Iterator[Batch]:
-    """This process's share of endless batches in `order`, from number `start` on."""
+    """Yields this process's share of endless batches in `order`, from batch `start`."""
     batches = order(len(examples), batch_size=batch_size, seed=seed)
     read = batches.map(lambda index: examples.batch(processes.part(index)))
     return iter(read[start:].to_iter_dataset(_READ))
@@ -64,7 +64,7 @@ def train_batches(
 def eval_batches(
     examples: Examples, *, batch_size: int
 ) -> Iterator[tuple[np.ndarray, Batch]]:
-    """Every example once, in order: positions [B], and this process's share of them.
+    """Yields every example once, in order: positions [B], and this process's share.
 
     The last batch is padded with its first example, at position -1.
     """

@@ -1,7 +1,7 @@
-"""What a stored record holds: pictures as PNG bytes, and the columns of the table.
+"""Reads stored records: images as PNG bytes, and the columns of the table.
 
 TFDS turns every feature of a record into an array of its own, which takes longer than
-reading it. Here pictures are taken out alone, and columns are made all at once.
+reading it. Here only images are extracted, and columns are made all at once.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Layout(NamedTuple):
     """The features of a dataset by kind.
 
     Attributes:
-      pictures: names of those that are images.
-      columns: {name: TensorInfo} of the others.
+      pictures: names of the images.
+      columns: {name: TensorInfo} of the other features.
     """
 
     pictures: tuple[str, ...]
@@ -42,28 +42,28 @@ def layout(features: tfds.features.FeaturesDict) -> Layout:
 
 
 def pictures(record: bytes, names: Sequence[str]) -> dict[str, bytes]:
-    """{name: PNG bytes} of a serialised tf.train.Example.
+    """Returns {name: PNG bytes} of a serialised tf.train.Example.
 
     Raises:
-      DecodeError: it is not one.
-      IndexError: it holds no such picture.
+      DecodeError: it is not a tf.train.Example.
+      IndexError: it has no such image.
     """
     features = _EXAMPLE.FromString(record).features.feature
     return {name: features[name].bytes_list.value[0] for name in names}
 
 
 def table(records: Sequence[bytes], columns: dict[str, Any]) -> dict[str, Any]:
-    """The columns of all records, as TFDS would give them one by one.
+    """Returns the columns of all records, with the values TFDS would return.
 
     Args:
-      records: serialised tf.train.Examples by index, as of ArrayRecord.
-      columns: of `layout`.
+      records: serialised tf.train.Examples by index, as in ArrayRecord.
+      columns: from `layout`.
 
     Returns:
       {name: N numbers as an array, N texts as a list of str}.
 
     Raises:
-      DecodeError, IndexError, ValueError: a record is not what `columns` says.
+      DecodeError, IndexError, ValueError: a record does not match `columns`.
     """
     kinds = {name: _kind(info) for name, info in columns.items()}
     values: dict[str, list[Any]] = {name: [] for name in columns}
@@ -76,7 +76,7 @@ def table(records: Sequence[bytes], columns: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kind(info) -> str:
-    """The field of tf.train.Feature that TFDS stores such values in."""
+    """The field of tf.train.Feature in which TFDS stores such values."""
     kind = np.dtype(info.np_dtype).kind
     return {"f": "float_list", "O": "bytes_list", "S": "bytes_list"}.get(
         kind, "int64_list"
@@ -87,5 +87,5 @@ def _column(values: list[Any], info) -> Any:
     if _kind(info) == "bytes_list":
         return [value.decode() for value in values]
     column = np.array(values, info.np_dtype).reshape(len(values), *info.shape)
-    # TFDS gives a single number as Python's own: 64 bits.
+    # TFDS returns a scalar as a Python number: 64 bits.
     return column if info.shape else np.asarray(column.tolist())

@@ -28,7 +28,7 @@ class Splits(NamedTuple):
 
 
 def open_splits(config: ConfigDict, workdir: pathlib.Path) -> Splits:
-    """Opens train, val and test of `config.data`; makes the phantom if it asks for one.
+    """Opens train, val and test of `config.data`; makes the phantom if required.
 
     Raises:
       InputError: a split is missing, or an image is in two of them.
@@ -52,7 +52,7 @@ def open_splits(config: ConfigDict, workdir: pathlib.Path) -> Splits:
 
 
 def roles(builder, config: ConfigDict) -> dict[str, Split]:
-    """{'train', 'val', 'test'} as `config.data` names them, or by its fold."""
+    """Returns {'train', 'val', 'test'} as `config.data` names them, or by its fold."""
     if config.fold < 0:
         return {
             role: builders.load(builder, config[role], config.masks) for role in ROLES
@@ -68,10 +68,10 @@ def roles(builder, config: ConfigDict) -> dict[str, Split]:
 
 
 def data_dir(config: ConfigDict, workdir: pathlib.Path) -> str:
-    """The folder of the dataset of `config.data`; a phantom is kept in the workdir."""
+    """Returns the folder of the dataset; a phantom is kept in the workdir."""
     if not config.phantom:
         return config.data_dir
-    if not processes.is_first():  # the first makes it, the others find it
+    if not processes.is_first():  # the first makes it, the others use it
         processes.wait("phantom")
     data_dir = phantom.ensure(config, workdir)
     if processes.is_first():
@@ -80,7 +80,7 @@ def data_dir(config: ConfigDict, workdir: pathlib.Path) -> str:
 
 
 def shared_patients(splits: Splits) -> dict[str, int]:
-    """Patients (or their stand-ins) in two roles; 0 is what it should be."""
+    """Counts patients (or their stand-ins) in two roles; should be 0."""
     return {
         f"{one}-{other}": patients_in_both(getattr(splits, one), getattr(splits, other))
         for one, other in itertools.combinations(ROLES, 2)
@@ -88,6 +88,6 @@ def shared_patients(splits: Splits) -> dict[str, int]:
 
 
 def image_dtype(split: Split) -> np.dtype:
-    """The stored type of the pictures, from the first of them."""
+    """The stored type of the images, taken from the first."""
     first = split.read(int(split.rows[0]))["image"]
     return decode.image(first, 1, "stretch").dtype

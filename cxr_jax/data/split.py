@@ -18,16 +18,16 @@ class Split(NamedTuple):
     Attributes:
       dataset: 'brixia', the name without its config.
       split: 'test', as requested.
-      read: position -> {'image': PNG bytes} of one example, and its other pictures.
-      rows: int64 [N], the positions that belong to this split.
-      table: every column but the image, each with N rows: numbers as arrays, texts as
-        lists of str.
-      label_names: {column: names} of the columns that are class labels.
-      unit: what a `patient_id` stands for: 'patients', 'images' (one per patient is
+      read: position -> {'image': PNG bytes} of one example, and its mask.
+      rows: int64 [N], the positions of this split.
+      table: all columns but the image, with N rows: numbers as arrays, texts as lists
+        of str.
+      label_names: {column: names} of class labels.
+      unit: what a `patient_id` stands for: 'patients', 'images' (one per patient
         assumed) or 'near-duplicate groups'.
-      synthetic: the pictures are phantoms.
-      pictures: names of those that a batch holds: 'image', and 'mask' of the lungs.
-      pixels: {name of a picture: [N, size, size, 1]} where they are held in memory.
+      synthetic: the images are phantoms.
+      pictures: names of the images in a batch: 'image', and 'mask' of the lungs.
+      pixels: {name: [N, size, size, 1]} if they are held in memory.
     """
 
     dataset: str
@@ -47,7 +47,7 @@ class Split(NamedTuple):
 
 
 def take(split: Split, rows: np.ndarray, name: str) -> Split:
-    """The part of a split at the given positions within it.
+    """Returns the part of a split at the given positions within it.
 
     Raises:
       InputError: `rows` is empty.
@@ -75,10 +75,10 @@ def by_fold(whole: Split, fold: int) -> dict[str, Split]:
 
     Args:
       whole: the split 'all'.
-      fold: 0..4. A patient of another fold is val or train by the hash of their id.
+      fold: 0..4. Patients of other folds go to val or train by a hash of their id.
 
     Raises:
-      InputError: no such fold, or nothing falls into one of the three.
+      InputError: no such fold, or one of the three is empty.
     """
     if fold not in range(splits.FOLDS):
         raise InputError(
@@ -87,7 +87,7 @@ def by_fold(whole: Split, fold: int) -> dict[str, Split]:
             f"choose a fold from 0 to {splits.FOLDS - 1}, or -1 for the stored split",
         )
     if "fold" not in whole.table:
-        raise InputError(whole.dataset, "stores no folds", "use config.data.fold=-1")
+        raise InputError(whole.dataset, "has no folds", "use config.data.fold=-1")
     roles = np.array(
         [
             "test" if its == fold else splits.train_or_val(patient)
@@ -102,7 +102,7 @@ def by_fold(whole: Split, fold: int) -> dict[str, Split]:
 
 
 def fingerprint(split: Split) -> dict[str, Any]:
-    """Size of a split, and a hash of all its columns but the pixels, in any order."""
+    """Size of a split, and an order-independent hash of all columns but the pixels."""
     names = sorted(split.table)
     columns = (np.asarray(split.table[name]).tolist() for name in names)
     rows = sorted(repr(row) for row in zip(*columns, strict=True))
@@ -115,7 +115,7 @@ def fingerprint(split: Split) -> dict[str, Any]:
 
 
 def patients_in_both(one: Split, other: Split) -> int:
-    """Number of patients with images in both splits; 0 is what it should be."""
+    """Number of patients with images in both splits; should be 0."""
     return len(set(one.table["patient_id"]) & set(other.table["patient_id"]))
 
 

@@ -1,9 +1,9 @@
-"""Does this compiler compute what numpy computes? Asked before a number is believed.
+"""Checks that this compiler computes what numpy computes.
 
-Releases of XLA have computed wrong sums in silence, or crashed: jaxlib 0.10.2 on the
+Releases of XLA have silently computed wrong sums, or crashed: jaxlib 0.10.2 on the
 CPU (jax-ml/jax issues 39103, 39257, 40412). So small programs of the kinds that
-training uses are compiled and held against numpy, once for each compiler, device and
-set of flags. They run in a process of their own: a crash there is an answer too.
+training uses are compiled and compared with numpy, once for each compiler, device and
+set of flags. They run in a process of their own, because they may crash.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 
 # Largest error relative to the largest value. float32 sums differ by 1e-6, tensor cores
-# of a GPU by 1e-3; the faults seen were of 8e-3 and more.
+# of a GPU by 1e-3; the faults seen were 8e-3 and more.
 TOLERANCE = 3e-3
 # Some faults hang instead of crashing. All programs together take a second.
 SECONDS = 120
-# What selects another compiler, or has it compile otherwise.
+# Environment variables that select another compiler or change what it compiles.
 VARIABLES = ("XLA_FLAGS", "JAX_PLATFORMS", "LIBTPU_INIT_ARGS", "JAX_ENABLE_X64")
 ADVICE = (
     "install versions that are proven: pip install -c constraints.txt with the "
@@ -47,10 +47,10 @@ _NHWC = ("NHWC", "HWIO", "NHWC")
 
 
 class Program(NamedTuple):
-    """A function, the same in numpy, and what both are given.
+    """A function, the same in numpy, and the inputs of both.
 
     Attributes:
-      name: what is computed, for people.
+      name: what is computed, in words.
       function: jitted here; arrays -> array.
       reference: the same in float64.
       arrays: float32.
@@ -66,10 +66,10 @@ class Program(NamedTuple):
 def require() -> None:
     """Runs the programs, unless this compiler has passed before on this device.
 
-    The record of that is kept in the compilation cache.
+    The record is kept in the compilation cache.
 
     Raises:
-      InputError: a program gave a wrong answer, crashed or hung; says which.
+      InputError: a program gave a wrong result, crashed or hung; says which.
     """
     record = _record()
     if record.exists():
@@ -82,11 +82,11 @@ def require() -> None:
 
 
 def run(command: list[str], seconds: float = SECONDS) -> list[str]:
-    """Runs the programs in another process; -> what was wrong, in words.
+    """Runs the programs in another process; -> what went wrong, in words.
 
     Args:
       command: prints a line of JSON before each program, and one with its error after.
-      seconds: how long all may take.
+      seconds: time limit for all programs.
     """
     # The parent may hold most of an accelerator's memory.
     environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -110,7 +110,7 @@ def run(command: list[str], seconds: float = SECONDS) -> list[str]:
             ended = f"failed with '{last[0][:200]}'"
     except subprocess.TimeoutExpired as error:
         output = (error.stdout or b"").decode()
-        ended = f"did not end within {seconds:g} s"
+        ended = f"did not finish within {seconds:g} s"
     lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     faults = [
         f"computes a wrong {line['name']} (off by {line['error']:.2%})"
@@ -123,9 +123,9 @@ def run(command: list[str], seconds: float = SECONDS) -> list[str]:
 
 
 def programs() -> list[Program]:
-    """The kinds of programs that training consists of, in the order they are run.
+    """Programs of the kinds that training consists of, in the order they are run.
 
-    Whole numbers are small, so that their sums are exact in every format.
+    The integers are small, so that their sums are exact in every format.
     """
     draw = np.random.default_rng(0)
 
@@ -141,15 +141,15 @@ def programs() -> list[Program]:
     rows[:, 0] = np.arange(len(rows)) % 61
     return [
         Program("convolution", _convolve, _numpy_convolve, (x, kernel)),
-        Program("convolution's gradient for its picture", _to_picture, _numpy_to_picture,
+        Program("convolution's image gradient", _to_picture, _numpy_to_picture,
                 (kernel, dy)),
-        Program("convolution's gradient for its kernel", _to_kernel, _numpy_to_kernel, (x, dy)),
+        Program("convolution's kernel gradient", _to_kernel, _numpy_to_kernel, (x, dy)),
         Program("depthwise convolution", _depthwise, _numpy_depthwise, (x, kernel[..., 0])),
         Program("batch norm's sums", batch_norm_sums(jnp), batch_norm_sums(np), (features,)),
-        Program("matrix-vector product summed by row",
+        Program("matrix-vector product summed by rows",
                 jax.vmap(lambda row: jnp.sum((jnp.eye(3) @ row) ** 2)),
                 lambda rows: (rows**2).sum(1), (rows,)),
-        Program("reduction of seven axes", lambda a, b: jnp.sum(a * b, axis=3),
+        Program("reduction over seven axes", lambda a, b: jnp.sum(a * b, axis=3),
                 lambda a, b: (a * b).sum(axis=3),
                 (whole(3, 1, 2, 2, 8, 8, 8), whole(3, 1, 2, 2, 8, 8, 8))),
         Program("gradient of a softmax loss", jax.grad(_softmax_loss),
@@ -159,7 +159,7 @@ def programs() -> list[Program]:
 
 
 def batch_norm_sums(np_):
-    """Of the batch norm in both directions: mean, mean square, and a product's sum."""
+    """Batch norm's sums, forward and backward: mean, mean square, sum of a product."""
 
     def sums(x):
         axes = (0, 1, 2)
@@ -185,7 +185,7 @@ def _convolve(x, kernel):
 
 
 def _to_picture(kernel, dy):
-    # The gradient as this project writes it for the CPU: a convolution of dy.
+    # The gradient as this project computes it on the CPU: a convolution of dy.
     turned = kernel[::-1, ::-1].swapaxes(2, 3)
     return lax.conv_general_dilated(
         dy,
@@ -300,7 +300,7 @@ def _device() -> str:
 
 
 def _processor() -> str:
-    """What XLA compiles for on the CPU; homes are shared by unlike machines."""
+    """The CPU that XLA compiles for: different machines may share a home folder."""
     path = pathlib.Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if "model name" in line]

@@ -1,4 +1,4 @@
-"""A trace of some training steps, to see where their time goes."""
+"""Records a trace of some training steps, to see where the time goes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tfds_builders.common.errors import InputError
 
 
 class Profile:
-    """What the loop tells of its steps; `recorded` makes one."""
+    """Called by the loop before and after its steps; made by `recorded`."""
 
     def __init__(self, folder: pathlib.Path, first: int, steps: int):
         self._folder, self._first, self._steps = folder, first, steps
         self._span: jax.profiler.StepTraceAnnotation | None = None
-        self._left = steps  # to be recorded
+        self._left = steps  # still to be recorded
         self._running, self._values = False, None
 
     def before(self, step: int) -> None:
-        """Right before step number `step` is sent off, its batch included."""
+        """Call right before step number `step` is dispatched, including its batch."""
         if self._left and step >= self._first:
             if not self._running:
                 jax.profiler.start_trace(
@@ -37,11 +37,11 @@ class Profile:
             self._span.__enter__()
 
     def after(self, values: Any) -> None:
-        """Right after a step was sent off; the last one recorded is waited for.
+        """Call right after a step was dispatched; waits for the last recorded one.
 
         Args:
-          values: what the step returned, as its metrics: arrays which may still be
-            computed, and are not given to another step to be overwritten.
+          values: what the step returned, such as its metrics: arrays that may not be
+            ready yet and are not donated to another step.
         """
         if self._span is None:
             return
@@ -55,7 +55,7 @@ class Profile:
             self.stop()
 
     def stop(self) -> None:
-        """Writes the trace, where one is running, and says where it lies."""
+        """Writes the trace, if one is running, and prints its path."""
         if not self._running:
             return
         self._running, self._left = False, 0
@@ -63,11 +63,14 @@ class Profile:
         try:
             with files.explained(self._folder):
                 jax.profiler.stop_trace()
-        except (RuntimeError, ValueError) as error:  # of XLA, which has no OSError
+        except (
+            RuntimeError,
+            ValueError,
+        ) as error:  # from XLA, which does not raise OSError
             raise InputError(
                 self._folder,
                 f"the trace cannot be written: {str(error).splitlines()[0]}",
-                f"{files.free_space(self._folder)}; make room, give another folder, "
+                f"{files.free_space(self._folder)}; free space, use another folder, "
                 "or record fewer steps",
             ) from error
         found = self._folder.glob("plugins/profile/*/perfetto_trace.json.gz")
@@ -79,7 +82,7 @@ class Profile:
         )
 
     def missed(self) -> bool:
-        """True where steps were to be recorded and none came."""
+        """Whether steps were to be recorded but none ran."""
         return self._left == self._steps > 0
 
 
@@ -93,17 +96,17 @@ def recorded(folder: pathlib.Path, first: int, steps: int) -> Iterator[Profile]:
                 state, metrics = train_step(...)
                 profile.after(metrics)
 
-    A trace that is running when the loop ends, or fails, is written too.
+    A trace is also written if the loop ends or fails while it is running.
 
     Args:
-      folder: of traces, made if it is not there; each has its own folder below.
-      first: number of the first step recorded. The one that compiles would hide all
-        others: begin after it.
-      steps: how many, where the loop sends off several at a time so many times; 0
-        records nothing, as all processes but one should. On the CPU keep it small.
+      folder: of traces, created if missing; each gets a subfolder.
+      first: number of the first step recorded. Begin after the step that compiles,
+        which would hide all others.
+      steps: how many (dispatches, if the loop runs several steps in one); 0 records
+        nothing, as in all processes but one. Keep it small on the CPU.
 
     Raises:
-      InputError: the folder cannot be written, before any step is made.
+      InputError: the folder cannot be written; raised before the first step.
     """
     if steps:
         with files.explained(folder):
@@ -114,11 +117,11 @@ def recorded(folder: pathlib.Path, first: int, steps: int) -> Iterator[Profile]:
     finally:
         profile.stop()
     if profile.missed():
-        say(f"no trace: the run ended before step {first}, where it was to begin")
+        say(f"no trace: the run ended before step {first}, at which it was to begin")
 
 
 def _options() -> jax.profiler.ProfileOptions:
-    """No calls of Python functions: a trace holds a million events, then drops some."""
+    """Leaves out calls of Python functions: a trace drops events after a million."""
     options = jax.profiler.ProfileOptions()
     options.python_tracer_level = 0
     return options

@@ -1,4 +1,4 @@
-"""One axis of devices, `data`: batches are split over it, everything else is copied.
+"""One axis of devices, `data`: batches are split along it, all else is replicated.
 
 `jit` over this mesh serves one device and many, and batch norm sees the whole batch.
 `pmap` is in maintenance mode and would compute the statistics per device.
@@ -17,17 +17,17 @@ from tfds_builders.common.errors import InputError
 
 
 def make_mesh(batch_size: int, accumulate: int = 1) -> jax.sharding.Mesh:
-    """A mesh of all devices; each part of the batch has to divide among them."""
+    """Returns a mesh of all devices; each part of the batch must divide among them."""
     devices = jax.device_count()
     if batch_size % (devices * accumulate):
         parts = f" in {accumulate} parts" if accumulate > 1 else ""
         raise InputError(
             "config.batch_size",
             f"{batch_size} images{parts} do not divide among {devices} devices",
-            f"give a multiple of {devices * accumulate}, or hide devices with "
+            f"use a multiple of {devices * accumulate}, or hide devices with "
             "CUDA_VISIBLE_DEVICES",
         )
-    # Explicit axes, the default, make the loss's gather fail on jax 0.12.
+    # With explicit axes, the default, the gather of the loss fails on jax 0.12.
     return jax.make_mesh((devices,), ("data",), (AxisType.Auto,))
 
 
@@ -42,24 +42,24 @@ def by_example(mesh: jax.sharding.Mesh) -> NamedSharding:
 
 
 def replicate(tree: Any, mesh: jax.sharding.Mesh) -> Any:
-    """Host arrays, alike in all processes, to every device."""
+    """Copies host arrays, equal in all processes, to every device."""
     everywhere = replicated(mesh)
 
     def place(value):
         host = np.asarray(value)
         return jax.make_array_from_callback(host.shape, everywhere, host.__getitem__)
 
-    # Not device_put: with several processes it would send everything to compare it.
+    # Not device_put, which sends everything between processes to compare it.
     return jax.tree.map(place, tree)
 
 
 def compute(function: Callable[[], Any], mesh: jax.sharding.Mesh) -> Any:
-    """What a function makes of nothing, on every device: random keys are no host arrays."""
+    """Calls a function without arguments on every device, e.g. to make random keys."""
     return jax.jit(function, out_shardings=replicated(mesh))()
 
 
 def put(batch: dict[str, Any], mesh: jax.sharding.Mesh) -> dict[str, jax.Array]:
-    """This process's part of a batch, [B / processes, ...], to its devices.
+    """Puts this process's part of a batch, [B / processes, ...], on its devices.
 
     Processes hold consecutive parts, as devices do: `processes.part`.
     """

@@ -1,4 +1,4 @@
-"""Lines for the person who waits, of the first process alone."""
+"""Lines on the terminal, printed by the first process only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cxr_jax.devices import processes
 
 
 def say(text: str) -> None:
-    """Prints a line; that nobody reads it any more is no reason to fail."""
+    """Prints a line; a closed pipe is not an error."""
     if not processes.is_first():
         return
     try:

@@ -1,4 +1,4 @@
-"""Checks on the arguments that a preprocessing string gives to an op.
+"""Checks on the arguments of an op in a preprocessing string.
 
 Each raises TypeError or ValueError with one sentence; `registry` adds where it was written.
 """
@@ -8,7 +8,7 @@ def number(name, value, low, high):
     """`value` as a float from `low` to `high`, both included."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number, found {value!r}")
-    if not low <= value <= high:  # false for nan as well
+    if not low <= value <= high:  # also false for nan
         raise ValueError(f"{name} must be from {low} to {high}, found {value!r}")
     return float(value)
 

@@ -1,7 +1,8 @@
 """Frames: where the pixels of an image lie in another, whatever the size of either.
 
-A frame [B, 2, 3] maps (x, y, 1) of the new image to (x, y) of the one it is made from. -1 and 1 are the outer edges: the convention of PyTorch's `affine_grid` and
-`grid_sample` with align_corners=False (Jaderberg et al. 2015, arXiv 1506.02025).
+A frame [B, 2, 3] maps (x, y, 1) of the new image to (x, y) of its source. -1 and 1 are
+the outer edges: the convention of PyTorch's `affine_grid` and `grid_sample` with
+align_corners=False (Jaderberg et al. 2015, arXiv 1506.02025).
 """
 
 import jax.numpy as jnp
@@ -35,7 +36,7 @@ def compose(outer, inner):
 
 
 def inverse(frame):
-    """The frame that undoes it [B, 2, 3]; not finite where that has no area."""
+    """The inverse frame [B, 2, 3]; not finite if the frame has no area."""
     (a, b), (c, d) = ((frame[:, i, 0], frame[:, i, 1]) for i in (0, 1))
     linear = jnp.stack([jnp.stack([d, -b], 1), jnp.stack([-c, a], 1)], 1)
     linear = linear / (a * d - b * c)[:, None, None]
@@ -50,9 +51,9 @@ def turned_over(frame, axis: int):
 
 
 def around(mask, margin: float):
-    """The upright frame of what is above 0.5, with a `margin` of its sides on each side.
+    """The upright frame of all pixels above 0.5, with a `margin` on each side.
 
-    mask: [B, H, W, 1]. One without any such pixel gets the whole image.
+    mask: [B, H, W, 1]; without such a pixel, the whole image. margin: share of a side.
     """
     found = mask[..., 0] > 0.5
     rows = []
@@ -72,14 +73,14 @@ def around(mask, margin: float):
 
 
 def corner_distance(one, other):
-    """Mean distance of the four corners [B], in sides of the image."""
+    """Mean distance of the four corners [B], as a share of the image's side."""
     apart = _product(one - other, jnp.asarray(_CORNERS)[None])
-    # Edges are 2 apart. The small term keeps the gradient finite where none are.
+    # Edges are 2 apart. The small term keeps the gradient finite at distance 0.
     return jnp.sqrt((apart**2).sum(axis=1) + 1e-12).mean(axis=1) / 2
 
 
 def rotation(frame):
-    """Angle of the frame's x axis [B], in degrees; that of a square image."""
+    """Angle of the frame's x axis [B], in degrees, for a square image."""
     return jnp.degrees(jnp.arctan2(frame[:, 1, 0], frame[:, 0, 0]))
 
 

@@ -16,8 +16,8 @@ def affine_matrix(shape, rotate, shift, zoom, shear):
     """Matrices [B,2,3] that rotate, shift, shear and zoom about the image's centre.
 
     `shape` is (H, W); `rotate` and `shear` are [B] radians; `shift` and `zoom` are
-    [B,2], (row, column), in pixels and as the share of the field of view: a zoom of
-    0.5 shows half of the image enlarged by two.
+    [B,2], (row, column), in pixels and as a share of the field of view: a zoom of
+    0.5 shows half of the image at twice the size.
     Composed as rotation x shift x shear x zoom, the order, signs and meaning of
     Keras's `apply_affine_transform`, which the published baselines used.
     """
@@ -25,7 +25,7 @@ def affine_matrix(shape, rotate, shift, zoom, shear):
     rotation = stack_2x2(cos, -sin, sin, cos)
     shearing = stack_2x2(one, -jnp.sin(shear), 0 * one, jnp.cos(shear))
     # HIGHEST: the default on a GPU rounds to TF32, 0.2 pixel in 512. Matmuls rather
-    # than the closed form, because XLA would redo its sines for every pixel.
+    # than the closed form, because XLA would recompute sines for every pixel.
     highest = lax.Precision.HIGHEST
     linear = jnp.matmul(rotation, shearing * zoom[:, None, :], precision=highest)
     centre = (jnp.array([shape], linear.dtype) - 1) / 2
@@ -57,7 +57,7 @@ def taps(position, size, fill):
 def warp(images, matrix, fill):
     """Bilinear samples of float `images` [B,H,W,C] under `matrix` [B,2,3].
 
-    Outside the image lies its nearest edge pixel ('edge') or zero ('zero').
+    Outside the image is its nearest edge pixel ('edge') or zero ('zero').
     """
     batch, height, width, channels = images.shape
     row = lax.broadcasted_iota(images.dtype, (1, height, width), 1)
@@ -80,7 +80,7 @@ def warp(images, matrix, fill):
 
 
 def move(batch, matrix, fill):
-    """`warp` of a batch: of its image and lung mask; the frame of the lungs goes along."""
+    """Warps the image and lung mask of a batch, and moves the lung frame."""
     moved = {
         name: warp(batch[name], matrix, fill)
         for name in ("image", "mask")

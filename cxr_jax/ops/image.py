@@ -11,15 +11,15 @@ from jax import lax
 from cxr_jax.ops.arguments import numbers, whole
 from tfds_builders.common.errors import InputError
 
-LARGEST_SIDE = 4096  # a resize beyond it is a slip of the pen, not a wish
+LARGEST_SIDE = 4096  # a larger resize is a typing error
 
-# Below this spread (of a image in [0, 1]) there is nothing but rounding to
-# enlarge: 6 of 65,535 grey levels.
+# Below this spread (of an image in [0, 1]) there is only rounding noise: 6 of 65,535
+# grey levels.
 LEAST_SPREAD = 1e-4
 
 
 def to_float():
-    """Unsigned integers to float32 in [0, 1], by the largest value of their type."""
+    """Unsigned integers to float32 in [0, 1], divided by the type's largest value."""
 
     def apply(batch):
         image = batch["image"]
@@ -27,7 +27,7 @@ def to_float():
             raise InputError(
                 "to_float",
                 f"images of type {image.dtype}",
-                "give it stored pixels, uint8 or uint16 over their full range",
+                "it takes stored pixels, uint8 or uint16 over their full range",
             )
         return batch | {name: _to_unit(batch[name]) for name in _pictures(batch)}
 
@@ -35,7 +35,7 @@ def to_float():
 
 
 def _pictures(batch):
-    """Names of the arrays on the grid of the image."""
+    """Names of the arrays on the pixel grid."""
     return [name for name in ("image", "mask") if name in batch]
 
 
@@ -47,8 +47,8 @@ def _to_unit(image):
 def resize_weights(size, target):
     """Weights [target, size] of linear resampling, rows summing to 1; float32.
 
-    Bilinear when enlarging; when shrinking the triangle widens with the scale, so
-    that nothing aliases. Pixel centres sit at half-integers and the border is
+    Bilinear when enlarging; when shrinking, the triangle widens with the scale to
+    prevent aliasing. Pixel centres sit at half-integers and the border is
     renormalised: the rule of PIL's BILINEAR and of `jax.image.resize`.
     """
     scale = size / target
@@ -59,7 +59,7 @@ def resize_weights(size, target):
 
 
 def resize(height, width=None):
-    """To height x width (square if one number); antialiased, aspect not kept."""
+    """To height x width (square if one number); antialiased, aspect ratio not kept."""
     height = whole("height", height, 1, LARGEST_SIDE)
     width = height if width is None else whole("width", width, 1, LARGEST_SIDE)
 
@@ -93,7 +93,7 @@ def standardise():
 
 
 def normalise(mean, std):
-    """(image - mean) / std with fixed numbers, one or one per channel, in [0, 1]."""
+    """(image - mean) / std with fixed numbers in [0, 1], one or one per channel."""
     mean, std = numbers("mean", mean, 0, 1), numbers("std", std, 1e-3, 1)
     if len(mean) != len(std) and 1 not in (len(mean), len(std)):
         raise ValueError(f"mean holds {len(mean)} numbers and std {len(std)}")
@@ -116,7 +116,7 @@ def normalise(mean, std):
 
 
 def to_rgb():
-    """One channel to three equal ones, for networks trained on colour images."""
+    """Repeats one channel three times, for networks trained on colour images."""
 
     def apply(batch):
         image = batch["image"]

@@ -9,9 +9,9 @@ from tfds_builders.common.errors import InputError
 def lung_frame(margin=0.05):
     """Adds 'frame' [B, 2, 3]: the upright box around the lungs of the mask.
 
-    `margin` of its sides is added on each side. Later ops move the frame with the image,
-    so that within it the lungs keep the position they have here. An image without any
-    lung gets the whole image.
+    `margin`, a share of its sides, is added on each side. Later ops move the frame with
+    the image, so that the lungs keep their position within it. An image without lungs
+    gets the whole image.
     """
     margin = number("margin", margin, 0, 1)
 
@@ -30,8 +30,8 @@ def lung_frame(margin=0.05):
 def pose(rotate=0, shift=0, zoom=0, shear=0, fill="edge"):
     """`affine` with the draws of the batch's 'pose' [B, 6] instead of random ones.
 
-    The task `align` gives each image a pose of its own, so that every evaluation sees
-    it moved in the same way.
+    The task `align` gives each image its own pose, so that every evaluation moves it in
+    the same way.
     """
     most = limits(rotate, shift, zoom, shear, fill)
 

@@ -1,10 +1,10 @@
-"""Ops that black out part of an image, and the controls made of them.
+"""Ops that black out part of an image, and the controls made from them.
 
-What a model still gets right without the lungs it did not read from them (DeGrave et al.
+What a model still gets right without lungs, it does not read from them (DeGrave et al.
 2021, doi 10.1038/s42256-021-00338-7; Maguolo and Nanni 2021, arXiv 2004.12823, hid the
-middle). The ops train and test on such images; the audit applies the controls to those
-of a finished model. Black is 0, so an op needs pixels in [0, 1]. Put it right after
-to_float: had the image moved first, lungs could lie where they are still shown.
+middle). The ops are for training and testing on such images; the audit applies the
+controls to a finished model. Black is 0, so an op needs pixels in [0, 1]. Put it right
+after to_float: if the image moved first, lungs could end up where they are visible.
 """
 
 from collections.abc import Callable
@@ -15,18 +15,18 @@ import numpy as np
 from cxr_jax.ops.arguments import number
 from tfds_builders.common.errors import InputError
 
-# Shares of the area that the controls hide in the middle, up to the whole image.
+# Shares of the area that controls hide in the middle, up to the whole image.
 HIDDEN = (0.15, 0.3, 0.5, 0.7, 0.85, 1.0)
 # Width of the border as a share of the side, on every edge.
 BORDER = 0.08
-# A square of a share of 0 would still cover the middle pixel of an odd side.
+# A share of 0 would still cover the middle pixel of an odd side.
 _LEAST = 0.01
 
 
 def hide_middle(share):
     """Black in a centred square of that share of the area; 1 hides the whole image.
 
-    In an image that is not square the hidden part has its aspect ratio.
+    The hidden part has the aspect ratio of the image.
     """
     share = number("share", share, _LEAST, 1)
 
@@ -57,12 +57,12 @@ def lungs_only():
 
 
 class Control(NamedTuple):
-    """One way to take something out of images.
+    """One way to hide part of an image.
 
     Attributes:
       name: as it is printed.
       hide: an op, which also takes numpy batches of stored integers.
-      without_lungs: a model that reads lungs is no better than chance on it.
+      without_lungs: a model that reads lungs only is at chance on it.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Control(NamedTuple):
 
 
 def controls(has_masks: bool) -> list[Control]:
-    """All of them, or those that need no lung masks."""
+    """Returns all controls, or those that need no lung masks."""
     found = [
         Control(f"middle {share:.0%} hidden", hide_middle(share))
         for share in HIDDEN[:-1]
@@ -89,7 +89,7 @@ def controls(has_masks: bool) -> list[Control]:
 
 
 def _make_hide(margin):
-    """Black at `margin(side)` pixels and more from each edge."""
+    """Blacks out pixels at least `margin(side)` from each edge."""
 
     def apply(batch):
         image = batch["image"]
@@ -98,7 +98,7 @@ def _make_hide(margin):
             slice(margin(side), side - margin(side)) for side in image.shape[1:3]
         )
         shown[:, rows, columns] = False
-        # A product, not jnp.where: what is numpy stays on the host.
+        # A product, not jnp.where: numpy arrays stay on the host.
         return batch | {"image": image * shown}
 
     return apply
@@ -112,7 +112,7 @@ def _make_by_mask(name, shown):
                 "there are no lung masks",
                 "set config.data.masks=True, on a dataset that has them",
             )
-        # Moved or resized masks have values in between: most of a pixel decides.
+        # Moved or resized masks have values in between: threshold at half.
         return batch | {"image": batch["image"] * shown(batch["mask"] > 0.5)}
 
     return apply

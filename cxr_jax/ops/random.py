@@ -1,8 +1,8 @@
 """Random image ops: each `make` checks its arguments; fn(batch, key, strength=1).
 
 Every example of the batch gets its own draw. `strength` multiplies the limits of what
-is drawn, and may be traced; probabilities stay. Images are float32 [B,H,W,C] in
-[0, 1]; the flips take any type.
+is drawn, and may be traced; it leaves probabilities alone. Images are float32
+[B,H,W,C] in [0, 1]; the flips take any type.
 """
 
 import math
@@ -16,7 +16,7 @@ from cxr_jax.ops.arguments import choice, factors, number
 from cxr_jax.ops.geometry import FILLS, affine_matrix, move
 from tfds_builders.common.zones import MIRRORED
 
-# The labels in zone order. They follow the lungs when the image is flipped.
+# Labels in zone order, which follow the lungs when the image is flipped.
 ZONE_LABELS = ("scores", "consensus_mean", "consensus_mode")
 
 # What each zone becomes when the image is turned upside down.
@@ -27,7 +27,7 @@ def affine(rotate=0, shift=0, zoom=0, shear=0, fill="edge"):
     """Rotate, shift, zoom and shear in one resampling; each uniform in +- its limit.
 
     `rotate` and `shear` in degrees, `shift` as a fraction of each side, `zoom` as a
-    change of scale drawn for each axis alone: the draws and the conventions of
+    change of scale drawn for each axis separately: the draws and conventions of
     Keras's `ImageDataGenerator`, whose `fill_mode='nearest'` is fill='edge'. Lung mask
     and frame move with the image.
     """
@@ -53,7 +53,7 @@ def limits(rotate, shift, zoom, shear, fill) -> tuple[float, ...]:
 
 
 def moved(batch, draws, most, fill):
-    """The batch moved by `draws` [B, 6], from -1 to 1, of the limits `most`."""
+    """The batch moved by `draws` [B, 6] in -1 to 1, multiples of the limits `most`."""
     rotate, shift, zoom, shear = most
     height, width = batch["image"].shape[1:3]
     side = jnp.array([[height, width]], draws.dtype)
@@ -94,12 +94,12 @@ def make_flip(axis, zones, p):
 
 
 def flip_lr(p=0.5):
-    """Mirror left to right with probability p; zones A-B-C change with D-E-F."""
+    """Mirror left to right with probability p; zones A-B-C swap with D-E-F."""
     return make_flip(2, MIRRORED, p)
 
 
 def flip_ud(p=0.5):
-    """Turn upside down with probability p; upper zones change with lower ones.
+    """Turn upside down with probability p; upper zones swap with lower ones.
 
     Anatomically wrong for a chest; here to reproduce published baselines.
     """

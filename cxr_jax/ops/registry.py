@@ -11,15 +11,15 @@ from cxr_jax import rng
 from cxr_jax.ops import image, lungs, masking, random
 from tfds_builders.common.errors import InputError
 
-# What the pixels are between two ops, each a special case of the one before.
+# The state of the pixels between two ops, each a special case of the one before.
 STORED, FLOAT, UNIT = "stored integers", "floats", "floats in [0, 1]"
 
 
 class Op(NamedTuple):
     """`make(*arguments)` returns fn(batch), or fn(batch, key, strength) of a random op.
 
-    `needs` is what the pixels must be before it, at least; `gives` is what they are
-    after it where it changes that: UNIT, or FLOAT once they leave [0, 1].
+    `needs` is the state the pixels must have; `gives` the state after it, if it
+    changes: UNIT, or FLOAT once they leave [0, 1].
     """
 
     make: Callable
@@ -61,7 +61,7 @@ def parse(text):
     """The calls of a preprocessing string, in order.
 
     An op is a name, with arguments in brackets where it takes any; arguments are
-    Python literals. Raises InputError on anything else, an unknown name included.
+    Python literals. Raises InputError on anything else, including unknown names.
     """
     if not isinstance(text, str) or not text.strip():
         raise InputError(
@@ -86,7 +86,7 @@ def parse_call(piece, text):
             raise ValueError("each argument must be given once, by value or name=value")
         args = tuple(ast.literal_eval(each) for each in args)
         values = [ast.literal_eval(keyword.value) for keyword in keywords]
-    # What Python's own parser raises on hostile text: too deep, too long, NUL.
+    # What Python's parser raises on hostile text: too deep, too long, NUL.
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise InputError(
             f"preprocessing string {text!r}",
@@ -115,7 +115,7 @@ def make_preprocess(text, *, train):
     Returns:
       fn(batch, key=None, strength=1) -> batch, pure and of fixed shapes: it runs under
       jit, vmap and scan. batch is a dict with 'image' [B,H,W,C], uint8 or uint16, and
-      'mask' of the lungs, which moves with it; flips change the labels in zone order
+      'mask' of the lungs, which moves with it; flips reorder labels in zone order
       too. strength multiplies the limits of random ops. Every random op draws from a
       stream of its own, named after the op and its number among ops of that name, so
       that adding another op leaves its draws as they were. Without random ops the key
@@ -158,9 +158,9 @@ def make_preprocess(text, *, train):
 
 
 def check_order(name, op, pixels, where):
-    """Raise InputError where `name` cannot work on `pixels`."""
+    """Raises InputError if `name` does not work on `pixels`."""
     if name == "to_float" and pixels != STORED:
-        raise InputError(where, "to_float is there twice", "keep only the first")
+        raise InputError(where, "to_float is used twice", "keep only the first")
     if op.needs != STORED and pixels == STORED:
         raise InputError(
             where,
@@ -176,7 +176,7 @@ def check_order(name, op, pixels, where):
 
 
 def build(call, op, where):
-    """The function of one call; InputError if its arguments do not suit."""
+    """Returns the function of one call; InputError if its arguments are wrong."""
     signature = inspect.signature(op.make)
     try:
         signature.bind(*call.args, **call.kwargs)

@@ -1,4 +1,4 @@
-"""What the files of a run know about one thing that a guideline asks for."""
+"""Answers to checklist items, and the phrases that they are made of."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cxr_jax.report import headline
 from cxr_jax.report.material import Material
 
 STATUSES = ANSWERED, PARTLY, OPEN = "answered", "partly", "open"
-# Values of a column that are named.
+# The most values of a column that are listed.
 _SHOWN = 4
 
 
@@ -25,10 +25,10 @@ class Answer(NamedTuple):
     """A fact, or what is missing.
 
     Attributes:
-      status: 'answered'; 'partly', the author has to add to it; 'open', nothing is
-        known.
+      status: 'answered'; 'partly', so the author has to add to it; 'open', so nothing
+        is known.
       text: sentences.
-      link: the section of the page that shows it, '' where none does.
+      link: the section of the page that shows it, '' if none does.
     """
 
     status: str
@@ -49,13 +49,13 @@ def command(material: Material, arguments: str) -> str:
 
 
 def figure(material: Material, name: str) -> str:
-    """'AUROC 0.842 (0.801 to 0.876), n 214' of test, as results.json has it."""
+    """'AUROC 0.842 (0.801 to 0.876), n 214' on test, from results.json."""
     estimate = headline.estimates(material, "test")[name]
     return f"{metric(name).label} {estimate.text()}, n {estimate.n:,}"
 
 
 def headlines(material: Material) -> str:
-    """The figures that count, in words."""
+    """The headline metrics, in words."""
     found = headline.headlines(material)
     return "; ".join(figure(material, each.metric) for each in found)
 
@@ -67,7 +67,7 @@ def sentences(found: Iterable[Verdict], kinds: Iterable[str]) -> str:
 
 
 def spread(column: Any) -> str:
-    """'PA 30, AP 12, 3 unknown'; of numbers the median."""
+    """'PA 30, AP 12, 3 unknown'; for numbers the median."""
     absent = attributes.missing(column)
     known = [value for value, gone in zip(column, absent, strict=True) if not gone]
     parts = []
@@ -84,7 +84,7 @@ def spread(column: Any) -> str:
 
 
 def known(columns: dict[str, Any], names: tuple[str, ...]) -> list[str]:
-    """Those of the names that are columns with a value for one image at least."""
+    """Those of the names that are columns with at least one value."""
     return [
         name
         for name in names

@@ -1,4 +1,4 @@
-"""Test cases worth a look: the best, the worst and the least certain, with their maps."""
+"""Test cases worth a look: best, worst and least certain, with attribution maps."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SIDE = 256
 _QUALITY = 80
 _MAP_SIDE = 64
 _STRONGEST = 0.65  # alpha where a map is highest
-_BGR = (0, 94, 213)  # vermilion: told from grey with every kind of colour blindness
+_BGR = (0, 94, 213)  # vermilion: distinct from grey with every kind of colour blindness
 KINDS = {
     "best": "Closest to the reference",
     "worst": "Farthest from the reference",
@@ -40,12 +40,12 @@ class Case(NamedTuple):
     """One test image.
 
     Attributes:
-      row: within the split.
-      example_id: of the dataset.
+      row: index within the split.
+      example_id: from the dataset.
       words: the reference and the prediction.
-      zones: (letter, left and top in 0..1, predicted, reference) of six, or empty.
+      zones: (letter, x and y in 0..1, predicted, reference) of each of six, or empty.
       picture: a JPEG as a data URI.
-      layer: where the score comes from, a PNG as a data URI; empty without one.
+      layer: the attribution map, a PNG as a data URI; empty without one.
     """
 
     row: int
@@ -61,8 +61,8 @@ class Cases(NamedTuple):
 
     Attributes:
       shown: {kind of KINDS: cases}.
-      method: of their layers; empty where there are none.
-      note: why there are none.
+      method: of attribution; empty if there are no maps.
+      note: why there are no maps.
     """
 
     shown: dict[str, list[Case]]
@@ -71,12 +71,12 @@ class Cases(NamedTuple):
 
 
 def choose(labels: np.ndarray, probs: np.ndarray) -> dict[str, np.ndarray]:
-    """{kind: rows}, at most OF_EACH of each; of equal ones the first.
+    """Returns {kind: rows}, at most OF_EACH of each; ties go to the first.
 
     Args:
       labels: [N, G].
-      probs: [N, G, K]. The error is that of the expected score for zones, and the
-        probability that the true class lacks for classes; uncertainty is the entropy.
+      probs: [N, G, K]. The error is that of the expected score for zones, and 1 minus
+        the probability of the true class for classes; uncertainty is the entropy.
     """
     if labels.shape[1] == 1:
         true = np.take_along_axis(probs[:, 0], labels, axis=1)[:, 0]
@@ -94,7 +94,7 @@ def choose(labels: np.ndarray, probs: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def make(material: Material, side: int = SIDE) -> Cases:
-    """With pictures and layers; nothing for a task without probabilities."""
+    """Renders the cases; none for a task without probabilities."""
     if material.labels is None:
         return Cases({})
     chosen = choose(material.labels, material.probs)
@@ -103,7 +103,7 @@ def make(material: Material, side: int = SIDE) -> Cases:
         method, layers = _layers(material, rows)
         note = ""
     except InputError as error:  # the rest of a report needs no checkpoint
-        method, layers, note = "", {}, f"No maps: {error}"
+        method, layers, note = "", {}, f"No attribution maps: {error}"
     cases = {
         row: _case(material, row, side)._replace(layer=layers.get(row, ""))
         for row in rows.tolist()
@@ -123,7 +123,7 @@ def table(found: dict[str, list[Case]]) -> Table:
 
 
 def picture(material: Material, row: int, side: int) -> np.ndarray:
-    """uint8 [side, side], as the model is shown it before its own preprocessing."""
+    """uint8 [side, side]: the image as decoded for the model, before preprocessing."""
     split = material.splits.test
     stored = split.read(int(split.rows[row]))["image"]
     shown = decode.image(stored, side, material.config.data.square)
@@ -141,7 +141,7 @@ def _case(material: Material, row: int, side: int) -> Case:
         return Case(row, example, _of_class(material, row), [], uri)
     expected = probs @ np.arange(LEVELS)
     words = f"global score {expected.sum():.1f}, reference {labels.sum()}"
-    # Drawn as a grid over the picture: where the lungs lie is not known here.
+    # A plain grid: the position of the lungs is not known here.
     zones = [
         (
             zone,
@@ -156,11 +156,11 @@ def _case(material: Material, row: int, side: int) -> Case:
 
 
 def _of_class(material: Material, row: int) -> str:
-    """The called class, at the threshold where there are two."""
+    """The predicted class and the label; two classes use the threshold."""
     classes, probs = material.task.probabilities.classes, material.probs[row]
     thresholds = np.array(material.results["best"]["decision"]["thresholds"])
     label, called = int(material.labels[row, 0]), int(decide(probs, thresholds)[0])
-    text = f"called {classes[called]} ({probs[0, called]:.2f})"
+    text = f"predicted {classes[called]} ({probs[0, called]:.2f})"
     if called == label:
         return f"{text}, as labelled"
     return f"{text}, labelled {classes[label]}"
@@ -169,11 +169,11 @@ def _of_class(material: Material, row: int) -> str:
 def _layers(material: Material, rows: np.ndarray) -> tuple[str, dict[int, str]]:
     """(name of the method, {row: PNG with alpha as a data URI}).
 
-    Grad-CAM, and occlusion for a model that has none: of the global score, or of the
-    likeliest class. What speaks against is not shown.
+    Grad-CAM, or occlusion where the model does not allow it, for the global score or
+    the likeliest class. Negative contributions are not shown.
 
     Args:
-      rows: int [B], of the test split.
+      rows: int [B], within the test split.
 
     Raises:
       InputError: the checkpoint is gone or damaged.
@@ -191,7 +191,7 @@ def _layers(material: Material, rows: np.ndarray) -> tuple[str, dict[int, str]]:
     try:
         name = "Grad-CAM"
         found = attribution.grad_cam(exp.model, variables, images, score)
-    except InputError:  # something is computed between the last map and the head
+    except InputError:  # there are layers between the last feature map and the head
         name = "occlusion"
         found = attribution.occlusion(exp.model, variables, images, score)
     drawn = [_layer(each) for each in np.asarray(found, np.float64)]

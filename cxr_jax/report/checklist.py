@@ -1,7 +1,7 @@
-"""What four guidelines ask of a study, answered as far as the files of a run know.
+"""Four reporting guidelines, answered as far as the files of a run allow.
 
-The guidelines are data, in checklists/*.toml: each item names the facts that answer it,
-and what the author has to write.
+The guidelines are data in checklists/*.toml: each item names the facts that answer it
+and what the author has to add.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from cxr_jax.report.material import Material
 _HERE = pathlib.Path(__file__).parent / "checklists"
 # In the order of the page.
 GUIDELINES = ("claim_2024", "tripod_ai", "stard_ai", "probast_ai")
-# Sections of the page whose content says nothing about patients where films are drawn.
+# Sections that say nothing about patients where the films are synthetic.
 _OF_THE_DATA = (
     "headline", "performance", "cases", "data", "audits", "subgroups", "external",
 )  # fmt: skip
 _SYNTHETIC = "SYNTHETIC phantoms, not patients. "
 
-# By name, as the guidelines ask for them: every public function of these modules.
+# By name, as the TOML files refer to them: every public function of these modules.
 FACTS: dict[str, Callable[[Material], Answer]] = {
     name: fact
     for module in (facts_data, facts_model, facts_results)
@@ -34,11 +34,11 @@ FACTS: dict[str, Callable[[Material], Answer]] = {
 
 
 class Item(NamedTuple):
-    """One item of a guideline and what is known of it.
+    """One item of a guideline and its answer.
 
     Attributes:
       guideline: its name, as 'CLAIM 2024'.
-      number: '7a', as the guideline has it.
+      number: '7a', as in the guideline.
       section, topic: of the guideline.
       status, answer, link: see `Answer`.
     """
@@ -53,7 +53,7 @@ class Item(NamedTuple):
 
 
 def items(material: Material) -> list[Item]:
-    """Every item of every guideline, in their order."""
+    """Returns every item of every guideline, in order."""
     found = []
     for name in GUIDELINES:
         guideline = read(name)
@@ -66,12 +66,12 @@ def items(material: Material) -> list[Item]:
 
 
 def read(name: str) -> dict[str, Any]:
-    """A guideline: {'name', 'cite', 'sections': [{'name', 'items': [...]}]}."""
+    """Reads a guideline: {'name', 'cite', 'sections': [{'name', 'items': [...]}]}."""
     return tomllib.loads((_HERE / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def counts(found: list[Item]) -> dict[str, tuple[int, ...]]:
-    """{guideline: how many are answered, partly answered, open}."""
+    """Returns {guideline: numbers of answered, partly answered and open items}."""
     return {
         guideline: tuple(
             sum(one.guideline == guideline and one.status == status for one in found)
@@ -82,7 +82,7 @@ def counts(found: list[Item]) -> dict[str, tuple[int, ...]]:
 
 
 def _answered(material: Material, item: dict[str, Any]) -> Answer:
-    """The facts of an item in one; what remains to be written comes last."""
+    """Joins the facts of an item; what the author has to add comes last."""
     known = [FACTS[name](material) for name in item.get("facts", ())]
     if "answer" in item:
         known.append(Answer(ANSWERED, item["answer"]))

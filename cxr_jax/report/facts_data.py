@@ -1,4 +1,4 @@
-"""What is known about the data of a run: source, labels, split, people."""
+"""Checklist facts about the data: source, labels, split, people."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def source(material: Material) -> Answer:
     name, card = material.results["dataset"], material.card
     text = f"{name}, release {material.metadata.get('release') or 'not named'}."
     if material.splits.test.synthetic:
-        text += " This software drew the films, in the format of that release."
+        text += " The films were drawn by this software, in the format of that release."
     elif card:
         text += f" The whole release: {card.summary}"
         if card.cite:
-            text += f" To cite: {listed(card.cite)}."
+            text += f" Cite: {listed(card.cite)}."
     return Answer(ANSWERED, text, "data")
 
 
@@ -45,18 +45,19 @@ def exclusions(material: Material) -> Answer:
     if counts is None:
         return Answer(PARTLY, "What was left out of the dataset is not known.", "data")
     noted = [f"{count_of(key).text}: {n:,}" for key, n in counts.items() if n]
-    text = "Building the dataset found nothing to leave out."
+    text = "Nothing was left out when the dataset was built."
     if noted:
-        text = f"Building the dataset counted {'; '.join(noted)}."
+        text = f"Counted when the dataset was built: {'; '.join(noted)}."
     return Answer(ANSWERED, text, "data")
 
 
 def preparation(material: Material) -> Answer:
     data, preprocess = material.config.data, material.config.preprocess
     text = (
-        f"Every film is brought to {data.size} x {data.size} pixels ({data.square}), "
-        f"then: {preprocess.eval}. In training: {preprocess.train}, with the strength of "
-        f"random operations times {preprocess.strength:g}. All films are treated alike."
+        f"Every film is resized to {data.size} x {data.size} pixels ({data.square}), "
+        f"then: {preprocess.eval}. In training: {preprocess.train}, with the strength "
+        f"of random operations multiplied by {preprocess.strength:g}. All films are "
+        "treated alike."
     )
     if polarity := material.metadata.get("polarity"):
         text += f" The polarity of DICOM files is taken from: {polarity}."
@@ -65,8 +66,8 @@ def preparation(material: Material) -> Answer:
 
 def pixels(material: Material) -> Answer:
     text = (
-        "The predictors are the pixels of one film, all of them: no column of the table "
-        "and no label reaches the model, and nothing was selected."
+        "The predictors are all pixels of one film: the model sees no other column and "
+        "no label, and no predictors were selected."
     )
     return Answer(ANSWERED, text, "provenance")
 
@@ -75,7 +76,7 @@ def subset(material: Material) -> Answer:
     data, other = material.config.data, _other_parts(material)
     text = f"All of the prepared dataset {material.results['dataset']}."
     if data.fold >= 0:
-        text += f" Fold {data.fold} of five is tested."
+        text += f" Fold {data.fold} of five is the test set."
     elif other:
         text = f"Parts of the prepared dataset {material.results['dataset']}. {other}"
     return Answer(ANSWERED, text.strip(), "data")
@@ -84,8 +85,8 @@ def subset(material: Material) -> Answer:
 def stored_columns(material: Material) -> Answer:
     stored = sorted(set(material.splits.test.table) - {"example_id", "fold"})
     text = (
-        f"Of each file the pixels are stored, and these columns: {listed(stored)}. "
-        "Letters that are burnt into the pixels stay."
+        f"From each file the pixels and these columns are stored: {listed(stored)}. "
+        "Text burnt into the pixels remains."
     )
     return Answer(ANSWERED, text, "data")
 
@@ -99,9 +100,9 @@ def missing_values(material: Material) -> Answer:
     }
     lacking = [f"{name} {number:,}" for name, number in gone.items() if number]
     text = (
-        "The model sees pixels alone, so nothing is imputed; an image without a label "
-        "is an error. Images without a value of a column, a group of their own in the "
-        f"tables: {listed(lacking) or 'none'}."
+        "The model sees only pixels, so nothing is imputed; an image without a label "
+        "is an error. Images with a missing value, which form a group of their own in "
+        f"the tables: {listed(lacking) or 'none'}."
     )
     return Answer(ANSWERED, text, "data")
 
@@ -111,7 +112,7 @@ def acquisition(material: Material) -> Answer:
     found = [
         f"{name}: {spread(columns[name])}" for name in known(columns, _ACQUISITION)
     ]
-    parts = [f"Of test, {'; '.join(found)}."] if found else []
+    parts = [f"In test: {'; '.join(found)}."] if found else []
     if card and card.acquisition and not material.splits.test.synthetic:
         parts.append(card.acquisition)
     text = " ".join(parts) or "Devices, views and settings are not known."
@@ -130,12 +131,12 @@ def reference_standard(material: Material) -> Answer:
 def readers(material: Material) -> Answer:
     card = material.card
     if material.splits.test.synthetic or not card or not card.readers:
-        return Answer(OPEN, "Who labelled the images is not known.", "data")
+        return Answer(OPEN, "It is not known who labelled the images.", "data")
     return Answer(PARTLY, card.readers, "data")
 
 
 def test_labels(material: Material) -> Answer:
-    text = "The labels of test are from the same column as those of train and val."
+    text = "The labels of test come from the same column as those of train and val."
     if any("consensus" in name for name in headline.estimates(material, "test")):
         text += " The model is also compared with a consensus of several readers."
     return Answer(ANSWERED, text, "data")
@@ -147,7 +148,7 @@ def reader_agreement(material: Material) -> Answer:
         name for name in found if name.endswith("_reader") and "_global_" in name
     ]
     if not between:
-        return Answer(OPEN, "The dataset holds one label of each image.")
+        return Answer(OPEN, "The dataset has one label per image.")
     text = "; ".join(figure(material, name) for name in between)
     return Answer(PARTLY, f"On test: {text}.", "headline")
 
@@ -157,13 +158,13 @@ def split(material: Material) -> Answer:
     status, rule = ANSWERED, card.split if card else ""
     if data.fold >= 0:
         rule = (
-            f"By a hash of patient_id: fold {data.fold} of five is test, and of the rest "
-            "one patient in eight is val."
+            f"By a hash of patient_id: fold {data.fold} of five is test, and one in eight "
+            "of the other patients is val."
         )
     elif not rule:
         status, rule = PARTLY, f"How {data.dataset} was split is not known."
     text = " ".join(filter(None, [rule, _other_parts(material)]))
-    return Answer(status, f"{text} The seed has no part in it.", "data")
+    return Answer(status, f"{text} It does not depend on the seed.", "data")
 
 
 def sizes(material: Material) -> Answer:
@@ -175,14 +176,14 @@ def sizes(material: Material) -> Answer:
 def disjoint(material: Material) -> Answer:
     unit, shared = material.splits.test.unit, material.results["shared_patients"]
     both = [f"{number:,} in {pair}" for pair, number in shared.items() if number]
-    text = f"By {unit}: none is in two of train, val and test."
+    text = f"By {unit}: none is in more than one of train, val and test."
     if both:
         text = f"NOT disjoint: {unit} in two splits, {listed(both)}."
     if unit == "patients":
         return Answer(ANSWERED, text, "data")
     text += (
-        f" The {unit} stand for patients that the release does not name, so films of one "
-        "patient may be in two splits unnoticed."
+        f" The {unit} stand in for patients, whom the release does not name, so films of "
+        "one patient may be in two splits unnoticed."
     )
     return Answer(PARTLY, text, "data")
 
@@ -190,11 +191,11 @@ def disjoint(material: Material) -> Answer:
 def sample_size(material: Material) -> Answer:
     test = results.count(material.splits.test)
     first = "".join(
-        f", on which {figure(material, each.metric)}"
+        f", with {figure(material, each.metric)}"
         for each in headline.headlines(material)[:1]
     )
-    text = f"The size is what the release holds; test is {test}{first}. "
-    return Answer(OPEN, text + "No calculation was made.", "data")
+    text = f"The size is that of the release; test has {test}{first}. "
+    return Answer(OPEN, text + "No sample size was calculated.", "data")
 
 
 def outcome(material: Material) -> Answer:
@@ -209,14 +210,14 @@ def outcome(material: Material) -> Answer:
 
 def severity(material: Material) -> Answer:
     if not material.task.probabilities or not material.task.probabilities.is_graded:
-        return Answer(OPEN, "The dataset holds no severity.", "data")
+        return Answer(OPEN, "The dataset does not record severity.", "data")
     return outcome(material)
 
 
 def people(material: Material) -> Answer:
     named = known(material.splits.test.table, PEOPLE)
     if not named:
-        return Answer(PARTLY, "The dataset holds no sex and no age.", "data")
+        return Answer(PARTLY, "The dataset records neither sex nor age.", "data")
     found = [
         f"{role} {name}: {spread(getattr(material.splits, role).table[name])}"
         for role in roles.ROLES
@@ -235,7 +236,7 @@ def compared(material: Material) -> Answer:
     if named:
         text += f" {listed(named)} by split are under Data."
     else:
-        text += " The dataset holds no sex and no age."
+        text += " The dataset records neither sex nor age."
     text += f" Compare {listed(others)} with train too." if others else ""
     return Answer(PARTLY if others or not named else ANSWERED, text, "data")
 
@@ -244,9 +245,9 @@ def uses(material: Material) -> Answer:
     found = outcomes(material)
     unit, counted = material.splits.test.unit, material.results["sizes"]
     purposes = {
-        "train": "to fit",
-        "val": "to choose checkpoint and thresholds",
-        "test": "to test",
+        "train": "trained on",
+        "val": "checkpoint and thresholds chosen on",
+        "test": "tested on",
     }
     parts = [
         f"{purposes[role]} {counted[role]['images']:,} images "
@@ -259,24 +260,24 @@ def uses(material: Material) -> Answer:
 
 def differences(material: Material) -> Answer:
     others = [content["dataset"] for content in elsewhere(material).values()]
-    text = "Train and test are of one dataset"
+    text = "Train and test come from one dataset"
     if others:
-        return Answer(ANSWERED, f"{text}; {listed(others)}: not.", "external")
+        return Answer(ANSWERED, f"{text}; {listed(others)} from elsewhere.", "external")
     return Answer(ANSWERED, f"{text}; its split is described under Data.", "data")
 
 
 def data_audit(material: Material) -> Answer:
     if material.audit is None:
         how = command(material, "--mode=audit --config=CONFIG --workdir=RUN/audit")
-        text = f"The data were not audited for copies and faults. The command: {how}"
+        text = f"The data were not audited for copies or faults. To do so: {how}"
         return Answer(PARTLY, text, "audits")
     found = " ".join(map(verdicts.words, data_verdicts(material)))
-    return Answer(ANSWERED, f"Audit of the data: {found}", "audits")
+    return Answer(ANSWERED, f"Data audit: {found}", "audits")
 
 
 def licence(material: Material) -> Answer:
     if material.splits.test.synthetic:
-        text = "Data: this software draws them again."
+        text = "Data: synthetic; this software draws them again."
     elif material.card and material.card.licence:
         text = f"Data: {material.card.licence}"
     else:
@@ -285,7 +286,7 @@ def licence(material: Material) -> Answer:
 
 
 def _other_parts(material: Material) -> str:
-    """Parts of splits that stand for others, as 'train[:25%]' for train."""
+    """Which splits the config replaced, such as train by 'train[:25%]'."""
     data = material.config.data
     other = [f"{role} is {data[role]!r}" for role in roles.ROLES if data[role] != role]
     return f"Of these, {listed(other)}." if other else ""

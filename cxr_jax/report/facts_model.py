@@ -1,4 +1,4 @@
-"""What is known about the model of a run, its training and its code."""
+"""Checklist facts about the model, its training and its code."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def model(material: Material) -> Answer:
 
 
 def code(material: Material) -> Answer:
-    """Answered where all of the training ran on one revision without changes."""
+    """Answered if all of the training ran on one revision without changes."""
     starts = [material.provenance, *material.provenance.get("resumed", [])]
     git = [(each["git"]["revision"], each["git"]["changed"]) for each in starts]
     revision, changed = git[0]
     if revision is None:
         return Answer(PARTLY, "Code: the revision was not recorded.", "provenance")
-    state = "no file differed from it"
+    state = "without uncommitted changes"
     if len(set(git)) > 1:
-        state = "later parts of the training ran on other code"
+        state = "but later parts of the training ran on other code"
     elif changed:
-        state = "files differed from it: give the code that was run"
+        state = "with uncommitted changes: publish the code that was run"
     elif changed is None:
-        state = "whether files differed is not known"
+        state = "possibly with uncommitted changes"
     status = ANSWERED if changed is False and len(set(git)) == 1 else PARTLY
     return Answer(status, f"Code: revision {revision}, {state}.", "provenance")
 
@@ -60,23 +60,23 @@ def software(material: Material) -> Answer:
 def initial_weights(material: Material) -> Answer:
     config = material.config
     if not config.init_from:
-        text = f"Random, from seed {config.seed}; no weights from elsewhere."
+        text = f"Random, from seed {config.seed}; no pretrained weights."
         return Answer(ANSWERED, text, "provenance")
     path = pathlib.Path(config.init_from).expanduser()
     text = (
-        f"{path.name}; parameters that match {config.init_excuse!r} were drawn from seed "
-        f"{config.seed} where they did not fit."
+        f"{path.name}; parameters matching {config.init_excuse!r} that did not fit "
+        f"were drawn from seed {config.seed}."
     )
     if path.is_file():
         text += (
-            f" The file has SHA-256 {files.sha256(path)} now; the run recorded none, so "
-            "it is the same if nobody changed the file."
+            f" The file now has SHA-256 {files.sha256(path)}; the run did not record "
+            "it, so the file may have changed since."
         )
     elif path.is_dir():
-        text += " It is the workdir of another run, which has a report of its own."
+        text += " It is the workdir of another run: see its report."
     else:
-        text += " It is no longer there."
-    text += " Say on which data these weights were trained."
+        text += " The file is no longer there."
+    text += " State which data these weights were trained on."
     return Answer(PARTLY, text, "provenance")
 
 
@@ -100,8 +100,8 @@ def training(material: Material) -> Answer:
         "settings of the optimiser": dict(optim.settings),
         "settings of the task": dict(config.task.settings),
         "labels corrupted on purpose": config.task.label_noise,
-        "early stop after evaluations": config.stop_patience,
-        "learning rate reduced after evaluations": config.plateau.patience,
+        "patience of early stopping, in evaluations": config.stop_patience,
+        "patience of the learning rate, in evaluations": config.plateau.patience,
     }
     known = [f"{name} {value!r}" for name, value in more.items() if value]
     text += f" Also: {'; '.join(known)}." if known else ""
@@ -111,14 +111,14 @@ def training(material: Material) -> Answer:
 def selection(material: Material) -> Answer:
     best = material.results["best"]
     text = (
-        f"Of the evaluations on val, every {material.config.every.eval}, the checkpoint "
+        f"Evaluated on val (every {material.config.every.eval}); the checkpoint "
         f"of step {best['step']:,} was best: {best['metric']} {number(best['value'])}."
     )
     return Answer(ANSWERED, text, "learning")
 
 
 def ensemble(material: Material) -> Answer:
-    text = f"None: one model of one training, seed {material.config.seed}."
+    text = f"None: a single model from one training, seed {material.config.seed}."
     if material.config.optim.ema_decay:
         text += (
             f" Its weights are a moving average ({material.config.optim.ema_decay:g})."
@@ -128,7 +128,7 @@ def ensemble(material: Material) -> Answer:
 
 def records(material: Material) -> Answer:
     text = (
-        "config.json, provenance.json, the prediction for every image and every figure "
+        "config.json, provenance.json, the prediction for every image and every metric "
         f"are in the workdir; the command was: {shlex.join(material.provenance['command'])}."
     )
     return Answer(ANSWERED, text, "provenance")
@@ -137,7 +137,7 @@ def records(material: Material) -> Answer:
 def predicting(material: Material) -> Answer:
     step = material.results["best"]["step"]
     text = (
-        f"By the checkpoint of step {step:,} in checkpoints/; every prediction is in "
+        f"With the checkpoint of step {step:,} in checkpoints/; every prediction is in "
         "predictions/. For other images: "
         + command(material, "--mode=eval --workdir=RUN --eval_on=DATASET:SPLIT")
     )
@@ -150,11 +150,11 @@ def recalibration(material: Material) -> Answer:
     if not fitted:
         return Answer(ANSWERED, text + "Nothing was recalibrated.", "provenance")
     text += (
-        "Metrics are also given of its probabilities at a temperature of "
+        "Metrics are also reported for its probabilities at a temperature of "
         f"{fitted['temperature']:.3f}"
     )
     if "vector" in fitted:
-        text += ", and with a scale and a shift of each class"
+        text += ", and with a scale and a shift for each class"
     return Answer(ANSWERED, text + ", fitted on val.", "performance")
 
 
@@ -167,7 +167,7 @@ def imbalance(material: Material) -> Answer:
         done.append(f"focal loss, gamma {gamma:g}")
     if not done:
         return Answer(ANSWERED, "Nothing was done about class imbalance.", "provenance")
-    text = f"In the loss: {listed(done)}; no image was drawn more often. Say why."
+    text = f"In the loss: {listed(done)}; no class was oversampled. Explain why."
     return Answer(PARTLY, text, "provenance")
 
 
@@ -177,21 +177,21 @@ def output(material: Material) -> Answer:
         return Answer(PARTLY, f"{material.task.reference}. Describe the output.", "")
     if found.is_graded:
         text = (
-            f"For each of {len(found.questions)} zones, a probability of every score 0 to "
-            f"{len(found.classes) - 1}; the score is their mean, rounded for agreement; "
+            f"For each of {len(found.questions)} zones, the probability of every score "
+            f"0 to {len(found.classes) - 1}; the score is their mean, rounded for agreement; "
             "the global score is the sum over zones."
         )
         return Answer(ANSWERED, text, "headline")
     thresholds = material.results["best"]["decision"]["thresholds"]
     shown = [f"{c} {t:.3f}" for c, t in zip(found.classes, thresholds, strict=True)]
-    rule = "the most probable class is called"
+    rule = "the most probable class is predicted"
     if found.is_binary:  # one threshold, of the positive class
         shown, rule = (
             shown[1:],
-            f"{found.classes[1]} is called at or above the threshold",
+            f"{found.classes[1]} is predicted at or above the threshold",
         )
     text = (
-        f"A probability for each of {listed(found.classes)}; {rule}. Thresholds with the "
-        f"largest sensitivity + specificity on val: {', '.join(shown)}. Say why these."
+        f"The probability of each of {listed(found.classes)}; {rule}. Thresholds that "
+        f"maximise sensitivity + specificity on val: {', '.join(shown)}. Explain why."
     )
     return Answer(PARTLY, text, "headline")

@@ -1,4 +1,4 @@
-"""What is known about the figures of a run: uncertainty, groups, audits, other data."""
+"""Checklist facts about the results: uncertainty, groups, audits, external data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from cxr_jax.report.material import Material, elsewhere, model_verdicts
 from cxr_jax.runs import results
 from cxr_jax.runs.text_table import count
 
-# Columns of places and machines, where a dataset has them.
+# Columns of sites and machines, where a dataset has them.
 CLUSTERS = ("source", "country", "location", "manufacturer", "modality", "format")
 SHORTCUTS = ("shortcut", "shortcut_helps", "no_shortcut", "shortcut_undefined")
 ATTRIBUTION = ("attribution", "attribution_unspecific", "attribution_flat")
@@ -36,8 +36,8 @@ def metrics(material: Material) -> Answer:
     found = [each.label for each in headline.headlines(material)]
     number = len(headline.estimates(material, "test"))
     text = (
-        f"{number} metrics on test, first {listed(found)}; docs/metrics.md defines each. "
-        "Beside them: what a constant predictor reaches"
+        f"{number} metrics on test, led by {listed(found)}; docs/metrics.md defines "
+        "each. Also reported: the metrics of a constant predictor"
         + (", calibration and net benefit." if material.labels is not None else ".")
     )
     return Answer(ANSWERED, text, "performance")
@@ -56,29 +56,29 @@ def uncertainty(material: Material) -> Answer:
 
 
 def _audited(kinds: tuple[str, ...], what: str) -> Callable[[Material], Answer]:
-    """A fact: the verdicts of some kinds, or how to obtain them."""
+    """Returns a fact: the verdicts of some kinds, or how to obtain them."""
 
     def find(material: Material) -> Answer:
         text = sentences(model_verdicts(material), kinds)
         if text:
             return Answer(ANSWERED, text, "audits")
         if material.labels is None:
-            return Answer(OPEN, f"No {what} was measured.")
+            return Answer(OPEN, f"Not measured: {what}.")
         how = command(material, "--mode=audit --checkpoint=RUN --workdir=RUN/audit")
-        return Answer(OPEN, f"No {what} was measured. The command: {how}", "audits")
+        return Answer(OPEN, f"Not measured: {what}. To do so: {how}", "audits")
 
     return find
 
 
 robustness = _audited(("robustness",), "robustness")
 attribution = _audited(ATTRIBUTION, "attribution")
-shortcuts = _audited(SHORTCUTS, "shortcut")
+shortcuts = _audited(SHORTCUTS, "shortcuts")
 
 
 def internal_test(material: Material) -> Answer:
     text = (
-        f"Once, at the end, on {results.count(material.splits.test)} of the same dataset "
-        f"that were not trained on: {headlines(material)}. The checkpoint and the "
+        f"Once, at the end, on {results.count(material.splits.test)} of the same "
+        f"dataset, not used for training: {headlines(material)}. The checkpoint and the "
         "thresholds were chosen on val."
     )
     return Answer(ANSWERED, text, "headline")
@@ -89,7 +89,7 @@ def external_test(material: Material) -> Answer:
     if found:
         return Answer(ANSWERED, " ".join(found), "external")
     how = command(material, "--mode=eval --workdir=RUN --eval_on=DATASET:test")
-    text = f"The model was not tested on external data. The command: {how}"
+    text = f"The model was not tested on external data. To do so: {how}"
     return Answer(OPEN, text, "external")
 
 
@@ -112,7 +112,7 @@ def performance(material: Material) -> Answer:
         if what != "chance"
     ]
     text = f"On test, {headlines(material)}."
-    text += f" Beside: {'; '.join(beside)}." if beside else ""
+    text += f" For comparison: {'; '.join(beside)}." if beside else ""
     if not material.config.resamples:
         return Answer(PARTLY, f"{text} Intervals are missing.", "headline")
     return Answer(ANSWERED, text, "headline")
@@ -121,7 +121,7 @@ def performance(material: Material) -> Answer:
 def diagnosis(material: Material) -> Answer:
     found = material.task.probabilities
     if found is None or found.is_graded:
-        text = f"No diagnosis is made; its error: {headlines(material)}."
+        text = f"The model makes no diagnosis; its error: {headlines(material)}."
         return Answer(PARTLY, text, "headline")
     names = ["sensitivity", "specificity"]
     names += [n for n in headline.estimates(material, "test") if n.startswith(
@@ -153,7 +153,7 @@ def failures(material: Material) -> Answer:
     classes = found["classes"]
     what = "zones" if material.task.probabilities.is_graded else "images"
     text = (
-        f"{cells.sum():,} {what} of test are called wrong, most often {classes[true]} as "
+        f"{cells.sum():,} test {what} are misclassified, most often {classes[true]} as "
         f"{classes[called]} ({cells[true, called]:,})."
     )
     return Answer(PARTLY, text, "cases")
@@ -166,13 +166,13 @@ def limitations(material: Material) -> Answer:
     faults = sentences(model_verdicts(material), ("shortcut", "shortcut_helps"))
     parts += [faults] if faults else []
     if not elsewhere(material):
-        parts.append("No test on external data.")
+        parts.append("Not tested on external data.")
     parts.append("One training, one seed.")
     return Answer(PARTLY, " ".join(parts), "data")
 
 
 def _measured_groups(material: Material, columns: tuple[str, ...]) -> list[str]:
-    """'sex (2 groups)' of columns with groups of test in which figures are defined.
+    """'sex (2 groups)' for columns with test groups in which metrics are defined.
 
     A group counts if it is large enough and every class of test occurs in it.
     """
@@ -191,18 +191,18 @@ def _measured_groups(material: Material, columns: tuple[str, ...]) -> list[str]:
 
 def subgroups(material: Material) -> Answer:
     if found := _measured_groups(material, PEOPLE):
-        text = f"By group of {listed(found)}: see Subgroups."
+        text = f"By {listed(found)}: see Subgroups."
         return Answer(ANSWERED, text, "subgroups")
-    return Answer(PARTLY, "Nothing is known by sex or age.", "subgroups")
+    return Answer(PARTLY, "Not examined by sex or age.", "subgroups")
 
 
 def fairness(material: Material) -> Answer:
-    text = "Nothing in training or in the thresholds was done for the sake of fairness."
+    text = "Neither the training nor the thresholds were adjusted for fairness."
     if found := _measured_groups(material, PEOPLE):
-        text += f" Metrics were compared within groups by {listed(found)}."
+        text += f" Metrics were compared between groups of {listed(found)}."
         return Answer(PARTLY, text, "subgroups")
     is_known = bool(known(material.splits.test.table, PEOPLE))
-    why = "too few images by sex or age" if is_known else "no sex or age"
+    why = "too few images per group" if is_known else "no column of sex or age"
     text += f" Groups of people were not compared: test has {why}."
     return Answer(OPEN, text, "subgroups")
 
@@ -212,11 +212,11 @@ def clusters(material: Material) -> Answer:
     text = "One set of parameters for all. "
     if not found and not others:
         text += (
-            f"Not examined: test has no place or machine with {subgroups_lib.LEAST} images "
-            "of every class, and there was no external test. Say so, or why."
+            f"Not examined: test has no site or machine with {subgroups_lib.LEAST} "
+            "images of every class, and there was no external test. State so, or why."
         )
         return Answer(OPEN, text, "subgroups")
-    where = [f"within groups of test by {listed(found)}"] * bool(found)
+    where = [f"within test groups of {listed(found)}"] * bool(found)
     where += [f"on {listed(others)}"] * bool(others)
     text += f"Performance was measured {listed(where)}."
     return Answer(ANSWERED, text, "subgroups" if found else "external")

@@ -1,4 +1,4 @@
-"""The figures that count, each beside what it is compared with."""
+"""The headline metrics, each with what it is compared with."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cxr_jax.stats.estimate import Estimate, point
 
 
 class Headline(NamedTuple):
-    """A figure that counts.
+    """A headline metric.
 
     Attributes:
-      metric: as results.json has it.
+      metric: its name in results.json.
       estimate: on test.
-      beside: {what it is compared with: figure}.
+      beside: {what it is compared with: estimate}.
     """
 
     metric: str
@@ -25,12 +25,12 @@ class Headline(NamedTuple):
 
     @property
     def label(self) -> str:
-        """As the field writes the metric."""
+        """The name of the metric as papers write it."""
         return metric(self.metric).label
 
 
 def headlines(material: Material) -> list[Headline]:
-    """Those of the task that the run has, the one that counts first."""
+    """Returns the task's headline metrics that the run has, the main one first."""
     found = estimates(material, "test")
     listed = []
     for name in material.task.headline:
@@ -47,5 +47,5 @@ def headlines(material: Material) -> list[Headline]:
 
 
 def estimates(material: Material, role: str) -> dict[str, Estimate]:
-    """{metric: Estimate} of 'test' or 'val'."""
+    """Returns {metric: Estimate} on 'test' or 'val'."""
     return results.estimates(material.results, f"{role}/")

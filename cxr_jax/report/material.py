@@ -1,4 +1,4 @@
-"""Everything that a report is made of: what a run, its audits and its evaluations left."""
+"""Reads everything a report needs from a run, its audits and its evaluations."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from tfds_builders.common.errors import InputError
 
 
 class Material(NamedTuple):
-    """A finished run, read back; nothing is run again.
+    """The files of a finished run; nothing is run again.
 
     Attributes:
       workdir: of the run.
-      config: its own.
+      config: of the run.
       task: of the config.
       results, provenance: the content of results.json and provenance.json.
       history: the lines of metrics.jsonl, each with a 'step'.
-      evaluations: {'covidgr-test': content} of evaluations/, external tests among them.
+      evaluations: {'covidgr-test': content} of evaluations/, which has external tests.
       audit, model_audit: the content of audit.json and model_audit.json, in the workdir
-        or in its folder audit/; None where none was made.
-      card: of the dataset; None where it is none of ours.
+        or in its folder audit/; None if none was made.
+      card: of the dataset; None if it is not one of ours.
       splits: train, val and test, with their columns, and the metadata of the dataset:
         'unit', and 'counts' of what was found and left out.
-      labels, probs: of test, int [N, G] and float64 [N, G, K] of K levels: G is 6 zones,
-        or one. None of a task that has no probabilities.
-      counts: of `bootstrap.weights`, of test.
+      labels, probs: of test, int [N, G] and float64 [N, G, K] of K levels: G is 6 zones
+        or 1. None for a task without probabilities.
+      counts: `bootstrap.weights` of test.
     """
 
     workdir: pathlib.Path
@@ -62,7 +62,7 @@ class Material(NamedTuple):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Of the dataset."""
+        """The metadata of the dataset."""
         return self.splits.metadata
 
 
@@ -70,7 +70,7 @@ def read(workdir: pathlib.Path) -> Material:
     """Reads a finished run.
 
     Raises:
-      InputError: it is not finished, its data are gone, or a file of it is broken.
+      InputError: it is not finished, its data are gone, or one of its files is broken.
     """
     run = stored_lib.read(workdir)
     config = run.config
@@ -108,19 +108,19 @@ def read(workdir: pathlib.Path) -> Material:
 
 
 def data_verdicts(material: Material) -> list[Verdict]:
-    """Those of the audit of the data; none where there was none."""
+    """Returns the verdicts of the data audit; [] without one."""
     found = material.audit
     return [] if found is None else verdicts.from_json(found, "audit.json")
 
 
 def model_verdicts(material: Material) -> list[Verdict]:
-    """Those of the audit of the model; none where there was none."""
+    """Returns the verdicts of the model audit; [] without one."""
     found = material.model_audit
     return [] if found is None else verdicts.from_json(found, "model_audit.json")
 
 
 def elsewhere(material: Material) -> dict[str, dict]:
-    """The evaluations on other datasets than that of the training."""
+    """Returns the evaluations on datasets other than the training one."""
     own = material.splits.test.dataset
     return {
         name: content
@@ -130,7 +130,7 @@ def elsewhere(material: Material) -> dict[str, dict]:
 
 
 def outcomes(material: Material) -> dict[str, str]:
-    """{role: 'COVID 12, Normal 31', or 'mean global score 8.4'}; {} of other tasks."""
+    """{role: 'COVID 12, Normal 31', or 'mean global score 8.4'}; {} for other tasks."""
     known = material.task.probabilities
     if known is None:
         return {}
@@ -147,7 +147,7 @@ def outcomes(material: Material) -> dict[str, str]:
 
 
 def _data(data: ConfigDict, home: pathlib.Path) -> ConfigDict:
-    """With the phantom as a prepared dataset: this process reads it alone."""
+    """Points at the phantom as a prepared dataset, which only this process reads."""
     if not data.phantom:
         return data
     found = data.copy_and_resolve_references().unlock()
@@ -158,10 +158,10 @@ def _data(data: ConfigDict, home: pathlib.Path) -> ConfigDict:
 def _audit(
     workdir: pathlib.Path, name: str, fits: Callable[[dict[str, Any]], bool]
 ) -> dict[str, Any] | None:
-    """One that was made of other data does not count.
+    """Reads an audit; None if it was made of other data.
 
     Raises:
-      InputError: its verdicts are of another version.
+      InputError: its verdicts come from another version.
     """
     for path in (workdir / name, workdir / "audit" / name):
         if path.exists():
@@ -173,7 +173,7 @@ def _audit(
 
 
 def _is_of_data(splits: roles.Splits, audit: dict[str, Any]) -> bool:
-    """One of its datasets has the very train, val and test of the run."""
+    """Whether one of its datasets has the same train, val and test as the run."""
     own = splits.description["roles"]
     return any(each.get("splits") == own for each in audit["datasets"].values())
 

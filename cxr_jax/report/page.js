@@ -1,4 +1,4 @@
-// Tables sort by the column that is clicked; folded parts open before printing.
+// Tables sort by the column that is clicked; collapsed parts open before printing.
 for (const button of document.querySelectorAll("th button")) {
   button.addEventListener("click", () => {
     const head = button.closest("th"), body = head.closest("table").tBodies[0];

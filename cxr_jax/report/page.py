@@ -1,4 +1,4 @@
-"""The page, and the same in Markdown, from the sections of a report."""
+"""Renders a report as one HTML page and as Markdown."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from cxr_jax.runs.text_table import count
 from cxr_jax.stats.estimate import number
 
 _HERE = pathlib.Path(__file__).parent
-# Inches: a figure that is wider takes the whole width of the page.
+# Inches: a wider figure takes the full width of the page.
 _WIDE = 6.0
 _CASES = (
-    "Test images, chosen by the error and by the entropy of the prediction. "
-    "Films are shown as the model gets them, at a lower resolution."
+    "Test images with the smallest and largest errors and the highest entropy. "
+    "Films are shown as the model sees them, at a lower resolution."
 )
-_ZONES = " In each zone: predicted / reference, yellow where a point or more apart."
+_ZONES = " Each zone: predicted / reference, in yellow if a point or more apart."
 
 
 class Report(NamedTuple):
-    """The parts of the page from top to bottom, and the run that it is about."""
+    """The parts of the page from top to bottom, and the run it describes."""
 
     material: Material
     headlines: list[Headline]
@@ -43,7 +43,7 @@ class Report(NamedTuple):
 
 
 def to_html(report: Report) -> str:
-    """One file that needs no other, nor a network."""
+    """Returns one self-contained HTML file, which needs no network."""
     content = _shared(report) | {
         "css": Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         "js": Markup((_HERE / "page.js").read_text(encoding="utf-8")),
@@ -61,7 +61,7 @@ def to_html(report: Report) -> str:
 
 
 def to_markdown(report: Report) -> str:
-    """For a repository; figures and tables lie beside it."""
+    """Returns Markdown for a repository; figures and tables are files beside it."""
     content = _shared(report) | {
         "markdown": table.to_markdown,
         "cards": headline_table(report.headlines),
@@ -71,7 +71,7 @@ def to_markdown(report: Report) -> str:
 
 
 def headline_table(headlines: list[Headline]) -> Table:
-    """The metrics that count."""
+    """The headline metrics."""
     rows = [
         (
             each.label,
@@ -83,7 +83,7 @@ def headline_table(headlines: list[Headline]) -> Table:
         )
         for each in headlines
     ]
-    head = ("metric", "test (95 % interval)", "beside", "name")
+    head = ("metric", "test (95 % interval)", "compared with", "name")
     return Table("headline", "Summary", head, rows)
 
 
@@ -101,9 +101,9 @@ def _shared(report: Report) -> dict[str, Any]:
             f"{material.results['best']['step']:,}."
         ),
         "tested": (
-            f"{results.count(material.splits.test)} of the test split, which had no part "
-            "in training or in the choice of the checkpoint."
-            + f" Intervals: 95 %, over {material.splits.test.unit}."
+            f"Tested on {results.count(material.splits.test)}, which were not used to "
+            "train the model or to choose the checkpoint."
+            + f" 95 % bootstrap intervals over {material.splits.test.unit}."
             * bool(material.config.resamples)
         ),
         "headlines": report.headlines,

@@ -1,4 +1,4 @@
-"""The parts of a report, in the order in which they are read."""
+"""The sections of a report, in the order of the page."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from cxr_jax.stats.estimate import number
 
 
 class Section(NamedTuple):
-    """A part of the page.
+    """A section of the page.
 
     Attributes:
       anchor: its id.
       title: its heading.
       lines: sentences.
-      drawings, tables: what is shown; of `folded` ones only the title at first.
+      drawings, tables: always shown; `folded` tables are collapsed at first.
     """
 
     anchor: str
@@ -38,7 +38,7 @@ class Section(NamedTuple):
 
 
 def sections(material: Material) -> list[Section]:
-    """All but the summary and the cases."""
+    """Returns all sections but the summary and the cases."""
     provenance = [tables.provenance(material)]
     return [
         _performance(material),
@@ -76,7 +76,7 @@ def _subgroups(material: Material) -> Section:
         split.table, split.label_names, make, material.counts, (main,)
     )
     if not rows:
-        text = f"No group has {subgroups.LEAST} images, so nothing can be said."
+        text = f"No group has {subgroups.LEAST} images or more, so none was evaluated."
         return Section(anchor, title, [text], [], [])
     whole = headline.estimates(material, "test")[main]
     names = list(rows[0].figures)
@@ -88,7 +88,7 @@ def _subgroups(material: Material) -> Section:
             (r.attribute, r.name, r.images, r.patients, *r.figures.values())
             for r in rows
         ],
-        f"Groups of {subgroups.LEAST} images and more.",
+        f"Groups of at least {subgroups.LEAST} images.",
     )
     folded = [table, *_limits(material)]
     shown = [row for row in rows if row.figures[main].is_defined]
@@ -96,14 +96,14 @@ def _subgroups(material: Material) -> Section:
     if len(shown) < len(rows):
         lines.append(
             f"{metric(main).label} is not defined in "
-            f"{count(len(rows) - len(shown), 'groups')}: some class does not occur there."
+            f"{count(len(rows) - len(shown), 'groups')}, which lack a class."
         )
     drawn = [drawings.of_groups(shown, whole, main)] if shown else []
     return Section(anchor, title, lines, drawn, [], folded)
 
 
 def _gaps(rows: list[subgroups.Row], main: str) -> list[str]:
-    """The worst group of every attribute, in words."""
+    """Describes the worst group of every attribute."""
     lines = []
     for found in subgroups.worst(rows, main):
         gap = found.gap
@@ -111,16 +111,16 @@ def _gaps(rows: list[subgroups.Row], main: str) -> list[str]:
             continue
         text = (
             f"{found.attribute}: {metric(main).label} is worst for {found.worst.name} "
-            f"({count(found.worst.images, 'images')}), {number(gap.value)} worse than in "
-            "all others"
+            f"({count(found.worst.images, 'images')}), {number(gap.value)} worse than "
+            "for all others"
         )
         if gap.has_interval:
-            sure = "excludes 0" if gap.lo > 0 else "includes 0: it may be chance"
+            sure = "excludes 0" if gap.lo > 0 else "includes 0, so it may be chance"
             text += f" ({gap.interval()}, which {sure})"
         lines.append(f"{text}.")
     if lines:
         lines.append(
-            "The worst group was chosen after the fact: of many groups, some seem worse."
+            "The worst group was picked afterwards: among many, some do worse by chance."
         )
     return lines
 
@@ -183,7 +183,7 @@ def _data(material: Material) -> Section:
     if who.rows:
         shown.append(who)
     else:
-        lines.append("The dataset says nothing about the patients.")
+        lines.append("The dataset records nothing about the patients.")
     counted = tables.left_out(material)
     return Section(
         "data",

@@ -9,18 +9,18 @@ from typing import Any, NamedTuple
 
 from cxr_jax.stats.estimate import Estimate
 
-# A text, a number, an estimate with its interval, or nothing.
+# Text, a number, an estimate with its interval, or nothing.
 Cell = str | int | float | Estimate | None
 
 
 class Table(NamedTuple):
-    """Rows under a head.
+    """Rows under a header.
 
     Attributes:
-      name: of the file, without its ending.
+      name: of the file, without its suffix.
       title, note: above and below it.
       head: the columns' names.
-      rows: as many cells each.
+      rows: one cell per column.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Table(NamedTuple):
 
 
 def text(cell: Cell) -> str:
-    """As a person reads it: '0.842 (0.801 to 0.876)', '1,200', 'not defined: ...'."""
+    """Formats a cell: '0.842 (0.801 to 0.876)', '1,200', 'not defined: ...'."""
     if cell is None:
         return ""
     if isinstance(cell, Estimate):
@@ -42,7 +42,7 @@ def text(cell: Cell) -> str:
 
 
 def sort_key(cell: Cell) -> str:
-    """What a column is sorted by: a number where there is one, else the text."""
+    """The key a column is sorted by: the number if there is one, else the text."""
     value = cell.value if isinstance(cell, Estimate) else cell
     if isinstance(value, str):
         return value
@@ -50,19 +50,19 @@ def sort_key(cell: Cell) -> str:
 
 
 def is_numeric(table: Table, column: int) -> bool:
-    """All of its cells that hold something are numbers: it is aligned to the right."""
+    """Whether all filled cells of a column are numbers, which are right-aligned."""
     cells = [row[column] for row in table.rows if row[column] is not None]
     return bool(cells) and not any(isinstance(cell, str) for cell in cells)
 
 
 def is_prose(table: Table) -> bool:
-    """It has sentences: on a narrow screen its cells stand below each other."""
+    """Whether it has sentences: on a narrow screen its cells are stacked."""
     cells = (cell for row in table.rows for cell in row if isinstance(cell, str))
     return any(len(cell) > 80 for cell in cells)
 
 
 def to_csv(table: Table) -> str:
-    """Every digit; an estimate takes four columns: value, lo, hi and n."""
+    """Writes every digit; an estimate takes four columns: value, lo, hi and n."""
     wide = [
         any(isinstance(row[k], Estimate) for row in table.rows)
         for k in range(len(table.head))
@@ -76,7 +76,7 @@ def to_csv(table: Table) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """Of GitHub's kind."""
+    """Formats a table as GitHub Markdown."""
     rows = [table.head, *(tuple(text(cell) for cell in row) for row in table.rows)]
     lines = [
         "| " + " | ".join(_escaped(cell) or " " for cell in row) + " |" for row in rows

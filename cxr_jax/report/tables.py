@@ -21,7 +21,7 @@ from tfds_builders.common.counts import count_of
 
 
 def metrics(material: Material) -> Table:
-    """Every metric of test and val."""
+    """Every metric on test and val."""
     test, val = (headline.estimates(material, role) for role in ("test", "val"))
     val = {name: each._replace(reason="") for name, each in val.items()}
     rows = [
@@ -41,25 +41,25 @@ def metrics(material: Material) -> Table:
         ("metric", "test (95 % interval)", "val", "n", "remark", "name"),
         rows,
         f"Bootstrap over {material.splits.test.unit}, {material.config.resamples:,} "
-        "resamples. Thresholds, temperature and prediction sets were settled on val, and "
-        "the checkpoint was chosen there, so metrics of val are too good.",
+        "resamples. Thresholds, temperature and prediction sets were fitted on val and "
+        "the checkpoint was chosen there, so metrics on val are optimistic.",
     )
 
 
 def confusion(material: Material) -> Table:
-    """Rows are the reference, columns what was called."""
+    """Rows are reference classes, columns predicted ones."""
     found = material.results["confusion"]["test"]
     classes = [str(name) for name in found["classes"]]
     rows = [
         (name, *cells)
         for name, cells in zip(classes, found["target_by_called"], strict=True)
     ]
-    head = ("reference", *(f"called {name}" for name in classes))
+    head = ("reference", *(f"predicted {name}" for name in classes))
     return Table("confusion", "Confusion matrix", head, rows)
 
 
 def splits(material: Material) -> Table:
-    """Images, patients and labels of train, val and test."""
+    """Counts images, patients and labels of train, val and test."""
     counted = {role: contents(material, role) for role in roles.ROLES}
     names = list(dict.fromkeys(name for each in counted.values() for name in each))
     rows = [
@@ -69,19 +69,19 @@ def splits(material: Material) -> Table:
 
 
 def left_out(material: Material) -> Table:
-    """What building the dataset counted."""
+    """What the build of the dataset counted."""
     words = {"left_out": "left out", "repaired": "repaired", "noted": "noted"}
     counted = material.metadata.get("counts", {})
     rows = [
         (count_of(key).text, words[count_of(key).kind], number)
         for key, number in counted.items()
     ]
-    title = "What was left out, repaired and noted while the dataset was built"
-    return Table("left_out", title, ("what", "done", "number"), rows)
+    title = "Left out, repaired and noted when the dataset was built"
+    return Table("left_out", title, ("finding", "action", "number"), rows)
 
 
 def characteristics(material: Material) -> Table:
-    """Every column by split, as far as the dataset has it."""
+    """Every attribute that the dataset records, by split."""
     parts = [getattr(material.splits, role) for role in roles.ROLES]
     joined = {
         name: _joined([part.table[name] for part in parts]) for name in parts[0].table
@@ -93,16 +93,16 @@ def characteristics(material: Material) -> Table:
     for attribute in found:
         rows += _of_attribute(attribute, places)
     head = ("attribute", "value", *roles.ROLES)
-    note = "Images and their share; of numbers the median and the middle half."
+    note = "Images and their share; for numbers, median and interquartile range."
     return Table("characteristics", "Characteristics", head, rows, note)
 
 
 def external(material: Material) -> Table:
-    """The metrics that count on every dataset that was tested on."""
+    """The headline metrics on every dataset that the model was tested on."""
     chosen = [each.metric for each in headline.headlines(material)]
     own = headline.estimates(material, "test")
     sizes = material.results["sizes"]["test"]
-    rows = [_external_row("its own test set", sizes, own, chosen, "")]
+    rows = [_external_row("the run's own test set", sizes, own, chosen, "")]
     others = elsewhere(material)
     for name, content in material.evaluations.items():
         ((_, sizes),) = content["sizes"].items()
@@ -112,7 +112,7 @@ def external(material: Material) -> Table:
         seen = sum(content.get("shared_patients", {}).values())
         if seen:
             unit = material.splits.test.unit
-            remarks.append(f"trained or selected on {count(seen, unit)} of them")
+            remarks.append(f"{count(seen, unit)} also in train or val")
         rows.append(_external_row(name, sizes, found, chosen, ", ".join(remarks)))
     labels = [metric(name).label for name in chosen]
     head = ("tested on", "images", "patients or groups", *labels, "remark")
@@ -120,34 +120,34 @@ def external(material: Material) -> Table:
 
 
 def without_lung(material: Material) -> Table:
-    """How far one gets without looking at a lung, of audit.json."""
+    """How well labels are predicted without a lung, from audit.json."""
     rows = [
         (dataset, each["sees"], Estimate.from_json(each["auroc"]))
         for dataset, content in material.audit["datasets"].items()
         for each in content["without_a_lung"].values()
     ]
     head = ("dataset", "input", "AUROC (95 % interval)")
-    note = "Trees on a few numbers; a network may find more (docs/audit.md)."
-    title = "How well the label can be predicted without seeing a lung"
+    note = "Decision trees on a few numbers; a network may find more (docs/audit.md)."
+    title = "How well the label is predicted without seeing a lung"
     return Table("without_lung", title, head, rows, note)
 
 
 def audited(material: Material) -> Table:
-    """What the audit of the data found."""
+    """The findings of the data audit."""
     rows = [(each.severity, verdicts.words(each)) for each in data_verdicts(material)]
-    return Table("data_audit", "Audit of the data", ("severity", "finding"), rows)
+    return Table("data_audit", "Data audit", ("severity", "finding"), rows)
 
 
 def hidden(material: Material) -> Table:
-    """The metric with parts of the pictures hidden."""
+    """The metric with parts of the images hidden."""
     audit = material.model_audit
-    rows = [("whole picture", Estimate.from_json(audit["whole"]), None)]
+    rows = [("whole image", Estimate.from_json(audit["whole"]), None)]
     rows += [
         (name, *(Estimate.from_json(found[key]) for key in ("figure", "left")))
         for name, found in audit["hidden"].items()
     ]
-    head = ("what is seen", metric(audit["figure"]).label, "share left above chance")
-    return Table("hidden", "With parts hidden", head, rows)
+    head = ("visible", metric(audit["figure"]).label, "share kept above chance")
+    return Table("hidden", "Parts of the image hidden", head, rows)
 
 
 def altered(material: Material) -> Table:
@@ -166,16 +166,16 @@ def altered(material: Material) -> Table:
             each["strengths"], each["figure"], each["lost"], strict=True
         )
     ]
-    head = ("alteration", "unit", "strength", metric(audit["figure"]).label, "lost")
-    return Table("altered", "Altered pictures", head, rows)
+    head = ("alteration", "unit", "strength", metric(audit["figure"]).label, "drop")
+    return Table("altered", "Altered images", head, rows)
 
 
 def provenance(material: Material) -> Table:
     """Command, code, data, device and packages."""
     found, git = material.provenance, material.provenance["git"]
-    revision = git["revision"] or "not known"
+    revision = git["revision"] or "unknown"
     if git["changed"]:
-        revision += ", with files that differed"
+        revision += ", with uncommitted changes"
     device, data = found["device"], found["dataset"]
     rows = [
         ("command", shown_command(found["command"])),
@@ -191,18 +191,18 @@ def provenance(material: Material) -> Table:
         ("seed", str(material.config.seed)),
         ("resumed with other code or settings", count(len(found.get("resumed", [])), "times")),
     ]  # fmt: skip
-    return Table("provenance", "", ("what", "value"), rows)
+    return Table("provenance", "", ("item", "value"), rows)
 
 
 def shown_command(words: list[str]) -> str:
-    """As it can be copied: ['cxr_jax/main.py', '--a=b c'] -> "python -m ... '--a=b c'"."""
+    """Quotes for a shell: ['cxr_jax/main.py', '--a=b c'] -> "python -m ... '--a=b c'"."""
     return shlex.join(["python", "-m", "cxr_jax.main", *words[1:]])
 
 
 def checked(material: Material) -> dict[str, Table]:
-    """{guideline: its items}, with what is known of each."""
+    """Returns {guideline: table of its items and their answers}."""
     items = checklist.items(material)
-    head = ("item", "section", "topic", "status", "what is known, or has to be written")
+    head = ("item", "section", "topic", "status", "answer, and what to add")
     return {
         guideline: Table(
             "checklist_"
@@ -259,7 +259,7 @@ def _of_attribute(attribute: attributes.Attribute, places: list[slice]):
             low, middle, high = np.quantile(known, (0.25, 0.5, 0.75))
             cells.append(f"{middle:.4g} ({low:.4g} to {high:.4g})")
         else:
-            cells.append("none known")
+            cells.append("unknown")
     yield (name, "median", *cells)
 
 

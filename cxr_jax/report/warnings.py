@@ -1,4 +1,4 @@
-"""Before a figure is believed: what was checked, what was not, and what was found."""
+"""Warnings at the top of a report: what was checked, what was not, what was found."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from cxr_jax.runs.text_table import count
 from cxr_jax.stats import bootstrap
 from cxr_jax.stats.estimate import Estimate, number
 
-# Fewer patients than that leave wide intervals, and subgroups none at all.
+# With fewer test patients, intervals are wide and subgroups tell nothing.
 FEW = 100
 # Verdicts of the data audit that `_of_data` repeats for the splits of the run.
 _OF_SPLITS = ("patients_unnamed", "patients_mixed", "synthetic")
 
 
 class Caution(NamedTuple):
-    """One thing to know before a figure is believed.
+    """One thing to know before relying on a result.
 
     Attributes:
-      kind: what it is about, of this module or of `verdicts.KINDS`.
-      severity: 'stop' (the figure is not what it seems), 'care' or 'fine' (checked).
+      kind: what it is about; set here or one of `verdicts.KINDS`.
+      severity: 'stop' (the result is not what it seems), 'care' or 'fine' (checked).
       text: what was found.
-      command: what answers it, where something does.
+      command: what to run next; empty if there is nothing.
     """
 
     kind: str
@@ -47,7 +47,7 @@ class Caution(NamedTuple):
 
 
 def cautions(material: Material) -> list[Caution]:
-    """All of them, what weighs most first."""
+    """Returns all cautions, the most severe first."""
     found = [
         *_of_data(material),
         *_of_size(material),
@@ -63,7 +63,7 @@ def cautions(material: Material) -> list[Caution]:
 def _of_data(material: Material) -> list[Caution]:
     found, test = [], material.splits.test
     if test.synthetic:
-        text = "The films are SYNTHETIC phantoms: figures on them say nothing about patients."
+        text = "The films are SYNTHETIC phantoms: results on them say nothing about patients."
         found.append(Caution("synthetic", STOP, text))
     shared = {k: n for k, n in material.results["shared_patients"].items() if n}
     for pair, n in shared.items():
@@ -71,13 +71,13 @@ def _of_data(material: Material) -> list[Caution]:
         text = f"{count(n, test.unit)} are in both {one} and {other}: this is leakage."
         found.append(Caution("shared_patients", STOP, text))
     if not shared:
-        text = f"None of the {test.unit} is in two of train, val and test."
+        text = f"None of the {test.unit} is in more than one of train, val and test."
         if test.unit == "patients":
             return [*found, Caution("disjoint", FINE, text)]
         named = (
-            "some patients only" if test.unit.startswith("patients") else "no patients"
+            "only some patients" if test.unit.startswith("patients") else "no patients"
         )
-        text += f" The dataset names {named}: films of one may still be in two splits."
+        text += f" The dataset names {named}: one patient's films may be in two splits."
         found.append(Caution("disjoint", CARE, text))
     return found
 
@@ -86,7 +86,7 @@ def _of_size(material: Material) -> list[Caution]:
     sizes, unit = material.results["sizes"]["test"], material.splits.test.unit
     text = f"Tested on {results.count(material.splits.test)}"
     if sizes[unit] < FEW:
-        text += ", which is few: read the intervals, not the values."
+        text += ", a small test set: rely on the intervals, not the values."
         return [Caution("test_size", CARE, text)]
     return [Caution("test_size", FINE, f"{text}.")]
 
@@ -100,8 +100,8 @@ def _of_figures(material: Material) -> list[Caution]:
     held = headline.estimates(material, "test").get("coverage_90")
     if held is not None and held.hi < _least_coverage(material.splits.val.size):
         text = (
-            f"90 % prediction sets covered the truth in {held.text(unit='%')}, less than "
-            "the choice of val images explains: test is not like val."
+            f"90 % prediction sets contain the reference in {held.text(unit='%')}, less "
+            "than the sampling of val explains: test differs from val."
         )
         found.append(Caution("coverage", CARE, text))
     return found
@@ -122,7 +122,7 @@ def _compared(each: headline.Headline, what: str, other: Estimate) -> Caution:
 
 
 def _least_coverage(images: int) -> float:
-    """What sets settled on so many images cover at least, of 39 in 40 val splits.
+    """Least coverage of prediction sets fitted on val, in 39 of 40 val splits.
 
     Their coverage has a beta distribution (Vovk 2012, arXiv 1209.2673).
     """
@@ -132,7 +132,7 @@ def _least_coverage(images: int) -> float:
 
 def _of_data_audit(material: Material) -> list[Caution]:
     if material.audit is None:
-        text = "The data have not been audited for copies, leakage and shortcuts."
+        text = "The data have not been audited for copies, leakage or shortcuts."
         return [Caution("no_data_audit", CARE, text, _audit_command(material))]
     return [
         _of_verdict(each)
@@ -145,13 +145,13 @@ def _of_model_audit(material: Material) -> list[Caution]:
     if material.labels is None:
         return []
     if material.model_audit is None:
-        text = "The model has not been audited for shortcuts, robustness and subgroups."
+        text = "The model has not been audited for shortcuts, robustness or subgroups."
         how = "--mode=audit --checkpoint=RUN --workdir=RUN/audit"
         return [Caution("no_model_audit", CARE, text, command(material, how))]
     found = [
         _of_verdict(each) for each in model_verdicts(material) if each.severity != FINE
     ]
-    text = "The audit of the model found no shortcut and no worse group."
+    text = "The model audit found no shortcut and no group that does worse."
     return found or [Caution("model_audit", FINE, text)]
 
 
@@ -173,7 +173,7 @@ def _of_external(material: Material) -> list[Caution]:
 
 
 def _elsewhere(material: Material, name: str, content: dict[str, Any]) -> Caution:
-    """An external figure is compared with chance, and with that of the own test set."""
+    """Compares an external result with chance and with the run's own test set."""
     first = headline.headlines(material)[0]
     estimates = results.estimates(content)
     found = estimates.get(first.metric)
@@ -198,7 +198,7 @@ def _elsewhere(material: Material, name: str, content: dict[str, Any]) -> Cautio
 
 
 def beats(name: str, found: Estimate, other: float) -> bool:
-    """With its whole interval; what cannot be better has none, as resamples are alike."""
+    """Whether the whole interval is better; a perfect value has no interval."""
     sign = metric(name).sign
     is_perfect = found.value == (1.0 if sign > 0 else 0.0)
     is_perfect = is_perfect and found.reason == bootstrap.ALIKE
@@ -208,21 +208,23 @@ def beats(name: str, found: Estimate, other: float) -> bool:
 
 def _of_code(material: Material) -> list[Caution]:
     text = (
-        "One training with one seed: the report does not show what other seeds give "
+        "One training with one seed: the variation between seeds is not known "
         "(--members, or configs/ablations/seeds.py)."
     )
     found = [Caution("one_seed", CARE, text)]
     git = material.provenance["git"]
     if git["revision"] is None:
-        found.append(Caution("code", CARE, "The revision of the code is not known."))
+        found.append(
+            Caution("code", CARE, "The revision of the code was not recorded.")
+        )
     elif git["changed"]:
-        text = f"The code differed from its revision {git['revision'][:10]}."
+        text = f"The code had uncommitted changes to revision {git['revision'][:10]}."
         found.append(Caution("code", CARE, text))
     return found
 
 
 def _audit_command(material: Material) -> str:
-    """With the config of the run's own command, where it is known."""
+    """The command of an audit, with the run's own --config where it is known."""
     data = material.config.data
     what = provenance.config_arguments(material.provenance) or [
         f"--dataset={data.dataset}",

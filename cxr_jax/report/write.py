@@ -29,7 +29,7 @@ def write(workdir: pathlib.Path) -> int:
     """Writes `report/` in the workdir of a finished run; an older one is replaced.
 
     Args:
-      workdir: of the run; nothing of it is run again but the attribution maps of a few
+      workdir: of the run; nothing is computed again but the attribution maps of a few
         cases.
 
     Returns:
@@ -46,7 +46,7 @@ def write(workdir: pathlib.Path) -> int:
 
 
 def write_missing(workdir: pathlib.Path) -> None:
-    """Writes the report of a run that has none."""
+    """Writes the report of a run that has none yet."""
     if not (workdir / FOLDER).exists():
         write(workdir)
 
@@ -54,9 +54,9 @@ def write_missing(workdir: pathlib.Path) -> None:
 def render(
     found: material.Material, final: pathlib.Path, side: int = cases.SIDE
 ) -> pathlib.Path:
-    """Writes the folder of a report, whole or not at all; -> its page.
+    """Writes the folder of a report, completely or not at all; -> its page.
 
-    side: of the pictures of cases, in pixels.
+    side: of the images of cases, in pixels.
     """
     report = page.Report(
         found,
@@ -80,7 +80,7 @@ def render(
 
 @contextlib.contextmanager
 def _alone(folder: pathlib.Path):
-    """Another report of the run waits: both would use the same names."""
+    """Makes other reports of the run wait: they would use the same file names."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -91,7 +91,7 @@ def _alone(folder: pathlib.Path):
 
 
 def _fill(folder: pathlib.Path, report: page.Report) -> None:
-    """Every figure as PNG and SVG, every table as CSV."""
+    """Writes every figure as PNG and SVG, every table as CSV."""
     listed = [
         page.headline_table(report.headlines),
         cases.table(report.cases.shown),
@@ -110,7 +110,7 @@ def _fill(folder: pathlib.Path, report: page.Report) -> None:
 
 
 def _swap(new: pathlib.Path, final: pathlib.Path) -> None:
-    """A folder cannot replace one that is not empty: the old one steps aside first."""
+    """Replaces a folder; a rename cannot replace one that is not empty."""
     old = final.with_name(f".{final.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if final.exists():

@@ -1,4 +1,4 @@
-"""The truths of the drawn figures, and a small study of what intervals hold."""
+"""The true values of simulated metrics, and a small study of interval coverage."""
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ MOST = stats.binom.ppf(0.999, DATASETS, 0.97)
 
 
 @pytest.mark.parametrize("case", coverage.cases(), ids=lambda case: case.name)
-def test_a_very_large_dataset_has_the_true_figure(case):
-    """Of 200,000 patients with one image; the largest standard error is 0.004."""
+def test_a_very_large_dataset_has_the_true_value(case):
+    """200,000 patients with one image each; the largest standard error is 0.004."""
     n = 200_000
     statistic = case.draw(generator(0, case.name), np.arange(n))
     assert statistic(np.ones((1, n)))[0] == pytest.approx(case.truth, abs=0.012)
@@ -29,7 +29,7 @@ def test_images_of_a_patient_are_correlated():
     assert found.std() == pytest.approx(1, abs=0.03)
 
 
-def test_intervals_over_patients_hold_the_truth_and_those_over_images_do_not():
+def test_intervals_over_patients_cover_the_truth_and_those_over_images_do_not():
     mae = [case for case in coverage.cases() if case.name == "mae"]
     found = coverage.study(mae, DATASETS, patients=100, resamples=200)["mae"]
     assert FEWEST <= found["patients"].count <= MOST
@@ -40,8 +40,8 @@ def test_intervals_over_patients_hold_the_truth_and_those_over_images_do_not():
 
 
 @pytest.mark.parametrize("zones", [1, 6])
-def test_sets_hold_the_truth_however_images_are_dealt(zones):
-    """168 images by a model that is too sure; patients have one to four of them."""
+def test_sets_contain_the_truth_however_images_are_split(zones):
+    """168 images by an overconfident model; patients have one to four of them."""
     g = generator(0, "dealt")
     odds = g.normal(0, 2, (168, zones, 4))
     likely = special.softmax(0.6 * odds, axis=-1).cumsum(axis=-1)

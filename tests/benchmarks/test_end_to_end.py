@@ -1,4 +1,4 @@
-"""What the benchmarks of whole commands run is what they say."""
+"""The benchmarks of whole commands run what they claim to run."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 from benchmarks import end_to_end, films, members
 
 
-def test_a_step_is_timed_when_its_line_comes(monkeypatch):
+def test_a_step_is_timed_when_its_line_appears(monkeypatch):
     code = (
         "import time\n"
         "for step in range(1, 11):\n"
@@ -27,7 +27,7 @@ def test_a_command_that_fails_ends_the_benchmark():
         end_to_end.follow([sys.executable, "-c", "raise SystemExit(3)"], 1, "unused")
 
 
-def test_both_read_the_same_pictures(tmp_path):
+def test_both_read_the_same_images(tmp_path):
     cv2 = pytest.importorskip("cv2")
     data_dir = films.draw(tmp_path, end_to_end.DATASET, 96, 20)
     folder = end_to_end.export(tmp_path, data_dir, 5)
@@ -42,8 +42,8 @@ def test_both_read_the_same_pictures(tmp_path):
         assert (written == stored).all() and written.dtype == stored.dtype
 
 
-def test_our_command_is_one_that_the_project_takes(tmp_path, brixia_data, environment):
-    """A wrong key would be told by the flags, before anything is trained."""
+def test_our_command_is_valid(tmp_path, brixia_data, environment):
+    """The flags would refuse a wrong key before anything is trained."""
     arguments = end_to_end.ours(str(brixia_data), 32, "cnn", 32, str(tmp_path / "run"))
     small = ["--config.data.val=val", "--config.data.test=test"]
     done = subprocess.run(

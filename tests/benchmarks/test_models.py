@@ -1,4 +1,4 @@
-"""The table of models counts what is published, and times what it says."""
+"""The table of models agrees with published counts, and can time a model."""
 
 import pytest
 
@@ -20,7 +20,7 @@ from cxr_jax.models import MODELS
         ("convnext_tiny", {}, 4.46),
     ],
 )
-def test_half_the_operations_are_torchvisions_multiply_adds(name, settings, published):
+def test_operations_are_twice_torchvisions_multiply_adds(name, settings, published):
     model = MODELS[name](1000, **settings)
     found = models.operations(model, (224, 224, 3)) / 2e9
     assert found == pytest.approx(published, abs=0.011)

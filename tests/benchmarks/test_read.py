@@ -1,4 +1,4 @@
-"""The benchmark at a tiny size: that it runs, and reads what it says it reads."""
+"""The benchmark at a tiny size: it runs, and reads what it claims to read."""
 
 import importlib.util
 import itertools
@@ -25,7 +25,7 @@ def deflated(films):
 @pytest.mark.parametrize(
     "reader", [*read.FROM_DISK, *read.FROM_MEMORY], ids=lambda r: r.__name__
 )
-def test_readers_give_the_films(films, reader):
+def test_all_readers_return_the_films(films, reader):
     package = reader.__name__.split("_")[0]
     if package in ("torch", "tensorflow"):
         pytest.importorskip(package)
@@ -34,7 +34,7 @@ def test_readers_give_the_films(films, reader):
         read.check(batch, films)
 
 
-def test_pictures_that_are_no_films_are_noticed(films):
+def test_images_that_are_not_the_films_are_noticed(films):
     batch = next(readers.ours(films))
     with pytest.raises(AssertionError, match="none of the films"):
         read.check(batch + np.uint16(1), films)
@@ -47,7 +47,7 @@ def test_deflated_films_are_the_same_films(films, deflated):
     assert deflated.hashes() == films.hashes()
 
 
-def test_readers_are_timed_in_processes_of_their_own(films):
+def test_readers_are_timed_in_separate_processes(films):
     chosen = (readers.ours, readers.torch_held)
     rates = read.measure(films, chosen, repeats=2, batches=3, untimed=2)
     if importlib.util.find_spec("torch") is None:

@@ -1,4 +1,4 @@
-"""The loop computes what ours do, so that the times are of the same figures."""
+"""The loop computes the same metrics as ours, so that times are comparable."""
 
 import warnings
 
@@ -11,7 +11,7 @@ from benchmarks import loop, statistics
 @pytest.mark.parametrize(
     "name, beside", [("2 classes", 31), ("4 classes", 34), ("brixia", 56)]
 )
-def test_the_loop_has_our_figures(name, beside):
+def test_the_loop_gives_the_same_values(name, beside):
     drawn = statistics.draw(name, 150, 100)
     ours = statistics.ours(drawn, resamples=0)
     theirs = loop.functions(*drawn[2:], statistics.CLASSES[name])

@@ -1,4 +1,4 @@
-"""The benchmark at a tiny size: that it runs, and that all train the same model."""
+"""The benchmark at a tiny size: it runs, and all train the same model."""
 
 import importlib.util
 
@@ -17,7 +17,7 @@ def case(model, side=32):
 
 
 @pytest.mark.parametrize("model", train_step.MODELS)
-def test_pytorch_trains_a_model_of_the_same_parameters(model):
+def test_pytorch_trains_a_model_with_the_same_parameters(model):
     pytest.importorskip("torchvision")
     from benchmarks import torch_models
 
@@ -27,7 +27,7 @@ def test_pytorch_trains_a_model_of_the_same_parameters(model):
     assert sizes == sorted(leaf.numel() for leaf in theirs.parameters())
 
 
-def test_pytorch_sees_the_pictures_that_we_see():
+def test_pytorch_sees_the_same_images():
     torch = pytest.importorskip("torch")
     from benchmarks import torch_models
     from cxr_jax.ops.registry import make_preprocess
@@ -40,7 +40,7 @@ def test_pytorch_sees_the_pictures_that_we_see():
     np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-5, atol=1e-5)
 
 
-def test_operations_are_three_times_the_published_ones_of_a_forward_pass():
+def test_operations_are_three_times_those_published_for_a_forward_pass():
     # 1.814 G multiply-adds for ResNet-18 with three channels and 1000 outputs
     # (torchvision's table); from one channel the first convolution costs a third.
     multiply_adds = 1.814e9 - 112 * 112 * 64 * 49 * 2 - 512 * 1000
@@ -49,7 +49,7 @@ def test_operations_are_three_times_the_published_ones_of_a_forward_pass():
     assert facts["flops"] / 2 == pytest.approx(6 * multiply_adds - first, rel=5e-3)
 
 
-def test_trainers_are_timed_in_processes_of_their_own():
+def test_trainers_are_timed_in_separate_processes():
     chosen = (train_step.ours, train_step.torch_eager, train_step.keras)
     found = train_step.measure(case("s4_cnn", 16), chosen, repeats=2)
     assert found["keras"] == ({"problem": "not in keras.applications"}, [])
@@ -80,7 +80,7 @@ def test_the_table_shows_rates_ratios_and_what_is_missing():
     ]
 
 
-def test_the_peak_is_that_of_the_faster_product():
+def test_the_peak_is_the_faster_product():
     found = {"one": ({}, [2.0, 1.0, 4.0]), "other": ({"problem": "none"}, [])}
     assert train_step.peak(found) == pytest.approx(2 * 4096**3 / 2.0 / 1e9)
     assert train_step.peak({"other": ({"problem": "none"}, [])}) is None

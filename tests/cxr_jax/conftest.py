@@ -1,4 +1,4 @@
-"""What several tests of runs share."""
+"""Fixtures that several tests of runs share."""
 
 import json
 
@@ -20,7 +20,7 @@ def finished_run():
     """(workdir, config, seed) -> the workdir, as a finished run leaves it."""
 
     def finish(workdir, config, seed=0, scale=2.0):
-        """What a finished run leaves, of drawn probabilities that lean to the truth."""
+        """Writes the files of a finished run, from random probabilities near the truth."""
         splits = roles.open_splits(config.data, workdir)
         task, evaluations = make_task(config.task), {}
         decision, draw = None, generator(seed, "ensemble")
@@ -53,7 +53,7 @@ SMOOTH = ("loss", "mae", "rmse", "bias", "sd", "rps", "pearson", "brier")
 
 @pytest.fixture
 def same_numbers():
-    """(row, expected, tolerance): two rows of metrics.jsonl, but for their speed."""
+    """(row, expected, tolerance): compares rows of metrics.jsonl except for speed."""
 
     def check(row, expected, tolerance):
         assert row.keys() == expected.keys()

@@ -23,7 +23,7 @@ def films(brixia_data):
     return {each["example_id"].decode(): each["image"][..., 0] for each in source}
 
 
-def test_predicts_what_the_run_wrote(model, films, trained):
+def test_predictions_match_those_of_the_run(model, films, trained):
     predictions = model.predict(list(films.values()))
     with (trained / "predictions" / "brixia-test.csv").open() as file:
         written = {row["example_id"]: row for row in csv.DictReader(file)}
@@ -35,8 +35,8 @@ def test_predicts_what_the_run_wrote(model, films, trained):
         )
 
 
-def test_a_batch_does_not_matter(model, films):
-    """One film alone, or among more than a batch of them, in any shape of container."""
+def test_batch_size_does_not_matter(model, films):
+    """One film alone, or among more than a batch of them, in any kind of container."""
     images = list(films.values())
     images = (images * 20)[: 2 * model.config.batch_size + 3]
     together = model.predict(images)["probs"]
@@ -73,7 +73,7 @@ def loaded_by(code):
     )
 
 
-def test_importing_it_loads_nothing_else():
+def test_importing_the_package_loads_nothing_else():
     ours = [name for name in loaded_by("import cxr_jax") if name.startswith("cxr_jax")]
     assert ours == ["cxr_jax"]
     assert not {"numpy", "jax"} & loaded_by("import cxr_jax")

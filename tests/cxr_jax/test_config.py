@@ -60,7 +60,7 @@ def test_arguments_after_the_colon():
         ("phantom=2", "type bool"),
     ],
 )
-def test_wrong_arguments_say_what_is_known(arg, message):
+def test_wrong_arguments_list_the_known_ones(arg, message):
     with pytest.raises(InputError, match=message):
         config.parse_arg(arg, phantom=False, fold=-1)
 
@@ -99,7 +99,7 @@ FAULTY = {
 
 
 @pytest.mark.parametrize("name", FAULTY)
-def test_an_error_within_a_config_file_is_told_with_its_line(tmp_path, name):
+def test_an_error_in_a_config_file_is_reported_with_its_line(tmp_path, name):
     text, line, expected = FAULTY[name]
     path = tmp_path / "mine.py"
     path.write_text(text)
@@ -113,7 +113,7 @@ def test_an_error_within_a_config_file_is_told_with_its_line(tmp_path, name):
     assert f"mine.py, line {line}: " in found and expected in found
 
 
-def test_an_unknown_key_is_no_fault_of_the_file(tmp_path):
+def test_an_unknown_key_is_not_blamed_on_the_file(tmp_path):
     with pytest.raises(AttributeError) as caught:
         _ = ConfigDict({"lr": 1}).rate
     assert config.fault_in(tmp_path / "mine.py", caught.value) is None

@@ -30,7 +30,7 @@ def test_the_defaults_are_within_their_ranges():
         ("data.data_dir", "/no/such/folder"),
     ],
 )
-def test_what_cannot_work_is_named_with_its_key(key, value):
+def test_impossible_values_are_named_with_their_keys(key, value):
     config = common.get_config()
     config.update_from_flattened_dict({key: value})
     with pytest.raises(InputError, match=rf"config\.{key}: "):
@@ -45,7 +45,7 @@ def test_widths_are_channels():
             config_check.check(config)
 
 
-def test_a_config_of_an_earlier_version_lacks_a_key():
+def test_a_config_of_an_earlier_version_may_lack_keys():
     config = common.get_config()
     del config.optim.layers
     with pytest.raises(InputError, match=r"config\.optim\.layers: is missing"):

@@ -117,7 +117,7 @@ def test_ranked_probability(seed):
     )
 
 
-def test_ranked_probability_charges_a_far_miss_more():
+def test_ranked_probability_penalises_larger_errors_more():
     logits = np.array([[[20.0, 0, 0, 0]]] * 4, np.float32)
     labels = np.arange(4)[:, None]
     np.testing.assert_allclose(
@@ -148,7 +148,7 @@ def test_two_logits_are_the_sigmoid():
     )
 
 
-def test_one_output_is_refused_rather_than_worth_nothing():
+def test_a_single_output_is_refused():
     for loss in ALL.values():
         with pytest.raises(ValueError, match="two_logits"):
             loss(np.zeros((3, 1), np.float32), np.zeros(3, int))

@@ -1,4 +1,4 @@
-"""The optimiser; layers that are frozen, slower, or wake later."""
+"""The optimiser; layers that are frozen, learn more slowly, or start later."""
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ def update(config, grads, lr=0.1):
     return optim.descend(PARAMS, direction, now, config.no_decay, factors)
 
 
-def test_decay_reaches_kernels_only():
+def test_decay_applies_to_kernels_only():
     mask = optim.decay_mask(PARAMS, "(bias|scale)$")
     assert mask == {
         "conv1": {"kernel": True, "bias": False},
@@ -53,7 +53,7 @@ def test_adam_with_decay_is_adamw():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), ours, theirs)
 
 
-def test_gradients_are_clipped_by_their_common_norm():
+def test_gradients_are_clipped_by_their_global_norm():
     grads = jax.tree.map(lambda x: jnp.full_like(x, 3.0), PARAMS)
     config = settings(
         name="sgd", weight_decay=0.0, clip_norm=1.0, settings={"decay": 0.0}
@@ -106,7 +106,7 @@ NOW = Settings(np.float32(0.1), np.float32(0.01), np.float32(1.0))
 
 @pytest.fixture
 def trained(tiny_config):
-    """Steps of plain descent: every state, from the first, and the last metrics."""
+    """Steps of plain gradient descent: all states, and the last metrics."""
 
     def run(steps: int = 1, **changes):
         with tiny_config.unlocked():
@@ -136,7 +136,7 @@ def moved(before, after) -> dict[str, bool]:
     return {n: not np.array_equal(one[n], other[n]) for n in one}
 
 
-def test_a_frozen_layer_stays_with_its_statistics_and_the_rest_learns(trained):
+def test_a_frozen_layer_and_its_statistics_stay_while_the_rest_learns(trained):
     (begin, after), metrics = trained(layers=("^stage1: 0",))
     for name, has_moved in moved(begin, after).items():
         assert has_moved == (not name.startswith("stage1")), name
@@ -165,13 +165,13 @@ def test_a_factor_scales_the_step(trained):
         )
 
 
-def test_a_layer_wakes_at_its_step(trained):
+def test_a_layer_starts_learning_at_its_step(trained):
     (begin, _, second, third), _ = trained(3, layers=("^fc: 0.5 from 2 steps",))
     assert not moved(begin, second)["fc/kernel"]
     assert moved(second, third)["fc/kernel"]
 
 
-def test_the_first_entry_that_matches_decides():
+def test_the_first_matching_entry_decides():
     params = {"a": {"kernel": np.zeros(1), "bias": np.zeros(1)}, "b": np.zeros(1)}
     found = optim.layer_rates(
         ("bias$: 2", "^a: 0 from 3 steps"), params, lambda text: 3
@@ -194,12 +194,12 @@ def test_the_first_entry_that_matches_decides():
         ((".: 0",), "freezes every layer"),
     ],
 )
-def test_entries_that_make_no_sense_are_refused(layers, message):
+def test_invalid_entries_are_refused(layers, message):
     with pytest.raises(InputError, match=message):
         optim.layer_rates(layers, {"conv1": np.zeros(1)}, int)
 
 
-def test_a_beginning_is_a_duration(tiny_config):
+def test_the_start_of_a_layer_is_a_duration(tiny_config):
     with tiny_config.unlocked():
         tiny_config.optim.layers = ("^fc: 1 from 2 epochs",)
     exp = experiment.build(tiny_config, train_examples=40)

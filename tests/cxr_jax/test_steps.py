@@ -35,7 +35,7 @@ def batches():
 
 
 def settings(exp, step=0, **changes):
-    """Of one step, as `run.Run.settings` makes them of many."""
+    """Settings of one step, as `run.Run.settings` makes them of many."""
     of_config = {
         "lr": exp.schedule(step),
         "weight_decay": exp.config.optim.weight_decay,
@@ -77,7 +77,7 @@ GOLDEN_NORM = 6.568428
 
 
 def test_many_steps_in_one_call_equal_the_loop(exp, batches):
-    """As `feed.on_device` makes them: the batch is gathered within the step."""
+    """As in `feed.on_device`, where the batch is gathered within the step."""
     key, state = rng.root(0), exp.init()
     looped, losses = run(exp, state, batches, key)
     data = jax.tree.map(lambda *x: np.concatenate(x), *batches)
@@ -153,8 +153,8 @@ def test_moving_average_follows_its_definition(tiny_config, batches):
     assert state_lib.evaluation_variables(after) is after.ema
 
 
-def test_settings_of_the_step_are_those_of_optax(exp, batches):
-    """The update of AdamW, by optax itself, with rate and decay given to the step."""
+def test_rate_and_decay_per_step_match_optax(exp, batches):
+    """The update is that of optax's AdamW with the same rate and decay."""
     state, lr, decay = exp.init(), 3e-3, 0.2
     now = settings(exp, lr=lr, weight_decay=decay)
     after, _ = jax.jit(exp.train_step)(state, batches[0], rng.root(0), now)
@@ -181,7 +181,7 @@ def test_settings_of_the_step_are_those_of_optax(exp, batches):
     close(after.params, optax.apply_updates(state.params, updates))
 
 
-def test_norms_of_the_layers_are_those_of_the_gradient(exp, batches):
+def test_layer_norms_match_the_gradient(exp, batches):
     _, metrics = jax.jit(exp.train_step)(
         exp.init(), batches[0], rng.root(0), settings(exp)
     )
@@ -191,7 +191,7 @@ def test_norms_of_the_layers_are_those_of_the_gradient(exp, batches):
     np.testing.assert_allclose(metrics["grad_norm"], total, rtol=1e-6)
 
 
-def test_no_strength_is_no_augmentation(tiny_config, batches):
+def test_strength_zero_means_no_augmentation(tiny_config, batches):
     with tiny_config.unlocked():
         tiny_config.preprocess.train = (
             "to_float|affine(rotate=5)|brightness(0.2)|contrast(0.3)|standardise"
@@ -207,7 +207,7 @@ def test_no_strength_is_no_augmentation(tiny_config, batches):
 
 @pytest.mark.parametrize("accumulate", [2, 4])
 def test_parts_of_a_batch_add_up_to_it(tiny_config, batches, accumulate):
-    """A model without batch norm and dropout: the same gradient, whatever the parts."""
+    """Without batch norm and dropout the gradient does not depend on the parts."""
     with tiny_config.unlocked():
         tiny_config.preprocess.train = "to_float|affine(rotate=5)|standardise"
     whole = experiment.build(tiny_config, train_examples=40)
@@ -235,7 +235,7 @@ def test_parts_of_a_batch_add_up_to_it(tiny_config, batches, accumulate):
 
 
 def test_parts_use_ghost_batch_norm(tiny_config, batches):
-    """Running statistics of two parts: those of two small batches, one by one."""
+    """Running statistics of two parts are those of two small batches in turn."""
     with tiny_config.unlocked():
         tiny_config.preprocess.train = "to_float|standardise"
         tiny_config.accumulate = 2
@@ -271,7 +271,7 @@ class Plain(nn.Module):
         )
 
 
-def test_eval_step_sees_each_image_alone(exp, batches):
+def test_eval_step_treats_each_image_independently(exp, batches):
     variables = state_lib.evaluation_variables(exp.init())
     step = jax.jit(exp.eval_step)
     whole = step(variables, batches[0])

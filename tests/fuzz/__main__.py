@@ -1,9 +1,9 @@
 """Damaged files through the readers: `python -m tests.fuzz --n=10000 --seed=0`.
 
-    --kind=dicom,png    some kinds only
+    --kind=dicom,png    only some kinds
     --kind=dicom --case=17    one case: prints its verdict and saves its file
 
-Exits with 1 where there are faults.
+Exits with 1 if there are faults.
 """
 
 import os
@@ -64,7 +64,7 @@ def _show(name: str, number: int) -> int:
 
 
 def table(verdicts: list[children.Verdict]) -> str:
-    """Kinds by what came of their cases, in Markdown."""
+    """Outcomes of the cases of each kind, in Markdown."""
     heads = ("unchanged", "other values", "with a note", "refused", *children.FAULTS)
     lines = [
         f"| kind | cases | {' | '.join(heads)} |",
@@ -79,7 +79,7 @@ def table(verdicts: list[children.Verdict]) -> str:
 
 
 def faults(verdicts: list[children.Verdict]) -> str:
-    """One line for each distinct fault: how often, its first case, what happens."""
+    """One line per distinct fault: how often, its first case, what happened."""
     groups = collections.defaultdict(list)
     for v in filter(lambda v: v.is_fault, verdicts):
         # 'KeyError at file.py:12', or the beginning of a message.

@@ -1,4 +1,4 @@
-"""What a fuzz case is: a damaged file, and what a reader may make of it."""
+"""A fuzz case: a damaged file, and what a reader may do with it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ ALLOWED = {
 
 
 class Original(NamedTuple):
-    """A file that is read without complaint.
+    """A file that is read without errors or warnings.
 
     Attributes:
       name: what kind of file it is, 'JPEG-LS'.
@@ -34,12 +34,12 @@ class Original(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A file made of an original.
+    """A file made from an original.
 
     Attributes:
       original: its name.
       mutation: what was done, without numbers: 'cut', 'RescaleSlope nan'.
-      data: content of the file; None where it is not a file, but what `mutation` says.
+      data: content of the file; None if it is not a file but what `mutation` says.
       demand: a key of ALLOWED.
     """
 
@@ -50,11 +50,11 @@ class Case(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a reading function gave.
+    """What a reading function returned.
 
     Attributes:
       value: arrays, or dicts, lists and texts.
-      notes: what it counted or warned of.
+      notes: what it counted or warned about.
     """
 
     value: Any
@@ -67,9 +67,9 @@ class Kind(NamedTuple):
     Attributes:
       originals: makes them; always the same.
       mutate: (rng, index of the original) -> Case.
-      place: (folder, case) -> path of the file, written there.
-      read: path -> Reading; the reading function that users reach.
-      share: of the cases, relative to other kinds.
+      place: (folder, case) -> path of the file, which it writes.
+      read: path -> Reading; the reading function that users call.
+      share: of cases, relative to other kinds.
     """
 
     originals: Callable[[], tuple[Original, ...]]

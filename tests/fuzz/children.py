@@ -1,4 +1,4 @@
-"""Reading in child processes, within limits of time and memory; what came of it."""
+"""Reads files in child processes, within limits of time and memory."""
 
 import contextlib
 import faulthandler
@@ -31,7 +31,7 @@ _OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "nsufficient memory", "nable to al
 
 
 class Limits(NamedTuple):
-    """Of one reading: processor seconds, seconds, bytes beyond what Python takes."""
+    """Limits of one reading: CPU seconds, seconds, bytes on top of Python's own."""
 
     cpu: int = 10
     wall: float = 60.0
@@ -42,7 +42,7 @@ LIMITS = Limits()
 
 
 class Verdict(NamedTuple):
-    """What came of a case.
+    """The outcome of a case.
 
     Attributes:
       kind, number: of the case.
@@ -66,10 +66,10 @@ class Verdict(NamedTuple):
 def run(
     kinds: dict[str, Kind], cases: list[tuple[str, int]], limits: Limits = LIMITS
 ) -> Iterator[Verdict]:
-    """The verdicts of cases (kind, number), in order.
+    """Returns the verdicts of cases (kind, number), in order.
 
-    A child reads one case after another, so that the imports are paid once; where one
-    ends it, the next child goes on behind it.
+    A child reads one case after another, so that imports are paid for once; if a case
+    ends it, the next child continues after that case.
     """
     expected = _originals(kinds, {name for name, _ in cases})
     gc.freeze()  # else a collection in the child copies the pages of all objects
@@ -81,7 +81,7 @@ def run(
 
 
 def _originals(kinds, names) -> dict[tuple[str, str], Reading]:
-    """What undamaged files give."""
+    """What undamaged files are read as."""
     found = {}
     for name in sorted(names):
         kind = kinds[name]
@@ -117,7 +117,7 @@ def _hushed():
 
 
 def _child(kinds, expected, cases, limits: Limits) -> Iterator[Verdict]:
-    """The verdicts up to the end of the cases, or of the child."""
+    """Yields verdicts until the cases, or the child, come to an end."""
     with tempfile.TemporaryDirectory(prefix="fuzz") as folder:
         said = Path(folder, "said")
         receiver, sender = Pipe(duplex=False)
@@ -164,7 +164,7 @@ def _collect(receiver, pid, cases, limits, said) -> Iterator[Verdict]:
 
 
 def _waits_in_vain(receiver, pid: int, limits: Limits) -> str:
-    """'' once the child has sent something; else why it is not waited for longer."""
+    """'' once the child has sent something; else why waiting was given up."""
     begin, asleep = time.monotonic(), 0
     before = ""
     while not select.select([receiver], [], [], 0.5)[0]:
@@ -285,7 +285,7 @@ def _accepted(reading: Reading, before, case: Case, said: Path) -> tuple[str, st
 
 @contextlib.contextmanager
 def _limited(limits: Limits):
-    """Only while reading: making the damaged file is our own affair."""
+    """Applies the limits only while reading, not while the file is made."""
     with open("/proc/self/statm") as file:
         pages = int(file.read().split()[0])
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -309,7 +309,7 @@ def _where(error: BaseException) -> str:
 
 
 def _place(error: BaseException) -> str:
-    """The type, and the last line of our own code that it passed."""
+    """The type of the error, and the last line of our own code in its traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if f.filename.startswith(_ROOT)]
     own = [f for f in own if "/.venv/" not in f.filename]

@@ -128,7 +128,7 @@ def originals() -> tuple[Original, ...]:
 
 
 def _encode_by_gdcm(folder: Path, syntax) -> bytes:
-    """As an encoder writes it that shares no code with the decoder."""
+    """Encodes with an encoder that shares no code with the decoder."""
     source, target = folder / "plain.dcm", folder / "gdcm.dcm"
     save(source, make_header(film()))
     reader, writer = gdcm.ImageReader(), gdcm.ImageWriter()
@@ -161,7 +161,7 @@ def mutate(rng, index: int) -> Case:
 
 
 def _frame(data: bytes) -> bytes | None:
-    """The compressed frame of a file; None where it has none."""
+    """The compressed frame of a file; None if it has none."""
     header = pydicom.dcmread(io.BytesIO(data), force=True)
     if not header.file_meta or not header["PixelData"].is_undefined_length:
         return None
@@ -170,7 +170,7 @@ def _frame(data: bytes) -> bytes | None:
 
 
 def _written(header, frame: bytes | None = None, fragments: int = 1) -> bytes:
-    """The file of a header; its values may be of no kind that DICOM knows."""
+    """Writes the file of a header, even with values that DICOM does not allow."""
     if frame is not None:
         header.PixelData = encapsulate([frame], fragments_per_frame=fragments)
         header["PixelData"].VR = "OB"
@@ -221,7 +221,7 @@ _WHOLE = {
 
 
 def _put(name: str, value, vr: str = ""):
-    """header -> None: gives an attribute a value, whatever DICOM says about it."""
+    """header -> None: sets an attribute to any value, valid or not."""
 
     def change(header):
         tag = tag_for_keyword(name)
@@ -274,7 +274,7 @@ def _groups(header):
 
 
 def _nest(header):
-    """More sequences in each other than Python calls functions."""
+    """Sequences nested more deeply than Python's recursion limit."""
     inner = Dataset()
     for _ in range(400):
         outer = Dataset()
@@ -302,7 +302,7 @@ def _add(name, number):
 
 
 def _empty(header):
-    """No pixels; of a compressed file, a table of offsets alone."""
+    """No pixels; in a compressed file, only a table of offsets."""
     is_compressed = header["PixelData"].is_undefined_length
     header.PixelData = struct.pack("<HHI", 0xFFFE, 0xE000, 0) if is_compressed else b""
 
@@ -430,7 +430,7 @@ def _mutate_header(rng, original: Original) -> Case:
 
 
 def _mutate_meta(rng, original: Original) -> Case:
-    """Another transfer syntax than that of the data, of the same length of file."""
+    """A transfer syntax other than that of the data, with the same file length."""
     header = pydicom.dcmread(io.BytesIO(original.data))
     old = header.file_meta.TransferSyntaxUID.encode()
     room = len(old) + len(old) % 2
@@ -440,7 +440,7 @@ def _mutate_meta(rng, original: Original) -> Case:
 
 
 def _bomb(rng, original: Original) -> Case:
-    """A small file that claims, or unpacks to, more than any machine has."""
+    """A small file that claims, or unpacks to, more memory than any machine has."""
     header = pydicom.dcmread(io.BytesIO(original.data))
     frame = _frame(original.data)
     if frame is None:
@@ -462,7 +462,7 @@ def _bomb(rng, original: Original) -> Case:
 
 
 def _meta_length(data: bytes) -> int:
-    """Bytes of the file meta information, its first element among them."""
+    """Bytes of the file meta information, including its first element."""
     return 12 + struct.unpack_from("<I", data, 140)[0]
 
 

@@ -1,4 +1,4 @@
-"""The kinds of files that are damaged: KINDS[name]; the case of a number."""
+"""The kinds of files that are damaged, KINDS[name], and their cases by number."""
 
 import zlib
 
@@ -27,13 +27,13 @@ KINDS = {
 
 
 def make_case(kind: Kind, name: str, number: int) -> Case:
-    """The case of a number: a function of both names, whatever ran before it."""
+    """Makes a case; it depends only on kind and number."""
     rng = np.random.default_rng([zlib.crc32(name.encode()), number])
     return kind.mutate(rng, number % len(kind.originals()))
 
 
 def plan(names: list[str], n: int, seed: int) -> list[tuple[str, int]]:
-    """(kind, number) of n cases, shared out among the kinds."""
+    """(kind, number) of n cases, divided among the kinds."""
     total = sum(KINDS[name].share for name in names)
     counts = [n * KINDS[name].share // total for name in names]
     counts[0] += n - sum(counts)

@@ -18,7 +18,7 @@ PLACES = ("a pipe", "an endless device", "a folder", "a link to itself", "nothin
 
 
 def piece(rng, data: bytes, begin: int = 0) -> slice:
-    """A part of the data that is large enough to be missed."""
+    """A part of the data that is large enough to matter."""
     room = len(data) - begin
     size = max(1, int(room * rng.uniform(_LEAST, _MOST)))
     start = begin + int(rng.integers(0, max(1, room - size)))
@@ -26,7 +26,7 @@ def piece(rng, data: bytes, begin: int = 0) -> slice:
 
 
 def cut(rng, data, begin=0):
-    """The end is missing; of one file in four nearly everything is."""
+    """Cuts off the end; in one file of four, nearly everything."""
     share = rng.uniform(0, 0.97) if rng.random() < 0.75 else rng.uniform(0, 0.05)
     return data[: begin + int((len(data) - begin) * share)]
 
@@ -81,7 +81,7 @@ IN_PLACE = {"flip": flip, "extreme": extreme}
 
 
 def pick(rng, options):
-    """One of a sequence."""
+    """Draws an element of a sequence."""
     return options[int(rng.integers(len(options)))]
 
 
@@ -89,8 +89,8 @@ def damage(rng, originals, index, *, lengths: str, hole_demand: str) -> Case:
     """A case of damage to the bytes of a file.
 
     Args:
-      lengths: what is demanded of a file that lost or gained a part.
-      hole_demand: of one with a run of zeros.
+      lengths: the demand for a file that lost or gained a part.
+      hole_demand: the demand for one with a run of zeros.
     """
     original = originals[index]
     data = original.data
@@ -106,12 +106,12 @@ def damage(rng, originals, index, *, lengths: str, hole_demand: str) -> Case:
 
 
 def no_file(rng, original) -> Case:
-    """A path where there is something else."""
+    """A path that is not a file."""
     return Case(original.name, pick(rng, PLACES), None, "noted")
 
 
 def place(path: Path, case: Case) -> Path:
-    """Puts the file of a case, or what is not a file, at `path`."""
+    """Puts the file of a case, or something else, at `path`."""
     if case.data is not None:
         path.write_bytes(case.data)
     elif case.mutation == "a pipe":
@@ -127,7 +127,7 @@ def place(path: Path, case: Case) -> Path:
 
 @functools.cache
 def deflated_zeros(mebibytes: int) -> tuple[bytes, bytes]:
-    """(raw deflate stream, its zlib form) of so many MiB of zeros, 1 kB a MiB."""
+    """(raw deflate stream, its zlib form) of MiBs of zeros, 1 kB per MiB."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     block = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
     raw = block * mebibytes + packer.flush()
@@ -136,7 +136,7 @@ def deflated_zeros(mebibytes: int) -> tuple[bytes, bytes]:
 
 
 def film(rows=120, columns=160, bits=12) -> np.ndarray:
-    """Values [rows, columns] that look like a film, both ends among them."""
+    """Values [rows, columns] that look like a film, including both extremes."""
     rng = np.random.default_rng(bits)
     y, x = np.mgrid[:rows, :columns]
     smooth = (np.sin(x / 19) + np.cos(y / 17) + 2) / 4 * 0.8 + 0.1

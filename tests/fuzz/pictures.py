@@ -21,7 +21,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def read_film(path: Path) -> Reading:
-    """As a build of image_folder reads it: lossless at 16 bits, and what it counts."""
+    """Reads as a build of image_folder does: lossless at 16 bits, with its counts."""
     picture = Picture(path.stem, path, path.name, "chest", "")
     try:
         contents = film_lib.contents_of(picture)
@@ -35,7 +35,7 @@ def read_film(path: Path) -> Reading:
 
 
 def _read_picture(path: Path) -> Reading:
-    """At the depth that is stored; `read_grey` refuses 16 bits."""
+    """Reads at the stored depth; `read_grey` refuses 16 bits."""
     if path.name.startswith("deep"):
         try:
             return Reading(images.read_picture(path))
@@ -97,7 +97,7 @@ _EXIF = b"Exif\0\0"
 
 
 def _orientation(value: int) -> bytes:
-    """The TIFF of an EXIF segment with an orientation alone."""
+    """The TIFF of an EXIF segment that has only an orientation."""
     entry = struct.pack("<HHIHH", 0x0112, 3, 1, value, 0)
     return b"II*\0\x08\0\0\0\x01\0" + entry + bytes(4)
 
@@ -176,7 +176,7 @@ def _png_bomb(original: Original) -> Case:
 
 
 def _mutate_idat(rng, original: Original, chunks) -> Case:
-    """The compressed stream changed under checksums that are right."""
+    """Changes the compressed stream, with correct checksums."""
     stream = b"".join(data for name, data in chunks if name == b"IDAT")
     others = [chunk for chunk in chunks if chunk[0] != b"IDAT"]
     family = pick(rng, [*mutations.LENGTHS, "flip", "hole", "no stream", "no end"])
@@ -267,7 +267,7 @@ def mutate_jpeg(rng, index: int) -> Case:
 
 
 def _mutate_sof(rng, original: Original) -> Case:
-    """Another size or depth in the frame header."""
+    """Changes the size or depth in the frame header."""
     data = bytearray(original.data)
     at = next(i for m in (b"\xff\xc0", b"\xff\xc2") if (i := data.find(m)) > 0)
     field, form, values = pick(

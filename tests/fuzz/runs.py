@@ -23,7 +23,7 @@ _DATASET = "brixia/256/1.0.0"
 
 
 def _split() -> SimpleNamespace:
-    """The test split, as far as stored predictions are compared with it."""
+    """The test split, as far as stored predictions are checked against it."""
     rng = np.random.default_rng(0)
     table = {
         "example_id": [f"{10**19 + i}" for i in range(_IMAGES)],
@@ -166,7 +166,7 @@ def mutate(rng, index: int) -> Case:
 
 
 def _places(tree, path=()) -> list[tuple]:
-    """The paths of all values of a JSON tree but the whole."""
+    """The paths of all values in a JSON tree except the root."""
     items = tree.items() if isinstance(tree, dict) else enumerate(tree)
     found = []
     for key, value in items:
@@ -177,7 +177,7 @@ def _places(tree, path=()) -> list[tuple]:
 
 
 def _mutate_json(rng, tree):
-    """(what was done, the tree): still JSON, as after an edit by hand."""
+    """(what was done, the tree): still valid JSON, as after an edit by hand."""
     tree = copy.deepcopy(tree)
     if rng.random() < 0.05:
         return "whole", pick(rng, [[], 3, None, "text", [tree], {}, True])
@@ -196,7 +196,7 @@ def _mutate_json(rng, tree):
 
 
 def _mutate_cell(rng, original: Original) -> Case:
-    """One cell of the predictions, or their lines, changed."""
+    """Changes one cell of the predictions, or their lines."""
     lines = original.data.decode().splitlines()
     row = int(rng.integers(len(lines)))
     family = pick(
@@ -222,7 +222,7 @@ def _mutate_cell(rng, original: Original) -> Case:
 
 
 def place(folder: Path, case: Case) -> Path:
-    """The whole workdir; -> the file that was changed."""
+    """Writes the whole workdir; -> the file that was changed."""
     for original in originals():
         path = folder / original.name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -232,7 +232,7 @@ def place(folder: Path, case: Case) -> Path:
 
 
 def read(path: Path) -> Reading:
-    """All that --mode=eval, compare and report read of a workdir before the pictures."""
+    """Reads all that --mode=eval, compare and report read before any image."""
     is_nested = path.parent.name in ("checkpoints", "predictions")
     workdir = path.parent.parent if is_nested else path.parent
     run = predictions.read(workdir)

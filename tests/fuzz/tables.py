@@ -87,7 +87,7 @@ def xlsxs() -> tuple[Original, ...]:
 
 
 def _shared(members: dict[str, bytes]) -> dict[str, bytes]:
-    """With a table of texts, as Excel writes them; openpyxl writes them in the cells."""
+    """Uses shared strings, as Excel does; openpyxl writes strings in the cells."""
     texts: list[bytes] = []
 
     def share(found) -> bytes:
@@ -113,7 +113,7 @@ def unzipped(data: bytes) -> dict[str, bytes]:
 
 
 def zipped(members: dict[str, bytes]) -> bytes:
-    """An archive with checksums that are right, always the same."""
+    """A reproducible archive with correct checksums."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():

@@ -1,4 +1,4 @@
-"""The tool notices every fault it is there for, and takes nothing else for one."""
+"""The tool notices every kind of fault, and nothing else."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ LIMITS = children.Limits(cpu=2, wall=20.0, memory=1 << 28)
 
 
 def planted(read, demand="seen", damage=lambda number: WHOLE + b"!"):
-    """A kind whose files are read by `read`, undamaged ones without complaint."""
+    """A kind whose files are read by `read`, undamaged ones without errors."""
 
     def read_all(path):
         data = path.read_bytes()
@@ -126,12 +126,12 @@ def test_notices(read, demand, expected):
         (guess, "heeded", "other"),
     ],
 )
-def test_is_content(read, demand, expected):
+def test_accepts(read, demand, expected):
     verdict = outcome(read, demand)
     assert verdict.outcome == expected and not verdict.is_fault, verdict
 
 
-def test_what_libjpeg_complains_of_has_to_be_noted():
+def test_warnings_of_libjpeg_have_to_be_noted():
     def read(path):
         os.write(2, b"Corrupt JPEG data: premature end of data segment\n")
         return guess(path)
@@ -139,14 +139,14 @@ def test_what_libjpeg_complains_of_has_to_be_noted():
     assert outcome(read, "any").outcome == "silent"
 
 
-def test_goes_on_behind_a_case_that_ends_its_child():
+def test_continues_after_a_case_that_ends_its_child():
     deadly = planted(die, damage=lambda number: WHOLE + b"!" * (number % 2))
     cases = [("k", number) for number in range(12)]
     found = [v.outcome for v in children.run({"k": deadly}, cases, LIMITS)]
     assert len(found) == 12 and set(found) == {"same", "crash"}
 
 
-def test_a_fault_of_the_tool_is_not_one_of_a_reader():
+def test_a_fault_of_the_tool_is_not_blamed_on_a_reader():
     def damage(number):
         raise ZeroDivisionError
 
@@ -164,14 +164,14 @@ def test_the_table_counts_every_case():
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_case_is_a_function_of_its_number(name):
+def test_a_case_depends_only_on_its_number(name):
     for number in range(20):
         one, other = (make_case(KINDS[name], name, number) for _ in range(2))
         assert one == other
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_undamaged_files_are_read_as_they_are(name):
+def test_undamaged_files_are_read_unchanged(name):
     kind = KINDS[name]
 
     def leave_alone(rng, index):
@@ -184,7 +184,7 @@ def test_undamaged_files_are_read_as_they_are(name):
         assert verdict.outcome == "same" or name == "pth", verdict
 
 
-def test_a_plan_has_all_kinds_and_no_case_twice():
+def test_a_plan_has_all_kinds_and_no_duplicate_case():
     cases = plan(list(KINDS), 1000, seed=1)
     assert len(set(cases)) == len(cases) == 1000
     assert {name for name, _ in cases} == set(KINDS)

@@ -106,7 +106,7 @@ def npzs() -> tuple[Original, ...]:
 
 
 def _claimed(rng) -> bytes:
-    """A header of 90 GiB over 300 bytes."""
+    """A header that claims 90 GiB in 300 bytes."""
     members = unzipped(npzs()[0].data)
     name = "conv1.weight.npy"
     old, new = b"(8, 1, 3, 3), }", b"(24159191040,)}"
@@ -151,7 +151,7 @@ def tensors() -> tuple[Original, ...]:
 
 
 def _header(change):
-    """A safetensors file whose header was changed: {name: {dtype, shape, offsets}}."""
+    """A safetensors file with a changed header: {name: {dtype, shape, offsets}}."""
 
     def make(rng) -> bytes:
         data = tensors()[0].data
@@ -237,7 +237,7 @@ def h5s() -> tuple[Original, ...]:
 
 
 def _replace(**dataset):
-    """Instead of the bias, a dataset that h5py makes of these arguments."""
+    """Replaces the bias by a dataset that h5py makes from these arguments."""
 
     def change(file):
         name = "conv1/conv1/conv1.bias:0"

@@ -16,7 +16,7 @@ NAMES = ("lr=0.001,seed=0", "lr=0.001,seed=1", "lr=0.01,seed=0", "lr=0.01,seed=1
 
 @pytest.fixture
 def names():
-    """Of the four runs of `config`, in their order."""
+    """Names of the four runs of `config`, in order."""
     return NAMES
 
 

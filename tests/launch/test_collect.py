@@ -1,4 +1,4 @@
-"""Tables of runs, and folders that must not become one."""
+"""Tables of runs, and folders that must not become tables."""
 
 import json
 import statistics
@@ -26,7 +26,7 @@ def finish(folder, name, overrides, value, **changes):
         )
 
 
-def test_tells_finished_from_unfinished_and_averages_seeds(tmp_path, capsys):
+def test_distinguishes_finished_runs_and_averages_seeds(tmp_path, capsys):
     values = (0.5, 0.7, 0.4)
     for seed, value in enumerate(values):
         finish(tmp_path, f"a{seed}", {"task.loss": "x", "seed": seed}, value)
@@ -48,7 +48,7 @@ def test_without_a_finished_run_says_what_to_do(tmp_path):
         collect.collect(tmp_path)
 
 
-def test_without_the_metric_says_which_there_are(tmp_path):
+def test_an_unknown_metric_lists_the_known_ones(tmp_path):
     finish(tmp_path, "a", {"seed": 0}, 0.5)
     with pytest.raises(InputError, match="none of auroc(.|\n)*mae_zone"):
         collect.collect(tmp_path, ["auroc"])
@@ -63,7 +63,7 @@ def test_a_metric_that_only_some_runs_have(tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[1] == "a    n/a"
 
 
-def test_runs_of_other_settings_are_not_averaged(tmp_path):
+def test_runs_with_other_settings_are_not_averaged(tmp_path):
     finish(tmp_path, "a", {"seed": 0}, 0.5)
     finish(tmp_path, "b", {"seed": 1}, 0.5)
     finish(tmp_path, "c", {"seed": 2}, 0.5, total="8 epochs", extra=1)
@@ -78,7 +78,7 @@ def test_runs_of_other_settings_are_not_averaged(tmp_path):
     assert not (tmp_path / "table.csv").exists()
 
 
-def test_a_run_that_leaves_a_key_alone_must_agree_with_the_others_that_do(tmp_path):
+def test_runs_that_do_not_set_a_key_must_agree_on_it(tmp_path):
     finish(tmp_path, "a", {"seed": 0, "task.loss": "x"}, 0.5)
     finish(tmp_path, "b", {"seed": 0}, 0.5)
     finish(tmp_path, "c", {"seed": 1}, 0.5)
@@ -88,7 +88,7 @@ def test_a_run_that_leaves_a_key_alone_must_agree_with_the_others_that_do(tmp_pa
         collect.collect(tmp_path)
 
 
-def test_where_the_data_lie_does_not_matter_but_the_fold_does(tmp_path):
+def test_the_location_of_the_data_does_not_matter_but_the_fold_does(tmp_path):
     finish(tmp_path, "a", {"seed": 0}, 0.5)
     finish(tmp_path, "b", {"seed": 1}, 0.5, data={"data_dir": "/mnt", "fold": -1})
     assert collect.collect(tmp_path) == 0
@@ -97,9 +97,9 @@ def test_where_the_data_lie_does_not_matter_but_the_fold_does(tmp_path):
         collect.collect(tmp_path)
 
 
-def test_a_config_that_denies_its_overrides(tmp_path):
+def test_a_config_that_contradicts_its_overrides(tmp_path):
     finish(tmp_path, "a", {"seed": 1}, 0.5, seed=5)
-    with pytest.raises(InputError, match="has seed = 5, but overrides.json 1"):
+    with pytest.raises(InputError, match="has seed = 5, but overrides.json has 1"):
         collect.collect(tmp_path)
 
 
@@ -114,7 +114,7 @@ def test_a_config_that_denies_its_overrides(tmp_path):
         (b"null", "holds a NoneType"),
     ],
 )
-def test_a_broken_file_is_named(tmp_path, file, content, message):
+def test_a_damaged_file_is_named(tmp_path, file, content, message):
     finish(tmp_path, "a", {"seed": 0}, 0.5)
     path = tmp_path / "a" / file
     path.write_bytes(content)

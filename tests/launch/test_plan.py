@@ -32,7 +32,7 @@ def test_mistakes_in_a_sweep_are_found_before_it_starts(config, old, new, messag
     assert str(config) in str(caught.value)
 
 
-def test_a_sweep_that_is_no_python_file(tmp_path):
+def test_a_sweep_that_is_not_a_python_file(tmp_path):
     (tmp_path / "question.txt").write_text("")
     with pytest.raises(InputError, match="is not a Python file"):
         plan.load(str(tmp_path / "question.txt"))

@@ -1,4 +1,4 @@
-"""Sweeps over small commands that end as runs do."""
+"""Sweeps over small commands that end like runs."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def out(tmp_path):
 def act(monkeypatch, out):
     """act({name: code}) makes runs execute Python code; the others finish.
 
-    What was started is in `out/started`, one name per line.
+    `out/started` lists what was started, one name per line.
     """
 
     def set_code(code_of):
@@ -74,7 +74,7 @@ def test_dry_run_prints_the_commands_and_leaves_nothing(config, out, capsys):
     assert not out.exists()
 
 
-def test_every_run_is_called_and_told_apart(config, names, out, act, capsys):
+def test_every_run_is_started_and_its_outcome_reported(config, names, out, act, capsys):
     # Only a run itself can tell that its folder belongs to other settings.
     for name in names[:2]:
         (out / name).mkdir(parents=True)
@@ -86,7 +86,7 @@ def test_every_run_is_called_and_told_apart(config, names, out, act, capsys):
     shown = capsys.readouterr().out.splitlines()
     assert shown == [
         f"[1/4] {names[0]}",
-        "  finished before",
+        "  already finished",
         f"[2/4] {names[1]}",
         "  failed: exit code 1",
         f"[3/4] {names[2]}",
@@ -98,7 +98,7 @@ def test_every_run_is_called_and_told_apart(config, names, out, act, capsys):
     ]
 
 
-def test_a_finished_sweep_says_what_comes_next(config, names, out, act, capsys):
+def test_a_finished_sweep_says_what_to_do_next(config, names, out, act, capsys):
     act({})
     assert sweep.run(str(config), out, [], dry_run=False) == 0
     shown = capsys.readouterr().out
@@ -133,7 +133,7 @@ def test_a_stopped_run_ends_the_sweep(
     assert "are finished" not in shown
 
 
-def test_the_sweep_gives_its_handlers_back(config, out, act):
+def test_the_sweep_restores_signal_handlers(config, out, act):
     act({})
     before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
     sweep.run(str(config), out, [], dry_run=False)
@@ -206,7 +206,7 @@ def test_a_signal_to_the_sweep_reaches_the_run_once(
     assert not (out / names[1]).exists()
 
 
-def test_what_was_ignored_stays_ignored():
+def test_ignored_signals_stay_ignored():
     former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with listening(patient=True) as stop:
@@ -225,7 +225,7 @@ def test_what_was_ignored_stays_ignored():
         ("--mode=eval", "is not an override"),
     ],
 )
-def test_what_all_runs_get_must_leave_the_sweep_whole(config, out, extra, message):
+def test_overrides_for_all_runs_must_not_change_the_sweep(config, out, extra, message):
     with pytest.raises(InputError, match=message):
         sweep.run(str(config), out, ["--config.total=1steps", extra], dry_run=False)
     assert not out.exists()

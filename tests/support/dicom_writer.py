@@ -50,7 +50,7 @@ def save_frame(path, header, frame, syntax, fragments=1):
 
 
 def data_set(header, syntax=ExplicitVRLittleEndian) -> bytes:
-    """The bytes of a file behind its preamble and file meta information."""
+    """The bytes of a file after its preamble and file meta information."""
     file = io.BytesIO()
     header.save_as(
         file,

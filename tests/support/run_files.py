@@ -1,4 +1,4 @@
-"""What tests read from the folder of a run."""
+"""Reads the files of a run for the tests."""
 
 import json
 
@@ -17,7 +17,7 @@ def lines(workdir):
 
 
 def timeless(workdir):
-    """The same without what depends on the speed of the machine."""
+    """The same without values that depend on the speed of the machine."""
     rows = lines(workdir)
     return [{k: v for k, v in r.items() if k != "images_per_second"} for r in rows]
 
@@ -30,7 +30,7 @@ def newest_state(workdir, config):
 
 
 def assert_same_run(one, other, config, step):
-    """Both ended at `step`, to the bit: state, memory, log, results, predictions."""
+    """Both ended at `step` with identical state, memory, log, results, predictions."""
     states = [newest_state(workdir, config) for workdir in (one, other)]
     assert int(states[0][0].step) == step
     jax.tree.map(np.testing.assert_array_equal, states[0][0], states[1][0])

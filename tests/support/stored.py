@@ -1,4 +1,4 @@
-"""What a prepared dataset holds, as its reader gets it."""
+"""The content of a prepared dataset, as its readers get it."""
 
 import collections
 
@@ -23,11 +23,11 @@ def patients(stored) -> dict[str, set]:
 
 
 def counts(builder) -> collections.Counter:
-    """The counts of its metadata by key; 0 where there is none."""
+    """The counts in its metadata by key; 0 if there is none."""
     return collections.Counter(builder.info.metadata["counts"])
 
 
 def needs(folder):
-    """Skips a test of real images where their folder is not on this disk."""
+    """Skips a test of real images if their folder is not on this disk."""
     reason = f"{folder.name} is not in shared/data"
     return pytest.mark.skipif(not folder.exists(), reason=reason)

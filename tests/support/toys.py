@@ -1,4 +1,4 @@
-"""Small datasets drawn from names: as splits in memory, and prepared on disk."""
+"""Small datasets drawn from names, as splits in memory or prepared on disk."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ CLASSES = ("N", "P")
 
 
 def film(seed, shape=(96, 80)):
-    """A picture with structure at every scale; two seeds have nothing in common."""
+    """An image with structure at every scale; two seeds have nothing in common."""
     rng = np.random.default_rng(seed)
     picture = np.zeros(shape, np.float32)
     for side in (3, 6, 12, 24, 48):
@@ -26,14 +26,14 @@ def png(pixels):
 
 
 def jpeg_copy(pixels):
-    """Nearly the same: another size, another compression, brighter."""
+    """A near-duplicate: another size, another compression, brighter."""
     small = cv2.resize(pixels, None, fx=0.85, fy=0.85, interpolation=cv2.INTER_AREA)
     code = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
     return np.clip(cv2.imdecode(code, 0) * 1.05 + 6, 0, 255).astype(np.uint8)
 
 
 def rows(names, patients=None, labels=None, **columns):
-    """Columns of a split whose pictures are drawn from their names."""
+    """Columns of a split whose images are drawn from their names."""
     patients = names if patients is None else patients
     labels = [k % 2 for k in range(len(names))] if labels is None else labels
     return {
@@ -95,7 +95,7 @@ def make_dataset(parts, pictures=None, name="toy/1", classes=CLASSES, **changes)
 
 
 def prepare(folder, name, parts, pictures=None, classes=CLASSES):
-    """Writes the same as a prepared TFDS dataset `name` and returns the data_dir."""
+    """Writes the same as a prepared TFDS dataset `name`; returns the data_dir."""
     pictures = pictures or {}
     first = next(iter(parts.values()))
     features = {

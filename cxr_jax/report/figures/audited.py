@@ -1,4 +1,4 @@
-"""Figures of the audit of a model: by group, with changed and with hidden pictures."""
+"""Figures of a model audit: by group, and on altered or partly hidden images."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from matplotlib.figure import Figure
 from cxr_jax.report.figures import style
 from cxr_jax.stats.estimate import Estimate
 
-_ROW = 0.19  # inches, of a line of small type with the space about it
-_LONGEST = 24  # characters of a group's name: URLs are longer
+_ROW = 0.19  # inches, a line of small type with its spacing
+_LONGEST = 24  # characters of a group's name; URLs are longer
 
 
 class Line(NamedTuple):
     """A row of a figure.
 
     Attributes:
-      text: at its left.
-      images: at its right; 0: not written.
-      estimate: that is drawn; None: the text is a heading.
+      text: on the left.
+      images: on the right; 0: not written.
+      estimate: what is drawn; None: the text is a heading.
     """
 
     text: str
@@ -34,10 +34,10 @@ class Line(NamedTuple):
 def forest(
     rows: Sequence[tuple[str, str, int, Estimate]], whole: Estimate, name: str
 ) -> Figure:
-    """A figure by group, with intervals, beside that of all images as a band.
+    """A metric by group, with intervals, and that of all images as a band.
 
-    rows: (attribute, group, images, estimate), drawn in their order under the name of
-    their attribute. name: of the figure.
+    rows: (attribute, group, images, estimate), drawn in order under the name of the
+    attribute. name: of the metric.
     """
     lines: list[Line] = []
     for attribute, group in groupby(rows, key=lambda row: row[0]):
@@ -62,10 +62,10 @@ def forest(
 def strengths(
     altered: Mapping[str, Mapping[str, Any]], whole: Mapping[str, Any], name: str
 ) -> Figure:
-    """The figure against the strength of each alteration; the band is that of none.
+    """A metric against the strength of each alteration; the band is the unaltered one.
 
-    altered, whole: of model_audit.json. Strengths stand from weak to strong at equal
-    distances: they have different units. name: of the figure.
+    altered, whole: from model_audit.json. Strengths are spaced evenly, from weak to
+    strong, because their units differ. name: of the metric.
     """
     figure, panels = style.panels(len(altered), height=1.65)
     unaltered = Estimate.from_json(whole)
@@ -99,13 +99,13 @@ def hidden(
     chance: float,
     name: str,
 ) -> Figure:
-    """The figure with parts of the picture hidden, between chance and the whole picture.
+    """A metric with parts of the image hidden, between chance and the whole image.
 
-    content, whole: of model_audit.json. What is left without lungs is a shortcut. name:
-    of the figure.
+    content, whole: from model_audit.json. What remains without lungs is a shortcut.
+    name: of the metric.
     """
     unhidden = Estimate.from_json(whole)
-    lines = [Line("whole picture", 0, unhidden)]
+    lines = [Line("whole image", 0, unhidden)]
     lines += [
         Line(what, 0, Estimate.from_json(found["figure"]))
         for what, found in content.items()
@@ -116,13 +116,13 @@ def hidden(
     axes.axvline(chance, color=style.INK, lw=style.THIN, ls=(0, (4, 3)))
     known = [line.estimate for line in lines]
     _limit(axes, [*known, Estimate(chance, chance, chance, 0)])
-    style.words_over_all(axes, f"dashed: chance, {chance:.3g}; band: the whole picture")
+    style.words_over_all(axes, f"dashed: chance, {chance:.3g}; band: the whole image")
     axes.set_xlabel(name, fontsize=style.SIZE, color=style.INK)
     return figure
 
 
 def _rows(axes: Axes, lines: Sequence[Line]) -> None:
-    """From the top: a dot with its interval, or in bold the name of what follows."""
+    """Draws rows from the top: a dot with its interval, or a heading in bold."""
     axes.set_ylim(max(len(lines), 1) - 0.4, -0.6)
     axes.set_yticks(range(len(lines)), [line.text for line in lines])
     axes.tick_params(axis="y", length=0)
@@ -140,9 +140,9 @@ def _rows(axes: Axes, lines: Sequence[Line]) -> None:
 
 
 def _interval(axes: Axes, x, y, dot: tuple[float, float], one: Estimate) -> None:
-    """A line from end to end and a dot, hollow where no interval is known.
+    """Draws an interval and a dot, which is hollow where no interval is known.
 
-    Where the figure is undefined, words say so on a row, and nothing on a column.
+    An undefined metric is named as such in a row and left out of a column.
     """
     if not np.isfinite(one.value):
         if y[0] == y[1]:
@@ -159,7 +159,7 @@ def _interval(axes: Axes, x, y, dot: tuple[float, float], one: Estimate) -> None
 
 
 def _band(span, line, whole: Estimate) -> None:
-    """span, line: axvspan and axvline, or axhspan and axhline, of a panel."""
+    """Draws the band; span, line: axvspan and axvline, or axhspan and axhline."""
     if np.isfinite(whole.lo):
         span(whole.lo, whole.hi, color=style.ORANGE, alpha=0.2, lw=0)
     if np.isfinite(whole.value):
@@ -172,7 +172,7 @@ def _limit(axes: Axes, estimates: Sequence[Estimate]) -> None:
 
 
 def _ends(estimates: Sequence[Estimate]) -> tuple[float, float]:
-    """Of all values and intervals, with a little room; 0 to 1 where none is known."""
+    """The range of all values and intervals, with a margin; 0 to 1 if none is known."""
     values = [x for one in estimates for x in one[:3] if np.isfinite(x)]
     if not values:
         return 0.0, 1.0

@@ -1,6 +1,6 @@
-"""ROC, precision-recall, calibration and decision curves, one panel for each class.
+"""ROC, precision-recall, calibration and decision curves, one panel per class.
 
-Several classes are small multiples, each against the rest: a bundle of lines with their
+Several classes are small multiples, each against the rest: overlapping lines with
 bands cannot be read.
 """
 
@@ -20,9 +20,9 @@ from cxr_jax.stats.estimate import Estimate
 
 _ONE_CLASS = "not defined:\nall cases are of one class"
 _EMPTY = "no cases"
-# Of so many steps none is as wide as a pixel: straight lines are the same, and smaller.
+# Beyond this, steps are narrower than a pixel, and straight lines make smaller files.
 _STEPS = 500
-# In the panel of calibration: below the shares, how many cases have a probability.
+# The strip below a calibration curve: a histogram of the predicted probabilities.
 _STRIP, _STRIP_HEIGHT, _STRIP_BINS = -0.2, 0.15, 25
 
 
@@ -33,7 +33,7 @@ class Curve(NamedTuple):
       name: of the class.
       positive: bool [N].
       probs: float [N] of the class, in 0..1.
-      threshold: from which on it is called; None: not marked.
+      threshold: from which it is predicted; None: not marked.
       area: the AUROC with its interval; None: not written.
     """
 
@@ -45,9 +45,9 @@ class Curve(NamedTuple):
 
 
 def roc(one: Sequence[Curve], counts: np.ndarray) -> Figure:
-    """ROC curves, their 95 % bands over resampled patients, the operating points.
+    """ROC curves with 95 % bands over resampled patients and the operating points.
 
-    counts: of `bootstrap.weights`, [R + 1, N]. The band is pointwise, of sensitivity.
+    counts: `bootstrap.weights`, [R + 1, N]. The band is pointwise, for sensitivity.
     """
     figure, panels = style.panels(len(one))
     for axes, curve in zip(panels, one, strict=True):
@@ -71,7 +71,7 @@ def roc(one: Sequence[Curve], counts: np.ndarray) -> Figure:
 def precision_recall(one: Sequence[Curve], counts: np.ndarray) -> Figure:
     """Precision against recall with its band; chance is the prevalence.
 
-    The area in words is the average precision (no interpolation), with its interval.
+    The area shown is the average precision (no interpolation), with its interval.
     """
     figure, panels = style.panels(len(one))
     for axes, curve in zip(panels, one, strict=True):
@@ -104,10 +104,10 @@ def precision_recall(one: Sequence[Curve], counts: np.ndarray) -> Figure:
 
 
 def calibration(one: Sequence[Curve], counts: np.ndarray) -> Figure:
-    """Observed shares against predicted probabilities in 10 bins of equally many cases.
+    """Observed shares against predicted probabilities in 10 bins of equal size.
 
-    A hollow dot has no interval: all or none of its cases are positive. Below, how the
-    probabilities are distributed.
+    A hollow dot has no interval: all or none of its cases are positive. Below, a
+    histogram of the probabilities.
     """
     figure, panels = style.panels(len(one))
     for axes, curve in zip(panels, one, strict=True):
@@ -132,9 +132,9 @@ def calibration(one: Sequence[Curve], counts: np.ndarray) -> Figure:
 
 
 def decision(one: Sequence[Curve], counts: np.ndarray) -> Figure:
-    """Net benefit of the model, of treating all and of treating none.
+    """Net benefit of the model, of treating all and of treating none, with a 95 % band.
 
-    Vickers and Elkin 2006, doi 10.1177/0272989X06295361, with a pointwise 95 % band.
+    Vickers and Elkin 2006, doi 10.1177/0272989X06295361. The band is pointwise.
     """
     figure, panels = style.panels(len(one))
     for axes, curve in zip(panels, one, strict=True):
@@ -155,7 +155,7 @@ def decision(one: Sequence[Curve], counts: np.ndarray) -> Figure:
     return figure
 
 
-# The four in the order of a report.
+# In the order of a report.
 KINDS: dict[str, Callable[[Sequence[Curve], np.ndarray], Figure]] = {
     "ROC": roc,
     "precision-recall": precision_recall,
@@ -169,13 +169,13 @@ def _ticks(count: int) -> list[float]:
 
 
 def _unit_square(axes: Axes, count: int) -> None:
-    """From 0 to 1 both ways, with room for lines that run along an edge."""
+    """Sets both axes to 0 to 1, with room for lines along an edge."""
     ticks = _ticks(count)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.03, 1.03), xticks=ticks, yticks=ticks)
 
 
 def _is_empty(axes: Axes, curve: Curve) -> bool:
-    """Writes into the panel why there is no curve; False where there is one."""
+    """Whether there is no curve to draw; writes the reason into the panel."""
     both = np.any(curve.positive) and not np.all(curve.positive)
     if not both:
         style.note(axes, _ONE_CLASS if len(curve.probs) else _EMPTY)
@@ -197,7 +197,7 @@ def _mark_threshold(axes: Axes, curve: Curve, word: str) -> None:
     x, y = called[~positive].mean(), called[positive].mean()
     axes.plot(x, y, "o", ms=6, mfc=style.ORANGE, mec="none", zorder=4, clip_on=False)
     words = f"{word} {curve.threshold:.2f}"
-    # Below and right of a curve there is room; at the right edge only to the left.
+    # There is room below and to the right of a curve, but not at the right edge.
     side = {"ha": "left"} if x < 0.55 else {"ha": "right"}
     move = 0.045 if x < 0.55 else -0.03
     style.write(axes, x + move, y - 0.02, words, va="top", **side)
@@ -217,7 +217,7 @@ def _draw_prevalence(axes: Axes, share: float) -> None:
 
 
 def _draw_share(axes: Axes, x: float, share: Estimate) -> None:
-    """A dot with its interval; hollow without one."""
+    """Draws a dot with its interval; hollow without one."""
     known = np.isfinite(share.lo)
     if known:
         axes.plot(
@@ -240,7 +240,7 @@ def _draw_share(axes: Axes, x: float, share: Estimate) -> None:
 
 
 def _draw_references(axes: Axes, curve: Curve, highest: float) -> None:
-    """Treating all and treating none, and the heights between which it matters."""
+    """Draws treating all and treating none, and limits the axis to what matters."""
     everybody = points.net_benefit_of_all(curve.positive)
     prevalence = float(np.mean(curve.positive))
     top = max(highest, prevalence, 0.02) * 1.12

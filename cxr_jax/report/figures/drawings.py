@@ -1,4 +1,4 @@
-"""Which figures a report has, and their captions."""
+"""The figures of a report and their captions."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Drawing(NamedTuple):
     """A figure of the report.
 
     Attributes:
-      name: of its files, without their endings.
+      name: of its files, without suffixes.
       title, caption: above and below it.
-      figure: of matplotlib.
+      figure: a matplotlib figure.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Drawing(NamedTuple):
 
 
 def of_test(material: Material) -> list[Drawing]:
-    """Curves of classes, or agreement of scores."""
+    """Returns the curves of classes, or the agreement of scores."""
     if material.task.probabilities is None:
         return []
     if material.task.probabilities.is_graded:
@@ -79,23 +79,23 @@ def _of_classes(material: Material) -> list[Drawing]:
         Drawing(
             "calibration",
             "Calibration",
-            "Ten bins of equally many cases; perfectly calibrated ones lie on the line. "
-            "Hollow: no interval, as where all or none are positive. Below: how often "
-            f"each probability is predicted.{rest}",
+            "Ten bins of equally many cases; perfect calibration lies on the line. "
+            "Hollow: no interval, because all or none are positive. Below: histogram "
+            f"of the predicted probabilities.{rest}",
             curves.calibration(listed, material.counts),
         ),
         Drawing(
             "decision",
             "Decision curve",
             f"{band}. Net benefit: true positives minus false ones, weighted by the odds "
-            "of the threshold, beside acting on all and on none (Vickers and Elkin 2006)."
+            "of the threshold; all and none: treat everyone or no one (Vickers, Elkin 2006)."
             + rest,
             curves.decision(listed, material.counts),
         ),
         Drawing(
             "confusion",
             "Confusion matrix",
-            "Images, and their share of the reference class.",
+            "Numbers of images, and shares of the reference class.",
             scores.confusion(np.array(cells["target_by_called"]), list(classes)),
         ),
     ]
@@ -111,12 +111,12 @@ def _of_scores(material: Material) -> list[Drawing]:
         second = None
     limits = [found[f"limits_{side}_global"] for side in ("low", "high")]
     cells = material.results["confusion"]["test"]
-    spread = " Grey: where 95 % of a second reader's scores lie." * (second is not None)
+    spread = " Grey: 95 % limits of a second reader." * (second is not None)
     return [
         Drawing(
             "scatter",
             "Predicted and reference scores",
-            "Global score, 0 to 18; on the line they agree." + spread,
+            "Global score, 0 to 18; the line is perfect agreement." + spread,
             scores.scatter(
                 target, total, None if second is None else second.sum(axis=1)
             ),
@@ -131,8 +131,8 @@ def _of_scores(material: Material) -> list[Drawing]:
         Drawing(
             "zones",
             "Error by zone",
-            "Mean absolute error, of 3 points, as the zones lie on the film: A to C are "
-            "the patient's right lung.",
+            "Mean absolute error (zone scores 0 to 3), laid out as on the film: A to C "
+            "are the patient's right lung.",
             scores.zones(
                 {z: found[f"mae_zone_{z}"] for z in zones}, _constant(material)
             ),
@@ -140,7 +140,7 @@ def _of_scores(material: Material) -> list[Drawing]:
         Drawing(
             "confusion",
             "Confusion matrix of zones",
-            "Rounded scores of all zones, and their share of the reference score.",
+            "Rounded scores of all zones, and shares of the reference score.",
             scores.confusion(
                 np.array(cells["target_by_called"]),
                 [str(c) for c in cells["classes"]],
@@ -151,7 +151,7 @@ def _of_scores(material: Material) -> list[Drawing]:
 
 
 def _constant(material: Material) -> dict[str, Estimate] | None:
-    """{zone: error} of always predicting the median of training."""
+    """Returns {zone: error} of always predicting the training median."""
     medians = material.results["best"]["decision"].get("median")
     if medians is None:
         return None
@@ -165,7 +165,7 @@ def _constant(material: Material) -> dict[str, Estimate] | None:
 
 
 def of_training(material: Material) -> list[Drawing]:
-    """The loss, and the metric that chose the checkpoint."""
+    """Returns the loss and the metric that chose the checkpoint."""
     best = material.results["best"]
     label = metric(best["metric"].removeprefix("val/")).label
     loss, chosen = learning.curves(material.history, best["metric"], best["step"])
@@ -174,15 +174,14 @@ def of_training(material: Material) -> list[Drawing]:
         Drawing(
             "learning",
             f"{label} on val",
-            f"The checkpoint of step {best['step']:,} was best and is the one that was "
-            "tested.",
+            f"The checkpoint of step {best['step']:,} was best and was the one tested.",
             chosen,
         ),
     ]
 
 
 def of_data(material: Material) -> Drawing:
-    """From the release to train, val and test."""
+    """Returns the flow of images from the release to train, val and test."""
     parts = {role: tables.contents(material, role) for role in roles.ROLES}
     counts = material.metadata.get("counts")
     whole = sum(part["images"] for part in parts.values())
@@ -193,7 +192,7 @@ def of_data(material: Material) -> Drawing:
     return Drawing(
         "flow",
         "Flow of images",
-        "After CONSORT and STARD. All counts of the build are in the table below.",
+        "After CONSORT and STARD. The table below has every count of the build.",
         flow.diagram(
             [(f"images of {material.results['dataset']}", whole)],
             excluded,
@@ -204,31 +203,31 @@ def of_data(material: Material) -> Drawing:
 
 
 def of_model_audit(audit: dict[str, Any]) -> list[Drawing]:
-    """What the model uses, and what it withstands."""
+    """Returns what the model relies on, and what it withstands."""
     name, whole = metric(audit["figure"]).label, audit["whole"]
     return [
         Drawing(
             "hidden",
-            "With parts of the picture hidden",
-            "What is left without a lung is a shortcut. Dashed: chance.",
+            "Parts of the image hidden",
+            "Performance that remains without lungs is a shortcut. Dashed: chance.",
             audited.hidden(audit["hidden"], whole, audit["chance"], name),
         ),
         Drawing(
             "altered",
-            "On altered pictures",
-            "Each alteration in five strengths, with intervals; band: unaltered.",
+            "Altered images",
+            "Each alteration at five strengths, with intervals; band: unaltered.",
             audited.strengths(audit["altered"], whole, name),
         ),
     ]
 
 
 def of_groups(rows: Sequence[Row], whole: Estimate, name: str) -> Drawing:
-    """The main metric in every group in which it is defined."""
+    """Returns the main metric in every group in which it is defined."""
     shown = [(r.attribute, r.name, r.images, r.figures[name]) for r in rows]
     return Drawing(
         "groups",
         f"{metric(name).label} by group",
-        f"Groups of {LEAST} images and more; band: all images. One interval in twenty "
+        f"Groups of at least {LEAST} images; band: all images. One interval in twenty "
         "misses by chance.",
         audited.forest(shown, whole, metric(name).label),
     )

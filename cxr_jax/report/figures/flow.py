@@ -1,7 +1,7 @@
 """The flow diagram: from the release to train, val and test, and what was left out.
 
 After the CONSORT diagram (Schulz et al. 2010, doi 10.1136/bmj.c332), as STARD and
-TRIPOD+AI ask for.
+TRIPOD+AI recommend.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from matplotlib.patches import FancyBboxPatch
 
 from cxr_jax.report.figures import style
 
-# All lengths are in points.
+# Lengths are in points.
 _WIDTH = 72 * style.WIDTH
 _MARGIN, _GAP, _PAD, _ARROW = 4.0, 8.0, 5.0, 24.0
 _LINE = 12.0
-# No-break spaces: SVG would drop others.
+# No-break spaces: SVG drops others.
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _INDENT = 2 * _NO_BREAK
-_TYPE, _LETTER = 8.5, 5.1  # its size, and the width of a letter on the average
+_TYPE, _LETTER = 8.5, 5.1  # its size, and the average width of a letter
 
 
 class Box(NamedTuple):
@@ -55,12 +55,11 @@ def diagram(
     parts: Mapping[str, Mapping[str, float]],
     unit: str,
 ) -> Figure:
-    """What was prepared of a release, what was left out, and what went into each split.
+    """What was prepared from a release, what was left out, and what is in each split.
 
-    found, excluded: (text, number); of what was excluded only that of which there was
-    any, None where that is not known. parts: {'train': {'images': n, unit: m, and
-    more}, ...}. unit: what stands for
-    patients in this dataset, as 'patients'.
+    found, excluded: (text, number); zeros are not shown; None if it is not known what
+    was excluded. parts: {'train': {'images': n, unit: m, and more}, ...}. unit: what a
+    patient_id stands for, as 'patients'.
     """
     left = 0.44 * _WIDTH
     top = Box(_lines("prepared", _counted(found), left), _MARGIN, _MARGIN, left)
@@ -85,7 +84,7 @@ def _counted(rows: Sequence[tuple[str, float]]) -> list[str]:
 
 
 def _lines(head: str, rows: Sequence[str], width: float) -> list[str]:
-    """Rows under a head, broken to the width of a box."""
+    """Rows under a heading, wrapped to the width of a box."""
     room = int((width - 2 * _PAD) / _LETTER)
     lines = [head]
     for text in rows:
@@ -100,7 +99,7 @@ def _lines(head: str, rows: Sequence[str], width: float) -> list[str]:
 
 
 def _splits(parts: Mapping[str, Mapping[str, float]], unit, y: float) -> list[Box]:
-    """A box for each split, side by side: images, then the unit, then the rest."""
+    """Returns a box per split, side by side: images, then the unit, then the rest."""
     count = max(len(parts), 1)
     width = (_WIDTH - 2 * _MARGIN - _GAP * (count - 1)) / count
     boxes = []
@@ -148,7 +147,7 @@ def _draw_box(axes: Axes, box: Box) -> None:
 
 
 def _draw_arrows(axes: Axes, top: Box, side: Box, splits: Sequence[Box]) -> None:
-    """From the release down, aside to what was left out, and on to each split."""
+    """Draws arrows from the release to what was left out and to each split."""
     stem = top.x + 0.5 * top.width
     middle = side.y + 0.5 * side.height
     fork = side.bottom + _GAP

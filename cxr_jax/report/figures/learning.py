@@ -51,7 +51,7 @@ def curves(
 def series(
     history: Sequence[dict[str, Any]], key: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values of the lines that have the key, by step; NaN for no number."""
+    """Steps and values of the lines with the key, by step; NaN if not a number."""
     found = [(line["step"], line[key]) for line in history if key in line]
     found.sort(key=lambda pair: pair[0])
     steps = np.array([step for step, _ in found], np.float64)
@@ -61,10 +61,10 @@ def series(
 
 
 def _draw(axes: Axes, line, colour: str, mark: str, lw: float = style.THICK) -> bool:
-    """False where no value is known."""
+    """Draws a line; returns False if no value is known."""
     steps, values = line
     known = np.isfinite(values)
-    # A value between two gaps has no line: a dot shows it.
+    # A value between two gaps has no line, so it gets a dot.
     before, after = np.append(False, known[:-1]), np.append(known[1:], False)
     alone = known & ~before & ~after
     axes.plot(steps, values, color=colour, lw=lw, marker=mark, ms=3, mec="none")
@@ -74,7 +74,7 @@ def _draw(axes: Axes, line, colour: str, mark: str, lw: float = style.THICK) -> 
 
 
 def _name_ends(axes: Axes, lines: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
-    """Names of lines at their right ends, moved apart where these lie close."""
+    """Writes the names of lines at their right ends, moved apart where needed."""
     values = np.concatenate([v for _, v in lines.values()])
     low, high = np.nanmin(values), np.nanmax(values)
     room = (high - low) or max(abs(high), 1.0)

@@ -1,8 +1,8 @@
 """The numbers behind the curves: statistics as functions of weights [R, N] -> [R, G].
 
-As in `stats.weighted`: a row of the weights says how often each image counts, what is
-not defined for a row is NaN, and `bootstrap.replicates` makes an interval of it. Here a
-statistic has G values, one at each point of a grid.
+As in `stats.weighted`: a row of weights says how often each image counts, undefined
+values are NaN, and `bootstrap.replicates` makes intervals. Here a statistic has G
+values, one at each point of a grid.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 from cxr_jax.stats import bootstrap
 from cxr_jax.stats.estimate import Estimate
 
-# More points than pixels show would be lost.
+# More points than pixels would not be seen.
 GRID = np.linspace(0, 1, 101)
 THRESHOLDS = np.linspace(0.01, 0.99, 99)
 BINS = 10
 
-# A share that was divided may lie so much below the grid's own rounding.
+# A quotient may fall this far below the grid's own rounding.
 _ROUNDING = 1e-9
 
 
@@ -32,11 +32,11 @@ class Band(NamedTuple):
 
 
 class Ranked(NamedTuple):
-    """Cases by falling probability.
+    """Cases by decreasing probability.
 
     Attributes:
       order, positive: of the cases, [N].
-      last, probs: of the U different probabilities, the last case and what it is.
+      last, probs: [U], the last case of each distinct probability, and its value.
     """
 
     order: np.ndarray
@@ -46,7 +46,7 @@ class Ranked(NamedTuple):
 
 
 def ranked(positive, probs) -> Ranked:
-    """bool [N] and float [N], N at least 1; sorted once for all resamples."""
+    """Sorts bool [N] and float [N], N >= 1, once for all resamples."""
     probs = np.asarray(probs, np.float64)
     order = np.argsort(-probs, kind="stable")
     falling = probs[order]
@@ -55,9 +55,9 @@ def ranked(positive, probs) -> Ranked:
 
 
 def called(cases: Ranked, weights) -> tuple[np.ndarray, np.ndarray]:
-    """Positives and negatives among the called as the threshold falls, [R, U + 1] each.
+    """Positives and negatives above a falling threshold, [R, U + 1] each.
 
-    At the first of them nothing is called, at the last everything is.
+    Nothing is above the first threshold, everything is above the last.
     """
     own = np.take(weights, cases.order, axis=1)
     found = np.zeros((2, len(own), len(cases.last) + 1))
@@ -69,7 +69,7 @@ def called(cases: Ranked, weights) -> tuple[np.ndarray, np.ndarray]:
 
 
 def roc(positive, probs) -> tuple[np.ndarray, np.ndarray]:
-    """The corners of the curve: 1 - specificity and sensitivity, from (0, 0) on."""
+    """The corners of the curve: 1 - specificity and sensitivity, from (0, 0)."""
     hits, alarms = (
         counts[0] for counts in called(ranked(positive, probs), _once(probs))
     )
@@ -80,9 +80,9 @@ def roc(positive, probs) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sensitivity(cases: Ranked, weights) -> np.ndarray:
-    """Sensitivity where 1 - specificity is that of GRID: [R, 101].
+    """Sensitivity at each 1 - specificity of GRID: [R, 101].
 
-    Between two thresholds it rises in proportion; where a curve goes up it is the top.
+    Interpolated linearly between thresholds; the top of a vertical step.
     """
     hits, alarms = called(cases, weights)
     found = np.full((len(weights), len(GRID)), np.nan)
@@ -93,7 +93,7 @@ def sensitivity(cases: Ranked, weights) -> np.ndarray:
 
 
 def precision_recall(positive, probs) -> tuple[np.ndarray, np.ndarray]:
-    """Recall and precision at every threshold, until all positives are called."""
+    """Recall and precision at every threshold, until recall is 1."""
     recall, precision, _ = (
         values[0] for values in _precision(ranked(positive, probs), _once(probs))
     )
@@ -107,20 +107,20 @@ def precision(cases: Ranked, weights) -> np.ndarray:
     found = np.full((len(weights), len(GRID)), np.nan)
     for row in np.flatnonzero(np.isfinite(recall[:, 0])):
         reached = np.searchsorted(recall[row], GRID - _ROUNDING)
-        # Recall 0 is that of the highest probability that was drawn.
+        # Recall 0 takes the highest probability in the resample.
         first = np.argmax(everything[row] > 0)
         found[row] = shares[row, np.maximum(reached, first)]
     return found
 
 
 def average_precision(cases: Ranked, weights) -> np.ndarray:
-    """The area under the steps, [R]; the same as `weighted.average_precision`."""
+    """The area under the steps, [R]; equals `weighted.average_precision`."""
     recall, shares, _ = _precision(cases, weights)
     return (np.diff(recall, axis=1) * shares[:, 1:]).sum(axis=1)
 
 
 def bins(probs) -> np.ndarray:
-    """Which of 10 bins of about equally many cases each is in; equal ones share it."""
+    """The bin of each case, of 10 bins of about equal size; ties share a bin."""
     edges = np.percentile(probs, np.linspace(0, 100, BINS + 1))
     return np.searchsorted(edges[1:-1], probs)
 
@@ -134,34 +134,34 @@ def observed(positive, place, weights) -> np.ndarray:
 
 
 def net_benefit(cases: Ranked, weights) -> np.ndarray:
-    """`probability.net_benefit` at all THRESHOLDS: [R, 99]."""
+    """`probability.net_benefit` at THRESHOLDS: [R, 99]."""
     reached = np.searchsorted(-cases.probs, -THRESHOLDS, "right")
     hits, alarms = (counts[:, reached] for counts in called(cases, weights))
     return (hits - _odds() * alarms) / weights.sum(axis=1, keepdims=True)
 
 
 def net_benefit_of_all(positive) -> np.ndarray:
-    """Of treating every case, at THRESHOLDS."""
+    """Net benefit of treating every case, at THRESHOLDS."""
     prevalence = np.mean(positive)
     return prevalence - (1 - prevalence) * _odds()
 
 
 def band(statistic, counts) -> Band | None:
-    """Intervals of a statistic weights [r, N] -> [r, G], by the percentile bootstrap.
+    """Percentile bootstrap intervals of a statistic: weights [r, N] -> [r, G].
 
-    None where it is undefined in more than half of the resamples, or there are none.
+    None if it is undefined in more than half of the resamples, or there are none.
     """
     drawn = bootstrap.replicates(statistic, counts)[1:]
     defined = drawn[np.isfinite(drawn).all(axis=1)]
     if not len(drawn) or len(defined) < len(drawn) / 2:
         return None
     tail = (1 - bootstrap.LEVEL) / 2
-    # Sorted the other way about, neighbours lie together and it takes half the time.
+    # Transposed, neighbours lie together, which takes half the time.
     return Band(*np.quantile(np.ascontiguousarray(defined.T), (tail, 1 - tail), axis=1))
 
 
 def shares(positive, place, counts) -> list[Estimate]:
-    """Share of positives in each of the 10 bins, with its interval and its images."""
+    """Share of positives in each of the 10 bins, with its interval and its n."""
     drawn = bootstrap.replicates(partial(observed, positive, place), counts)
     images = np.bincount(place, minlength=BINS)
     return [
@@ -171,7 +171,7 @@ def shares(positive, place, counts) -> list[Estimate]:
 
 
 def _precision(cases: Ranked, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Recall, precision (0 of none) and the called as the threshold falls, [R, U + 1].
+    """Recall, precision (0 if none) and cases above a falling threshold, [R, U + 1].
 
     Recall is NaN where only one class has weight.
     """

@@ -18,17 +18,17 @@ from cxr_jax.stats.estimate import Estimate
 from tfds_builders.common.zones import LEVELS, ZONES
 
 HIGHEST = (LEVELS - 1) * len(ZONES)
-# Beyond so many images dots would hide each other: cells tell how many there are.
+# Beyond this many images dots would hide each other: cells show their number.
 DOTS = 1500
-# The share of a cell's colour in a ground of white or near-black, at most: the text on
-# it, dark on the one and light on the other, keeps a contrast of 5 : 1.
+# The largest share of a cell's colour over white or near-black that keeps a contrast of
+# 5 : 1 for the text on it, dark on the one and light on the other.
 _STRONGEST = 0.6
 _GOLDEN = 0.5 * (5**0.5 - 1)
 _ROWS = ("upper", "middle", "lower")
 
 
 def scatter(target, expected, reader2=None) -> Figure:
-    """The predicted and the reference global score of each image, and their identity.
+    """Predicted against reference global score of each image, with the identity line.
 
     target, expected: [N] in 0..18 points. reader2: [N] of a second reader, NaN where an
     image has none; its 95 % limits about the first are the grey band.
@@ -89,11 +89,11 @@ def bland_altman(target, expected, bias: Estimate, low: Estimate, high: Estimate
 
 
 def confusion(
-    cells, classes: Sequence[str], names: tuple[str, str] = ("reference", "called")
+    cells, classes: Sequence[str], names: tuple[str, str] = ("reference", "predicted")
 ) -> Figure:
-    """Images of each reference class by what they were called: counts and percent.
+    """Images of each reference class by predicted class: counts and percent.
 
-    cells: whole [K, K], rows are the reference classes. names: of the rows and the columns.
+    cells: int [K, K], rows are the reference classes. names: of rows and columns.
     """
     cells = np.asarray(cells)
     size = len(classes)
@@ -118,11 +118,11 @@ def confusion(
 def zones(
     estimates: Mapping[str, Estimate], constant: Mapping[str, Estimate] | None = None
 ) -> Figure:
-    """The error of each zone, laid out as the lungs lie in the picture.
+    """The error of each zone, laid out as the zones lie in the image.
 
     estimates: {'A': mean absolute error in points, ...} of the six zones; constant: the
-    same of a constant predictor, drawn below it. A, B and C, the patient's right lung, stand
-    on the left.
+    same of a constant predictor, drawn below it. A, B and C, the patient's right lung,
+    are on the left.
     """
     figure, panels = style.grid(
         3, 2, style.WIDTH, 2.9 if constant else 2.4, sharex=True
@@ -156,7 +156,7 @@ def _name_axes(axes: Axes, x: str, y: str) -> None:
 
 
 def _reader_limits(target, reader2) -> tuple[float, float] | None:
-    """95 % limits of the second reader about the first; None without two films."""
+    """95 % limits of the second reader about the first; None for under two films."""
     if reader2 is None:
         return None
     off = np.asarray(reader2, np.float64) - target
@@ -170,9 +170,9 @@ def _reader_limits(target, reader2) -> tuple[float, float] | None:
 
 
 def _aside(target, expected) -> np.ndarray:
-    """Up to a quarter of a point to either side, so that equal ones do not hide.
+    """Offsets of up to a quarter of a point, so that equal scores do not overlap.
 
-    By the golden ratio along the predicted score: neighbours lie far from each other.
+    By the golden ratio along the predicted score: neighbours end up far apart.
     """
     place = np.argsort(np.lexsort((expected, target)))
     return 0.5 * ((place * _GOLDEN) % 1 - 0.5)
@@ -184,9 +184,9 @@ def _draw_dots(axes: Axes, x, y) -> None:
 
 
 def _draw_cells(axes: Axes, x, y, size: tuple[float, float]) -> int:
-    """Cells of that size about whole multiples of it; returns how many are in one.
+    """Draws cells at whole multiples of a size; returns the most images in one.
 
-    The strength is the root of the count, so that single images are seen too.
+    The opacity follows the root of the count, so that single images are visible.
     """
     place = np.stack([np.rint(x / size[0]), np.rint(y / size[1])], axis=1)
     cells, counts = np.unique(place, axis=0, return_counts=True)
@@ -206,7 +206,7 @@ def _draw_level(axes: Axes, line: Estimate) -> None:
 
 
 def _write_levels(axes: Axes, lines: Mapping[str, Estimate], room: float) -> None:
-    """Names and values at the right edge, moved apart where the lines lie close."""
+    """Writes names and values at the right edge, moved apart where needed."""
     known = {name: line for name, line in lines.items() if np.isfinite(line.value)}
     least, height = 0.4 * room, room
     for name, line in known.items():
@@ -234,7 +234,7 @@ def _write_cell(axes: Axes, row: int, column: int, count: int, share: float) -> 
 
 
 def _name_classes(axes: Axes, classes: Sequence[str]) -> None:
-    """Long names are broken; where they are too wide for a column they run slanting."""
+    """Writes the class names, wrapped, and slanted if too wide for a column."""
     size = len(classes)
     places = range(size)
     room = int(4.6 * style.WIDTH * 72 / (5.6 * 6 * max(size, 2)))

@@ -1,8 +1,8 @@
-"""How the figures look, and how they are written: PNG, SVG, and SVG for the page.
+"""The look of the figures, and their files: PNG, SVG, and SVG inside the page.
 
-A figure has no background, two colours and one ink; what is fainter is the same with an
-alpha. So it reads on white and on near-black, and on the page the ink is the colour of
-the text. `matplotlib.figure.Figure` alone is used, never pyplot, which keeps a state.
+A figure has no background, two colours and one ink; fainter parts use alpha. So it is
+legible on white and on near-black, and on the page the ink has the colour of the text.
+Only `matplotlib.figure.Figure` is used, never pyplot, which keeps global state.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from cxr_jax.stats.estimate import Estimate
 # Blue and orange can be told apart with every kind of colour blindness (Wong 2011, doi
 # 10.1038/nmeth.1618, and the matrices of Machado et al. 2009, doi 10.1109/TVCG.2009.113).
 # Their lightness L* is 43 and 60, so that they differ in grey too; both are 3 : 1 or
-# better against white and against #121212, as WCAG 2.2 asks of lines and dots.
+# better against white and against #121212, as WCAG 2.2 requires of lines and dots.
 BLUE, ORANGE = "#2468b0", "#d97706"
-# Of text, axes and references. It is no other colour of a figure, and not black, which
-# the writer of SVG would leave out: on the page it becomes `currentColor`.
+# Of text, axes and reference lines, and nothing else; `currentColor` on the page. Not
+# black, which the SVG writer leaves out.
 INK = "#1b1f24"
-# The page may have brighter ones for a dark screen: --figure-blue, --figure-orange.
+# The page may set brighter ones for dark mode: --figure-blue, --figure-orange.
 _ON_PAGE = {
     INK: "currentColor",
     BLUE: f"var(--figure-blue, {BLUE})",
@@ -38,12 +38,12 @@ _ON_PAGE = {
 SIZE, SMALL = 10, 9  # of type, in points
 FAINT, SOFT = 0.2, 0.7  # alpha of areas, and of secondary text
 THIN, THICK = 0.7, 1.6  # of lines, in points
-WIDTH, HEIGHT = 4.4, 3.3  # inches: 330 pixels of a small screen are just this wide
+WIDTH, HEIGHT = 4.4, 3.3  # inches: fits a small screen of 330 pixels
 _DPI = 160
 _FONTS = "DejaVu Sans, Verdana, Arial, sans-serif"
 
-# Only these settings of matplotlib are needed that no argument takes. They are of
-# the whole process, so that one figure is written at a time.
+# Settings of matplotlib that no argument takes. They apply to the whole process, so
+# figures are written one at a time.
 _SETTINGS = {
     "svg.fonttype": "none",
     "svg.hashsalt": "cxr_jax",
@@ -74,7 +74,7 @@ def grid(
 
 
 def panels(count: int, height: float = 2.15) -> tuple[Figure, list[Axes]]:
-    """One panel, or small multiples in two columns, which a narrow screen can show.
+    """One panel, or small multiples in two columns, which fit a narrow screen.
 
     height: of a row of small multiples, in inches.
     """
@@ -89,7 +89,7 @@ def panels(count: int, height: float = 2.15) -> tuple[Figure, list[Axes]]:
 
 
 def label_edges(found: list[Axes], x: str, y: str) -> None:
-    """Names the axes of small multiples in two columns once for each row and column."""
+    """Labels the axes of small multiples in two columns, once per row and column."""
     for k, axes in enumerate(found):
         if k + 2 >= len(found):
             axes.set_xlabel(x, fontsize=SIZE, color=INK)
@@ -98,7 +98,7 @@ def label_edges(found: list[Axes], x: str, y: str) -> None:
 
 
 def head(axes: Axes, name: str, words: str = "") -> None:
-    """The name of a panel in bold above it, and words under that."""
+    """Writes the name of a panel in bold above it, and words below the name."""
     offset = 5 + (SMALL + 3) * bool(words)
     _above(axes, name, offset, SIZE, weight="bold")
     if words:
@@ -114,18 +114,18 @@ def _above(axes: Axes, text, points: float, size: float, left=0.0, **how) -> Non
 
 
 def write(axes: Axes, x: float, y: float, text: str, **how) -> Text:
-    """Text at a point of the data; `how` as of Axes.text."""
+    """Writes text at data coordinates; `how` as for Axes.text."""
     how = {"fontsize": SMALL, "color": INK, **how}
     return axes.text(x, y, text, **how)
 
 
 def words(axes: Axes, text: str, left: float = 0) -> None:
-    """Words above a panel, so many points from its left edge."""
+    """Writes words above a panel, `left` points from its left edge."""
     _above(axes, text, 5, SMALL, left, alpha=SOFT)
 
 
 def words_over_all(axes: Axes, text: str) -> None:
-    """The same from the left edge of the figure: for a panel with long names of rows."""
+    """The same from the left edge of the figure, for panels with long row names."""
     axes.annotate(
         text, (0, 1), (4, 7), xycoords=("figure fraction", "axes fraction"),
         textcoords="offset points", fontsize=SMALL, color=INK, alpha=SOFT, va="bottom",
@@ -134,7 +134,7 @@ def words_over_all(axes: Axes, text: str) -> None:
 
 
 def beside(axes: Axes, height: float, text: str, **how) -> None:
-    """Words to the right of a panel, at a height of its data."""
+    """Writes words to the right of a panel, at a height in data coordinates."""
     axes.annotate(
         text, (1, height), (4, 0), xycoords=("axes fraction", "data"),
         textcoords="offset points", fontsize=SMALL, color=INK, va="center",
@@ -143,7 +143,7 @@ def beside(axes: Axes, height: float, text: str, **how) -> None:
 
 
 def note(axes: Axes, text: str) -> None:
-    """In the middle of a panel, why nothing is drawn."""
+    """Writes in the middle of a panel why nothing is drawn."""
     axes.text(
         0.5, 0.5, text, transform=axes.transAxes, fontsize=SMALL, color=INK,
         alpha=SOFT, ha="center", va="center",
@@ -157,7 +157,7 @@ def shown(estimate: Estimate, digits: int = 2) -> str:
 
 
 def shortened(text: str, length: int) -> str:
-    """Both ends of a text that is longer than so many characters."""
+    """Keeps both ends of a text that is longer than `length` characters."""
     if len(text) <= length:
         return text
     kept = length - 1
@@ -165,7 +165,7 @@ def shortened(text: str, length: int) -> str:
 
 
 def wrapped(text: str, length: int) -> str:
-    """Lines of so many characters at most, broken after '_' too; a long word is cut."""
+    """Wraps at `length` characters, also after '_'; longer words are cut."""
     spaced = re.sub(r"_(?=\w)", "_ ", text)
     lines = textwrap.wrap(spaced, length, break_long_words=False) or [text]
     return "\n".join(shortened(line.replace("_ ", "_"), length) for line in lines)
@@ -177,7 +177,7 @@ def to_png(figure: Figure) -> bytes:
 
 
 def to_svg(figure: Figure) -> bytes:
-    """The figure on white, to stand alone; its text is text."""
+    """The figure on white as a file of its own; text stays text."""
     root, body = _parts(_save(figure, "svg", facecolor="white"))
     opening = (
         '<svg xmlns="http://www.w3.org/2000/svg" '
@@ -190,9 +190,9 @@ def to_svg(figure: Figure) -> bytes:
 
 
 def inline_svg(figure: Figure, name: str, title: str) -> str:
-    """The figure to be put into a page: as wide as its place, in the colours of it.
+    """The figure for use inside a page: full width, in the colours of the page.
 
-    name: of the figure, alone in the page: all ids begin with it.
+    name: of the figure, unique in the page; all ids begin with it.
     title: for screen readers.
     """
     name = re.sub(r"[^\w-]", "-", name)
@@ -212,7 +212,9 @@ def _save(figure: Figure, kind: str, facecolor: str, metadata=None) -> bytes:
     """What matplotlib writes, without the date or its own name."""
     if kind == "svg":
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    for text in figure.findobj(Text):  # a dollar in a name is not a formula
+    for text in figure.findobj(
+        Text
+    ):  # a dollar sign in a name does not start a formula
         text.set_parse_math(False)
     target = io.BytesIO()
     with _WRITING, matplotlib.rc_context(_SETTINGS):
@@ -223,10 +225,10 @@ def _save(figure: Figure, kind: str, facecolor: str, metadata=None) -> bytes:
 
 
 def _parts(svg: bytes) -> tuple[dict[str, str], str]:
-    """The attributes of the root, and all that follows its opening tag.
+    """The attributes of the root, and everything after its opening tag.
 
-    Left out are a style that would be of the whole page, the lists of fonts, which the
-    root has, white space, and what is finer than a hundredth of a point.
+    Removes a style that would apply to the whole page, font lists (the root has one),
+    white space, and digits beyond a hundredth of a point.
     """
     text = svg.decode("utf-8")
     opening = re.search(r"<svg [^>]*>", text)
@@ -246,9 +248,9 @@ def _rounded(tag: re.Match) -> str:
 
 
 def _shared(marks: re.Match) -> str:
-    """Many marks of one style: it is written once, about them."""
+    """Writes the style that many marks share once, around them."""
     looks = set(re.findall(r' style="([^"]*)"', marks.group()))
-    # An opacity of the whole group would not add up where marks overlap.
+    # The opacity of a group would not add up where marks overlap.
     if len(looks) != 1 or re.search(r"(?<!-)opacity", *looks):
         return marks.group()
     (look,) = looks
@@ -257,7 +259,7 @@ def _shared(marks: re.Match) -> str:
 
 
 def _named(body: str, name: str) -> str:
-    """Ids that are referred to, counted from 1 behind the name; the others are dropped."""
+    """Renames ids that are referred to to name-1, name-2, ...; drops the others."""
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', body))
     found = [old for old in re.findall(r'\bid="([^"]*)"', body) if old in used]
     names = {old: f"{name}-{k}" for k, old in enumerate(dict.fromkeys(found), 1)}

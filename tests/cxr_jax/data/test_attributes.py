@@ -9,7 +9,7 @@ def found(column, name="source"):
     return some, left_out.get(name, "")
 
 
-def test_text_is_categories_and_an_empty_one_is_missing():
+def test_text_becomes_categories_and_empty_text_is_missing():
     (one,), _ = found(["A", "", "B", "A", ""], "sex")
     assert one.categories == ("A", "B", MISSING)
     assert one.codes.tolist() == [0, 2, 1, 0, 2]
@@ -17,7 +17,7 @@ def test_text_is_categories_and_an_empty_one_is_missing():
     np.testing.assert_array_equal(attributes.features(one), np.eye(3)[[0, 2, 1, 0, 2]])
 
 
-def test_numbers_with_nan_are_two_attributes():
+def test_numbers_with_nan_make_two_attributes():
     ages = np.array([np.nan, *range(20, 33)], np.float32)
     (age, known), _ = found(ages, "age")
     assert age.codes is None and np.isnan(age.numbers[0])
@@ -28,7 +28,7 @@ def test_numbers_with_nan_are_two_attributes():
     assert not complete.missing.any()
 
 
-def test_few_numbers_are_categories_and_minus_one_is_missing():
+def test_few_distinct_numbers_are_categories_and_minus_one_is_missing():
     (bits,), _ = found(np.array([12, 14, 12, -1]), "bits_stored")
     assert bits.categories == ("12", "14", MISSING)
     (offset,), _ = found(np.array([-1, -3, 0, 2]), "offset")
@@ -38,7 +38,7 @@ def test_few_numbers_are_categories_and_minus_one_is_missing():
     assert coloured.categories == ("0", "1", MISSING)
 
 
-def test_rare_categories_are_taken_together():
+def test_rare_categories_are_pooled():
     column = [f"v{k}" for k in range(30) for _ in range(30 - k)]
     (one,), _ = found(column)
     assert len(one.categories) == attributes.MOST_CATEGORIES
@@ -47,7 +47,7 @@ def test_rare_categories_are_taken_together():
     assert (one.codes == 19).sum() == sum(range(1, 12))
 
 
-def test_urls_are_whole_while_they_are_few_and_hosts_when_not():
+def test_few_urls_are_kept_whole_and_many_become_hosts():
     few = ["https://kaggle.com/a", "https://kaggle.com/b", "", "plain"] * 5
     (one,), _ = found(few)
     assert set(one.categories) == {*few, MISSING} - {""}
@@ -56,7 +56,7 @@ def test_urls_are_whole_while_they_are_few_and_hosts_when_not():
     assert one.categories == ("site0.org", "site1.org", "site2.org", "a book")
 
 
-def test_names_labels_splits_and_constants_are_left_out_with_the_reason():
+def test_identifiers_labels_splits_and_constants_are_left_out_with_a_reason():
     n = 60
     table = {
         "example_id": [str(k) for k in range(n)],
@@ -77,22 +77,22 @@ def test_names_labels_splits_and_constants_are_left_out_with_the_reason():
     some, left_out = attributes.of_table(table, {"label": "NP", "grade": "abc"})
     assert [a.name for a in some] == ["country"]
     assert left_out == {
-        "example_id": "names the image",
-        "study_id": "names the image",
+        "example_id": "identifies the image",
+        "study_id": "identifies the image",
         "fold": "names a split",
         "original_split": "names a split",
         **dict.fromkeys(
             ("label", "grade", "global_score", "original_label_1", "consensus_mean"),
-            "says what the label says",
+            "repeats the label",
         ),
-        "box": "more than one value for an image",
+        "box": "has more than one value per image",
         "note": "nearly every image has its own",
         "view": "always PA",
         "sex": "always missing",
     }
 
 
-def test_one_image_has_no_attributes():
+def test_a_single_image_has_no_attributes():
     table = {"source": ["a"], "age": np.array([np.nan]), "rows": np.array([512])}
     some, left_out = attributes.of_table(table, {})
     assert not some
@@ -104,7 +104,7 @@ def test_one_image_has_no_attributes():
     assert attributes.of_pictures(np.array([9]), np.array([8])) == []
 
 
-def test_the_shape_of_the_stored_pictures():
+def test_shape_of_the_stored_images():
     some = attributes.of_pictures(np.array([100, 100, 50]), np.array([100, 50, 100]))
     assert {a.name: a.categories for a in some} == {
         "stored_height": ("100", "50"),

@@ -13,7 +13,7 @@ def builder(brixia_data):
     return builders.open_builder("brixia/256", str(brixia_data))
 
 
-def test_table_and_pictures_are_those_of_tfds(builder):
+def test_table_and_images_match_tfds(builder):
     split = builders.load(builder, "test")
     theirs = builder.as_data_source("test")
     assert split.size == len(theirs) == builder.info.splits["test"].num_examples
@@ -35,7 +35,7 @@ def test_unprepared_dataset_says_how_to_prepare_it(tmp_path):
     assert "phantom covidgr" in str(error.value)
 
 
-def test_missing_split_lists_those_that_exist(builder):
+def test_missing_split_lists_existing_ones(builder):
     with pytest.raises(InputError, match=r"no split 'validation'.*[\s\S]*train \("):
         builders.load(builder, "validation")
 
@@ -47,7 +47,7 @@ def test_default_config_needs_no_name(tmp_path, covidgr_data):
     assert found.info.full_name.startswith("covidgr/256/")
 
 
-def test_roles_that_overlap_are_refused(builder, tiny_config, tmp_path):
+def test_overlapping_roles_are_refused(builder, tiny_config, tmp_path):
     data = tiny_config.data
     with tiny_config.unlocked():
         data.val = "test"
@@ -68,14 +68,14 @@ def test_damaged_shards_are_named(brixia_data, tmp_path):
         builders.load(builders.open_builder("brixia/256", str(tmp_path)), "train")
 
 
-def test_unknown_dataset_is_answered_with_the_known_ones(tmp_path):
+def test_unknown_dataset_lists_the_known_ones(tmp_path):
     with pytest.raises(InputError, match=r"builder for each of: brixia, .*covidgr"):
         builders.open_builder("mnist", str(tmp_path))
     with pytest.raises(InputError, match=r"phantom covid_radiography DIR"):
         builders.open_builder("covid_radiography", str(tmp_path))
 
 
-def test_synthetic_data_are_known_as_such(builder):
+def test_synthetic_data_are_marked(builder):
     assert builders.describe(builder)["synthetic"] is True
     assert builders.load(builder, "test").synthetic
 

@@ -23,7 +23,7 @@ def batches(split):
     yield from (batch for _, batch in pipeline.eval_batches(examples, batch_size=8))
 
 
-def test_batches_are_the_same_bit_for_bit(splits, tiny_config):
+def test_batches_are_identical_wherever_images_are_kept(splits, tiny_config):
     held = cache.hold(splits, tiny_config.data)
     for role in ("train", "val"):
         one, other = getattr(splits, role), getattr(held, role)
@@ -38,7 +38,7 @@ def test_batches_are_the_same_bit_for_bit(splits, tiny_config):
 
 
 @pytest.mark.parametrize("square", decode.SQUARES)
-def test_decoded_pictures_are_in_the_order_of_the_split(splits, square, monkeypatch):
+def test_decoded_images_keep_the_order_of_the_split(splits, square, monkeypatch):
     monkeypatch.setattr(cache, "_RUN", 5)
     split = splits.train
     some = take(split, np.arange(split.size)[::-3], "some")
@@ -48,7 +48,7 @@ def test_decoded_pictures_are_in_the_order_of_the_split(splits, square, monkeypa
         np.testing.assert_array_equal(pixels[i], decode.image(png, 32, square))
 
 
-def test_a_part_of_a_held_split_has_its_pictures(splits, tiny_config):
+def test_a_part_of_a_cached_split_has_its_images(splits, tiny_config):
     held = cache.hold(splits, tiny_config.data).train
     rows = np.array([4, 0, 2])
     part = take(held, rows, "part")
@@ -67,10 +67,10 @@ def test_a_part_of_a_held_split_has_its_pictures(splits, tiny_config):
         ("host", 0.5, 3.0, None),
     ],
 )
-def test_pictures_live_where_there_is_room(
+def test_images_are_kept_where_there_is_room(
     splits, tiny_config, monkeypatch, asked, host, device, place
 ):
-    """Room as multiples of what train and val need, 48 x 48 of 16 bits each."""
+    """Memory as multiples of what train and val need, 48 x 48 of 16 bits each."""
     n = splits.train.size + splits.val.size
     needed = n * 48 * 48 * 2
     monkeypatch.setattr(cache, "available_memory", lambda: host * needed)
@@ -90,11 +90,11 @@ def test_pictures_live_where_there_is_room(
     "place, train, val",
     [("disk", False, False), ("host", True, True), ("device", False, True)],
 )
-def test_the_training_holds_them(tiny_config, tmp_path, monkeypatch, place, train, val):
-    """On the device, pictures of train leave the host once they have been copied."""
+def test_training_keeps_them(tiny_config, tmp_path, monkeypatch, place, train, val):
+    """The images of train leave the host once they are on the device."""
 
     class Begun(Exception):
-        """The training has got as far as its loop."""
+        """Raised when training has reached its loop."""
 
     def fit(runs, *_):
         raise Begun(*[part.pixels is not None for part in runs[0].splits[:3]])
@@ -131,7 +131,7 @@ def test_the_machine_without_limits(machine):
 
 
 @pytest.mark.parametrize("limit, expected", [(6 * GB, 4 * GB), ("max", 8 * GB)])
-def test_a_group_of_version_2_and_those_that_hold_it(machine, limit, expected):
+def test_a_cgroup_of_version_2_and_its_parents(machine, limit, expected):
     root, write = machine
     write("proc/self/cgroup", "0::/job_1/step_2\n")
     write("sys/fs/cgroup/job_1/memory.max", f"{limit}\n")
@@ -140,7 +140,7 @@ def test_a_group_of_version_2_and_those_that_hold_it(machine, limit, expected):
     assert cache.available_memory(root) == expected
 
 
-def test_a_group_of_version_1_seen_from_within_a_container(machine):
+def test_a_cgroup_of_version_1_seen_from_inside_a_container(machine):
     root, write = machine
     write("proc/self/cgroup", "5:cpu:/x\n4:memory:/docker/abc\n0::/\n")
     write("sys/fs/cgroup/memory/memory.limit_in_bytes", f"{3 * GB}\n")
@@ -148,11 +148,11 @@ def test_a_group_of_version_1_seen_from_within_a_container(machine):
     assert cache.available_memory(root) == 2 * GB
 
 
-def test_here_it_is_about_what_psutil_says():
+def test_available_memory_is_close_to_psutils():
     assert 0 < cache.available_memory() <= psutil.virtual_memory().total
 
 
-def test_elsewhere_all_memory_counts(tmp_path):
+def test_other_systems_count_all_memory(tmp_path):
     assert cache.available_memory(tmp_path) == pytest.approx(
         psutil.virtual_memory().total, rel=0.05
     )

@@ -35,7 +35,7 @@ def bundles(collection):
     return find(collection)
 
 
-def test_planted_copies_are_found_and_blank_pictures_are_none(collection, bundles):
+def test_planted_copies_are_found_and_blank_images_ignored(collection, bundles):
     links = list(copies.links(bundles))
     found = {(k.left, k.right): (k.identical, k.mirrored) for k in links}
     assert found == {
@@ -65,7 +65,7 @@ def test_overlaps_of_the_planted_copies(bundles):
 
 @settings(max_examples=40, deadline=None)
 @given(data=st.data(), n=st.integers(2, 12))
-def test_overlaps_against_all_pairs_of_images(data, n):
+def test_overlaps_match_a_search_over_all_pairs(data, n):
     hashes = np.array(data.draw(st.lists(st.integers(0, 5), min_size=n, max_size=n)))
     part = np.array(data.draw(st.lists(st.integers(-1, 2), min_size=n, max_size=n)))
     values = np.unique(hashes)
@@ -94,7 +94,7 @@ def test_overlaps_against_all_pairs_of_images(data, n):
     assert copies.number(bundles) == len(list(copies.links(bundles))) == pairs // 2
 
 
-def test_a_picture_that_occurs_very_often_is_listed_a_hundred_times():
+def test_a_very_frequent_image_is_listed_a_hundred_times():
     bundles = copies.find(["x"] * 200, np.zeros((200, 9216), np.int8), [False] * 200)
     many = np.arange(200)
     np.testing.assert_array_equal(bundles[0].one, many)

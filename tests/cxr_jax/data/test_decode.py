@@ -8,7 +8,7 @@ def png(image):
     return cv2.imencode(".png", image)[1].tobytes()
 
 
-def test_stretch_fills_the_square_by_area():
+def test_stretch_fills_the_square_by_area_averaging():
     image = np.arange(8 * 4, dtype=np.uint16).reshape(8, 4) * 1000
     found = decode.image(png(image), 4, "stretch")
     expected = image.reshape(4, 2, 4).mean(axis=1)

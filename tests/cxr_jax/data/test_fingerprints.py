@@ -15,7 +15,7 @@ def read(*shown):
     )
 
 
-def test_every_field_against_numpy():
+def test_every_field_matches_numpy():
     film = toys.film(1, (96, 64))
     film[:10, :16], film[90:, :8] = 0, 255
     other = toys.film(2, (40, 50))
@@ -34,7 +34,7 @@ def test_every_field_against_numpy():
     assert not found.blank.any()
 
 
-def test_16_bits_are_read_over_their_whole_range():
+def test_16_bits_use_the_whole_range():
     film = toys.film(3)
     wide = film.astype(np.uint16) * 257
     found, same = read(wide), read(film)
@@ -46,13 +46,13 @@ def test_16_bits_are_read_over_their_whole_range():
     assert read(np.zeros((20, 20), np.uint8)).lowest.tolist() == [1]
 
 
-def test_many_pictures_stay_in_order():
+def test_many_images_stay_in_order():
     shown = [np.full((8, 8), k, np.uint8) for k in range(100)]
     found = read(*shown)
     assert found.thumbnail[:, 0, 0].tolist() == list(range(100))
 
 
-def test_a_picture_that_cannot_be_decoded_is_named():
+def test_an_undecodable_image_is_named():
     split = toys.make_splits({"train": toys.rows(["a"])})["train"]
     for content, message in (
         (b"no picture", "cannot be decoded"),

@@ -12,7 +12,7 @@ def data(**changes):
     return ConfigDict(config | changes)
 
 
-def test_a_killed_build_is_done_again_and_a_finished_one_kept(tmp_path):
+def test_a_killed_build_is_repeated_and_a_finished_one_kept(tmp_path):
     # What kill -9 leaves: the folder of the dataset with an incomplete version in it.
     half = tmp_path / "phantom_12/brixia/256/incomplete.ABC_1.0.0"
     half.mkdir(parents=True)
@@ -32,10 +32,10 @@ def test_a_killed_build_is_done_again_and_a_finished_one_kept(tmp_path):
     "changes, message",
     [
         ({"dataset": "mnist"}, "no phantom of 'mnist'"),
-        ({"data_dir": "somewhere"}, "and config.data.phantom=12"),
+        ({"data_dir": "somewhere"}, "but config.data.phantom=12"),
         ({"dataset": "brixia/257"}, "no config 257"),
     ],
 )
-def test_what_cannot_be_is_refused(changes, message, tmp_path):
+def test_impossible_configs_are_refused(changes, message, tmp_path):
     with pytest.raises(InputError, match=message):
         phantom.ensure(data(**changes), tmp_path)

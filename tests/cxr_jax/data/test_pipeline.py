@@ -9,7 +9,7 @@ from cxr_jax.devices import processes
 
 
 class Numbers:
-    """Stands in for Examples: the picture is its own index."""
+    """Stands in for Examples: every image is its own index."""
 
     def __init__(self, size):
         self.size = size
@@ -39,7 +39,7 @@ def test_every_epoch_is_a_new_permutation():
     assert order[0].tolist() != list(range(12))
 
 
-def test_batch_i_depends_on_seed_and_i_alone():
+def test_batch_i_depends_only_on_seed_and_i():
     unbroken = take(train(), 9)
     assert take(train(), 9) == unbroken
     assert take(train(start=5), 4) == unbroken[5:]
@@ -56,7 +56,7 @@ FIRST_BATCHES = {
 
 
 @pytest.mark.parametrize("size, batch, seed", FIRST_BATCHES)
-def test_the_order_is_that_of_the_first_version(size, batch, seed):
+def test_the_order_has_not_changed_since_the_first_version(size, batch, seed):
     expected = FIRST_BATCHES[size, batch, seed]
     assert take(train(size, batch, seed), len(expected)) == expected
 
@@ -69,7 +69,7 @@ def split(brixia_data):
 
 
 def one_by_one(split, targets, size, square):
-    """Examples as grain would read them itself, with no batch of ours."""
+    """Examples as grain itself would read them, one by one."""
     return [
         {
             "image": decode.image(split.read(int(row))["image"], size, square),
@@ -87,7 +87,7 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("square", decode.SQUARES)
-def test_batches_are_those_that_grain_makes_record_by_record(split, square):
+def test_batches_match_grain_record_by_record(split, square):
     targets = {
         "scores": split.table["scores"].astype(np.int32),
         "age": split.table["age_bin"].astype(np.float32),
@@ -124,13 +124,13 @@ def test_evaluation_sees_every_example_once_in_order(size, batch):
         assert b["image"][real, 0, 0, 0].tolist() == positions[real].tolist()
 
 
-def test_the_order_of_the_positions_is_that_of_the_batches():
+def test_positions_are_in_the_order_of_the_batches():
     order = pipeline.order(10, batch_size=4, seed=3)
     for i, batch in enumerate(take(train(seed=3), 7)):
         assert order[i].tolist() == batch
 
 
-def test_processes_read_parts_that_make_up_the_batch(monkeypatch):
+def test_parts_of_all_processes_make_up_the_batch(monkeypatch):
     whole = take(train(size=12, batch=6), 5)
     parts = []
     for index in range(3):

@@ -13,7 +13,7 @@ RAW = tfds.decode.DeserializeMethod.RAW_BYTES
 
 @pytest.fixture(scope="module")
 def masked_data(tmp_path_factory):
-    """data_dir of the one dataset with two pictures in a record."""
+    """data_dir of the one dataset with two images per record."""
     folder = tmp_path_factory.mktemp("radiography")
     write_release("covid_radiography", folder / "release", 12, size=64)
     build(
@@ -33,7 +33,7 @@ def masked_data(tmp_path_factory):
         ("covid_radiography/segmentation", "masked_data"),
     ],
 )
-def test_tables_and_pictures_are_those_of_tfds(name, data_dir, request):
+def test_tables_and_images_match_tfds(name, data_dir, request):
     builder = builders.open_builder(name, str(request.getfixturevalue(data_dir)))
     layout = records.layout(builder.info.features)
     stored = builder.as_data_source("all", deserialize_method=RAW)
@@ -56,7 +56,7 @@ def test_tables_and_pictures_are_those_of_tfds(name, data_dir, request):
             assert found.dtype == expected.dtype
 
 
-def test_what_is_no_record_is_refused():
+def test_bytes_that_are_not_a_record_are_refused():
     columns = {"fold": tfds.features.Scalar(np.int32).get_serialized_info()}
     assert records.table([example(fold=3), example(fold=-1)], columns)[
         "fold"

@@ -12,7 +12,7 @@ def builder(brixia_data):
     return builders.open_builder("brixia/256", str(brixia_data))
 
 
-def test_folds_part_the_patients(builder):
+def test_folds_partition_the_patients(builder):
     whole, seen = builders.load(builder, "all"), []
     for fold in range(splits.FOLDS):
         parts = by_fold(whole, fold)
@@ -36,7 +36,7 @@ def test_shared_patients_are_counted(builder):
     assert patients_in_both(train, train) == patients
 
 
-def test_the_fingerprint_knows_labels_and_not_the_order(builder):
+def test_the_fingerprint_depends_on_labels_but_not_on_order(builder):
     split = builders.load(builder, "test")
     other = take(split, np.arange(split.size)[::-1], "test")
     assert fingerprint(other) == fingerprint(split)

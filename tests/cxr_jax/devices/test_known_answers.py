@@ -1,4 +1,4 @@
-"""The compiler is held against numpy before its numbers are believed."""
+"""The compiler is compared with numpy before its numbers are used."""
 
 import sys
 
@@ -24,13 +24,13 @@ def cache(tmp_path):
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_this_compiler_gives_the_known_answer(name):
+def test_this_compiler_gives_the_known_answers(name):
     assert known_answers.error(PROGRAMS[name]) < 1e-5
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_one_wrong_partial_sum_is_noticed(name):
-    """As jaxlib 0.10.2 had it: the last value is computed from a part of its terms."""
+    """As in jaxlib 0.10.2: the last value is computed from only part of its terms."""
     program = PROGRAMS[name]
 
     def wrong(*arrays):
@@ -48,8 +48,8 @@ def test_one_wrong_partial_sum_is_noticed(name):
     assert known_answers.error(faulty) > known_answers.TOLERANCE
 
 
-def test_gradients_are_those_of_the_convolution():
-    """The programs' own forms of both gradients against jax's."""
+def test_gradients_match_those_of_jax():
+    """Both gradients of the programs against jax's."""
     x, kernel = PROGRAMS["convolution"].arrays
     _, dy = PROGRAMS["convolution's gradient for its kernel"].arrays
     _, gradients = jax.vjp(PROGRAMS["convolution"].function, x, kernel)
@@ -74,7 +74,7 @@ BEGUN = 'print(\'{"name": "scan"}\', flush=True); '
     ],
     ids=["wrong", "infinite", "crash", "error", "hang"],
 )
-def test_what_was_wrong_is_named(code, words):
+def test_the_wrong_program_is_named(code, words):
     (fault,) = known_answers.run([sys.executable, "-c", code], seconds=1)
     assert all(word in fault for word in words)
 
@@ -86,7 +86,7 @@ def test_the_other_process_finds_what_this_one_found(tmp_path, monkeypatch):
     assert "wrong x" in fault
 
 
-def test_it_runs_once_for_each_compiler_and_flags(cache, monkeypatch):
+def test_runs_once_per_compiler_and_flags(cache, monkeypatch):
     asked = []
     monkeypatch.setattr(
         known_answers, "run", lambda command: asked.append(command) or []
@@ -99,7 +99,7 @@ def test_it_runs_once_for_each_compiler_and_flags(cache, monkeypatch):
     assert len(list(cache.iterdir())) == 2
 
 
-def test_a_fault_stops_the_program_and_is_not_remembered(cache, monkeypatch):
+def test_a_fault_stops_the_program_and_is_not_cached(cache, monkeypatch):
     monkeypatch.setattr(known_answers, "run", lambda command: ["computes a wrong scan"])
     for _ in range(2):
         with pytest.raises(InputError, match="jaxlib .*wrong scan"):
@@ -107,6 +107,6 @@ def test_a_fault_stops_the_program_and_is_not_remembered(cache, monkeypatch):
     assert not list(cache.iterdir())
 
 
-def test_the_real_programs_pass_in_a_process_of_their_own():
+def test_the_real_programs_pass_in_a_separate_process():
     command = [sys.executable, "-m", "cxr_jax.devices.known_answers"]
     assert known_answers.run(command) == []

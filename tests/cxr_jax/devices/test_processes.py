@@ -1,4 +1,4 @@
-"""Several processes and several devices train what one does."""
+"""Several processes or devices train the same model as one."""
 
 import json
 import random
@@ -68,7 +68,7 @@ def finish(pair):
 
 @pytest.fixture(scope="session")
 def alone(command, trained, environment, tmp_path_factory):
-    """The run that all tests share, in one process with one device."""
+    """The run that all tests compare with: one process, one device."""
     workdir = tmp_path_factory.mktemp("alone") / "run"
     subprocess.run(
         command(trained / "config.json", workdir, 1),
@@ -79,7 +79,9 @@ def alone(command, trained, environment, tmp_path_factory):
     return workdir
 
 
-def test_two_processes_train_what_one_does(same_losses, pair, config, alone, tmp_path):
+def test_two_processes_train_the_same_as_one(
+    same_losses, pair, config, alone, tmp_path
+):
     shown = finish(pair(config, tmp_path / "pair"))
     same_losses(tmp_path / "pair", alone, 1e-5)
     assert "of 2 processes" in shown[0]
@@ -94,7 +96,7 @@ def test_two_processes_train_what_one_does(same_losses, pair, config, alone, tmp
             )
 
 
-def test_pictures_on_the_devices_of_two_processes(
+def test_images_on_the_devices_of_two_processes(
     same_losses, pair, config, alone, tiny_config, tmp_path
 ):
     with tiny_config.unlocked():
@@ -108,10 +110,10 @@ def test_pictures_on_the_devices_of_two_processes(
 
 
 @pytest.mark.slow
-def test_a_report_on_a_phantom_keeps_no_process_waiting(
+def test_a_report_on_a_phantom_does_not_keep_processes_waiting(
     pair, config, tiny_config, tmp_path
 ):
-    """All wait for the first to draw a phantom; the report is made by the first alone."""
+    """All wait for the first to draw a phantom; only the first makes the report."""
     with tiny_config.unlocked():
         tiny_config.data.phantom, tiny_config.data.data_dir = 60, ""
         tiny_config.total, tiny_config.report = "2 steps", True
@@ -121,7 +123,7 @@ def test_a_report_on_a_phantom_keeps_no_process_waiting(
     assert (tmp_path / "pair" / "report" / "report.html").exists()
 
 
-def test_eight_devices_train_what_one_does(
+def test_eight_devices_train_the_same_as_one(
     same_losses, command, config, alone, environment, tmp_path
 ):
     subprocess.run(
@@ -133,10 +135,10 @@ def test_eight_devices_train_what_one_does(
     same_losses(tmp_path / "eight", alone, 1e-5)
 
 
-def test_one_process_resumes_what_two_began(
+def test_one_process_resumes_a_run_of_two(
     pair, command, config, tiny_config, environment, tmp_path
 ):
-    """A stop of one process stops both, saved; one process ends the run."""
+    """Stopping one process saves and stops both; a single process finishes the run."""
     with tiny_config.unlocked():
         tiny_config.total = "60 steps"
         tiny_config.every.eval = "60 steps"
@@ -166,8 +168,8 @@ def test_one_process_resumes_what_two_began(
     assert steps == list(range(1, 61))
 
 
-def test_a_scheduler_tells_them_of_each_other(environment):
-    """As Slurm sets it for a step of two tasks on this machine."""
+def test_processes_find_each_other_through_a_scheduler(environment):
+    """With the environment that Slurm sets for two tasks on one machine."""
     code = (
         "from cxr_jax.devices import processes\n"
         "processes.start()\n"
@@ -207,7 +209,7 @@ def test_a_scheduler_tells_them_of_each_other(environment):
     assert said[1][0].splitlines()[-1] == "2 False 2 [3, 4, 5] " + agreed
 
 
-def test_no_scheduler_is_said(environment):
+def test_a_missing_scheduler_is_reported(environment):
     code = "from cxr_jax.devices import processes; processes.start()"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -222,11 +224,11 @@ def test_no_scheduler_is_said(environment):
 @pytest.mark.parametrize(
     "given", [("127.0.0.1:1", 0, -1), ("", 2, 0), ("127.0.0.1:1", 2, -1)]
 )
-def test_half_an_address_is_refused(given):
+def test_an_incomplete_address_is_refused(given):
     with pytest.raises(InputError, match="give all three"):
         processes.start(*given)
 
 
-def test_one_process_is_the_first_of_one():
+def test_a_single_process_is_the_first_of_one():
     assert processes.is_first() and processes.count() == 1
     assert processes.anywhere(True) and not processes.anywhere(False)

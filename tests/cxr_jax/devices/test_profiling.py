@@ -33,7 +33,7 @@ def traces(folder):
 
 
 def events(folder):
-    """As Chrome's trace event format has them: complete events are of phase X."""
+    """Events in Chrome's trace event format: complete events have phase X."""
     (path,) = traces(folder)
     content = json.loads(gzip.decompress(path.read_bytes()))
     return [event for event in content["traceEvents"] if event.get("ph") == "X"]
@@ -47,7 +47,7 @@ def steps_of(found):
     )
 
 
-def test_a_trace_holds_the_steps_asked_for(tmp_path, capsys):
+def test_a_trace_holds_the_requested_steps(tmp_path, capsys):
     loop(tmp_path / "profile", first=2, steps=3, last=9)
     found = events(tmp_path / "profile")
     assert steps_of(found) == [2, 3, 4]
@@ -62,7 +62,7 @@ def test_a_trace_holds_the_steps_asked_for(tmp_path, capsys):
     assert "https://ui.perfetto.dev" in shown
 
 
-def test_it_begins_late_where_the_loop_counts_in_larger_strides(tmp_path):
+def test_a_trace_begins_late_if_the_loop_runs_several_steps_at_once(tmp_path):
     with profiling.recorded(tmp_path, first=10, steps=1) as profile:
         for step in (0, 8, 16, 24):
             profile.before(step)
@@ -81,7 +81,7 @@ def test_a_trace_of_a_run_that_fails_is_written(tmp_path):
     assert steps_of(events(tmp_path)) == [1, 2]
 
 
-def test_a_run_that_never_comes_so_far_says_so(tmp_path, capsys):
+def test_a_run_that_ends_before_the_trace_says_so(tmp_path, capsys):
     loop(tmp_path, first=30, steps=2, last=5)
     assert traces(tmp_path) == []
     assert "no trace: the run ended before step 30" in capsys.readouterr().out
@@ -99,7 +99,7 @@ def test_a_folder_that_cannot_be_written_is_named_before_the_first_step(tmp_path
         loop(tmp_path / "file" / "profile", first=0, steps=1, last=1)
 
 
-def test_a_trace_that_cannot_be_written_is_told(tmp_path):
+def test_a_trace_that_cannot_be_written_is_an_error(tmp_path):
     # In a process of its own: JAX takes the failed trace for one that still runs.
     code = (
         "import pathlib, sys, jax.numpy as jnp\n"

@@ -6,8 +6,8 @@ import sys
 from cxr_jax.devices import terminal
 
 
-def test_a_reader_that_is_gone_is_no_reason_to_fail(monkeypatch, tmp_path):
-    """As Ctrl-C ends `| tee log` before it ends the run."""
+def test_a_closed_pipe_is_not_an_error(monkeypatch, tmp_path):
+    """For example, Ctrl-C ends `| tee log` before it ends the run."""
 
     class Pipe(io.StringIO):
         def write(self, text):
@@ -23,7 +23,7 @@ def test_a_reader_that_is_gone_is_no_reason_to_fail(monkeypatch, tmp_path):
         assert os.fstat(file.fileno()).st_rdev == os.stat(os.devnull).st_rdev
 
 
-def test_durations_for_people():
+def test_durations_in_words():
     assert [terminal.duration(x) for x in (5, 75, 3675, math.nan)] == [
         "0:05",
         "1:15",

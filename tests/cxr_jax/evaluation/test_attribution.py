@@ -84,13 +84,13 @@ def test_grad_cam_under_a_global_pool_is_the_weighted_map(resnet):
     np.testing.assert_allclose(corners, small, rtol=1e-4, atol=1e-6)
 
 
-def test_a_model_with_more_between_map_and_head_is_refused(linear):
+def test_a_model_with_layers_between_map_and_head_is_refused(linear):
     model, variables, images, _ = linear
     with pytest.raises(InputError, match="integrated gradients or occlusion"):
         attribution.grad_cam(model, variables, images, first)
 
 
-def test_drawn_parameters_give_another_map(resnet):
+def test_random_parameters_give_another_map(resnet):
     model, variables, images = resnet
     other = attribution.randomised(model, variables, (64, 64, 1), seed=1)
     maps = [attribution.grad_cam(model, v, images, first) for v in (variables, other)]

@@ -17,7 +17,7 @@ from cxr_jax.rng import generator
 from cxr_jax.stats import bootstrap
 
 
-def test_holm_is_the_published_example():
+def test_holm_matches_the_published_example():
     """Holm 1979: the smallest of m times m, the next times m - 1, never falling."""
     assert compare.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     found = compare.holm([0.6, float("nan"), 0.5])
@@ -26,7 +26,7 @@ def test_holm_is_the_published_example():
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.floats(0.001, 1), min_size=1, max_size=8))
-def test_holm_by_its_steps(values):
+def test_holm_matches_its_definition(values):
     """Written out: reject while p(k) (m - k + 1) stays below the level."""
     corrected = compare.holm(values)
     for level in (0.01, 0.05, 0.2):
@@ -70,7 +70,7 @@ def test_without_a_difference_p_is_uniform():
     assert 0.01 <= np.mean(np.array(p) < 0.05) <= 0.11
 
 
-def test_the_same_run_has_no_p():
+def test_a_run_against_itself_has_no_p():
     counts = bootstrap.weights(np.arange(30), 50, 0)
     values = bootstrap.replicates(lambda w: w @ np.arange(30.0), counts)
     row = compare.difference("x", values, values, 30)

@@ -80,7 +80,7 @@ def five(finished_run, tiny_config, tmp_path):
     return made
 
 
-def test_all_images_are_judged_once(five, tmp_path, capsys):
+def test_every_image_is_evaluated_once(five, tmp_path, capsys):
     out = tmp_path / "pooled"
     assert cross_validation.pool([str(run) for run in five], out) == 0
     found = json.loads((out / "results.json").read_text())

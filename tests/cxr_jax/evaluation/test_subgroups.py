@@ -48,7 +48,7 @@ def of_scores(table, labels, probs, headlines=("mae_global", "pearson_global")):
     return subgroups.of_metrics(table, {}, make, counts, headlines), counts
 
 
-def test_scores_of_a_group_are_those_of_its_rows(table):
+def test_scores_of_a_group_match_its_rows(table):
     labels, probs = grouped_scores(table)
     rows, _ = of_scores(table, labels, probs)
     by_name = {(row.attribute, row.name): row for row in rows}
@@ -78,7 +78,7 @@ def test_scores_of_a_group_are_those_of_its_rows(table):
     assert row.figures["mae_zone"].lo < values["mae_zone"] < row.figures["mae_zone"].hi
 
 
-def test_classes_of_a_group_are_those_of_its_rows(table):
+def test_classes_of_a_group_match_its_rows(table):
     g = generator(2, "classes")
     labels = g.integers(0, 2, (120, 1))
     score = 1 / (1 + np.exp(-(labels[:, 0] - 0.5 + g.normal(size=120))))
@@ -113,7 +113,7 @@ def test_classes_of_a_group_are_those_of_its_rows(table):
     assert row.gaps["auroc"].value == pytest.approx(others - values["auroc"])
 
 
-def test_intervals_are_those_of_weights_that_leave_the_others_out(table):
+def test_intervals_match_weights_that_leave_the_others_out(table):
     """Columns of a group alone, against the whole with the weight 0 for all others."""
     labels, probs = grouped_scores(table)
     rows, counts = of_scores(table, labels, probs)
@@ -148,7 +148,7 @@ def test_a_planted_bad_group_is_the_worst(table):
     assert vendor.worst.name == "A" and vendor.gap.lo > 0
 
 
-def test_without_others_there_is_a_figure_and_no_gap(table):
+def test_without_other_images_there_is_a_value_but_no_gap(table):
     table = {**table, "vendor": ["A"] * 110 + ["B"] * 10}
     labels, probs = grouped_scores(table)
     rows, _ = of_scores(table, labels, probs)
@@ -161,7 +161,7 @@ def test_without_others_there_is_a_figure_and_no_gap(table):
     ]
 
 
-def test_limits_of_a_group_are_bland_and_altmans(table):
+def test_limits_of_a_group_match_bland_and_altman(table):
     labels, probs = grouped_scores(table)
     expected = probs @ np.arange(4)
     counts = bootstrap.weights(table["patient_id"], RESAMPLES, 3)

@@ -30,7 +30,7 @@ def frames(count, spread=0.5):
 
 
 @pytest.mark.parametrize("shape", [None, (5, 7), (20, 12)])
-def test_equals_pytorchs_grid_sample(shape):
+def test_sampling_equals_pytorchs_grid_sample(shape):
     torch = pytest.importorskip("torch", reason="the other implementation")
     functional = torch.nn.functional
     x, theta = draw(4, 9, 11, 3), frames(4)
@@ -44,7 +44,7 @@ def test_equals_pytorchs_grid_sample(shape):
     np.testing.assert_allclose(found, expected.numpy().transpose(0, 2, 3, 1), atol=2e-5)
 
 
-def test_the_gradients_are_pytorchs():
+def test_gradients_equal_pytorchs():
     torch = pytest.importorskip("torch", reason="the other implementation")
     functional = torch.nn.functional
     x, theta, weight = draw(3, 8, 10, 2), frames(3), draw(3, 8, 10, 2, name="w")
@@ -66,7 +66,7 @@ def test_the_identity_changes_nothing():
     np.testing.assert_allclose(sampled(x, frames(2, 0.0), None), x, atol=1e-6)
 
 
-def test_any_frame_is_scipys_resampling():
+def test_any_frame_matches_scipys_resampling():
     """The frame as a matrix of pixels, by hand."""
     x, theta = draw(3, 12, 10, 1), frames(3)
     found = sampled(x, theta, None)
@@ -83,7 +83,7 @@ def test_any_frame_is_scipys_resampling():
         np.testing.assert_allclose(mine[..., 0], expected, atol=2e-5)
 
 
-def test_half_the_frame_shows_half_of_the_picture():
+def test_half_the_frame_shows_half_of_the_image():
     x = np.arange(8, dtype=np.float32).reshape(1, 1, 8, 1)
     half = np.array([[[0.5, 0, -0.5], [0, 1, 0]]], np.float32)
     np.testing.assert_allclose(
@@ -93,7 +93,7 @@ def test_half_the_frame_shows_half_of_the_picture():
     np.testing.assert_array_equal(sampled(x, beyond, None), np.zeros_like(x))
 
 
-def test_gradients_are_the_finite_differences():
+def test_gradients_match_finite_differences():
     x, theta, weight = draw(2, 9, 9, 2), frames(2, 0.3), draw(2, 6, 5, 2, name="w")
 
     def total(x, theta):
@@ -113,7 +113,7 @@ def test_gradients_are_the_finite_differences():
         assert by_theta[place] == pytest.approx(float(difference), rel=0.05, abs=0.15)
 
 
-def test_members_side_by_side_are_the_same():
+def test_members_side_by_side_give_the_same():
     x, theta = draw(3, 2, 6, 6, 4), frames(6).reshape(3, 2, 2, 3)
     together = jax.jit(jax.vmap(sample))(x, theta)
     for i in range(3):
@@ -122,7 +122,7 @@ def test_members_side_by_side_are_the_same():
         )
 
 
-def test_half_precision_moves_pictures_to_the_right_place():
+def test_half_precision_moves_images_to_the_right_place():
     """In bfloat16, places themselves would be off by a pixel of 256."""
     x = np.zeros((1, 256, 256, 1), np.float32)
     x[0, 200:204, 220:224] = 1
@@ -134,7 +134,7 @@ def test_half_precision_moves_pictures_to_the_right_place():
     )
 
 
-def test_resize_of_the_same_size_is_nothing_and_enlarges_linearly():
+def test_resize_to_the_same_size_is_the_identity_and_enlarging_is_linear():
     x = draw(1, 4, 4, 1)
     assert resize(x, (4, 4)) is x
     line = np.array([0.0, 1.0], np.float32).reshape(1, 1, 2, 1)
@@ -150,7 +150,7 @@ class TinyLocaliser(Localiser):
         return super().__call__(lung, train)
 
 
-def test_the_localiser_begins_with_the_identity_and_can_leave_it():
+def test_the_localiser_starts_at_the_identity_and_can_leave_it():
     module = TinyLocaliser(widths=(4, 4, 4, 4), hidden=8)
     params, state = initialise(module, (20, 24, 1), seed=0)
     lung = np.abs(draw(2, 20, 24, 1))

@@ -63,7 +63,7 @@ def test_shapes_for_any_size_and_channels(shape):
     assert updated["batch_stats"]
 
 
-def test_the_trunk_is_named_as_resnet_18():
+def test_the_trunk_has_the_names_of_resnet_18():
     def names(model):
         params = abstract_variables(model, SHAPE)["params"]
         flat = flax.traverse_util.flatten_dict(params, sep="/")
@@ -169,6 +169,6 @@ def test_shares_are_an_average_over_each_zone(shape):
 
 
 @pytest.mark.parametrize("outputs", [2, 0, 25])
-def test_outputs_that_are_no_multiple_of_six_are_refused(outputs):
+def test_outputs_that_are_not_a_multiple_of_six_are_refused(outputs):
     with pytest.raises(InputError, match="six|there are 6 zones"):
         abstract_variables(BSNet(outputs), SHAPE)

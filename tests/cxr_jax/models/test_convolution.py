@@ -62,7 +62,7 @@ def assert_close(ours, theirs, tolerance=1e-5):
 @pytest.mark.parametrize("side", [1, 2, 3])
 @pytest.mark.parametrize(("size", "padding"), [(3, 1), (3, "SAME"), (5, 2), (7, 3)])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_a_kernel_may_be_larger_than_its_map(side, size, padding, stride):
+def test_a_kernel_may_be_larger_than_its_image(side, size, padding, stride):
     """As in the last layers of a small picture; XLA is led past a slow way there."""
     x, kernel = draw(4, side, side + 1, 8), draw(size, size, 8, 6, name="k")
     ours = with_gradients(
@@ -98,7 +98,7 @@ def test_equals_the_usual_convolution(
 
 
 @pytest.mark.parametrize("size, stride, side", [(3, 1, 28), (3, 2, 28), (7, 2, 56)])
-def test_is_as_exact_as_float32_allows(size, stride, side):
+def test_it_is_as_exact_as_float32_allows(size, stride, side):
     x, kernel = draw(8, side, side, 8), draw(size, size, 8, 8, name="kernel")
     ours = with_gradients(
         lambda x, k: convolution.convolve(x, k, stride, size // 2), x, kernel
@@ -155,7 +155,7 @@ def lowered(platform):
     return traced.lower(lowering_platforms=(platform,)).as_text()
 
 
-def test_the_program_for_a_cpu_has_the_fast_convolution_alone():
+def test_the_program_for_a_cpu_has_only_the_fast_convolution():
     # With other axes XLA:CPU falls back to a plain loop within lax.scan: 50 times
     # slower, and no test of numbers would notice.
     program = lowered("cpu")
@@ -169,7 +169,7 @@ def test_the_program_for_a_gpu_is_the_usual_one():
     assert "stablehlo.while" not in program
 
 
-def test_members_take_turns_on_a_cpu_and_go_together_on_a_gpu():
+def test_members_run_in_turn_on_a_cpu_and_together_on_a_gpu():
     x, kernel = draw(3, 2, 8, 8, 4), draw(3, 3, 3, 4, 4, name="kernel")
     function = differentiated(
         jax.vmap(lambda x, k: convolution.convolve(x, k, 1, 1))
@@ -187,7 +187,7 @@ def test_members_take_turns_on_a_cpu_and_go_together_on_a_gpu():
 
 @pytest.mark.parametrize("size, stride", [(3, 1), (3, 2), (5, 2), (7, 1), (2, 3)])
 @pytest.mark.parametrize("height", [8, 9])
-def test_depthwise_equals_the_usual_one_of_as_many_groups(size, stride, height):
+def test_depthwise_equals_the_usual_one_with_as_many_groups(size, stride, height):
     x, kernel = draw(2, height, 11, 3), draw(size, size, 3, name="kernel")
 
     def expected(x, kernel):
@@ -235,7 +235,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_plain_form_equals_that_of_the_cpu(kind):
+def test_the_plain_form_equals_the_cpu_form(kind):
     layer, operation = KINDS[kind]
     x = draw(3, 10, 9, 5)
     shapes = jax.eval_shape(layer.init, jax.random.key(0), x)["params"]

@@ -86,11 +86,11 @@ def test_published_count_of_keras(name, total):
         ("s4_cnn", 4, (299, 299, 1), 2_900_868, 2_943_428 - 2_900_868),
     ],
 )
-def test_count_of_the_systems_before(name, outputs, shape, trained, statistics):
+def test_count_of_the_reproduced_systems(name, outputs, shape, trained, statistics):
     assert count(MODELS[name](outputs), shape) == (trained, statistics)
 
 
-def test_count_of_s2_by_its_description():
+def test_count_of_s2_matches_its_description():
     def separable(before, width):
         return 9 * before + before * width + width
 

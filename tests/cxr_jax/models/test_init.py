@@ -15,7 +15,7 @@ from cxr_jax.models.init import initialise
 @pytest.mark.parametrize(
     "name", ["cnn", "s4_cnn", "resnet18", "densenet121", "vit_s16"]
 )
-def test_same_tree_as_linens_init(name):
+def test_the_tree_is_that_of_linens_init(name):
     model, shape = MODELS[name](3), (64, 64, 1)
     params, state = initialise(model, shape, seed=0)
     expected = jax.eval_shape(
@@ -30,7 +30,7 @@ def test_same_tree_as_linens_init(name):
         assert (mine.shape, mine.dtype) == (theirs.shape, theirs.dtype)
 
 
-def test_the_draw_has_the_scheme_s_spread():
+def test_draws_have_the_spread_of_their_scheme():
     params, _ = initialise(MODELS["resnet18"](10), (64, 64, 1), seed=0)
     kernel = params["layer4_0"]["conv1"]["kernel"]  # 3 x 3, 256 -> 512: fan out
     assert kernel.std() == pytest.approx(np.sqrt(2 / (9 * 512)), rel=0.01)
@@ -60,7 +60,7 @@ def test_constants():
     assert (params["fc"]["bias"] == 0).all()
 
 
-def test_transformers_begin_with_a_truncated_normal():
+def test_transformers_start_from_a_truncated_normal():
     params, _ = initialise(MODELS["vit_s16"](10), (64, 64, 1), seed=0)
     # The deviation of a normal cut at two of its own (scipy.stats.truncnorm).
     spread = 0.02 * scipy.stats.truncnorm(-2, 2).std()
@@ -77,7 +77,7 @@ def test_transformers_begin_with_a_truncated_normal():
     assert (params["features_1_0"]["layer_scale"] == np.float32(1e-6)).all()
 
 
-def test_a_leaf_depends_on_seed_path_and_shape_alone():
+def test_a_leaf_depends_only_on_seed_path_and_shape():
     small, _ = initialise(MODELS["resnet18"](2), (64, 64, 1), seed=0)
     large, _ = initialise(MODELS["resnet34"](7), (96, 64, 1), seed=0)
     other, _ = initialise(MODELS["resnet18"](2), (64, 64, 1), seed=1)

@@ -234,7 +234,7 @@ def test_remat_changes_neither_names_nor_numbers(name):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_remat_keeps_less_for_the_way_back():
+def test_remat_keeps_less_for_the_backward_pass():
     kept = {}
     for remat in (False, True):
         model = DenseNet(2, depths=(8,), growth=8, stem=8, remat=remat)
@@ -253,7 +253,7 @@ def test_remat_keeps_less_for_the_way_back():
     assert kept[True] < 0.5 * kept[False]
 
 
-def test_densenet_norms_see_the_moments_of_all_maps_before_them():
+def test_densenet_norms_see_the_moments_of_all_earlier_maps():
     model, shape = SMALL["densenet"]
     params, state = initialise(model, shape, seed=0)
     apply = jax.jit(partial(model.apply, train=True, mutable=["batch_stats"]))
@@ -275,7 +275,7 @@ def test_evaluation_does_not_depend_on_the_rest_of_the_batch():
     np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
 
 
-def test_grid_head_tells_the_zones_apart_and_the_global_one_does_not():
+def test_grid_head_distinguishes_zones_and_the_global_one_does_not():
     x = np.zeros((2, 48, 48, 1), np.float32)
     x[0, 8:12, 8:12] = 1  # the same spot in zone A
     x[1, 40:44, 40:44] = 1  # and in zone F

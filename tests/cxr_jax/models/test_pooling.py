@@ -64,7 +64,7 @@ def test_max_pool_with_padding_equals_a_loop():
     np.testing.assert_array_equal(result, expected)
 
 
-def test_avg_pool_drops_what_is_left_over():
+def test_avg_pool_drops_the_remainder():
     x = draw(1, 5, 4, 2)
     expected = x[:, :4].reshape(1, 2, 2, 2, 2, 2).mean(axis=(2, 4))
     np.testing.assert_allclose(pooling.avg_pool(x, size=2), expected, rtol=1e-5)

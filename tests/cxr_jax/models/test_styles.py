@@ -37,7 +37,7 @@ ONLY_KERAS = ("resnet50_v2", "resnet101_v2", "mobilenet_v1", "s1_cnn")
         ),
     ],
 )
-def test_a_style_that_is_none_of_the_model_s_is_refused(name, style):
+def test_a_style_that_the_model_lacks_is_refused(name, style):
     with pytest.raises(InputError, match=f"config.model.style.*{style}"):
         abstract_variables(MODELS[name](2, style=style), (64, 64, 3))
 
@@ -92,7 +92,7 @@ def test_vgg_with_hidden_layers_refuses_another_pool():
 
 
 @pytest.mark.parametrize("length", [1, 2, 5, 7, 10, 14, 16])
-def test_adaptive_pool_averages_every_pixel_that_a_window_cuts(length):
+def test_adaptive_pool_averages_every_pixel_that_a_window_touches(length):
     x = generator(0, "x").normal(size=(1, length, length + 3, 2)).astype(np.float32)
     expected = np.zeros((1, 7, 7, 2))
     for i in range(7):
@@ -107,7 +107,7 @@ def test_adaptive_pool_averages_every_pixel_that_a_window_cuts(length):
     )
 
 
-def test_the_published_head_of_squeezenet_has_the_leaves_of_the_other():
+def test_the_published_head_of_squeezenet_has_the_same_leaves():
     shape = (64, 64, 3)
     ours, published = (
         abstract_variables(MODELS["squeezenet1_1"](5, published_head=there), shape)

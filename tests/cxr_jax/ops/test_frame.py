@@ -1,4 +1,4 @@
-"""Frames against plain matrices in homogeneous coordinates, and pictures moved."""
+"""Frames against plain matrices in homogeneous coordinates, and moved images."""
 
 import jax
 import jax.numpy as jnp
@@ -26,13 +26,13 @@ def homogeneous(one):
 
 
 def to_pixels(shape):
-    """(x, y, 1) in -1 .. 1 -> (row, column, 1), by where centres lie."""
+    """(x, y, 1) in -1 .. 1 -> (row, column, 1), from the positions of centres."""
     height, width = shape
     return np.array([[0, height / 2, (height - 1) / 2], [width / 2, 0, (width - 1) / 2],
                      [0, 0, 1]])  # fmt: skip
 
 
-def test_of_a_matrix_is_the_change_of_coordinates():
+def test_frame_of_a_matrix_is_the_change_of_coordinates():
     shape = (20, 31)
     matrix = generator(0, "m").normal(size=(5, 2, 3)).astype(np.float32)
     found = np.asarray(frame.of_matrix(jnp.asarray(matrix), shape))
@@ -42,7 +42,7 @@ def test_of_a_matrix_is_the_change_of_coordinates():
         np.testing.assert_allclose(mine, expected[:2], atol=1e-5)
 
 
-def test_compose_and_inverse_are_those_of_matrices():
+def test_compose_and_inverse_match_matrices():
     one, other = draw(name="one"), draw(name="other")
     found = np.asarray(frame.compose(one, other))
     back = np.asarray(frame.inverse(one))
@@ -60,7 +60,7 @@ def test_turned_over_is_conjugation_with_the_flip(axis, flip):
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.1])
-def test_around_is_the_bounding_box_of_scipy(margin):
+def test_around_matches_the_bounding_box_of_scipy(margin):
     shape = (30, 40)
     mask = np.zeros((3, *shape, 1), np.float32)
     mask[0, 5:9, 7:31] = 1
@@ -80,7 +80,7 @@ def test_around_is_the_bounding_box_of_scipy(margin):
     np.testing.assert_array_equal(frame.around(mask, margin)[2], frame.IDENTITY)
 
 
-def test_corner_distance_is_that_of_the_corners():
+def test_corner_distance_is_the_mean_over_corners():
     one, other = draw(name="one"), draw(name="other")
     found = np.asarray(frame.corner_distance(one, other))
     corners = np.array([(x, y, 1) for x in (-1, 1) for y in (-1, 1)])
@@ -91,7 +91,7 @@ def test_corner_distance_is_that_of_the_corners():
     assert np.isfinite(same).all()
 
 
-def test_rotation_is_the_angle_that_a_picture_was_turned_by():
+def test_rotation_is_the_angle_that_an_image_was_rotated_by():
     angles = np.array([0.0, 10.0, -25.0], np.float32)
     zeros = np.zeros((3, 2), np.float32)
     matrix = geometry.affine_matrix(

@@ -22,7 +22,7 @@ def strict():
 
 
 def draws(count=8, seed=0):
-    """Rotations, shifts, zooms and shears that leave the picture at times."""
+    """Rotations, shifts, zooms and shears that sometimes leave the image."""
     draw = np.random.default_rng(seed)
     return {
         "rotate": draw.uniform(-3, 3, count).astype(np.float32),
@@ -57,7 +57,7 @@ def test_matrices_are_the_product_of_their_factors():
 @pytest.mark.parametrize(
     ("fill", "mode"), [("edge", "nearest"), ("zero", "grid-constant")]
 )
-def test_warp_is_that_of_scipy(fill, mode):
+def test_warp_matches_scipy(fill, mode):
     matrix = np.asarray(matrices(SHAPE, **draws(seed=1)))
     images = np.random.default_rng(1).random((8, *SHAPE, 3), np.float32)
     mine = np.asarray(warped(images, matrix, fill))
@@ -77,7 +77,7 @@ def test_warp_is_that_of_scipy(fill, mode):
 @pytest.mark.parametrize(
     ("fill", "border"), [("edge", cv2.BORDER_REPLICATE), ("zero", cv2.BORDER_CONSTANT)]
 )
-def test_warp_is_that_of_opencv(fill, border):
+def test_warp_matches_opencv(fill, border):
     matrix = np.asarray(matrices(SHAPE, **draws(seed=3)))
     images = np.random.default_rng(2).random((8, *SHAPE, 1), np.float32)
     mine = np.asarray(warped(images, matrix, fill))
@@ -96,7 +96,7 @@ def test_warp_is_that_of_opencv(fill, border):
         assert np.abs(out[..., 0] - expected).mean() < 0.01
 
 
-def test_identity_quarter_turn_and_far_away():
+def test_identity_quarter_turn_and_a_shift_out_of_view():
     image = np.random.default_rng(4).random((9, 9, 1), np.float32)
     images = np.stack([image] * 3)
     matrix = matrices(

@@ -28,7 +28,7 @@ def noise(shape, dtype=np.uint16, seed=0):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_to_float_spans_zero_to_one(dtype):
+def test_to_float_covers_zero_to_one(dtype):
     top = np.iinfo(dtype).max
     image = np.array([0, 1, top // 2, top], dtype).reshape(1, 2, 2, 1)
     out = run("to_float", image)
@@ -50,7 +50,7 @@ SIZES = [
 
 
 @pytest.mark.parametrize(("size", "target"), SIZES)
-def test_resize_is_that_of_pil_and_jax(size, target):
+def test_resize_matches_pil_and_jax(size, target):
     image = noise((2, *size, 1))
     out = run(f"to_float|resize{target}", image)
     exact = (image / 65535).astype(np.float32)
@@ -62,14 +62,14 @@ def test_resize_is_that_of_pil_and_jax(size, target):
     np.testing.assert_allclose(out, theirs, atol=2e-6)
 
 
-def test_enlarging_is_that_of_opencv():
+def test_enlarging_matches_opencv():
     image = noise((1, 13, 17, 1), np.uint8)
     out = run("to_float|resize(29, 40)", image)
     cv = cv2.resize((image[0] / 255).astype(np.float32), (40, 29))
     np.testing.assert_allclose(out[0, ..., 0], cv, atol=1e-6)
 
 
-def test_resize_treats_channels_alike_and_one_number_is_a_square():
+def test_resize_treats_channels_alike_and_one_number_means_a_square():
     image = noise((2, 12, 10, 3), np.uint8)
     out = run("to_float|resize(7)", image)
     assert out.shape == (2, 7, 7, 3)
@@ -84,7 +84,7 @@ def test_resize_weights_keep_a_constant():
         np.testing.assert_allclose(total, 1, atol=1e-5)
 
 
-def test_standardise_is_per_image_and_safe_where_nothing_varies():
+def test_standardise_is_per_image_and_safe_for_constant_images():
     image = noise((3, 16, 12, 1))
     image[1] = 40_000
     image[2] = image[2] // 64 + 100  # faint, and still a picture

@@ -1,4 +1,4 @@
-"""Masks and frames follow the picture, whatever moves it."""
+"""Masks and frames follow the image, whatever moves it."""
 
 import jax
 import numpy as np
@@ -20,7 +20,7 @@ def strict():
 
 
 def batch(count=6, side=48):
-    """Two ellipses on each picture, and the same as a mask."""
+    """Two ellipses in each image, and the same as a mask."""
     y, x = np.mgrid[:side, :side] / side
     mask = np.zeros((count, side, side, 1), np.uint8)
     for one, at in zip(mask, np.linspace(-0.05, 0.05, count), strict=True):
@@ -40,7 +40,7 @@ def prepared(text, train=True, **more):
 @pytest.mark.parametrize(
     "ops", [MOVES, f"{MOVES}|resize(32)", f"resize(40, 24)|{MOVES}|flip_ud(p=0.7)"]
 )
-def test_a_mask_lies_where_the_picture_of_it_lies(ops):
+def test_a_mask_moves_with_its_image(ops):
     found = prepared(f"to_float|{ops}")
     assert found["mask"].dtype == np.float32
     np.testing.assert_allclose(found["mask"], found["image"], atol=1e-5)
@@ -51,7 +51,7 @@ def test_a_mask_lies_where_the_picture_of_it_lies(ops):
     )
 
 
-def test_what_changes_grey_values_leaves_the_mask():
+def test_ops_on_grey_values_leave_the_mask_alone():
     found = prepared(
         "to_float|brightness(0.5)|contrast(0.5)|erase(0.3, p=1)|standardise"
     )
@@ -59,7 +59,7 @@ def test_what_changes_grey_values_leaves_the_mask():
 
 
 @pytest.mark.parametrize("ops", [MOVES, f"flip_ud(p=0.7)|{MOVES}|resize(96)"])
-def test_lungs_stand_in_their_frame_as_they_did_before_the_moves(ops):
+def test_lungs_keep_their_place_in_the_frame_when_moved(ops):
     still = prepared("to_float|lung_frame(margin=0.1)")
     moved = prepared(f"to_float|lung_frame(margin=0.1)|{ops}")
     upright, found = (
@@ -107,7 +107,7 @@ def test_pose_is_affine_with_the_draws_of_the_batch():
         ("to_float|pose(rotate=5)", "pose", "config.task.name=align"),
     ],
 )
-def test_what_is_missing_is_named(text, gone, message):
+def test_missing_masks_and_poses_are_named(text, gone, message):
     given = {name: x for name, x in batch().items() if name != gone}
     with pytest.raises(InputError, match=message):
         make_preprocess(text, train=False)(given)

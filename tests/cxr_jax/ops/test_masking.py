@@ -1,4 +1,4 @@
-"""What is hidden, by the ops and by the controls of the audit that are made of them."""
+"""What the ops hide, and the controls of the audit made from them."""
 
 import jax
 import numpy as np
@@ -51,7 +51,7 @@ def test_every_control_has_an_op():
 @pytest.mark.parametrize("control", masking.controls(True), ids=lambda c: c.name)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("side", [50, 63])
-def test_a_control_hides_stored_integers_as_its_op_hides_floats(control, dtype, side):
+def test_a_control_hides_integers_as_its_op_hides_floats(control, dtype, side):
     batch = make_batch(side, dtype)
     hidden = control.hide(batch)["image"]
     assert isinstance(hidden, np.ndarray) and hidden.dtype == dtype
@@ -61,7 +61,7 @@ def test_a_control_hides_stored_integers_as_its_op_hides_floats(control, dtype, 
         np.testing.assert_array_equal(shown(text, batch, train=train), expected)
 
 
-def test_lungs_and_the_rest_make_up_the_image():
+def test_lungs_and_background_make_up_the_image():
     batch = make_batch()
     without, alone = (
         op()(batch)["image"] for op in (masking.hide_lungs, masking.lungs_only)
@@ -72,7 +72,7 @@ def test_lungs_and_the_rest_make_up_the_image():
 
 @settings(max_examples=10, deadline=None)
 @given(st.floats(0.05, 1), st.integers(10, 90), st.integers(10, 90))
-def test_the_share_is_that_of_the_area(share, height, width):
+def test_the_share_is_of_the_area(share, height, width):
     batch = {"image": np.full((1, height, width, 1), 255, np.uint8)}
     found = make_preprocess(f"to_float|hide_middle({share})", train=False)(batch)
     hidden = np.asarray(found["image"])[0, ..., 0] == 0
@@ -89,8 +89,8 @@ def test_a_border_has_its_width_on_every_edge():
     assert found[:, :, :5].all() and found[:, :, -5:].all()
 
 
-def test_nothing_of_what_was_hidden_comes_back():
-    """Whatever moves the picture later moves what is left of it."""
+def test_hidden_parts_never_come_back():
+    """Later ops move what is left of the image."""
     batch = make_batch()
     other = batch | {"image": batch["image"].copy()}
     other["image"][:, 10:-10, 10:-10] //= 2  # differs where it will be black
@@ -117,13 +117,13 @@ def test_wrong_arguments_and_places_are_refused(text, message):
 
 
 @pytest.mark.parametrize("name", ["hide_lungs", "lungs_only"])
-def test_masks_that_are_missing_are_named(name):
+def test_missing_masks_are_named(name):
     with pytest.raises(InputError, match=rf"{name}[\s\S]*config.data.masks=True"):
         shown(f"to_float|{name}", {"image": make_batch()["image"]})
 
 
 @pytest.mark.parametrize("name", ["hide_lungs", "lungs_only"])
-def test_a_classifier_takes_masks_for_its_ops_alone(name):
+def test_a_classifier_can_use_masks_in_its_ops_only(name):
     config = radiography.get_config("size=32")
     config.data.masks, config.data.size, config.model.name = True, 32, "cnn"
     for role in ("train", "eval"):

@@ -1,4 +1,4 @@
-"""Random ops: what they do to a picture whose answer is known, and how they draw."""
+"""Random ops: their effect on images with a known answer, and their draws."""
 
 import functools
 
@@ -37,16 +37,16 @@ def noise(count, height=12, width=10, seed=0):
 
 
 def is_uniform(values, low, high):
-    """Kolmogorov-Smirnov; the keys are fixed, so this passes or fails for ever."""
+    """Kolmogorov-Smirnov; the keys are fixed, so this always passes or always fails."""
     assert values.min() >= low - 1e-3
     assert values.max() <= high + 1e-3
     return stats.kstest(values, stats.uniform(low, high - low).cdf).pvalue > 0.01
 
 
 def recovered_matrices(arguments):
-    """The [MANY,2,3] that `affine` applied, read off two ramps of grey.
+    """The matrices [MANY,2,3] that `affine` applied, read off two grey ramps.
 
-    A picture whose grey is its row (and one whose grey is its column) shows, after
+    An image whose grey is its row (and one whose grey is its column) shows, after
     resampling, where each pixel came from.
     """
     step = 65535 // SIDE
@@ -85,7 +85,7 @@ def test_affine_shifts_by_a_fraction_of_the_side():
     assert abs(np.corrcoef(m[:, :, 2].T)[0, 1]) < 0.15
 
 
-def test_affine_zooms_each_axis_alone():
+def test_affine_zooms_each_axis_separately():
     m = recovered_matrices("zoom=0.3")
     zoom = m[:, [0, 1], [0, 1]]
     for axis in (0, 1):
@@ -100,7 +100,7 @@ def test_affine_shears_in_degrees():
     np.testing.assert_allclose(m[:, :, 0], [[1, 0]] * MANY, atol=1e-3)
 
 
-def test_affine_of_nothing_is_the_identity_and_zero_fills_with_black():
+def test_affine_without_limits_is_the_identity_and_zero_fills_with_black():
     image = noise(4)
     out = run("affine()", {"image": image})["image"]
     np.testing.assert_allclose(out, image / 255, atol=1e-6)
@@ -110,19 +110,19 @@ def test_affine_of_nothing_is_the_identity_and_zero_fills_with_black():
 
 
 def zone_picture(scores):
-    """Pictures [B,6,4,1] whose six zones (A-C down the left) show their score."""
+    """Images [B,6,4,1] whose six zones (A-C down the left) show their score."""
     zones = np.asarray(scores, np.uint8).reshape(-1, 2, 3)  # lung, height
     return zones.transpose(0, 2, 1).repeat(2, axis=1).repeat(2, axis=2)[..., None] * 50
 
 
 def zones_of(image):
-    """The scores that a zone picture shows."""
+    """The scores that a zone image shows."""
     shown = np.rint(image[:, ::2, ::2, 0] * 255 / 50).astype(int)
     return shown.transpose(0, 2, 1).reshape(-1, 6)
 
 
 @pytest.mark.parametrize("op", ["flip_lr", "flip_ud"])
-def test_flips_keep_picture_and_labels_together(op):
+def test_flips_keep_image_and_labels_together(op):
     draw = np.random.default_rng(0)
     scores = draw.integers(0, 4, (64, 6)).astype(np.int32)
     mean = (scores + draw.random((64, 6))).astype(np.float32)
@@ -152,7 +152,7 @@ def test_flips_keep_picture_and_labels_together(op):
 
 @settings(max_examples=10, deadline=None)
 @given(st.sampled_from(["flip_lr", "flip_ud"]), st.integers(0, 2**31))
-def test_flip_twice_is_the_identity_labels_included(op, seed):
+def test_flipping_twice_is_the_identity_including_labels(op, seed):
     image = noise(5, seed=seed)
     scores = np.random.default_rng(seed).integers(0, 4, (5, 6)).astype(np.int32)
     batch = {"image": image, "scores": scores}

@@ -1,4 +1,4 @@
-"""The preprocessing string: what it accepts, what it refuses, what its keys mean."""
+"""The preprocessing string: what it accepts, what it refuses, and its random keys."""
 
 import ast
 import functools
@@ -71,7 +71,7 @@ def test_every_op_has_an_example():
     assert set(EXAMPLES) == set(OPS)
 
 
-def test_full_string_gives_standardised_floats_of_the_asked_size():
+def test_full_string_gives_standardised_floats_of_the_requested_size():
     batch = make_batch()
     before = {name: value.copy() for name, value in batch.items()}
     out = run_full(batch, 0)
@@ -84,13 +84,13 @@ def test_full_string_gives_standardised_floats_of_the_asked_size():
         np.testing.assert_array_equal(batch[name], value)
 
 
-def test_the_key_decides():
+def test_the_key_determines_the_draws():
     one, again, other = (run_full(make_batch(), seed)["image"] for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
     assert (np.abs(one - other).max(axis=(1, 2, 3)) > 0.1).all()
 
 
-def test_examples_of_a_batch_are_drawn_apart():
+def test_examples_of_a_batch_get_independent_draws():
     batch = {name: value[:1].repeat(4, axis=0) for name, value in make_batch().items()}
     image = run_full(batch, 0)["image"]
     for other in (1, 2, 3):
@@ -120,7 +120,7 @@ def test_vmap_and_scan_over_batches_and_keys_equal_separate_calls():
             np.testing.assert_array_equal(many["scores"][i], alone["scores"])
 
 
-def test_another_op_leaves_the_draws_of_the_others_alone():
+def test_adding_an_op_does_not_change_the_draws_of_others():
     scores = np.tile(np.arange(6, dtype=np.int32), (64, 1))
     batch = {"image": np.zeros((64, 2, 2, 1), np.uint8), "scores": scores}
 
@@ -178,7 +178,7 @@ def test_evaluation_needs_no_key():
         ("to_float|resize(" + "(" * 500 + "1" + ")" * 500 + ")", ["is not an op"]),
         ("to_float|resize(0x" + "f" * 9000 + ")", ["resize"]),
         ("resize(64)|to_float", ["resize needs floats", "put to_float before resize"]),
-        ("to_float|to_float", ["to_float is there twice"]),
+        ("to_float|to_float", ["to_float is used twice"]),
         ("flip_lr", ["as stored integers", "add to_float"]),
         ("to_float|standardise|contrast(0.2)", ["contrast needs floats in [0, 1]"]),
     ],
@@ -192,14 +192,14 @@ def test_mistakes_are_named(text, words):
 
 
 @pytest.mark.parametrize("name", [name for name, op in OPS.items() if op.random])
-def test_random_ops_are_for_training(name):
+def test_random_ops_are_refused_in_evaluation(name):
     text = f"to_float|{EXAMPLES[name]}"
     make_preprocess(text, train=True)
     with pytest.raises(InputError, match=f"{name} is random.*evaluation"):
         make_preprocess(text, train=False)
 
 
-def test_images_that_do_not_suit_are_named_when_traced():
+def test_unsuitable_images_are_refused_when_traced():
     batch = {"image": jax.ShapeDtypeStruct((2, 8, 8, 3), jnp.uint8)}
     for text, words in (
         ("to_float|to_rgb", "3 channels"),
@@ -269,7 +269,7 @@ pieces = st.sampled_from(
     )
 )
 @pytest.mark.filterwarnings("ignore::SyntaxWarning")
-def test_rubbish_is_refused_with_an_input_error_or_works(text):
+def test_garbage_is_refused_with_an_input_error_or_works(text):
     try:
         preprocess = make_preprocess(text, train=True)
     except InputError as error:
@@ -286,7 +286,7 @@ def test_rubbish_is_refused_with_an_input_error_or_works(text):
 @settings(max_examples=12, deadline=None)
 @given(st.lists(st.sampled_from(sorted(EXAMPLES)), max_size=5), st.integers(0, 99))
 def test_accepted_chains_trace_to_one_shape(names, seed):
-    """Any order of ops is refused with a reason, or keeps the batch and its types."""
+    """Any order of ops is refused with a reason, or keeps the batch shapes and types."""
     text = "|".join(["to_float", *(EXAMPLES[name] for name in names)])
     batch = {
         "image": jax.ShapeDtypeStruct((3, 20, 16, 1), jnp.uint8),

@@ -17,7 +17,7 @@ from cxr_jax.tasks import make_task
 
 @pytest.fixture(scope="session")
 def reported_run(finished_run):
-    """(workdir, config) -> the workdir with every file that a report is made of."""
+    """(workdir, config) -> the workdir with every file that a report needs."""
 
     def finish(workdir, config):
         finished_run(workdir, config)
@@ -65,7 +65,7 @@ def results_of(workdir):
 
 
 def evaluation(task, workdir, splits, role, decision, config):
-    """From the predictions that the run has stored."""
+    """An evaluation of the stored predictions of the run."""
     split, run = getattr(splits, role), stored_lib.read(workdir)
     stored = stored_lib.gather(task, [run], split, f"{split.dataset}-{role}", "")
     (labels,) = stored.targets.values()
@@ -87,7 +87,7 @@ def evaluation(task, workdir, splits, role, decision, config):
 
 @pytest.fixture(scope="session")
 def brixia_run(reported_run, brixia_data, tmp_path_factory):
-    """A finished run with its report; to be copied before it is changed."""
+    """A finished run with its report; copy it before changing it."""
     from configs import brixia
 
     config = brixia.get_config()

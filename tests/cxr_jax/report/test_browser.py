@@ -1,4 +1,4 @@
-"""The page in a real browser: without errors, without a network, at every width."""
+"""The page in a real browser: without errors, without a network, at any width."""
 
 import shutil
 
@@ -60,7 +60,7 @@ def show(browser, brixia_run):
     return opened
 
 
-def test_it_opens_prints_and_sorts(show):
+def test_the_page_opens_prints_and_sorts(show):
     page, wrong = show()
     assert "research" in page.inner_text("header")
     pictures = page.evaluate(
@@ -100,7 +100,7 @@ def check_sorting(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_narrow_screen_in_light_and_dark(show, scheme):
+def test_the_page_fits_a_narrow_screen_in_light_and_dark_mode(show, scheme):
     page, wrong = show(400, scheme)
     width = page.evaluate("() => document.documentElement.scrollWidth")
     assert width <= 400

@@ -1,4 +1,4 @@
-"""The checklist: every number, no answer that is not known, the values of the run."""
+"""The checklist: every item, only known answers, and the values of the run."""
 
 import hashlib
 import json
@@ -137,7 +137,7 @@ def _material(config, dataset, metrics, decision, columns, names, synthetic):
 
 @pytest.fixture
 def classes():
-    """(synthetic) -> the material of a run that tells four classes."""
+    """(synthetic) -> the material of a run with four classes."""
 
     def make(synthetic=False):
         def columns(role):
@@ -177,7 +177,7 @@ def _by_number(material):
 
 
 def _set(material, **values):
-    """The material with other values in its config."""
+    """The material with changed values in its config."""
     config = material.config.copy_and_resolve_references()
     config.update_from_flattened_dict(
         {key.replace("__", "."): value for key, value in values.items()}
@@ -201,7 +201,7 @@ def _numbers(guideline):
     return [f"{k}{p}".strip() for k in range(1, last + 1) for p in parts.get(k, " ")]
 
 
-def test_every_number_of_every_guideline_is_there_once_and_in_order(classes, zones):
+def test_every_item_of_every_guideline_appears_once_in_order(classes, zones):
     expected = [(g, n) for g in (*PARTS, PROBAST) for n in _numbers(g)]
     assert len(expected) == 44 + 52 + 48 + 34
     for material in (classes(), classes(synthetic=True), zones):
@@ -213,7 +213,7 @@ def test_every_number_of_every_guideline_is_there_once_and_in_order(classes, zon
     assert counted[CLAIM][2] == len(is_open) > 0
 
 
-def test_every_fact_is_asked_for_and_known():
+def test_every_fact_is_used_and_every_used_fact_exists():
     asked = {
         fact
         for name in checklist.GUIDELINES
@@ -224,7 +224,7 @@ def test_every_fact_is_asked_for_and_known():
     assert asked == set(checklist.FACTS)
 
 
-def test_every_item_says_something_and_points_to_a_section(classes, zones):
+def test_every_item_has_an_answer_and_links_to_a_section(classes, zones):
     for material in (classes(), classes(synthetic=True), zones):
         for item in checklist.items(material):
             assert item.status in ("answered", "partly", "open")
@@ -234,7 +234,7 @@ def test_every_item_says_something_and_points_to_a_section(classes, zones):
             assert "  " not in item.answer, item
 
 
-def test_what_only_a_person_knows_stays_open(classes, zones):
+def test_items_only_the_author_can_answer_stay_open(classes, zones):
     only = {
         CLAIM: "1 2 3 4 5 6 15 21 34 41 44",
         TRIPOD: "1 2 3c 5b 6a 6c 8c 10 17 18a 18b 18c 18d 19 25 27a 27b 27c",
@@ -248,7 +248,7 @@ def test_what_only_a_person_knows_stays_open(classes, zones):
                 assert items[guideline, number].status == "open", number
 
 
-def test_values_are_those_of_results_json(classes):
+def test_values_match_results_json(classes):
     items = _by_number(classes())
     for guideline, number in ((CLAIM, "32"), (CLAIM, "37"), (STARD, "31")):
         for metric in ("auroc_macro", "accuracy"):
@@ -272,7 +272,7 @@ def test_values_are_those_of_results_json(classes):
         assert part in items[guideline, number].answer, (guideline, number)
 
 
-def test_two_readers_are_named_and_one_reader_is_not(classes, zones):
+def test_a_second_reader_is_reported(classes, zones):
     two = _by_number(zones)[CLAIM, "18"]
     assert two.status == "partly"
     assert _told(SCORES["test/mae_global_junior_reader"]) in two.answer
@@ -280,7 +280,7 @@ def test_two_readers_are_named_and_one_reader_is_not(classes, zones):
     assert zones.card.readers in _by_number(zones)[TRIPOD, "8b"].answer
 
 
-def test_synthetic_films_are_said_to_be_synthetic(classes):
+def test_synthetic_films_are_marked_as_synthetic(classes):
     real, drawn = _by_number(classes()), _by_number(classes(synthetic=True))
     for number in ("7", "32", "35", "36", "37", "38"):
         assert "SYNTHETIC" in drawn[CLAIM, number].answer, number
@@ -346,7 +346,7 @@ def test_an_audit_answers_its_items(classes):
     assert {items[CLAIM, "30"].status, items[TRIPOD, "7"].status} == {"answered"}
 
 
-def test_groups_of_people_are_named_where_they_can_be_compared(classes):
+def test_demographic_groups_are_named_if_they_can_be_compared(classes):
     material = classes()
     items = _by_number(material)
     assert items[TRIPOD, "23a"].status == "answered"  # 120 images, sexes drawn
@@ -367,7 +367,7 @@ def test_groups_of_people_are_named_where_they_can_be_compared(classes):
         assert items[TRIPOD, "23a"].status == "partly"
 
 
-def test_parts_are_disjoint_by_patients_or_not_said_to_be(classes):
+def test_splits_are_called_disjoint_only_by_patients(classes):
     material = classes()
     assert _by_number(material)[CLAIM, "20"].status == "answered"
     split = material.splits.test._replace(unit="near-duplicate groups")
@@ -384,7 +384,7 @@ def test_parts_are_disjoint_by_patients_or_not_said_to_be(classes):
     assert "NOT disjoint" in item.answer
 
 
-def test_the_split_is_said_as_the_config_has_it(classes):
+def test_the_split_is_described_as_configured(classes):
     material = classes()
     item = _by_number(material)[CLAIM, "19"]
     assert item.status == "answered" and material.card.split in item.answer
@@ -396,7 +396,7 @@ def test_the_split_is_said_as_the_config_has_it(classes):
     assert "train is 'train[:25%]'" in item.answer
 
 
-def test_code_that_is_not_known_leaves_the_model_partly_answered(classes):
+def test_unknown_code_leaves_the_model_partly_answered(classes):
     material = classes()
     assert _by_number(material)[CLAIM, "22"].status == "answered"
     assert "0123456789abcdef" in _by_number(material)[TRIPOD, "18f"].answer
@@ -414,7 +414,7 @@ def test_code_that_is_not_known_leaves_the_model_partly_answered(classes):
     assert "Resumed 1 time" in _by_number(resumed)[CLAIM, "23"].answer
 
 
-def test_initial_weights_are_named_with_their_digest(classes, tmp_path):
+def test_initial_weights_are_named_with_their_hash(classes, tmp_path):
     material = classes()
     item = _by_number(material)[CLAIM, "24"]
     assert item.status == "answered" and "seed 0" in item.answer
@@ -428,13 +428,13 @@ def test_initial_weights_are_named_with_their_digest(classes, tmp_path):
     assert "no longer there" in item.answer and item.status == "partly"
 
 
-def test_without_resamples_no_interval_is_promised(classes):
+def test_without_resamples_intervals_are_missing(classes):
     items = _by_number(_set(classes(), resamples=0))
     assert items[CLAIM, "29"].status == "open"
     assert items[TRIPOD, "23a"].status == "partly"
 
 
-def test_imbalance_is_as_the_loss_has_it(classes, zones):
+def test_imbalance_is_described_by_the_loss(classes, zones):
     assert _by_number(classes())[TRIPOD, "13"].status == "partly"
     plain = _by_number(_set(classes(), task__settings__balanced=False))
     assert plain[TRIPOD, "13"].status == "answered"
@@ -443,7 +443,7 @@ def test_imbalance_is_as_the_loss_has_it(classes, zones):
     assert _by_number(zones)[TRIPOD, "13"].status == "answered"
 
 
-def test_the_positive_class_alone_has_a_threshold_where_there_are_two(classes):
+def test_with_two_classes_only_the_positive_has_a_threshold(classes):
     material = classes()
     config = radiography.get_config("binary")
     decision = {"thresholds": [0.7, 0.2468], "confidence": {}}

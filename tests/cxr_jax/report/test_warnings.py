@@ -1,4 +1,4 @@
-"""What speaks against a figure is said, and nothing is said to be checked that was not."""
+"""Doubts about a result are reported, and only what was checked is called checked."""
 
 import json
 
@@ -47,7 +47,7 @@ def test_phantoms_come_first(brixia):
     [((0.4, 0.3, 0.5), 0.6, FINE), ((0.4, 0.3, 0.7), 0.6, STOP),
      ((0.9, 0.8, 1.0), 0.6, STOP), ((0.4, None, None), 0.6, STOP)],
 )  # fmt: skip
-def test_better_than_a_constant_only_with_its_whole_interval(
+def test_better_than_a_constant_only_if_the_whole_interval_is(
     brixia, error, constant, severity
 ):
     nothing = (constant, None, None)
@@ -55,8 +55,8 @@ def test_better_than_a_constant_only_with_its_whole_interval(
     assert severities(found, "headline") == [severity]
 
 
-def test_what_cannot_be_better_is_better_than_chance(brixia):
-    """An error of 0 has no interval, as all resamples are alike."""
+def test_a_perfect_result_beats_chance(brixia):
+    """An error of 0 has no interval, because all resamples are alike."""
     found = with_results(brixia, mae_zone=(0.0, None, None))
     found.results["metrics"]["test/mae_zone"]["reason"] = bootstrap.ALIKE
     assert severities(found, "headline") == [FINE]
@@ -77,7 +77,7 @@ def test_shared_patients_are_leakage(brixia):
     assert severities(found, "disjoint") == [CARE]
 
 
-def test_an_audit_that_was_not_made_is_asked_for(brixia):
+def test_a_missing_audit_is_suggested(brixia):
     asked = {each.kind: each.command for each in warnings.cautions(brixia)}
     assert "--mode=audit --checkpoint=" in asked["no_model_audit"]
     assert "--mode=audit" in asked["no_data_audit"]
@@ -85,7 +85,7 @@ def test_an_audit_that_was_not_made_is_asked_for(brixia):
 
 
 @pytest.mark.parametrize("words", ["SHORTCUT: it needs no lung.", "Other words."])
-def test_a_shortcut_stops_whatever_the_words(brixia, words, monkeypatch):
+def test_a_shortcut_stops_whatever_its_wording(brixia, words, monkeypatch):
     """The severity is a value: a reworded message cannot drop it."""
     kind = verdicts.KINDS["shortcut"]._replace(words=lambda values: words)
     monkeypatch.setitem(verdicts.KINDS, "shortcut", kind)
@@ -128,14 +128,14 @@ def test_the_command_of_an_audit_has_the_config_of_the_run(brixia):
     assert "'--config=my configs/a.py' --config.data.fold=2" in asked
 
 
-def test_sets_that_break_their_promise(brixia):
+def test_prediction_sets_that_cover_too_little(brixia):
     found = with_results(brixia, coverage_90=(0.1, 0.05, 0.15))
     assert severities(found, "coverage") == [CARE]
     kept = with_results(brixia, coverage_90=(0.9, 0.8, 0.95))
     assert not severities(kept, "coverage")
 
 
-def test_a_headline_stands_beside_what_it_is_compared_with(brixia):
+def test_headlines_show_their_comparisons(brixia):
     first = headline.headlines(brixia)[0]
     metrics = brixia.results["metrics"]
     assert first.metric == brixia.task.main
@@ -148,7 +148,7 @@ def test_a_headline_stands_beside_what_it_is_compared_with(brixia):
     ("elsewhere", "severity"),
     [((0.45, 0.4, 0.5), FINE), ((0.55, 0.52, 0.6), CARE), ((0.7, 0.5, 0.9), STOP)],
 )
-def test_an_external_figure_is_compared_with_a_constant_and_with_the_own(
+def test_external_results_are_compared_with_chance_and_the_internal_test(
     brixia, elsewhere, severity
 ):
     found = with_results(brixia, mae_zone=(0.4, 0.35, 0.46))

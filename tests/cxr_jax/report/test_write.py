@@ -1,4 +1,4 @@
-"""The report of a run: complete, true to its files, and never half written."""
+"""The report of a run: complete, correct, and never half written."""
 
 import csv
 import html.parser
@@ -22,12 +22,12 @@ from tfds_builders.common.errors import InputError
 
 @pytest.fixture
 def copied(tmp_path):
-    """copied(run) -> the same run elsewhere, to be changed."""
+    """copied(run) -> a copy of the run that a test may change."""
     return lambda run: shutil.copytree(run, tmp_path / "run")
 
 
 class References(html.parser.HTMLParser):
-    """What a page asks for, and its ids."""
+    """The links of a page, and its ids."""
 
     def __init__(self, text):
         super().__init__()
@@ -47,7 +47,7 @@ def results_of(run):
 
 
 @pytest.mark.parametrize("kind", ["brixia_run", "class_run"])
-def test_everything_is_there_and_nothing_else_is_needed(kind, request):
+def test_a_report_is_complete_and_self_contained(kind, request):
     run = request.getfixturevalue(kind)
     text = (run / "report" / "report.html").read_text()
     found = References(text)
@@ -69,7 +69,7 @@ def test_everything_is_there_and_nothing_else_is_needed(kind, request):
     assert not list(run.glob(".report*"))
 
 
-def test_the_figures_are_those_of_the_run(brixia_run):
+def test_values_match_those_of_the_run(brixia_run):
     metrics = results_of(brixia_run)["metrics"]
     with (brixia_run / "report/tables/metrics.csv").open(newline="") as file:
         rows = {row["name"]: row for row in csv.DictReader(file)}
@@ -88,7 +88,7 @@ def test_the_figures_are_those_of_the_run(brixia_run):
     assert cells == results_of(brixia_run)["confusion"]["test"]["target_by_called"]
 
 
-def test_the_same_run_has_the_same_report(brixia_run):
+def test_the_same_run_gives_the_same_report(brixia_run):
     folder = brixia_run / "report"
     first = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
     assert write.write(brixia_run) == 0
@@ -96,7 +96,7 @@ def test_the_same_run_has_the_same_report(brixia_run):
     assert len(first) == len([p for p in folder.rglob("*") if p.is_file()])
 
 
-def test_a_failure_leaves_the_former_report(brixia_run, monkeypatch):
+def test_a_failure_leaves_the_previous_report(brixia_run, monkeypatch):
     before = (brixia_run / "report/report.html").read_bytes()
 
     def full(*arguments):
@@ -109,7 +109,7 @@ def test_a_failure_leaves_the_former_report(brixia_run, monkeypatch):
     assert not list(brixia_run.glob(".report*"))
 
 
-def test_what_is_no_run_is_refused(tmp_path, brixia_run, copied):
+def test_a_folder_that_is_not_a_run_is_refused(tmp_path, brixia_run, copied):
     with pytest.raises(InputError, match="config.json"):
         write.write(tmp_path / "nothing")
     run = copied(brixia_run)
@@ -211,7 +211,7 @@ def test_a_single_image_without_intervals(
     assert "Tested on 1 images" in text or "Tested on 1 image" in text
 
 
-def test_a_report_that_a_kill_prevented_is_made_up_for(
+def test_a_report_missed_because_of_a_kill_is_written_later(
     brixia_run, copied, keep_signals
 ):
     run = copied(brixia_run)
@@ -224,9 +224,7 @@ def test_a_report_that_a_kill_prevented_is_made_up_for(
     assert page.stat().st_mtime_ns == before
 
 
-def test_names_with_dollars_and_tags_are_only_text(
-    reported_run, covidgr_data, tmp_path
-):
+def test_names_with_dollars_and_tags_are_escaped(reported_run, covidgr_data, tmp_path):
     from configs import covidgr
 
     config = covidgr.get_config()

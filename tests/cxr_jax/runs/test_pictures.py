@@ -24,7 +24,7 @@ def luminance(colour):
     ),
     st.integers(1, 9),
 )
-def test_each_picture_lies_in_its_place_stretched(images, columns):
+def test_each_image_is_in_its_place_stretched(images, columns):
     sheet = pictures.grid(images, columns=columns)
     shown = min(len(images), 32)
     columns = min(columns, shown)
@@ -48,7 +48,7 @@ def test_each_picture_lies_in_its_place_stretched(images, columns):
             assert (cell == 0).all()
 
 
-def test_at_most_so_many():
+def test_the_number_of_images_is_limited():
     assert pictures.grid(np.zeros((64, 4, 4, 1))).shape == (16, 32)
     assert pictures.grid(np.zeros((3, 4, 4, 1))).shape == (4, 12)
     assert pictures.grid(np.zeros((9, 4, 4, 1)), columns=2, most=5).shape == (12, 8)
@@ -105,7 +105,7 @@ def test_numbers_stand_out_from_their_shade(share):
 
 
 @pytest.mark.parametrize("count", [2, 8])
-def test_long_names_stay_off_the_numbers(count):
+def test_long_names_do_not_overlap_the_numbers(count):
     matrix = np.full((count, count), 7)
     usual = pictures.confusion(matrix, ["x" * 14] * count)
     long = pictures.confusion(matrix, ["x" * 90] * count)

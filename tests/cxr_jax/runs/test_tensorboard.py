@@ -107,7 +107,7 @@ def test_scalars_come_back_as_written(tmp_path):
     assert all(event.wall_time > 1.7e9 for event in head)
 
 
-def test_what_is_not_finite_is_left_out(tmp_path):
+def test_values_that_are_not_finite_are_left_out(tmp_path):
     board = Board(tmp_path, start=0)
     odd = {"a": math.nan, "b": math.inf, "c": -math.inf, "d": 1e39, "e": 2.0}
     board.scalars(1, odd)
@@ -125,7 +125,7 @@ def test_any_numbers_and_names(tmp_path_factory, numbers):
 
 
 @pytest.mark.parametrize("pixels", [GREY, COLOUR])
-def test_pictures_come_back_as_drawn(tmp_path, pixels):
+def test_images_come_back_as_drawn(tmp_path, pixels):
     Board(tmp_path, start=0).image(5, "inputs", pixels)
     (path,) = tmp_path.iterdir()
     ((step, name, image),) = values(path)
@@ -158,7 +158,7 @@ def test_a_resumed_run_hides_what_it_writes_again(tmp_path):
     assert shown(tmp_path) == {"loss": [1, 2], "inputs": [2]}
 
 
-def test_a_run_that_begins_anew_hides_step_0_too(tmp_path):
+def test_a_run_that_starts_again_hides_step_0_too(tmp_path):
     for _ in range(2):
         Board(tmp_path, start=0).image(0, "inputs", GREY)
     assert shown(tmp_path) == {"inputs": [0]}
@@ -184,7 +184,7 @@ def test_tensorboard_itself_shows_the_same(tmp_path):
     np.testing.assert_array_equal(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), GREY)
 
 
-def test_a_killed_run_leaves_all_it_wrote(tmp_path):
+def test_a_killed_run_leaves_everything_it_wrote(tmp_path):
     code = (
         "import os, pathlib, signal, sys, numpy\n"
         "from cxr_jax.runs.tensorboard import Board\n"
@@ -212,13 +212,13 @@ def test_other_frameworks_are_neither_imported_nor_hidden(tmp_path):
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
-def test_nothing_is_written_behind_the_caller(tmp_path):
+def test_nothing_is_written_in_the_background(tmp_path):
     before = threading.active_count()
     Board(tmp_path, start=0).scalars(1, {"loss": 1.0})
     assert threading.active_count() == before
 
 
-def test_a_full_disk_is_told_to_the_caller(tmp_path):
+def test_a_full_disk_is_reported_to_the_caller(tmp_path):
     board = Board(tmp_path, start=0)
     (path,) = tmp_path.iterdir()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -236,7 +236,7 @@ def test_a_full_disk_is_told_to_the_caller(tmp_path):
     assert os.path.getsize(path) <= size + 60
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+def test_a_folder_that_cannot_be_created_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="events: cannot be written"):
         Board(tmp_path / "file" / "events", start=0)

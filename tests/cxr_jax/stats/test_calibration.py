@@ -52,7 +52,7 @@ def test_no_other_temperature_is_better(seed, scale):
     assert found == pytest.approx(np.exp(least.x), rel=1e-3)
 
 
-def test_a_temperature_is_found_again():
+def test_a_known_temperature_is_recovered():
     """What was drawn from a softmax and then sharpened by 3 is softened by about 3."""
     probs, labels = drawn(0, shape=(20_000,), scale=3.0)
     assert calibration.fit_temperature(probs, labels) == pytest.approx(3.0, rel=0.05)
@@ -84,12 +84,12 @@ def test_order_and_sum_are_kept():
         ([0, 0], calibration.HIGHEST),  # all wrong: never modest enough
     ],
 )
-def test_a_val_split_that_does_not_settle_it_gives_a_limit(labels, expected):
+def test_a_val_split_without_an_optimum_gives_the_limit(labels, expected):
     probs = np.array([[0.3, 0.7], [0.2, 0.8]])
     assert calibration.fit_temperature(probs, np.array(labels)) == expected
 
 
-def test_where_it_makes_no_difference_it_is_one():
+def test_temperature_is_one_if_it_makes_no_difference():
     assert calibration.fit_temperature(np.full((3, 4), 0.25), np.arange(3)) == 1.0
 
 
@@ -100,7 +100,7 @@ def test_a_probability_of_zero_stays_finite():
     assert 1 < calibration.fit_temperature(probs, labels) <= calibration.HIGHEST
 
 
-def test_vector_scaling_finds_what_was_done_to_each_class():
+def test_vector_scaling_recovers_scale_and_shift_of_each_class():
     g = generator(0, "vector")
     logits = g.normal(0, 2, (20_000, 3))
     logits -= logits.mean(axis=1, keepdims=True)
@@ -115,7 +115,7 @@ def test_vector_scaling_finds_what_was_done_to_each_class():
     np.testing.assert_allclose(found, true, atol=0.03)
 
 
-def test_vector_scaling_stays_finite_where_a_class_is_missing():
+def test_vector_scaling_stays_finite_if_a_class_is_missing():
     probs = np.tile([0.6, 0.3, 0.1], (30, 1))
     scale, shift = calibration.fit_vector(probs, np.zeros(30, int))
     assert np.isfinite([*scale, *shift]).all()

@@ -60,7 +60,7 @@ def test_agreement(seed, classes):
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
-def test_what_is_undefined_is_nan():
+def test_undefined_values_are_nan():
     one_call = np.array([[[0.0, 1.0], [0.0, 2.0]]])
     assert np.isnan(contingency.matthews(one_call))
     assert np.isnan(contingency.kappa(np.array([[[0.0, 0.0], [0.0, 3.0]]])))

@@ -112,7 +112,7 @@ def test_ratios(seed, classes):
 
 
 @pytest.mark.parametrize("statistic", [weighted.auroc, weighted.average_precision])
-def test_a_row_with_one_class_alone_is_undefined(statistic):
+def test_a_row_with_only_one_class_is_undefined(statistic):
     positive, scores, _ = draw(0, n=6)
     weights = np.stack([np.ones(6), positive, ~positive]).astype(float)
     with np.errstate(all="ignore"):
@@ -123,7 +123,7 @@ def test_a_row_with_one_class_alone_is_undefined(statistic):
             assert np.isnan(statistic(only, scores, np.ones((2, 6)))).all()
 
 
-def test_constants_are_undefined_also_where_rounding_hides_them():
+def test_constants_are_undefined_even_if_rounding_hides_them():
     weights = np.stack([np.ones(7), [3, 0, 0, 0, 0, 0, 0]])
     x = np.arange(7.0)
     constants = [np.full(7, 0.1), np.full(7, 0.1) + 1e-17 * x, np.full(7, 1e6 / 3)]
@@ -142,7 +142,7 @@ def test_constants_are_undefined_also_where_rounding_hides_them():
 
 @cases
 @given(seed=seeds, levels=levels)
-def test_spearman_with_whole_weights_is_that_of_repeated_images(seed, levels):
+def test_spearman_with_integer_weights_matches_repeated_images(seed, levels):
     _, scores, _ = draw(seed, levels=levels)
     g = generator(seed, "spearman")
     other = np.floor(levels * (scores + g.normal(0, 0.3, len(scores)))) / levels
@@ -158,7 +158,7 @@ def test_spearman_with_whole_weights_is_that_of_repeated_images(seed, levels):
         np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-12)
 
 
-def test_icc_is_the_published_example():
+def test_icc_matches_the_published_example():
     """Shrout and Fleiss 1979, table 2: four judges, ICC(2,1) = 0.29."""
     ratings = [
         [9, 2, 5, 8],
@@ -174,7 +174,7 @@ def test_icc_is_the_published_example():
 
 @cases
 @given(seed=seeds)
-def test_icc_from_its_analysis_of_variance(seed):
+def test_icc_matches_its_analysis_of_variance(seed):
     """Sums of squares of the repeated table, written out."""
     g = generator(seed, "icc")
     ratings = g.normal(size=(12, 1)) + g.normal(0, 0.7, (12, 3)) + [0, 0.5, 1]

@@ -56,19 +56,19 @@ def config():
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0])
 @pytest.mark.parametrize("pictures", [1, 7])
-def test_nt_xent_is_the_papers(temperature, pictures):
+def test_nt_xent_matches_the_paper(temperature, pictures):
     vectors = drawn(pictures)
     found = contrast.nt_xent(vectors, temperature=temperature)
     np.testing.assert_allclose(found, loop(vectors, temperature), rtol=2e-4, atol=1e-5)
 
 
-def test_vectors_that_are_all_the_same_cost_the_logarithm_of_their_number():
+def test_equal_vectors_cost_the_logarithm_of_their_number():
     found = contrast.nt_xent(np.ones((9, 2, 4), np.float32), temperature=0.3)
     np.testing.assert_allclose(found, math.log(17), rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_the_gradient_is_finite_also_for_zeros_and_for_equals(dtype):
+def test_the_gradient_is_finite_for_zero_and_equal_vectors(dtype):
     vectors = np.zeros((4, 2, 8), np.float32)
     vectors[1], vectors[2] = 1.0, 1e4
     loss = jax.jit(lambda x: contrast.nt_xent(x, temperature=0.01).mean())
@@ -78,7 +78,7 @@ def test_the_gradient_is_finite_also_for_zeros_and_for_equals(dtype):
     assert np.isfinite(jax.grad(loss)(vectors)).all()
 
 
-def test_the_gradient_is_that_of_finite_differences():
+def test_the_gradient_matches_finite_differences():
     vectors = drawn(3, width=4)
     loss = jax.jit(lambda x: contrast.nt_xent(x, temperature=0.5).sum())
     found = np.asarray(jax.grad(loss)(vectors))
@@ -91,7 +91,7 @@ def test_the_gradient_is_that_of_finite_differences():
         assert found[place] == pytest.approx((up - down) / actual, rel=2e-2, abs=1e-3)
 
 
-def test_a_split_is_judged_in_blocks_of_a_fixed_size():
+def test_a_split_is_evaluated_in_blocks_of_a_fixed_size():
     """70 pictures: a block of 64, and one of the last 6 and the first 58."""
     vectors = drawn(70)
     losses, found = contrast.judged(
@@ -104,7 +104,7 @@ def test_a_split_is_judged_in_blocks_of_a_fixed_size():
     assert 0.5 < found.mean() <= 1
 
 
-def test_the_nearest_view_is_found_by_brute_force():
+def test_the_nearest_view_matches_brute_force():
     vectors = drawn(12, width=6, seed=3)
     found = contrast.retrieved(vectors)
     flat = vectors.reshape(24, -1)
@@ -115,7 +115,7 @@ def test_the_nearest_view_is_found_by_brute_force():
     assert not contrast.retrieved(np.ones((3, 2, 4), np.float32)).any()
 
 
-def test_settings_that_mean_nothing_here_are_refused(config):
+def test_settings_without_effect_are_refused(config):
     assert tasks.make_task(config).views == 2
     with config.unlocked():
         config.label_noise = 0.1
@@ -166,7 +166,7 @@ def test_a_step_sees_two_views_next_to_each_other(contrast_config):
     assert float(metrics["loss"]) == pytest.approx(expected, rel=1e-4)
 
 
-def test_views_of_an_evaluation_belong_to_the_picture(contrast_config):
+def test_evaluation_views_depend_only_on_the_image(contrast_config):
     ops, pictures = make_preprocess(TRAIN, train=True), batch()
     views = jax.jit(lambda b: steps.fixed_views(b, ops, 2)["image"])
     whole = np.asarray(views(pictures)).reshape(8, 2, 48, 48, 1)
@@ -199,7 +199,7 @@ def test_the_batch_size_changes_nothing(contrast_config):
     assert constant == pytest.approx(math.log(2 * min(split.size, 64) - 1))
 
 
-def test_a_training_learns_to_find_the_other_view(
+def test_training_learns_to_find_the_other_view(
     contrast_config, tmp_path, keep_signals
 ):
     """It ends clearly below the constant predictor and far above chance."""
@@ -226,7 +226,7 @@ def test_a_training_learns_to_find_the_other_view(
     assert len(rows) == splits.test.size
 
 
-def test_its_trunk_begins_another_training(
+def test_its_trunk_can_start_another_training(
     contrast_config, tmp_path, keep_signals, capsys
 ):
     """Every array but the heads is that of the run."""

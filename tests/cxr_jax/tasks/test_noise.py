@@ -7,7 +7,7 @@ from cxr_jax.tasks import noise
 
 
 @given(share=st.floats(0, 1), levels=st.integers(2, 6), seed=st.integers(0, 2**31 - 1))
-def test_labels_stay_labels_and_the_same_seed_gives_the_same(share, levels, seed):
+def test_labels_stay_valid_and_depend_only_on_the_seed(share, levels, seed):
     labels = {"label": np.arange(40, dtype=np.int32) % levels}
     one, other = (noise.add(labels, share, levels, seed)["label"] for _ in range(2))
     assert one.dtype == np.int32
@@ -25,7 +25,7 @@ def test_a_share_of_the_labels_is_wrong_and_spread_over_the_others():
         assert counts[level] == pytest.approx(n * expected, abs=4 * spread)
 
 
-def test_all_wrong_and_none_wrong():
+def test_noise_of_all_and_of_none():
     labels = {"label": np.arange(30) % 3}
     assert noise.add(labels, 0.0, 3, seed=0) is labels
     assert not (noise.add(labels, 1.0, 3, seed=0)["label"] == labels["label"]).any()

@@ -123,7 +123,7 @@ def test_tables_of_models_with_long_names(name):
     assert counts[-1] == sum(np.prod(leaf.shape) for _, leaf in paths)
 
 
-def test_numbers_in_names_are_in_their_order():
+def test_numbers_in_names_sort_as_numbers():
     leaf = {"kernel": jax.ShapeDtypeStruct((2, 3), np.float32)}
     params = {f"layer{k}": leaf for k in (1, 2, 10, 11)}
     abstract = state.TrainState(None, params, {}, None, None)
@@ -131,7 +131,7 @@ def test_numbers_in_names_are_in_their_order():
     assert names == ["layer1", "layer2", "layer10", "layer11"]
 
 
-def test_what_is_frozen_is_not_counted_as_trained():
+def test_frozen_parameters_are_not_counted_as_trained():
     leaf = {"kernel": jax.ShapeDtypeStruct((2, 3), np.float32)}
     abstract = state.TrainState(None, {"a": leaf, "b": leaf}, {}, None, None)
     lines = dry_run.parameter_table(abstract, frozenset(["a/kernel"]))

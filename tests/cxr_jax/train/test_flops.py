@@ -36,7 +36,7 @@ def test_products_with_vectors(shape):
     assert flops(jnp.dot, array(*shape, 5), array(5)) == 2 * math.prod(shape) * 5
 
 
-def test_what_is_no_product_is_not_counted():
+def test_operations_other_than_products_are_not_counted():
     assert flops(lambda x: jnp.tanh(x * x + 1).sum(), array(8, 8)) == 0
 
 
@@ -58,7 +58,7 @@ def test_padding_counts_as_in_published_tables():
     assert flops(same, x, kernel) == 2 * (10 * 10) * (3 * 3 * 4) * 7
 
 
-def test_strides_leave_places_out():
+def test_strides_skip_positions():
     x, kernel = array(1, 11, 11, 4), array(3, 3, 4, 7)
     strided = partial(convolution, window_strides=(2, 4))
     assert flops(strided, x, kernel) == 2 * (5 * 3) * (3 * 3 * 4) * 7
@@ -95,7 +95,9 @@ def test_batch_groups(groups):
     low=st.integers(0, 6),
     high=st.integers(0, 6),
 )
-def test_the_count_bounds_what_meets(n, k, stride, dilation, spread, low, high):
+def test_only_overlapping_elements_are_counted(
+    n, k, stride, dilation, spread, low, high
+):
     """Along one axis, against every multiplication with an element that is there."""
     length, reach = (n - 1) * dilation + 1, (k - 1) * spread + 1
     places = (length + low + high - reach) // stride + 1
@@ -140,7 +142,7 @@ def test_each_gradient_costs_as_much_as_the_convolution(padding, strides, groups
     assert flops(back, x, kernel) == 2 * flops(function, x, kernel)
 
 
-def test_what_no_result_needs_is_not_counted():
+def test_unused_operations_are_not_counted():
     def unused(x):
         product(x)
         return jax.jit(lambda y: (product(y), product(product(y))))(x)[0]
@@ -157,7 +159,7 @@ ONE = 2 * 4**3  # of a product of two 4 x 4 matrices
 X = array(4, 4)
 
 
-def test_calls_are_looked_into():
+def test_calls_are_counted_inside():
     assert flops(jax.jit(product), X) == ONE
     assert flops(jax.jit(lambda x: jax.jit(product)(x) + product(x)), X) == 2 * ONE
     assert flops(jax.vmap(product), array(5, 4, 4)) == 5 * ONE
@@ -173,7 +175,7 @@ def test_custom_derivatives():
     assert flops(jax.value_and_grad(lambda x: reverse(x).sum()), X) == 3 * ONE
 
 
-def test_rematerialisation_is_paid_for():
+def test_rematerialisation_is_counted():
     def twice(x):
         return jnp.sin(product(jnp.sin(product(x)))).sum()
 
@@ -193,7 +195,7 @@ def test_loops_of_known_length():
     )
 
 
-def test_loops_of_unknown_length_are_refused_if_there_is_something_to_count():
+def test_loops_of_unknown_length_with_products_are_refused():
     def until(x, change):
         return lax.while_loop(lambda y: y.sum() < 3, change, x)
 
@@ -210,7 +212,7 @@ def test_the_largest_branch_counts():
     assert flops(chosen, jax.ShapeDtypeStruct((), np.int32), X) == 3 * ONE
 
 
-def test_the_textbook_counts_where_a_platform_has_a_cheaper_form():
+def test_the_textbook_form_is_counted_not_a_cheaper_one_of_a_platform():
     def cheap(x, kernel):
         return jnp.einsum("bhwc,cd->bhwd", x[:, 1:-1, 1:-1], kernel[0, 0])
 

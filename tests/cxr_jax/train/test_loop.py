@@ -32,7 +32,7 @@ def metrics_of(workdir):
     return json.loads((workdir / "results.json").read_text())["metrics"]
 
 
-def test_a_finished_run_leaves_what_is_promised(finished):
+def test_a_finished_run_leaves_the_documented_files(finished):
     for name in ("config.json", "provenance.json", "metrics.jsonl", "results.json"):
         assert (finished / name).is_file()
     results = json.loads((finished / "results.json").read_text())
@@ -53,7 +53,7 @@ def test_a_finished_run_leaves_what_is_promised(finished):
     assert provenance["dataset"]["name"].startswith("brixia/256/")
 
 
-def test_a_finished_run_is_not_done_again(finished, tiny_config, capsys):
+def test_a_finished_run_is_not_repeated(finished, tiny_config, capsys):
     before = (finished / "results.json").read_bytes()
     assert loop.train(tiny_config, finished) == 0
     assert "is finished" in capsys.readouterr().out
@@ -71,7 +71,7 @@ def test_another_config_is_refused_with_the_difference(finished, tiny_config):
         loop.train(tiny_config, finished)
 
 
-def test_a_change_that_is_allowed_by_name_is_noted(finished, tiny_config):
+def test_a_change_allowed_by_name_is_recorded(finished, tiny_config):
     (finished / "results.json").unlink()  # as if it had been stopped before the end
     with tiny_config.unlocked():
         tiny_config.total = "8 steps"
@@ -90,7 +90,7 @@ def test_a_change_that_is_allowed_by_name_is_noted(finished, tiny_config):
     ]
 
 
-def test_other_data_in_a_run_that_has_begun_are_refused(finished, tiny_config):
+def test_resuming_with_other_data_is_refused(finished, tiny_config):
     (finished / "results.json").unlink()
     (finished / "config.json").unlink()
     with tiny_config.unlocked():
@@ -109,7 +109,7 @@ def test_eval_of_the_same_split_gives_the_same_numbers(finished, capsys):
     assert again["shared_patients"] == {"train-test": 0, "val-test": 0}
 
 
-def test_eval_on_what_the_run_has_seen_says_so(finished, capsys):
+def test_eval_on_training_data_says_so(finished, capsys):
     half = finished / "checkpoints/9.orbax-checkpoint-tmp"  # just being written
     half.mkdir()
     assert evaluate.evaluate(None, finished, "brixia/256:train[:50%]") == 0
@@ -198,7 +198,7 @@ def test_two_runs_in_one_folder_are_refused(tiny_config, tmp_path):
         loop.train(tiny_config, tmp_path)
 
 
-def test_a_loss_that_is_not_a_number_stops_the_run(tiny_config, tmp_path):
+def test_a_loss_of_nan_stops_the_run(tiny_config, tmp_path):
     with tiny_config.unlocked():
         tiny_config.optim.lr = 1e30
         tiny_config.optim.clip_norm = 0.0
@@ -219,7 +219,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run(tiny_config, tmp_path):
 
 
 @pytest.mark.parametrize("place", ["host", "disk"])
-def test_the_numbers_do_not_depend_on_where_the_pictures_live(
+def test_results_do_not_depend_on_where_images_are_kept(
     trained, tiny_config, tmp_path, same_numbers, place
 ):
     """The run that all tests share has them on the device."""
@@ -237,9 +237,7 @@ def test_the_numbers_do_not_depend_on_where_the_pictures_live(
         ("select", "auroc", "'auroc' is not a metric"),
     ],
 )
-def test_a_start_that_failed_leaves_the_folder_free(
-    tiny_config, tmp_path, key, value, message
-):
+def test_a_failed_start_releases_the_folder(tiny_config, tmp_path, key, value, message):
     wrong = tiny_config.copy_and_resolve_references()
     wrong.update_from_flattened_dict({key: value})
     with pytest.raises(InputError, match=message):
@@ -303,7 +301,7 @@ def train_members(tiny_config, tmp_path, same_numbers):
     return check
 
 
-def test_members_end_as_they_do_alone(train_members, tmp_path):
+def test_members_end_as_if_trained_alone(train_members, tmp_path):
     different = {
         "base": {},
         "other": {"seed": 3, "optim.lr": 3e-3, "optim.weight_decay": 0.3},
@@ -339,7 +337,7 @@ def test_a_member_that_stops_early_stays_as_it_was(
     assert lines(tmp_path / "still")[-1]["step"] < lines(tmp_path / "goes")[-1]["step"]
 
 
-def test_killed_members_resume_to_the_same_bits(start, long_config, tmp_path):
+def test_killed_members_resume_bit_identically(start, long_config, tmp_path):
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
     process = start(long_config, broken, members="2")
     wait_for(broken / "seed=0", 28, process)
@@ -352,7 +350,7 @@ def test_killed_members_resume_to_the_same_bits(start, long_config, tmp_path):
         assert_same_run(broken / name, unbroken / name, long_config, 60)
 
 
-def test_members_that_stopped_at_different_steps_go_back_to_a_common_one(
+def test_members_that_stopped_at_different_steps_resume_from_a_common_one(
     tiny_config, tmp_path, capsys
 ):
     """A kill came between two saves: one member is a checkpoint ahead."""
@@ -388,7 +386,9 @@ def test_members_that_stopped_at_different_steps_go_back_to_a_common_one(
         ({"a": {"data.fold": 1}, "b": {}}, "give all members a fold, or none"),
     ],
 )
-def test_what_cannot_be_members_is_explained(tiny_config, tmp_path, overrides, message):
+def test_runs_that_cannot_be_members_are_refused(
+    tiny_config, tmp_path, overrides, message
+):
     path = tmp_path / "members.json"
     path.write_text(json.dumps(overrides))
     with pytest.raises(InputError, match=message):
@@ -402,7 +402,7 @@ def test_members_need_the_device(tiny_config, tmp_path):
         loop.train(tiny_config, tmp_path, members="2")
 
 
-def test_a_number_is_so_many_seeds(tiny_config, tmp_path):
+def test_a_number_of_members_means_that_many_seeds(tiny_config, tmp_path):
     with tiny_config.unlocked():
         tiny_config.seed = 5
     made = members.make(tiny_config, "2", tmp_path)
@@ -412,7 +412,7 @@ def test_a_number_is_so_many_seeds(tiny_config, tmp_path):
     ]
 
 
-def test_pictures_are_found_in_splits_of_any_order():
+def test_images_are_found_in_splits_of_any_order():
     from cxr_jax.train.stepper import _places
 
     rows = np.array([7, 2, 9, 4])

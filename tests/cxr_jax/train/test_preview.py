@@ -7,7 +7,7 @@ from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.train import preview
 
 
-def test_what_is_shown_is_what_the_step_sees(tiny_config, tmp_path):
+def test_the_preview_shows_what_the_step_sees(tiny_config, tmp_path):
     splits = roles.open_splits(tiny_config.data, tmp_path)
     exp = experiment.build(tiny_config, train_examples=splits.train.size)
     targets = exp.task.targets(splits.train)

@@ -39,7 +39,7 @@ def server(tmp_path, monkeypatch):
         serving.shutdown()
 
 
-def test_it_is_fetched_once_and_checked(server, tmp_path):
+def test_a_file_is_fetched_once_and_checked(server, tmp_path):
     first = fetch.fetch("right", tmp_path / "new")
     assert first.read_bytes() == CONTENT
     assert fetch.fetch("right", tmp_path / "new") == first and len(server) == 1
@@ -48,20 +48,20 @@ def test_it_is_fetched_once_and_checked(server, tmp_path):
         fetch.fetch("right", tmp_path / "new")
 
 
-def test_another_checksum_leaves_nothing(server, tmp_path):
+def test_a_wrong_checksum_leaves_no_file(server, tmp_path):
     with pytest.raises(InputError, match="the published one is 00"):
         fetch.fetch("wrong", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_network_it_says_where_to_put_the_file(tmp_path, monkeypatch):
+def test_without_a_network_the_error_says_where_to_put_the_file(tmp_path, monkeypatch):
     known = Published("http://127.0.0.1:9/a.pth", "md5:00", "resnet18", "torch")
     monkeypatch.setattr(fetch, "PUBLISHED", {"a": known})
     with pytest.raises(InputError, match=f"put it at {tmp_path}/a.pth"):
         fetch.fetch("a", tmp_path)
 
 
-def test_published_weights_are_of_models_there_are():
+def test_published_weights_belong_to_existing_models():
     from cxr_jax.models import MODELS
 
     assert {known.model for known in PUBLISHED.values()} <= set(MODELS)

@@ -10,7 +10,7 @@ def numbered(*shape):
     return np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
 
 
-def test_torch_kernels_turn():
+def test_torch_kernels_are_transposed():
     kernel = numbered(5, 4, 3, 2)  # OIHW
     found = layouts.convert(kernel, "torch", "params/conv1/kernel", (3, 2, 4, 5))
     assert found.shape == (3, 2, 4, 5)
@@ -26,14 +26,14 @@ def test_a_dense_layer_may_have_been_a_convolution():
     np.testing.assert_array_equal(found, kernel[:, :, 0, 0].T)
 
 
-def test_keras_depthwise_kernels_have_their_channels_last():
+def test_keras_depthwise_kernels_get_their_channels_last():
     kernel = numbered(3, 3, 4, 1)
     found = layouts.convert(kernel, "keras", "params/a/kernel", (3, 3, 1, 4))
     assert found.shape == (3, 3, 1, 4)
     np.testing.assert_array_equal(found[:, :, 0], kernel[:, :, :, 0])
 
 
-def test_a_grey_picture_gives_what_its_three_colours_gave():
+def test_a_grey_stem_gives_what_three_equal_channels_gave():
     generator = np.random.default_rng(0)
     kernel = generator.normal(size=(3, 3, 3, 8)).astype(np.float32)
     grey = generator.normal(size=(3, 3, 1)).astype(np.float32)
@@ -86,6 +86,6 @@ def test_names_of_sources(theirs, format, model, ours):
     assert names.theirs(theirs, format, model) == names.ours(f"params/{ours}/{leaf}")
 
 
-def test_counters_are_no_weights():
+def test_counters_are_not_weights():
     assert not names.theirs("bn1.num_batches_tracked", "torch", "resnet18")
     assert not names.theirs("op_threshs", "torch", "densenet121")

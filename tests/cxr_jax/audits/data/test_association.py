@@ -17,7 +17,7 @@ def table_of(x, y):
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 9999), n=st.integers(30, 200), rows=st.integers(2, 6))
-def test_plain_v_is_scipys_and_the_corrected_one_is_bergsmas(seed, n, rows):
+def test_plain_v_matches_scipy_and_the_corrected_one_bergsma(seed, n, rows):
     rng = np.random.default_rng(seed)
     y = np.r_[0, 1, 2, rng.integers(0, 3, n - 3)]
     x = np.r_[np.arange(rows), (y[rows:] + rng.integers(0, rows, n - rows)) % rows]
@@ -49,7 +49,7 @@ def test_v_of_nothing_and_of_everything():
     assert constant.reason == association.NOT_ENOUGH
 
 
-def test_p_is_of_chi_square_or_of_permutations_where_the_table_is_sparse():
+def test_p_is_by_chi_square_or_by_permutation_if_the_table_is_sparse():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 400)
     x = np.where(rng.random(400) < 0.1, y, rng.integers(0, 2, 400))
@@ -68,7 +68,7 @@ def test_p_is_of_chi_square_or_of_permutations_where_the_table_is_sparse():
     assert sparse.p == pytest.approx(association.cramers_v(x, y, seed=1).p, abs=0.01)
 
 
-def test_eta_is_that_of_the_analysis_of_variance():
+def test_eta_matches_the_analysis_of_variance():
     rng = np.random.default_rng(1)
     group = rng.integers(0, 3, 90)
     number = rng.normal(size=90) + group
@@ -116,7 +116,7 @@ def attribute(name, numbers=None, codes=None, missing=None):
     return Attribute(name, numbers, codes, names, absent)
 
 
-def test_the_measure_fits_both_types_and_unlabelled_images_do_not_count():
+def test_the_measure_fits_both_types_and_ignores_unlabelled_images():
     index = np.array([0, 1] * 10 + [-1] * 5)
     codes = np.array([0, 1] * 10 + [0] * 5)
     numbers = np.r_[np.arange(20.0), np.full(5, 1e9)]

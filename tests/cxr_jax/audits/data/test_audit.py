@@ -169,7 +169,7 @@ def test_scores_are_audited_too(brixia_data, tmp_path, capsys):
 def test_mistakes_are_messages(prepared, tmp_path):
     with pytest.raises(InputError, match="is given twice"):
         audit.of_names(["clean", "clean"], str(prepared), tmp_path)
-    with pytest.raises(InputError, match="holds no prepared dataset"):
+    with pytest.raises(InputError, match="contains no prepared dataset"):
         audit.of_names(["brixia"], str(prepared), tmp_path)
     table = toys.rows(["a", "b"])
     del table["patient_id"]

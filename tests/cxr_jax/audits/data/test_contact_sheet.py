@@ -16,7 +16,7 @@ def pair(kind="across splits", pixels=None, names=("a", "b")):
     )
 
 
-def test_a_sheet_holds_both_pictures_as_they_are():
+def test_a_sheet_shows_both_images_unchanged():
     drawn = contact_sheet.draw([pair()], "Copies", "all 1 pairs")
     assert drawn.dtype == np.uint8 and drawn.shape[2] == 3
     top, left = contact_sheet._HEAD + contact_sheet._CAPTION, contact_sheet._MARGIN
@@ -49,7 +49,7 @@ def test_leakage_is_red_and_the_rest_is_not():
     assert red("across datasets") == red("within a split") == 0
 
 
-def test_captions_say_how_alike_the_pictures_are():
+def test_captions_say_how_similar_the_images_are():
     link = Link(3, 9, False, 0.9341, True)
     caption = contact_sheet.caption(link, "across datasets")
     assert caption == "near-duplicate 0.934, mirrored, across datasets"

@@ -32,7 +32,7 @@ def test_a_clean_dataset_has_no_findings():
     assert find(toys.make_dataset(parts)) == ({}, [])
 
 
-def test_what_is_planted_across_splits_is_found():
+def test_planted_copies_across_splits_are_found():
     train, test = toys.rows(names("a")), toys.rows(names("b"))
     test["patient_id"][4:] = ["a1", "a1"]
     shown = {"train": toys.drawn(train), "test": toys.drawn(test)}
@@ -58,7 +58,7 @@ def test_what_is_planted_across_splits_is_found():
     assert "a5" in blank["examples"]
 
 
-def test_what_is_allowed_is_no_leak_but_still_told():
+def test_allowed_leaks_are_lowered_but_still_reported():
     train = toys.rows(names("a"))
     test = toys.rows(names("b"), patients=names("a"))
     one = toys.make_dataset({"train": train, "test": test})
@@ -136,7 +136,7 @@ def test_copies_of_train_and_val_in_an_external_test_set_are_leakage(two):
     assert listed[2].values["of"] == 12 and listed[2].values["besides"]
 
 
-def test_kinds_and_counts_of_the_pairs(two):
+def test_pairs_are_counted_by_kind(two):
     own, other = two[0], two[1]._replace(tested="test")
     shown = [fingerprints.read(one.splits.values()) for one in (own, other)]
     everything = collection.collect([own, other], shown)

@@ -52,7 +52,7 @@ def test_an_inverted_film_is_its_negative():
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 999))
-def test_a_group_has_the_figure_of_its_images_alone(seed):
+def test_a_group_has_the_metric_of_its_own_images(seed):
     g = generator(seed, "groups")
     sex = ["M"] * 40 + ["F"] * 30 + ["X"] * 3
     age = np.r_[g.uniform(20, 80, 70), [np.nan] * 3]
@@ -121,7 +121,7 @@ def trained(request, tiny_config, tmp_path, keep_signals, monkeypatch):
     return request.param, tmp_path
 
 
-def test_a_planted_marker_is_found_and_nothing_where_there_is_none(trained, capsys):
+def test_a_planted_marker_is_found_and_nothing_without_one(trained, capsys):
     has_marker, folder = trained
     assert audit.audit(folder / "run", folder / "audit") == 0
     found = json.loads((folder / "audit" / "model_audit.json").read_text())

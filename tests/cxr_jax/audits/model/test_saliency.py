@@ -9,7 +9,7 @@ from cxr_jax.data import cache, roles
 from cxr_jax.rng import generator
 
 
-def test_maps_alike_and_unlike():
+def test_similar_and_different_maps():
     g = generator(0, "maps")
     maps = g.normal(size=(5, 20, 20))
     assert saliency.likeness(maps, 3 * maps) == pytest.approx(1.0)

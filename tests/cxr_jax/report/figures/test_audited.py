@@ -1,4 +1,4 @@
-"""Learning curves, audits of a model and the flow diagram: what is drawn is what is."""
+"""Learning curves, audits of a model and the flow diagram show the right values."""
 
 import json
 import re
@@ -82,7 +82,7 @@ ROWS = [
 ]
 
 
-def test_groups_stand_below_their_attribute_with_their_interval():
+def test_groups_are_listed_below_their_attribute_with_intervals():
     (axes,) = audited.forest(ROWS, WHOLE, "auroc").axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels[:3] == ["sex", "F", "M"] and labels[3] == "source"
@@ -102,7 +102,7 @@ def test_groups_stand_below_their_attribute_with_their_interval():
     assert any("0.900 (0.850 to 0.950)" in text for text in texts(axes))
 
 
-def test_sixty_groups_and_none_are_drawn():
+def test_sixty_groups_or_none_are_drawn():
     rows = [(f"attribute {k // 6}", f"{k}", k, WHOLE) for k in range(60)]
     figure = audited.forest(rows, WHOLE, "auroc")
     assert figure.get_figheight() > 12 and len(check(figure)) < 150_000
@@ -126,14 +126,14 @@ def test_alterations_are_small_multiples_on_one_scale():
     check(figure)
 
 
-def test_hidden_pictures_stand_between_chance_and_the_whole():
+def test_hidden_images_are_shown_between_chance_and_the_whole():
     content = {
         "border only": {"figure": as_json(0.6, 0.5, 0.7)},
         "nothing": {"figure": as_json(None)},
     }
     (axes,) = audited.hidden(content, as_json(0.9, 0.85, 0.95), 0.5, "auroc").axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["whole picture", "border only", "nothing"]
+    assert labels == ["whole image", "border only", "nothing"]
     (chance,) = (m for m in axes.lines if m.is_dashed())
     assert chance.get_xdata()[0] == 0.5
     marks = [m for m in axes.lines if m.get_marker() == "o"]
@@ -150,7 +150,7 @@ PARTS = {
 }
 
 
-def test_the_flow_says_what_was_left_out_and_what_is_in_each_split():
+def test_the_flow_shows_what_was_left_out_and_what_is_in_each_split():
     excluded = [("files that cannot be read", 3), ("copies left out", 0)]
     figure = flow.diagram([("images", 1091)], excluded, PARTS, "patients")
     said = texts(figure.axes[0])

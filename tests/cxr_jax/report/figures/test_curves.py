@@ -1,4 +1,4 @@
-"""What the curves draw, against scikit-learn with the same weights."""
+"""The curves against scikit-learn with the same weights."""
 
 import re
 from functools import partial
@@ -17,7 +17,7 @@ from cxr_jax.stats.estimate import Estimate
 
 
 def cases(n=150, seed=0, decimals=2, name="COVID"):
-    """Rounded probabilities, so that there are ties; two images to a patient."""
+    """Rounded probabilities, so that there are ties; two images per patient."""
     g = generator(seed, "curves")
     positive = g.random(n) < 0.3
     odds = g.normal(0, 1.2, n) + 1.5 * positive - 1
@@ -45,7 +45,7 @@ def filled(axes):
     return x, np.array([np.min(e) for e in edges]), np.array([np.max(e) for e in edges])
 
 
-def test_roc_is_that_of_scikit_learn():
+def test_roc_matches_scikit_learn():
     one, counts = cases()
     (axes,) = curves.roc([one], counts).axes
     x, y, _ = sk.roc_curve(one.positive, one.probs, drop_intermediate=False)
@@ -58,7 +58,7 @@ def test_roc_is_that_of_scikit_learn():
     assert drawn < points_of and len(drawn) == len(drawn_x)
 
 
-def test_the_band_of_roc_is_of_the_curves_of_all_resamples():
+def test_the_roc_band_matches_the_curves_of_all_resamples():
     one, counts = cases()
     (axes,) = curves.roc([one], counts).axes
     drawn = []
@@ -88,7 +88,7 @@ def test_the_operating_point_is_at_sensitivity_and_specificity():
     assert "threshold 0.40" in texts and "AUROC 0.80 (0.70 to 0.90)" in texts
 
 
-def test_precision_recall_is_that_of_scikit_learn():
+def test_precision_recall_matches_scikit_learn():
     one, counts = cases()
     (axes,) = curves.precision_recall([one], counts).axes
     precision, recall, _ = sk.precision_recall_curve(one.positive, one.probs)
@@ -102,7 +102,7 @@ def test_precision_recall_is_that_of_scikit_learn():
     assert f"average precision {area:.2f} (" in axes.texts[1].get_text()
 
 
-def test_the_band_of_precision_is_at_the_threshold_that_reaches_a_recall():
+def test_the_precision_band_is_at_the_threshold_that_reaches_a_recall():
     one, counts = cases(80)
     (axes,) = curves.precision_recall([one], counts).axes
     drawn, grid = [], np.linspace(0, 1, 101)
@@ -117,7 +117,7 @@ def test_the_band_of_precision_is_at_the_threshold_that_reaches_a_recall():
     np.testing.assert_allclose(filled(axes)[1:], expected, atol=1e-9)
 
 
-def test_average_precision_is_the_one_of_the_metrics():
+def test_average_precision_matches_the_metric():
     one, counts = cases()
     found = points.average_precision(
         points.ranked(one.positive, one.probs), counts.astype(float)
@@ -127,7 +127,7 @@ def test_average_precision_is_the_one_of_the_metrics():
 
 
 @pytest.mark.parametrize("decimals", [1, 2, 9])
-def test_calibration_is_that_of_scikit_learn(decimals):
+def test_calibration_matches_scikit_learn(decimals):
     one, counts = cases(decimals=decimals)
     (axes,) = curves.calibration([one], counts).axes
     share, mean = calibration_curve(
@@ -138,7 +138,7 @@ def test_calibration_is_that_of_scikit_learn(decimals):
     np.testing.assert_allclose(found, np.stack([mean, share], axis=1))
 
 
-def test_intervals_of_calibration_are_of_the_share_in_the_bin():
+def test_calibration_intervals_are_of_the_share_in_the_bin():
     one, counts = cases()
     (axes,) = curves.calibration([one], counts).axes
     place = points.bins(one.probs)
@@ -156,7 +156,7 @@ def test_intervals_of_calibration_are_of_the_share_in_the_bin():
     assert len(bars) == defined and len(hollow) == len(np.unique(place)) - defined
 
 
-def test_net_benefit_is_that_of_the_metrics():
+def test_net_benefit_matches_the_metric():
     one, counts = cases()
     (axes,) = curves.decision([one], counts).axes
     once = np.ones((1, len(one.probs)))

@@ -1,4 +1,4 @@
-"""What the figures of agreement draw, against the formulas."""
+"""The figures of agreement against the formulas."""
 
 import re
 from xml.etree import ElementTree
@@ -40,14 +40,14 @@ def dots(axes):
 
 
 def contrast(colours):
-    """Of WCAG 2.2, of two rows of RGB."""
+    """The contrast of WCAG 2.2 between two rows of RGB."""
     value = np.asarray(colours)
     light = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
     light = light @ [0.2126, 0.7152, 0.0722]
     return (light.max() + 0.05) / (light.min() + 0.05)
 
 
-def test_every_image_is_a_dot_at_most_a_quarter_aside():
+def test_every_image_is_a_dot_moved_by_at_most_a_quarter():
     target, expected = scores(300)
     (axes,) = figures.scatter(target, expected).axes
     x, y = dots(axes)
@@ -60,7 +60,7 @@ def test_every_image_is_a_dot_at_most_a_quarter_aside():
     assert np.diff(np.sort(x)).min() > 0.002
 
 
-def test_the_grey_band_holds_the_95_percent_limits_of_the_second_reader():
+def test_the_grey_band_shows_the_95_percent_limits_of_the_second_reader():
     target, expected = scores(40)
     reader = target + generator(1, "reader").integers(-2, 2, 40)
     reader[:5] = np.nan
@@ -76,7 +76,7 @@ def test_the_grey_band_holds_the_95_percent_limits_of_the_second_reader():
         assert not axes.collections
 
 
-def test_cells_hold_every_image_of_a_large_set():
+def test_cells_count_every_image_of_a_large_set():
     target, expected = scores(5000)
     (axes,) = figures.scatter(target, expected).axes
     cells = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
@@ -94,7 +94,7 @@ def test_cells_hold_every_image_of_a_large_set():
     assert f"cells: up to {most:,} images" in [text.get_text() for text in axes.texts]
 
 
-def test_lines_of_bland_and_altman_are_the_formula():
+def test_bland_altman_lines_match_the_formula():
     target, expected = scores(60)
     bias, low, high = limits(target, expected)
     (axes,) = figures.bland_altman(target, expected, bias, low, high).axes
@@ -112,7 +112,7 @@ def test_lines_of_bland_and_altman_are_the_formula():
         assert shown.replace("-", "\u2212") in texts
 
 
-def test_values_of_lines_that_lie_together_are_written_apart():
+def test_labels_of_close_lines_do_not_overlap():
     same = [around(x, 0.01) for x in (0.0, -0.02, 0.02)]
     (axes,) = figures.bland_altman([3, 9, 15], [3, 9.01, 15], *same).axes
     heights = [
@@ -134,7 +134,7 @@ def test_a_confusion_matrix_shows_counts_and_shares_of_rows():
     assert texts[2, 1] == ["5", "50 %"] and texts[0, 2] == ["0", "0 %"]
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ["COVID", "Lung_Opacity", "Viral\nPneumonia"]
-    assert (axes.get_ylabel(), axes.get_xlabel()) == ("reference", "called")
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("reference", "predicted")
     alphas = [patch.get_alpha() for patch in axes.patches]
     assert alphas[0] == pytest.approx(0.6 * 0.8) and alphas[-1] == 0
 
@@ -142,8 +142,8 @@ def test_a_confusion_matrix_shows_counts_and_shares_of_rows():
 @pytest.mark.parametrize(
     ("paper", "ink"), [("#ffffff", style.INK), ("#121212", "#dddddd")]
 )
-def test_text_can_be_read_on_every_cell(paper, ink):
-    """On the page the ink is that of the text: dark on white, light on near-black."""
+def test_text_is_legible_on_every_cell(paper, ink):
+    """On the page the ink is the text colour: dark on white, light on near-black."""
     (axes,) = figures.confusion(np.diag([7, 9]), ["a", "b"]).axes
     strongest = max(patch.get_alpha() for patch in axes.patches)
     ground, colour = (np.array(to_rgba(c)[:3]) for c in (paper, style.BLUE))
@@ -151,7 +151,7 @@ def test_text_can_be_read_on_every_cell(paper, ink):
     assert contrast([cell, to_rgba(ink)[:3]]) >= 4.5
 
 
-def test_the_columns_of_many_long_names_are_told_apart():
+def test_many_long_column_names_do_not_overlap():
     names = [f"{k} with pneumothorax and effusion" for k in range(6)]
     (axes,) = figures.confusion(np.eye(6, dtype=int), names).axes
     labels = axes.get_xticklabels()
@@ -159,7 +159,7 @@ def test_the_columns_of_many_long_names_are_told_apart():
     assert all(label.get_rotation() == 35 for label in labels)
 
 
-def test_zones_lie_as_the_lungs_do_in_the_picture():
+def test_zones_are_laid_out_as_in_the_image():
     estimates = {zone: around(0.1 * k + 0.6, 0.1) for k, zone in enumerate(ZONES)}
     constant = {zone: around(1.0, 0.1) for zone in ZONES}
     figure = figures.zones(estimates, constant)

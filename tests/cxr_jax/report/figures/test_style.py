@@ -1,4 +1,4 @@
-"""How figures are written, by what a browser and a reader need of them."""
+"""Files of figures, as a browser and a reader need them."""
 
 import itertools
 import re
@@ -33,7 +33,7 @@ BLINDNESS = {
 
 
 def linear(colour):
-    """RGB of '#rrggbb' as light, IEC 61966-2-1."""
+    """Linear RGB of '#rrggbb', IEC 61966-2-1."""
     value = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
     return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
 
@@ -49,7 +49,7 @@ def lab(light):
 
 
 def contrast(one, other):
-    """Of WCAG 2.2."""
+    """The contrast of WCAG 2.2."""
     light = [0.2126, 0.7152, 0.0722] @ np.stack([linear(one), linear(other)], axis=1)
     return (light.max() + 0.05) / (light.min() + 0.05)
 
@@ -71,11 +71,11 @@ def ids(svg):
 
 @pytest.mark.parametrize("ground", [PAPER, NIGHT])
 @pytest.mark.parametrize("colour", [style.BLUE, style.ORANGE])
-def test_colours_are_seen_on_white_and_on_near_black(colour, ground):
+def test_colours_are_visible_on_white_and_on_near_black(colour, ground):
     assert contrast(colour, ground) >= 3
 
 
-def test_colours_are_told_apart_by_the_colour_blind_and_in_grey():
+def test_colours_are_distinct_for_the_colour_blind_and_in_grey():
     colours = [linear(c) for c in (style.BLUE, style.ORANGE, style.INK)]
     for one, other in itertools.combinations(colours, 2):
         assert abs(lab(one)[0] - lab(other)[0]) > 15
@@ -92,13 +92,13 @@ def test_the_same_figure_gives_the_same_bytes():
         assert written != write(figure("b"))
 
 
-def test_files_say_neither_when_nor_by_what_they_were_made():
+def test_files_contain_neither_date_nor_creator():
     png, svg = style.to_png(figure()), style.to_svg(figure())
     assert png.startswith(b"\x89PNG") and b"tEXt" not in png and b"tIME" not in png
     assert b"metadata" not in svg and b"atplotlib" not in svg
 
 
-def test_a_file_has_a_white_ground_and_text_that_is_text():
+def test_a_file_has_a_white_background_and_real_text():
     svg = style.to_svg(figure("Übersicht"))
     root = ElementTree.fromstring(svg)
     assert root.get("width") == "316.8pt" and root.get("font-family")
@@ -107,7 +107,7 @@ def test_a_file_has_a_white_ground_and_text_that_is_text():
     assert svg.count(b"#ffffff") == 1
 
 
-def test_no_digit_of_a_text_is_lost():
+def test_digits_in_text_are_not_rounded():
     drawn, axes = style.new()
     axes.set_xticks([0.975, 1234.56789], ["0.975", "1234.56789"])
     style.words(axes, "0.1234 (0.0012 to 0.9876)")
@@ -116,7 +116,7 @@ def test_no_digit_of_a_text_is_lost():
         assert ">0.1234 (0.0012 to 0.9876)<" in svg
 
 
-def test_on_the_page_a_figure_takes_its_colours_and_its_width_from_there():
+def test_an_inline_figure_takes_colours_and_width_from_the_page():
     svg = style.inline_svg(figure(), "one", "A & B")
     root = ElementTree.fromstring(svg)
     assert svg.startswith("<svg") and not {"width", "height"} & set(root.attrib)
@@ -132,7 +132,7 @@ def test_on_the_page_a_figure_takes_its_colours_and_its_width_from_there():
             assert "fill: currentColor" in element.get("style")
 
 
-def test_no_ids_are_shared_by_figures_of_a_page_and_all_are_found():
+def test_figures_of_a_page_share_no_ids_and_all_references_resolve():
     one, other = (style.inline_svg(figure(), n, "t") for n in ("a", "class b"))
     assert not ids(one) & ids(other)
     for name, svg in (("a", one), ("class-b", other), ("x", style.to_svg(figure()))):
@@ -142,7 +142,7 @@ def test_no_ids_are_shared_by_figures_of_a_page_and_all_are_found():
         assert all(one.startswith(f"{name}-") for one in ids(text))
 
 
-def test_figures_are_drawn_in_threads_as_they_are_one_by_one():
+def test_figures_drawn_in_threads_are_the_same():
     def write(k):
         drawn = figure(str(k))
         return style.inline_svg(drawn, "n", "t"), style.to_png(drawn)
@@ -160,11 +160,11 @@ def test_figures_are_drawn_in_threads_as_they_are_one_by_one():
         (Estimate(np.nan, np.nan, np.nan, 0, "no images"), "not defined"),
     ],
 )
-def test_estimates_in_words(estimate, text):
+def test_estimates_as_text(estimate, text):
     assert style.shown(estimate) == text
 
 
-def test_long_names_are_broken_or_cut():
+def test_long_names_are_wrapped_or_cut():
     assert style.wrapped("Lung_Opacity", 9) == "Lung_\nOpacity"
     assert style.wrapped("Viral Pneumonia", 9) == "Viral\nPneumonia"
     assert style.wrapped("", 9) == ""
