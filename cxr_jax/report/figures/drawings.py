@@ -184,7 +184,6 @@ def of_data(material: Material) -> Drawing:
     """Returns the flow of images from the release to train, val and test."""
     parts = {role: tables.contents(material, role) for role in roles.ROLES}
     counts = material.metadata.get("counts")
-    whole = sum(part["images"] for part in parts.values())
     excluded = None
     if counts is not None:
         known = [(count_of(key), number) for key, number in counts.items() if number]
@@ -194,7 +193,7 @@ def of_data(material: Material) -> Drawing:
         "Flow of images",
         "After CONSORT and STARD. The table below has every count of the build.",
         flow.diagram(
-            [(f"images of {material.results['dataset']}", whole)],
+            material.results["dataset"],
             excluded,
             parts,
             material.splits.test.unit,

@@ -50,32 +50,39 @@ class Box(NamedTuple):
 
 
 def diagram(
-    found: Sequence[tuple[str, float]],
+    release: str,
     excluded: Sequence[tuple[str, float]] | None,
     parts: Mapping[str, Mapping[str, float]],
     unit: str,
 ) -> Figure:
-    """What was prepared from a release, what was left out, and what is in each split.
+    """What was left out of a release, what was prepared, and what is in each split.
 
-    found, excluded: (text, number); zeros are not shown; None if it is not known what
-    was excluded. parts: {'train': {'images': n, unit: m, and more}, ...}. unit: what a
+    release: its name. excluded: (text, number), in files, rows or images as the text
+    says; zeros are not shown; None if it is not known what was excluded. parts: {'train': {'images': n, unit: m, and more}, ...}. unit: what a
     patient_id stands for, as 'patients'.
     """
     left = 0.44 * _WIDTH
-    top = Box(_lines("prepared", _counted(found), left), _MARGIN, _MARGIN, left)
+    top = Box(_lines("release", [release], left), _MARGIN, _MARGIN, left)
     out = [(text, number) for text, number in excluded or () if number]
     x = top.x + left + 2.2 * _GAP
     aside = _WIDTH - _MARGIN - x
     words = ["nothing was left out" if excluded is not None else "left out: not known"]
     if out:
-        words = _lines("left out of the release", _counted(out), aside)
+        words = _lines("left out", _counted(out), aside)
     side = Box(words, x, top.bottom + _GAP, aside)
-    splits = _splits(parts, unit, side.bottom + _GAP + _ARROW)
-    height = max([side.bottom, *(box.bottom for box in splits)]) + _MARGIN
+    whole = sum(sizes["images"] for sizes in parts.values())
+    prepared = Box(
+        _lines("prepared", _counted([("images", whole)]), left),
+        _MARGIN,
+        side.bottom + _GAP,
+        left,
+    )
+    splits = _splits(parts, unit, prepared.bottom + _GAP + _ARROW)
+    height = max([prepared.bottom, *(box.bottom for box in splits)]) + _MARGIN
     figure, axes = _canvas(height)
-    for box in (top, side, *splits):
+    for box in (top, side, prepared, *splits):
         _draw_box(axes, box)
-    _draw_arrows(axes, top, side, splits)
+    _draw_arrows(axes, top, side, prepared, splits)
     return figure
 
 
@@ -146,17 +153,20 @@ def _draw_box(axes: Axes, box: Box) -> None:
         style.write(axes, box.x + _PAD, y, line, weight=weight, fontsize=_TYPE)
 
 
-def _draw_arrows(axes: Axes, top: Box, side: Box, splits: Sequence[Box]) -> None:
-    """Draws arrows from the release to what was left out and to each split."""
+def _draw_arrows(
+    axes: Axes, top: Box, side: Box, prepared: Box, splits: Sequence[Box]
+) -> None:
+    """Draws arrows from the release past what was left out to each split."""
     stem = top.x + 0.5 * top.width
     middle = side.y + 0.5 * side.height
-    fork = side.bottom + _GAP
+    fork = prepared.bottom + _GAP
     line = {"color": style.INK, "lw": style.THIN, "solid_capstyle": "butt"}
     _draw_arrow(axes, (stem, middle), (side.x, middle))
+    _draw_arrow(axes, (stem, top.bottom), (stem, prepared.y))
     if not splits:
         return
     ends = [box.x + 0.5 * box.width for box in splits]
-    axes.plot([stem, stem], [top.bottom, fork], **line)
+    axes.plot([stem, stem], [prepared.bottom, fork], **line)
     axes.plot([min(stem, *ends), max(stem, *ends)], [fork, fork], **line)
     for end, box in zip(ends, splits, strict=True):
         _draw_arrow(axes, (end, fork), (end, box.y))
