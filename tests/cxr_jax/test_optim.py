@@ -91,7 +91,7 @@ def test_every_optimiser_descends(name):
     [
         ({"name": "adamw"}, "adam with weight_decay"),
         ({"schedule": "cosin"}, "choose one of"),
-        ({"settings": {"beta": 1}}, "does not suit adam"),
+        ({"settings": {"beta": 1}}, "does not fit adam"),
     ],
 )
 def test_unknown_names_are_explained(changes, message):
