@@ -29,6 +29,16 @@ COUNTS: dict[str, Count] = {
     ),
     "files_not_images": Count("left_out", "files that are not images"),
     "images_coloured": Count("repaired", "colour images converted to grey"),
+    "images_of_16_bits": Count(
+        "repaired",
+        "16-bit images whose values need {} bits, scaled to the whole range",
+    ),
+    "images_not_quite_opaque": Count(
+        "repaired", "images with an alpha channel of at least 99 % opacity, dropped"
+    ),
+    "masks_thresholded": Count(
+        "repaired", "masks with grey values (smooth edges), thresholded at half"
+    ),
     "identical_files_left_out": Count(
         "left_out", "byte-identical copies of another image"
     ),

@@ -16,7 +16,7 @@ from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import (
     SUFFIXES,
     encode_png,
-    read_picture_8bit,
+    read_grey,
     resize_longest,
 )
 from tfds_builders.common.patients import UNLISTED, read_patients
@@ -110,14 +110,15 @@ class Builder(ReleaseBuilder):
 
 
 def _read(image: Image, size: int) -> Example:
-    pixels = read_picture_8bit(image.path)
+    pixels, notes = read_grey(image.path, colour=False)
     return Example(
         {
             "image": encode_png(resize_longest(pixels, size)),
             "label": image.label,
             "severity": image.severity,
             "view": "PA",
-        }
+        },
+        notes=notes,
     )
 
 

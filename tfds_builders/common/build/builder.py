@@ -276,7 +276,7 @@ def by_class_and_source(classes: Iterable[str], items: list) -> dict[str, int]:
 
 
 def _grey(item) -> np.ndarray:
-    return read_grey(item.path)[0]
+    return read_grey(item.path).pixels
 
 
 def _fingerprint(pixels, item) -> np.ndarray:
