@@ -493,7 +493,7 @@ def test_rejected_files_are_left_out_where_allowed(pictures, tmp_path, workers):
     kept = {name: row for name, row in stored(whole).items() if name not in gone}
     assert stored(builder) == kept  # and nobody changed the split
     rows = (builder.data_path / "rejected.csv").read_text().splitlines()
-    assert rows[0] == "path,reason"
+    assert rows[0] == "path,reason,advice"
     listed = sorted(row.split(",", 1)[0] for row in rows[1:])
     assert listed == sorted(p.relative_to(release).as_posix() for p in paths)
     counts = builder.info.metadata["counts"]
