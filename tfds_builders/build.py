@@ -162,9 +162,16 @@ def _usable(builder, manual_dir, options):
 
     A phantom is refused in place of a real release, and the reverse.
     """
-    if found := damage(builder):
+    if found := damage(builder, whole=True):
         raise _damaged(builder.data_path, found)
     prepared = builder.info.metadata
+    if "pixels" not in prepared:
+        raise InputError(
+            builder.data_path,
+            "prepared by an earlier version, without digests of its pixels: a run could "
+            "not notice other ones",
+            "Remove that folder and build again; the images and splits stay the same.",
+        )
     if manual_dir is not None and Path(manual_dir).expanduser().is_dir():
         release = builder.find_release(Path(manual_dir))
         wanted = is_synthetic(release)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from cxr_jax.data import records
 from cxr_jax.data.split import Split
 from tfds_builders import DATASETS
 from tfds_builders.common import array_record
+from tfds_builders.common.build.identity import changed_shards
 from tfds_builders.common.errors import InputError
 
 
@@ -38,7 +40,11 @@ def open_builder(name: str, data_dir: str = ""):
             _how_to_prepare(name, data_dir),
         )
     with _damage_explained(folder):
-        return tfds.builder_from_directory(folder)
+        builder = tfds.builder_from_directory(folder)
+        metadata = builder.info.metadata or {}
+    if found := changed_shards(folder, metadata.get("shards", {}), whole=False):
+        raise InputError(folder, f"damaged: {found}", "Remove it and build it again")
+    return builder
 
 
 def _how_to_prepare(name: str, data_dir: str) -> str:
@@ -80,7 +86,18 @@ def describe(builder) -> dict[str, Any]:
             for name, info in sorted(builder.info.splits.items())
         },
         "synthetic": is_synthetic(builder),
+        "polarity": (builder.info.metadata or {}).get("polarity", ""),
+        "pixels": _pixels_sha256(builder, "all"),
     }
+
+
+def _pixels_sha256(builder, split: str) -> str:
+    """Digest of the pixels of a whole split, else of all; '' of an older dataset."""
+    stored = (builder.info.metadata or {}).get("pixels")
+    if stored is None:
+        return ""
+    every = hashlib.sha256(json.dumps(stored, sort_keys=True).encode()).hexdigest()
+    return stored.get(split, every)
 
 
 def is_synthetic(builder) -> bool:
@@ -143,6 +160,7 @@ def load(builder, split: str, masks: bool = False) -> Split:
         unit=(builder.info.metadata or {}).get("unit", "patients"),
         synthetic=is_synthetic(builder),
         pictures=wanted,
+        pixels_sha256=_pixels_sha256(builder, split),
     )
 
 

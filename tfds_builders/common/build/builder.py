@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tfds_builders.common import card
-from tfds_builders.common.build import ingest, release
+from tfds_builders.common.build import identity, ingest, release
 from tfds_builders.common.build.example_writer import ExampleWriter
 from tfds_builders.common.build.parallel import Workers
 from tfds_builders.common.build.progress import Progress, progress_bar
@@ -107,12 +107,16 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             "patient_id": tfds.features.Text(),
             "fold": np.int32,
         }
-        return self.dataset_info_from_configs(
+        info = self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict({**self.features(), **shared}),
             supervised_keys=self.SUPERVISED,
             homepage=card.load(self.name).url,
             metadata=tfds.core.MetadataDict(),
         )
+        # It would leave an empty folder in the folder of temporary files, to ask a
+        # server that knows nothing of these datasets.
+        info.initialize_from_bucket = _nothing
+        return info
 
     def find_release(self, manual_dir: Path) -> Path:
         """The release's own folder."""
@@ -165,8 +169,8 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         account = ingest.settle(self._accounts)
         if len(account.rejected) > self.options.max_rejected:
             raise ingest.too_many(account.rejected, self.options.max_rejected)
-        self._describe(account)
         self._remove_empty_splits()
+        self._describe(account)
         if account.rejected:
             ingest.write_rejected(self.data_path, account.rejected, self._release)
 
@@ -226,6 +230,14 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             polarity=self.options.polarity,
             patients_csv=patients_digest(self._release),
             splits=splits,
+            pixels={
+                split: identity.split_digest(
+                    account.pixels,
+                    (i.name for i in plan.parts[split] if i.name not in gone),
+                )
+                for split in SPLITS
+            },
+            shards=identity.shards(Path(self.data_path)),
             counts={
                 **plan.counts,
                 **dict(sorted(account.notes.items())),
@@ -273,6 +285,10 @@ def by_class_and_source(classes: Iterable[str], items: list) -> dict[str, int]:
         **by_class(classes, items),
         **{f"sources of {label}": len(sources[label] - {""}) for label in classes},
     }
+
+
+def _nothing() -> None:
+    pass
 
 
 def _grey(item) -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tfds_builders.common import files
+from tfds_builders.common.build.identity import pictures_digest
 from tfds_builders.common.build.parallel import Workers
 from tfds_builders.common.counts import checked
 from tfds_builders.common.errors import InputError
@@ -45,11 +46,20 @@ class Rejected(NamedTuple):
 
 
 class Account(NamedTuple):
-    """What was counted and rejected while reading some files."""
+    """What was counted and rejected while reading some files.
+
+    `pixels` has the digest of the pictures of every example that was stored.
+    """
 
     notes: collections.Counter
     warnings: collections.Counter
     rejected: list[Rejected]
+    pixels: dict[str, str]
+
+
+def new_account() -> Account:
+    """With nothing in it."""
+    return Account(collections.Counter(), collections.Counter(), [], {})
 
 
 class Films(NamedTuple):
@@ -76,8 +86,10 @@ class Films(NamedTuple):
     progress: Callable[[int], None] | None = None
 
     def __call__(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        account = Account(collections.Counter(), collections.Counter(), [])
-        attempt = functools.partial(attempted, self.read)
+        account = new_account()
+        attempt = functools.partial(
+            attempted, functools.partial(_with_digest, self.read)
+        )
         if self.workers is None:
             results: Iterable = map(attempt, self.items)
         else:
@@ -88,9 +100,10 @@ class Films(NamedTuple):
                 if len(account.rejected) > self.max_rejected + _LISTED:
                     raise too_many(account.rejected, self.max_rejected, more=True)
             else:
-                account.notes.update(checked(collections.Counter(result.notes)))
-                account.warnings.update(checked(collections.Counter(result.warnings)))
-                example = self._complete(item.name, result.features)
+                found, account.pixels[item.name] = result
+                account.notes.update(checked(collections.Counter(found.notes)))
+                account.warnings.update(checked(collections.Counter(found.warnings)))
+                example = self._complete(item.name, found.features)
                 yield item.name, example
                 # TFDS keeps the examples of a whole file to count them; without this
                 # the images would stay in memory.
@@ -107,6 +120,11 @@ class Films(NamedTuple):
             "patient_id": patient,
             "fold": fold_of(patient),
         }
+
+
+def _with_digest(read: Callable, item) -> tuple[Example, str]:
+    example = read(item)
+    return example, pictures_digest(example.features)
 
 
 def attempted(function: Callable, item) -> Any:
@@ -142,12 +160,13 @@ def shards(items: list, largest: int = _IMAGES_PER_FILE) -> list[list]:
 
 def settle(accounts: Iterable[Path]) -> Account:
     """Add up the accounts of all files of a dataset, and remove them."""
-    total = Account(collections.Counter(), collections.Counter(), [])
+    total = new_account()
     for path in accounts:
-        notes, warnings, rejected = json.loads(path.read_text())
+        notes, warnings, rejected, pixels = json.loads(path.read_text())
         total.notes.update(notes)
         total.warnings.update(warnings)
         total.rejected.extend(Rejected(*row) for row in rejected)
+        total.pixels.update(pixels)
         path.unlink()
     total.rejected.sort()
     return total

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfds_builders.common.build.identity import pictures_digest
 from tfds_builders.common.build.ingest import (
     Example,
     Films,
@@ -23,6 +24,9 @@ from tfds_builders.common.build.ingest import (
 from tfds_builders.common.build.parallel import Workers
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.splits import fold_of
+
+# The examples here have no pictures.
+NO_PICTURES = pictures_digest({})
 
 
 class Item(NamedTuple):
@@ -179,4 +183,5 @@ def test_account_is_json(tmp_path):
         {"images_coloured": 1},
         {},
         [["2", "/release/2.png", "no picture", "Copy it again."]],
+        {"0": NO_PICTURES, "1": NO_PICTURES},
     ]
