@@ -19,7 +19,7 @@ from absl import flags, logging
 from google.protobuf import json_format
 
 from tfds_builders import DATASETS
-from tfds_builders.common import array_record, command
+from tfds_builders.common import array_record, command, places
 from tfds_builders.common.build import beam, disk
 from tfds_builders.common.build.builder import Options, patients_digest
 from tfds_builders.common.build.integrity import damage
@@ -52,12 +52,13 @@ def make_builder(name: str, data_dir: str | Path | None = None):
             f"{dataset} has no config {config}",
             f"Choose one of {', '.join(f'{dataset}/{c}' for c in configs)}.",
         )
-    data_dir = None if data_dir is None else Path(data_dir).expanduser().absolute()
+    data_dir = places.data_dir(data_dir)
     try:
         return builder_class(config=config or None, data_dir=data_dir)
     except json_format.ParseError as error:
-        root = Path(data_dir or tfds.core.constants.DATA_DIR)
-        folder = root / dataset / (config or configs[0]) / str(builder_class.VERSION)
+        folder = (
+            data_dir / dataset / (config or configs[0]) / str(builder_class.VERSION)
+        )
         raise _damaged(folder, f"dataset_info.json cannot be read ({error})") from error
 
 
@@ -110,7 +111,7 @@ def build(
             return _usable(builder, manual_dir, options)
         disk.remove_leftovers(builder)
         builder.options, builder.quiet = options, quiet
-        _prepare(builder, Path(manual_dir).expanduser().absolute())
+        _prepare(builder, places.expanded(manual_dir).absolute())
     return make_builder(name, data_dir)
 
 
@@ -172,7 +173,7 @@ def _usable(builder, manual_dir, options):
             "not notice other ones",
             "Remove that folder and build again; the images and splits stay the same.",
         )
-    if manual_dir is not None and Path(manual_dir).expanduser().is_dir():
+    if manual_dir is not None and places.expanded(manual_dir).is_dir():
         release = builder.find_release(Path(manual_dir))
         wanted = is_synthetic(release)
         if wanted != prepared["synthetic"]:

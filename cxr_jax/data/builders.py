@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
-from tensorflow_datasets.core.constants import DATA_DIR
 
 from cxr_jax.data import records
 from cxr_jax.data.split import Split
 from tfds_builders import DATASETS
-from tfds_builders.common import array_record
+from tfds_builders.common import array_record, places
 from tfds_builders.common.build.identity import changed_shards
 from tfds_builders.common.errors import InputError
+
+places.allow_owners_without_name()  # for all that reads and saves through etils
 
 
 def open_builder(name: str, data_dir: str = ""):
@@ -29,7 +30,7 @@ def open_builder(name: str, data_dir: str = ""):
       InputError: it is missing; says how to prepare it, or to try the phantom.
     """
     array_record.require()
-    where = pathlib.Path(data_dir or DATA_DIR).expanduser()
+    where = places.data_dir(data_dir)
     folder = _newest_version(where / name) or _newest_version(
         where / name / _default_config(where / name)
     )

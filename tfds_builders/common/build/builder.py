@@ -11,8 +11,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common import card
-from tfds_builders.common.build import identity, ingest, release
+from tfds_builders.common import card, places
+from tfds_builders.common.build import disk, identity, ingest, release
 from tfds_builders.common.build.example_writer import ExampleWriter
 from tfds_builders.common.build.parallel import Workers
 from tfds_builders.common.build.progress import Progress, progress_bar
@@ -24,6 +24,8 @@ from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import read_grey
 from tfds_builders.common.patients import find_patients
 from tfds_builders.common.splits import SPLITS
+
+places.allow_owners_without_name()
 
 
 class Options(NamedTuple):
@@ -162,7 +164,11 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 yield result
 
     def _download_and_prepare(self, dl_manager, download_config=None) -> None:
-        with Workers(self.options.num_workers) as self._workers:
+        # Explained here, too, while what filled the disk is still there.
+        with (
+            disk.disk_errors(self),
+            Workers(self.options.num_workers) as self._workers,
+        ):
             super()._download_and_prepare(dl_manager, download_config)
         for path in Path(self.data_path).glob("*.shard_infos.json"):
             path.unlink()  # Beam's notes

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.places import expanded
 from tfds_builders.common.tables import first
 
 # Downloaded archives; if there is one, it has not been unpacked.
@@ -26,7 +27,7 @@ def find_release(
 
     Errors: InputError if there is none, or more than one on the same level.
     """
-    manual_dir = Path(manual_dir).expanduser()
+    manual_dir = expanded(manual_dir)
     if not manual_dir.exists():
         raise InputError(manual_dir, "there is no such folder", hint)
     if not manual_dir.is_dir():
