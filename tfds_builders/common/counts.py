@@ -27,7 +27,15 @@ COUNTS: dict[str, Count] = {
     "files_unreadable": Count(
         "left_out", "files that cannot be read, listed in rejected.csv"
     ),
-    "files_not_images": Count("left_out", "files that are not images"),
+    "files_not_images": Count(
+        "left_out", "files that are not images (image_folder lists them in skipped.csv)"
+    ),
+    "files_skipped": Count("left_out", "of these in {}"),
+    "names_unlike_files": Count(
+        "repaired",
+        "file names of the tables in another case, or without or with another ending "
+        "than the files",
+    ),
     "images_coloured": Count("repaired", "colour images converted to grey"),
     "images_of_16_bits": Count(
         "repaired",
@@ -103,6 +111,9 @@ COUNTS: dict[str, Count] = {
     ),
     "images_of_second_tree": Count(
         "left_out", "images of a second tree beside train and test"
+    ),
+    "class_folders_of_other_case": Count(
+        "repaired", "class folders spelt in another case than the same class elsewhere"
     ),
     "images_in_nested_folders": Count(
         "noted", "images in folders inside the class folders"

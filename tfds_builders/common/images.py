@@ -34,6 +34,7 @@ _OTHERS = {
     b"%PDF": "a PDF",
     b"PK": "a zip archive",
 }
+_CONVERTIBLE = ("a GIF", "a BMP", "a TIFF", "a WebP")
 _STORED = [
     cv2.IMWRITE_PNG_COMPRESSION,
     0,
@@ -222,7 +223,9 @@ def _check_whole(path, data: bytes) -> None:
         kind = next((k for start, k in _OTHERS.items() if data.startswith(start)), None)
         kind = "a DICOM" if data[128:132] == b"DICM" else kind
         kind = kind or f"an unknown format, beginning with {data[:8]!r}"
-        raise InputError(path, f"neither PNG nor JPEG: {kind}", _AGAIN)
+        convert = "Convert it to PNG, which loses nothing: magick IN OUT.png"
+        hint = convert if kind in _CONVERTIBLE else _AGAIN
+        raise InputError(path, f"neither PNG nor JPEG: {kind}", hint)
     if not whole:
         raise InputError(
             path, f"a truncated or damaged image ({len(data)} bytes)", _AGAIN

@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 
 from tfds_builders.common.build.builder import Plan, ReleaseBuilder
 from tfds_builders.common.build.ingest import Example
-from tfds_builders.common.build.release import files, folders, others
+from tfds_builders.common.build.listing import child, files, folders, skipped
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import (
     SUFFIXES,
@@ -71,7 +71,7 @@ class Builder(ReleaseBuilder):
     @staticmethod
     def is_release(folder: Path) -> bool:
         """Whether it holds two of `N`, `P` and the table."""
-        there = (folder / "N").is_dir(), (folder / "P").is_dir()
+        there = (child(folder, label).is_dir() for label in LABELS)
         return sum((*there, (folder / _TABLE).is_file())) >= 2
 
     def features(self) -> dict:
@@ -150,13 +150,13 @@ def _read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
     counts = {
         "images_without_row": len(found["P"].keys() - severity.keys()),
         "rows_without_image": len(severity.keys() - found["P"].keys()),
-        "files_not_images": sum(others(release / label, SUFFIXES) for label in LABELS),
+        **skipped({label: child(release, label) for label in LABELS}, SUFFIXES),
     }
     return sorted(images), counts
 
 
 def _pictures(release: Path, label: str) -> dict[str, Path]:
-    folder = release / label
+    folder = child(release, label)
     if not folder.is_dir():
         inside = ", ".join(f.name for f in folders(release))
         raise InputError(

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tfds_builders.common.build.builder import Plan, ReleaseBuilder, by_class
+from tfds_builders.common.build.listing import kind_of
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.grouping import grouping
 from tfds_builders.common.splits import by_split, split_of, train_or_val
@@ -150,6 +151,10 @@ class Builder(ReleaseBuilder):
             ),
             columns=functools.partial(by_class, tree.classes),
             counts=counts,
+            skipped=[
+                (path.relative_to(release).as_posix(), kind_of(path))
+                for path in tree.skipped
+            ],
         )
 
     def _films_of(self, pictures: list[Picture]) -> list[Film]:

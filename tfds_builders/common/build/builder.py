@@ -4,14 +4,14 @@ import abc
 import collections
 import functools
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common import card, places
+from tfds_builders.common import card, files, places
 from tfds_builders.common.build import disk, identity, ingest, release
 from tfds_builders.common.build.example_writer import ExampleWriter
 from tfds_builders.common.build.parallel import Workers
@@ -24,8 +24,11 @@ from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import read_grey
 from tfds_builders.common.patients import find_patients
 from tfds_builders.common.splits import SPLITS
+from tfds_builders.common.text import csv_text
 
 places.allow_owners_without_name()
+
+SKIPPED = "skipped.csv"
 
 
 class Options(NamedTuple):
@@ -61,6 +64,8 @@ class Plan(NamedTuple):
       columns: items of a split -> {column: number} of the summary, besides the images
         and patients.
       counts: {key: number} of what did not fit together; keys of counts.COUNTS.
+      skipped: (path in the release, kind) of the files that are not images, where the
+        release does not say which files belong to it.
     """
 
     release: str
@@ -70,6 +75,7 @@ class Plan(NamedTuple):
     read: Callable[[Any], ingest.Example]
     columns: Callable[[list], dict[str, float]]
     counts: dict[str, int]
+    skipped: Sequence[tuple[str, str]] = ()
 
 
 class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
@@ -179,11 +185,18 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self._describe(account)
         if account.rejected:
             ingest.write_rejected(self.data_path, account.rejected, self._release)
+        if self._plan.skipped:
+            rows = [("path", "kind"), *self._plan.skipped]
+            files.write_text(Path(self.data_path) / SKIPPED, csv_text(rows))
 
     def _shard_iterators_per_split(self, dl_manager):
         self._release = self.find_release(dl_manager.manual_dir)
         self._plan = self.plan(self._release)
         checked(self._plan.counts)
+        if not any(self._plan.parts.values()):
+            raise InputError(
+                self._release, "holds no image of this dataset", "Unpack it again."
+            )
         self._accounts = []
         return {
             split: self._films(split, part)
