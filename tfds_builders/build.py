@@ -28,6 +28,7 @@ from tfds_builders.common.build.release import is_synthetic
 from tfds_builders.common.build.summary import summary
 from tfds_builders.common.dicom.radiograph import POLARITIES
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.patient_names import FLAG
 from tfds_builders.common.patients import TABLE as PATIENTS
 
 
@@ -94,6 +95,12 @@ def build(
     Errors: InputError for anything wrong with the release, the flags or the disk.
     """
     builder = make_builder(name, data_dir)
+    if options.patients_from and builder.name != "image_folder":
+        raise InputError(
+            FLAG,
+            f"is for image_folder, and the dataset is {builder.name}",
+            f"Its release names its own files; write {PATIENTS} instead.",
+        )
     if is_prepared(builder):
         return _usable(builder, manual_dir, options)
     if manual_dir is None:
@@ -185,6 +192,13 @@ def _usable(builder, manual_dir, options):
             raise _other(
                 builder, there, f"that of {release} was added, changed or removed"
             )
+        if options.patients_from != prepared.get("patients_from", ""):
+            known = prepared.get("patients_from", "")
+            there = (
+                f"with{'' if known else 'out'} {FLAG}{f'={known!r}' if known else ''}"
+            )
+            wanted = f"now it is {options.patients_from!r}"
+            raise _other(builder, there, wanted)
         if options.polarity != prepared["polarity"]:
             there = f"with --polarity={prepared['polarity']}"
             raise _other(builder, there, f"--polarity is {options.polarity}")
@@ -237,6 +251,7 @@ def _options() -> Options:
         else values.num_workers,
         max_rejected=values.max_rejected,
         polarity=values.polarity,
+        patients_from=values.patients_from,
         beam_runner=runner,
         beam_options=beam_options,
     )
@@ -271,6 +286,12 @@ def run() -> None:
         POLARITIES[0],
         POLARITIES,
         "What to obey where DICOM pixels contradict MONOCHROME1 or MONOCHROME2.",
+    )
+    flags.DEFINE_string(
+        "patients_from",
+        "",
+        "Of image_folder: regular expression for the patient, its first group, in the "
+        r"path of a file: '/(person\d+)_'. A build without it suggests some.",
     )
     flags.DEFINE_string(
         "beam_runner", None, "Runner of Apache Beam, e.g. DirectRunner, DataflowRunner."

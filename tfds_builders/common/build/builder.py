@@ -22,6 +22,7 @@ from tfds_builders.common.duplicates.fingerprints import fingerprint
 from tfds_builders.common.duplicates.pairs import groups
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import read_grey
+from tfds_builders.common.patient_names import Candidate
 from tfds_builders.common.patients import find_patients
 from tfds_builders.common.splits import SPLITS
 from tfds_builders.common.text import csv_text
@@ -32,18 +33,20 @@ SKIPPED = "skipped.csv"
 
 
 class Options(NamedTuple):
-    """How to read a release; only `polarity` changes what is stored.
+    """How to read a release; only `polarity` and `patients_from` change the dataset.
 
     Attributes:
       num_workers: processes that decode; 0 are threads of this one.
       max_rejected: number of unreadable files to allow.
       polarity: which is obeyed where DICOM pixels contradict the header.
+      patients_from: pattern of the patient in the path of a file, of image_folder.
       beam_runner, beam_options: of Apache Beam, for more than one machine.
     """
 
     num_workers: int = 0
     max_rejected: int = 0
     polarity: str = POLARITIES[0]
+    patients_from: str = ""
     beam_runner: Any = None
     beam_options: Any = None
 
@@ -66,6 +69,7 @@ class Plan(NamedTuple):
       counts: {key: number} of what did not fit together; keys of counts.COUNTS.
       skipped: (path in the release, kind) of the files that are not images, where the
         release does not say which files belong to it.
+      suggested: how patients might be known, where they are not.
     """
 
     release: str
@@ -76,6 +80,7 @@ class Plan(NamedTuple):
     columns: Callable[[list], dict[str, float]]
     counts: dict[str, int]
     skipped: Sequence[tuple[str, str]] = ()
+    suggested: Sequence[Candidate] = ()
 
 
 class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
@@ -248,6 +253,8 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             unit=plan.unit,
             polarity=self.options.polarity,
             patients_csv=patients_digest(self._release),
+            patients_from=self.options.patients_from,
+            patients_suggested=[list(row) for row in plan.suggested],
             splits=splits,
             pixels={
                 split: identity.split_digest(
