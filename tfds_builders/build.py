@@ -54,6 +54,8 @@ def make_builder(name: str, data_dir: str | Path | None = None):
             f"Choose one of {', '.join(f'{dataset}/{c}' for c in configs)}.",
         )
     data_dir = places.data_dir(data_dir)
+    if path := places.unreadable(data_dir / dataset):
+        raise places.denied(path)
     try:
         return builder_class(config=config or None, data_dir=data_dir)
     except json_format.ParseError as error:

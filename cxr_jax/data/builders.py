@@ -35,6 +35,8 @@ def open_builder(name: str, data_dir: str = ""):
         where / name / _default_config(where / name)
     )
     if folder is None:
+        if denied := places.unreadable(where / name.split("/")[0]):
+            raise places.denied(denied)
         raise InputError(
             where,
             f"contains no prepared dataset {name!r}",
@@ -145,12 +147,18 @@ def load(builder, split: str, masks: bool = False) -> Split:
             "set config.data.dataset=covid_radiography/segmentation, or "
             "config.data.masks=False",
         )
+
+    def read(position: int) -> dict[str, bytes]:
+        # The files may be damaged while a run reads them.
+        with _damage_explained(builder.data_dir):
+            return records.pictures(source[position], layout.pictures)
+
     with _damage_explained(builder.data_dir):
         table = records.table(source, layout.columns)
     return Split(
         dataset=builder.name,
         split=split,
-        read=lambda position: records.pictures(source[position], layout.pictures),
+        read=read,
         rows=np.arange(size),
         table=table,
         label_names={
@@ -171,6 +179,8 @@ def _damage_explained(folder) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, IndexError, RuntimeError, DecodeError) as e:
+        if denied := places.unreadable(pathlib.Path(folder)):
+            raise places.denied(denied) from e
         raise InputError(
             folder,
             f"the prepared dataset cannot be read ({str(e).strip()[:200] or type(e)})",

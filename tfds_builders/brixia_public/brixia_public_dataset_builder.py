@@ -100,6 +100,7 @@ class Builder(ReleaseBuilder):
                 for film in films
                 if film.about and film.about.patient
             },
+            labels="scores",
         )
         patient_of = found.patient_of
 

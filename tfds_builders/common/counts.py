@@ -127,6 +127,9 @@ COUNTS: dict[str, Count] = {
     "near_duplicate_groups_of_several_classes": Count(
         "noted", "groups of near-duplicates with more than one class"
     ),
+    "near_duplicate_groups_of_several_scores": Count(
+        "noted", "groups of near-duplicates with more than one global score"
+    ),
     "images_without_patient": Count(
         "noted", "images whose patient neither the release nor patients.csv names"
     ),

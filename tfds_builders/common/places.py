@@ -38,6 +38,35 @@ def data_dir(given: str | Path | None = None) -> Path:
         raise InputError(error.where, error.found, hint) from error
 
 
+def unreadable(folder: Path) -> Path | None:
+    """The first of a folder, its parents and what is in it that may not be read."""
+    for path in (*reversed(folder.parents), folder):
+        if not os.access(path, os.F_OK):
+            return None  # it is not there
+        if not os.access(path, os.X_OK if path != folder else os.R_OK | os.X_OK):
+            return path
+    for here, folders, names in os.walk(folder):
+        for path in (Path(here) / name for name in (*folders, *names)):
+            wanted = os.R_OK | os.X_OK if path.is_dir() else os.R_OK
+            if not os.access(path, wanted):
+                return path
+    return None
+
+
+def denied(path: Path) -> InputError:
+    """The error about a path of `unreadable`."""
+    try:
+        owner = f"user {path.stat().st_uid}"
+    except OSError:
+        owner = "another user"
+    return InputError(
+        path,
+        f"may not be read: it belongs to {owner}, and you are user {os.getuid()}",
+        "It is not damaged. Ask its owner for permission (chmod -R a+rX), or build the "
+        "dataset in a folder of your own.",
+    )
+
+
 def cache_dir() -> Path:
     """Folder for what may be lost: in the user's home, else among temporary files."""
     try:

@@ -2,10 +2,12 @@ import grp
 import os
 import pathlib
 import pwd
+import shutil
 
 import pytest
 from etils import epath
 
+from tfds_builders.build import build
 from tfds_builders.common import places
 from tfds_builders.common.errors import InputError
 
@@ -53,3 +55,29 @@ def test_no_home(nameless, monkeypatch, tmp_path):
     assert places.expanded("~/data") == tmp_path / "data"
     assert places.data_dir(tmp_path) == tmp_path
     assert places.cache_dir() == tmp_path / ".cache/cxr_jax"
+
+
+@pytest.mark.parametrize(
+    "locked",
+    ["data", "data/brixia", "data/brixia/256", "data/brixia/256/metadata.json"],
+)
+def test_a_dataset_that_may_not_be_read_is_not_called_damaged(
+    brixia_data, tmp_path, monkeypatch, locked
+):
+    """Whoever runs this may be root, who may read all: so the system is asked for."""
+    data = shutil.copytree(brixia_data, tmp_path / "data")
+    for path in (data / "brixia/256").glob("*/*.json"):  # as if without a version
+        shutil.copy(path, data / "brixia/256")
+    access, denied = os.access, tmp_path / locked
+
+    def ask(path, how):
+        return (pathlib.Path(path) != denied or how == os.F_OK) and access(path, how)
+
+    assert places.unreadable(data / "brixia") is None
+    monkeypatch.setattr(os, "access", ask)
+    with pytest.raises(
+        InputError, match="may not be read: it belongs to user"
+    ) as error:
+        build("brixia/256", data_dir=data, quiet=True)
+    assert error.value.where == str(denied) and "not damaged" in error.value.hint
+    assert places.unreadable(tmp_path / "none") is None
