@@ -16,6 +16,7 @@ from cxr_jax.runs import alike, provenance
 from cxr_jax.tasks import Task, make_task
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.text import uncell
 
 RESTORE = "restore it, or train the run again in a new --workdir"
 
@@ -214,7 +215,7 @@ def gather(
 def _rows(path: pathlib.Path, missing: str) -> dict[str, dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return {row["example_id"]: row for row in csv.DictReader(file)}
+            return {uncell(row["example_id"]): row for row in csv.DictReader(file)}
     except FileNotFoundError:
         raise InputError(path, "does not exist", missing) from None
     except (OSError, KeyError, ValueError, csv.Error) as error:

@@ -10,6 +10,10 @@ from tfds_builders.common.patients import join, read_patients
 PATIENTS = "patients"
 GROUPS = "near-duplicate groups"
 MIXED = "patients or near-duplicate groups"
+_SEVERAL = {
+    "classes": "near_duplicate_groups_of_several_classes",
+    "scores": "near_duplicate_groups_of_several_scores",
+}
 
 
 class Grouping(NamedTuple):
@@ -63,9 +67,7 @@ def _copies(group_of, label_of, kind) -> dict[str, int]:
     return {
         "near_duplicate_groups": sum(n > 1 for n in members.values()),
         "near_duplicate_images": sum(n for n in members.values() if n > 1),
-        f"near_duplicate_groups_of_several_{kind}": sum(
-            len(labels) > 1 for labels in classes.values()
-        ),
+        _SEVERAL[kind]: sum(len(labels) > 1 for labels in classes.values()),
     }
 
 

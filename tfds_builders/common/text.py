@@ -32,7 +32,7 @@ def cell(value: Any) -> str:
 
     A text that begins like a formula gets an apostrophe before it; numbers do not.
     """
-    text = printable(str(value))
+    text = "" if value is None else printable(str(value))
     if _FORMULA.match(text) and not _NUMBER.fullmatch(text):
         return f"'{text}"
     return text

@@ -53,3 +53,7 @@ def test_cells_that_a_spreadsheet_would_compute(value, expected):
 def test_cells_are_read_back(texts):
     (row,) = csv.reader(io.StringIO(csv_text([[*texts, "end"]])))
     assert [uncell(text) for text in row] == [*texts, "end"]
+
+
+def test_nothing_is_an_empty_cell():
+    assert csv_text([["a", None, 0, ""]]) == "a,,0,\n"
