@@ -17,29 +17,38 @@ _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.
 
 @contextlib.contextmanager
 def locked(path: Path, busy: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of a file, which is made if it is missing.
-
-    Where the file system has no locks, goes on without one after a warning.
-
-    Args:
-      busy: called if another process holds it, before waiting for that; may raise.
+    """Hold the lock of a file, which is made if it is missing; see `take`.
 
     Errors: OSError if the file cannot be opened.
     """
     with open(path, "w") as file:
-        if fcntl is not None:
-            try:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    busy()
-                    fcntl.flock(file, fcntl.LOCK_EX)
-            except OSError as error:
-                if error.errno not in _NO_LOCKS:
-                    raise
-                print(
-                    f"WARNING: {path.parent}: the file system has no locks "
-                    f"({error.strerror}). Let no second process write there.",
-                    file=sys.stderr,
-                )
+        take(file.fileno(), path.parent, busy)
         yield
+
+
+def take(descriptor: int, folder: Path, busy: Callable[[], None]) -> None:
+    """Lock an open file, or folder, until it is closed.
+
+    Where the file system has no locks, there is none, after a warning.
+
+    Args:
+      folder: for the warning.
+      busy: called if another process holds the lock, before waiting for that; may
+        raise.
+    """
+    if fcntl is None:
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            busy()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        print(
+            f"WARNING: {folder}: the file system has no locks ({error.strerror}). Let "
+            "no second process write there.",
+            file=sys.stderr,
+        )

@@ -75,6 +75,18 @@ def test_damaged_shards_are_named_before_anything_is_read(brixia_data, tmp_path)
         builders.load(builders.open_builder("brixia/256", str(tmp_path)), "train")
 
 
+def test_a_shard_that_is_cut_while_it_is_read_is_named(brixia_data, tmp_path):
+    """A run with residency=disk reads for days."""
+    shutil.copytree(brixia_data / "brixia", tmp_path / "brixia")
+    split = builders.load(builders.open_builder("brixia/256", str(tmp_path)), "train")
+    (shard,) = (tmp_path / "brixia/256").glob("*/*train*")
+    shard.write_bytes(shard.read_bytes()[:2000])
+    with pytest.raises(InputError, match="it is damaged: remove that folder") as error:
+        for position in range(split.size):
+            split.read(position)
+    assert error.value.where == str(shard.parent)
+
+
 def test_a_dataset_without_digests_of_its_pixels_is_named(
     brixia_data, tiny_config, tmp_path, capsys
 ):
