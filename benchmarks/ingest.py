@@ -92,7 +92,7 @@ def ours(file: File) -> Example:
     if file.path.suffix == ".dcm":
         pixels = read_radiograph(file.path, "header").xray.pixels
     else:
-        pixels, _ = read_grey(file.path)
+        pixels = read_grey(file.path).pixels
     return Example({"image": encode_png(resize_longest(pixels, SIZE))})
 
 

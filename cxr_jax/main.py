@@ -9,7 +9,7 @@ from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from cxr_jax import config as config_lib
-from tfds_builders.common import command
+from tfds_builders.common import command, places
 from tfds_builders.common.errors import InputError
 
 _OF_RUNS = ("ensemble", "compare", "folds", "matrix")
@@ -100,7 +100,7 @@ def main(argv: list[str]) -> int:
     config = _config()
     # The libraries' own reports are for their developers; ours go to the terminal.
     logging.set_verbosity(logging.ERROR)
-    workdir = pathlib.Path(_WORKDIR.value).expanduser()
+    workdir = places.expanded(_WORKDIR.value)
     if _MODE.value == "audit" and not _CHECKPOINT.value:
         return _audit(config, workdir)
     if _DATASET.value or _DATA_DIR.value:
@@ -116,8 +116,8 @@ def main(argv: list[str]) -> int:
     from cxr_jax.evaluation import evaluate
     from cxr_jax.train import dry_run, loop, session
 
-    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR") or os.path.expanduser(
-        "~/.cache/cxr_jax/compiled"
+    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(
+        places.cache_dir() / "compiled"
     )
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
@@ -210,7 +210,7 @@ def _audit_model(workdir: pathlib.Path) -> int:
         )
     from cxr_jax.audits.model import audit as audit_lib
 
-    return audit_lib.audit(pathlib.Path(_CHECKPOINT.value).expanduser(), workdir)
+    return audit_lib.audit(places.expanded(_CHECKPOINT.value), workdir)
 
 
 def _audit(config: ConfigDict | None, workdir: pathlib.Path) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import pathlib
 import statistics
 from typing import Any
@@ -14,6 +12,7 @@ from cxr_jax.metrics.registry import HEADLINES
 from cxr_jax.stats.estimate import Estimate, number
 from tfds_builders.common import command, files
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.text import csv_text
 
 from . import workdirs
 
@@ -93,15 +92,13 @@ def over_seeds(runs: list[workdirs.Finished]) -> dict[str, list[workdirs.Finishe
 def write_csv(path: pathlib.Path, runs: list[workdirs.Finished]) -> None:
     """Writes a row per run and metric: run, overrides, metric, value, lo, hi, n."""
     keys = sorted({key for run in runs for key in run.overrides})
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["run", *keys, "metric", "value", "lo", "hi", "n"])
+    rows = [["run", *keys, "metric", "value", "lo", "hi", "n"]]
     for run in runs:
         settings = [run.overrides.get(key, "") for key in keys]
         for metric, estimate in run.metrics.items():
             numbers = [estimate[name] for name in ("value", "lo", "hi", "n")]
-            writer.writerow([run.name, *settings, metric, *numbers])
-    files.write_text(path, text.getvalue())
+            rows.append([run.name, *settings, metric, *numbers])
+    files.write_text(path, csv_text(rows))
 
 
 def show(header: list[str], rows: list[list[str]]) -> None:

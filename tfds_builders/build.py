@@ -19,7 +19,7 @@ from absl import flags, logging
 from google.protobuf import json_format
 
 from tfds_builders import DATASETS
-from tfds_builders.common import array_record, command
+from tfds_builders.common import array_record, command, places
 from tfds_builders.common.build import beam, disk
 from tfds_builders.common.build.builder import Options, patients_digest
 from tfds_builders.common.build.integrity import damage
@@ -28,6 +28,7 @@ from tfds_builders.common.build.release import is_synthetic
 from tfds_builders.common.build.summary import summary
 from tfds_builders.common.dicom.radiograph import POLARITIES
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.patient_names import FLAG
 from tfds_builders.common.patients import TABLE as PATIENTS
 
 
@@ -52,12 +53,15 @@ def make_builder(name: str, data_dir: str | Path | None = None):
             f"{dataset} has no config {config}",
             f"Choose one of {', '.join(f'{dataset}/{c}' for c in configs)}.",
         )
-    data_dir = None if data_dir is None else Path(data_dir).expanduser().absolute()
+    data_dir = places.data_dir(data_dir)
+    if path := places.unreadable(data_dir / dataset):
+        raise places.denied(path)
     try:
         return builder_class(config=config or None, data_dir=data_dir)
     except json_format.ParseError as error:
-        root = Path(data_dir or tfds.core.constants.DATA_DIR)
-        folder = root / dataset / (config or configs[0]) / str(builder_class.VERSION)
+        folder = (
+            data_dir / dataset / (config or configs[0]) / str(builder_class.VERSION)
+        )
         raise _damaged(folder, f"dataset_info.json cannot be read ({error})") from error
 
 
@@ -93,6 +97,12 @@ def build(
     Errors: InputError for anything wrong with the release, the flags or the disk.
     """
     builder = make_builder(name, data_dir)
+    if options.patients_from and builder.name != "image_folder":
+        raise InputError(
+            FLAG,
+            f"is for image_folder, and the dataset is {builder.name}",
+            f"Its release names its own files; write {PATIENTS} instead.",
+        )
     if is_prepared(builder):
         return _usable(builder, manual_dir, options)
     if manual_dir is None:
@@ -110,7 +120,7 @@ def build(
             return _usable(builder, manual_dir, options)
         disk.remove_leftovers(builder)
         builder.options, builder.quiet = options, quiet
-        _prepare(builder, Path(manual_dir).expanduser().absolute())
+        _prepare(builder, places.expanded(manual_dir).absolute())
     return make_builder(name, data_dir)
 
 
@@ -162,10 +172,17 @@ def _usable(builder, manual_dir, options):
 
     A phantom is refused in place of a real release, and the reverse.
     """
-    if found := damage(builder):
+    if found := damage(builder, whole=True):
         raise _damaged(builder.data_path, found)
     prepared = builder.info.metadata
-    if manual_dir is not None and Path(manual_dir).expanduser().is_dir():
+    if "pixels" not in prepared:
+        raise InputError(
+            builder.data_path,
+            "prepared by an earlier version, without digests of its pixels: a run could "
+            "not notice other ones",
+            "Remove that folder and build again; the images and splits stay the same.",
+        )
+    if manual_dir is not None and places.expanded(manual_dir).is_dir():
         release = builder.find_release(Path(manual_dir))
         wanted = is_synthetic(release)
         if wanted != prepared["synthetic"]:
@@ -177,6 +194,13 @@ def _usable(builder, manual_dir, options):
             raise _other(
                 builder, there, f"that of {release} was added, changed or removed"
             )
+        if options.patients_from != prepared.get("patients_from", ""):
+            known = prepared.get("patients_from", "")
+            there = (
+                f"with{'' if known else 'out'} {FLAG}{f'={known!r}' if known else ''}"
+            )
+            wanted = f"now it is {options.patients_from!r}"
+            raise _other(builder, there, wanted)
         if options.polarity != prepared["polarity"]:
             there = f"with --polarity={prepared['polarity']}"
             raise _other(builder, there, f"--polarity is {options.polarity}")
@@ -229,6 +253,7 @@ def _options() -> Options:
         else values.num_workers,
         max_rejected=values.max_rejected,
         polarity=values.polarity,
+        patients_from=values.patients_from,
         beam_runner=runner,
         beam_options=beam_options,
     )
@@ -263,6 +288,12 @@ def run() -> None:
         POLARITIES[0],
         POLARITIES,
         "What to obey where DICOM pixels contradict MONOCHROME1 or MONOCHROME2.",
+    )
+    flags.DEFINE_string(
+        "patients_from",
+        "",
+        "Of image_folder: regular expression for the patient, its first group, in the "
+        r"path of a file: '/(person\d+)_'. A build without it suggests some.",
     )
     flags.DEFINE_string(
         "beam_runner", None, "Runner of Apache Beam, e.g. DirectRunner, DataflowRunner."

@@ -139,10 +139,24 @@ def _without_lung(v: Values) -> str:
     )
 
 
-def _patients_unnamed(v: Values) -> str:
+def _no_copies(v: Values) -> str:
     return (
+        "No image of val or test has a copy in train; whether their patients do is not "
+        "known."
+    )
+
+
+def _patients_unnamed(v: Values) -> str:
+    text = (
         f"{v['dataset']} names no patients: {v['unit']} stand for them, so images of one "
         "patient may be in two splits unnoticed."
+    )
+    if not v.get("suggested"):
+        return text
+    pattern, films, patients = v["suggested"][0]
+    return (
+        f"{text} File names suggest {patients:,} patients of {films:,} films: check that, "
+        f"then build again with --patients_from='{pattern}'."
     )
 
 
@@ -187,6 +201,7 @@ _OF_DATA = {
     "patients_mixed": Kind(CARE, _patients_mixed),
     "synthetic": Kind(CARE, _synthetic),
     "no_leakage": Kind(FINE, _no_leakage),
+    "no_copies": Kind(FINE, _no_copies),
 }
 
 # Of a model.

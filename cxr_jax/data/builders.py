@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
 from collections.abc import Iterator
@@ -11,13 +12,15 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
-from tensorflow_datasets.core.constants import DATA_DIR
 
 from cxr_jax.data import records
 from cxr_jax.data.split import Split
 from tfds_builders import DATASETS
-from tfds_builders.common import array_record
+from tfds_builders.common import array_record, places
+from tfds_builders.common.build.identity import changed_shards
 from tfds_builders.common.errors import InputError
+
+places.allow_owners_without_name()  # for all that reads and saves through etils
 
 
 def open_builder(name: str, data_dir: str = ""):
@@ -27,18 +30,24 @@ def open_builder(name: str, data_dir: str = ""):
       InputError: it is missing; says how to prepare it, or to try the phantom.
     """
     array_record.require()
-    where = pathlib.Path(data_dir or DATA_DIR).expanduser()
+    where = places.data_dir(data_dir)
     folder = _newest_version(where / name) or _newest_version(
         where / name / _default_config(where / name)
     )
     if folder is None:
+        if denied := places.unreadable(where / name.split("/")[0]):
+            raise places.denied(denied)
         raise InputError(
             where,
             f"contains no prepared dataset {name!r}",
             _how_to_prepare(name, data_dir),
         )
     with _damage_explained(folder):
-        return tfds.builder_from_directory(folder)
+        builder = tfds.builder_from_directory(folder)
+        metadata = builder.info.metadata or {}
+    if found := changed_shards(folder, metadata.get("shards", {}), whole=False):
+        raise InputError(folder, f"damaged: {found}", "Remove it and build it again")
+    return builder
 
 
 def _how_to_prepare(name: str, data_dir: str) -> str:
@@ -80,7 +89,18 @@ def describe(builder) -> dict[str, Any]:
             for name, info in sorted(builder.info.splits.items())
         },
         "synthetic": is_synthetic(builder),
+        "polarity": (builder.info.metadata or {}).get("polarity", ""),
+        "pixels": _pixels_sha256(builder, "all"),
     }
+
+
+def _pixels_sha256(builder, split: str) -> str:
+    """Digest of the pixels of a whole split, else of all; '' of an older dataset."""
+    stored = (builder.info.metadata or {}).get("pixels")
+    if stored is None:
+        return ""
+    every = hashlib.sha256(json.dumps(stored, sort_keys=True).encode()).hexdigest()
+    return stored.get(split, every)
 
 
 def is_synthetic(builder) -> bool:
@@ -127,12 +147,18 @@ def load(builder, split: str, masks: bool = False) -> Split:
             "set config.data.dataset=covid_radiography/segmentation, or "
             "config.data.masks=False",
         )
+
+    def read(position: int) -> dict[str, bytes]:
+        # The files may be damaged while a run reads them.
+        with _damage_explained(builder.data_dir):
+            return records.pictures(source[position], layout.pictures)
+
     with _damage_explained(builder.data_dir):
         table = records.table(source, layout.columns)
     return Split(
         dataset=builder.name,
         split=split,
-        read=lambda position: records.pictures(source[position], layout.pictures),
+        read=read,
         rows=np.arange(size),
         table=table,
         label_names={
@@ -143,6 +169,7 @@ def load(builder, split: str, masks: bool = False) -> Split:
         unit=(builder.info.metadata or {}).get("unit", "patients"),
         synthetic=is_synthetic(builder),
         pictures=wanted,
+        pixels_sha256=_pixels_sha256(builder, split),
     )
 
 
@@ -152,6 +179,8 @@ def _damage_explained(folder) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, IndexError, RuntimeError, DecodeError) as e:
+        if denied := places.unreadable(pathlib.Path(folder)):
+            raise places.denied(denied) from e
         raise InputError(
             folder,
             f"the prepared dataset cannot be read ({str(e).strip()[:200] or type(e)})",

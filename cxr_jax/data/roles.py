@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from cxr_jax.data import builders, decode, phantom
 from cxr_jax.data.split import Split, by_fold, fingerprint, patients_in_both
 from cxr_jax.devices import processes
+from cxr_jax.devices.terminal import say
 from tfds_builders.common.errors import InputError
 
 ROLES = ("train", "val", "test")
@@ -46,6 +47,12 @@ def open_splits(config: ConfigDict, workdir: pathlib.Path) -> Splits:
                 "name splits that do not overlap",
             )
     description = builders.describe(builder)
+    if not description["pixels"]:
+        say(
+            f"WARNING: {builder.data_path} was built by an earlier version, without "
+            "digests of its pixels: other pixels would not be noticed. Remove that "
+            "folder and build it again; the images and splits stay the same."
+        )
     description["roles"] = {role: fingerprint(parts[role]) for role in ROLES}
     metadata = dict(builder.info.metadata or {})
     return Splits(**parts, description=description, metadata=metadata)

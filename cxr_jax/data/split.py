@@ -25,9 +25,11 @@ class Split(NamedTuple):
       label_names: {column: names} of class labels.
       unit: what a `patient_id` stands for: 'patients', 'images' (one per patient
         assumed) or 'near-duplicate groups'.
-      synthetic: the images are phantoms.
-      pictures: names of the images in a batch: 'image', and 'mask' of the lungs.
-      pixels: {name: [N, size, size, 1]} if they are held in memory.
+      synthetic: the pictures are phantoms.
+      pictures: names of those that a batch holds: 'image', and 'mask' of the lungs.
+      pixels: {name of a picture: [N, size, size, 1]} where they are held in memory.
+      pixels_sha256: digest of the pixels of this split, or of the whole dataset where
+        the split is a part of several; '' of a dataset that was built without one.
     """
 
     dataset: str
@@ -40,6 +42,7 @@ class Split(NamedTuple):
     synthetic: bool
     pictures: tuple[str, ...] = ("image",)
     pixels: dict[str, np.ndarray] | None = None
+    pixels_sha256: str = ""
 
     @property
     def size(self) -> int:
@@ -102,7 +105,7 @@ def by_fold(whole: Split, fold: int) -> dict[str, Split]:
 
 
 def fingerprint(split: Split) -> dict[str, Any]:
-    """Size of a split, and an order-independent hash of all columns but the pixels."""
+    """Size of a split, and digests of its columns, in any order, and of its pixels."""
     names = sorted(split.table)
     columns = (np.asarray(split.table[name]).tolist() for name in names)
     rows = sorted(repr(row) for row in zip(*columns, strict=True))
@@ -111,6 +114,7 @@ def fingerprint(split: Split) -> dict[str, Any]:
         "images": split.size,
         split.unit: len(set(split.table["patient_id"])),
         "sha256": digest.hexdigest(),
+        "pixels": split.pixels_sha256,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pathlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +71,7 @@ class Profile:
             raise InputError(
                 self._folder,
                 f"the trace cannot be written: {str(error).splitlines()[0]}",
-                f"{files.free_space(self._folder)}; free space, use another folder, "
+                f"{files.make_room(self._folder, errno.ENOSPC)}, use another folder, "
                 "or record fewer steps",
             ) from error
         found = self._folder.glob("plugins/profile/*/perfetto_trace.json.gz")

@@ -40,6 +40,8 @@ def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> 
     own = config_lib.from_json(workdir / "config.json")
     config = allowed(config, own, workdir)
     builder, split, name = open_split(config, workdir, eval_on)
+    if config.data.data_dir == own.data.data_dir:
+        provenance.check_same_build(workdir, builders.describe(builder))
     shared = patients_seen_in_training(config, workdir, split)
     exp, state, eval_step, best = restore.load(workdir, config, split)
     evaluation = evaluators.evaluate(

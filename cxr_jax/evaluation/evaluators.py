@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import pathlib
 from typing import Any, NamedTuple
 
@@ -19,6 +17,7 @@ from cxr_jax.stats import bootstrap
 from cxr_jax.stats.estimate import Estimate
 from cxr_jax.tasks import Task
 from tfds_builders.common import files
+from tfds_builders.common.text import csv_text
 
 
 class Evaluation(NamedTuple):
@@ -116,12 +115,9 @@ def save_predictions(path: pathlib.Path, evaluation: Evaluation, task: Task) -> 
         "patient_id": split.table["patient_id"],
         **task.columns(evaluation.targets, evaluation.predictions),
     }
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*map(_cells, columns.values()), strict=True))
+    rows = [tuple(columns), *zip(*map(_cells, columns.values()), strict=True)]
     if processes.is_first():
-        files.write_text(path, text.getvalue())
+        files.write_text(path, csv_text(rows))
 
 
 def _cells(column) -> list[str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from typing import Any, NamedTuple
 
 from cxr_jax.stats.estimate import Estimate
+from tfds_builders.common.text import csv_text
 
 # Text, a number, an estimate with its interval, or nothing.
 Cell = str | int | float | Estimate | None
@@ -67,12 +66,9 @@ def to_csv(table: Table) -> str:
         any(isinstance(row[k], Estimate) for row in table.rows)
         for k in range(len(table.head))
     ]
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_spread(table.head, wide, _head))
-    for row in table.rows:
-        writer.writerow(_spread(row, wide, _values))
-    return stream.getvalue()
+    rows = [_spread(table.head, wide, _head)]
+    rows += [_spread(row, wide, _values) for row in table.rows]
+    return csv_text(rows)
 
 
 def to_markdown(table: Table) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pathlib
 import shutil
@@ -20,7 +19,7 @@ from cxr_jax.report import (
     warnings,
 )
 from cxr_jax.report.figures import style
-from tfds_builders.common import files
+from tfds_builders.common import files, lock
 
 FOLDER = "report"
 
@@ -84,7 +83,7 @@ def _alone(folder: pathlib.Path):
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lock.take(descriptor, folder, busy=lambda: None)
         yield
     finally:
         os.close(descriptor)

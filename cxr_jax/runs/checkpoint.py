@@ -6,6 +6,7 @@ read only if they agree; if they do not, the one before it is read.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -186,12 +187,13 @@ def _write(
     # Orbax passes on whatever its storage layer raises: OSError, ValueError and
     # RuntimeError have all been seen for a full disk.
     except (OSError, ValueError, RuntimeError) as error:
+        code = errno.ENOSPC if "No space" in str(error) else getattr(error, "errno", 0)
         raise InputError(
             store.folder / str(step),
             f"the checkpoint cannot be saved: {_first_line(error)}",
-            f"{files.free_space(store.folder)}; the last good checkpoint is step "
-            f"{store.manager.latest_step()}. Make room and run the same command again "
-            "to resume from there",
+            f"{files.make_room(store.folder, code)}. The last good checkpoint is step "
+            f"{store.manager.latest_step()}: run the same command again to resume from "
+            "there",
         ) from error
 
 

@@ -12,10 +12,11 @@ from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
 from cxr_jax.data.split import Split
-from cxr_jax.runs import alike
+from cxr_jax.runs import alike, provenance
 from cxr_jax.tasks import Task, make_task
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.text import uncell
 
 RESTORE = "restore it, or train the run again in a new --workdir"
 
@@ -145,14 +146,19 @@ def check_alike(runs: list[Run]) -> None:
 
 def check_data(runs: list[Run], description: dict[str, Any]) -> None:
     """Refuses data that are no longer those of the runs."""
-    for role in ("val", "test"):
-        now, then = description["roles"][role], runs[0].dataset["roles"][role]
-        if now != then:
-            raise InputError(
-                runs[0].workdir,
-                f"was tested on other data: {role} was {then}, and is {now} now",
-                "restore the original data (config.data.data_dir says where)",
-            )
+    changed = [
+        line
+        for role in ("val", "test")
+        for line in provenance.role_differences(
+            role, runs[0].dataset["roles"][role], description["roles"][role]
+        )
+    ]
+    if changed:
+        raise InputError(
+            runs[0].workdir,
+            "was tested on other data:\n  " + "\n  ".join(changed),
+            "restore the original data (config.data.data_dir says where)",
+        )
 
 
 def _shared(run: Run) -> dict[str, Any]:
@@ -209,7 +215,7 @@ def gather(
 def _rows(path: pathlib.Path, missing: str) -> dict[str, dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return {row["example_id"]: row for row in csv.DictReader(file)}
+            return {uncell(row["example_id"]): row for row in csv.DictReader(file)}
     except FileNotFoundError:
         raise InputError(path, "does not exist", missing) from None
     except (OSError, KeyError, ValueError, csv.Error) as error:

@@ -33,6 +33,13 @@ PACKAGES = (
     "pydicom",
 )
 
+# Of `builders.describe`: what has to stay as it is, besides sizes and digests.
+_SAME = {
+    "name": "dataset",
+    "synthetic": "synthetic",
+    "polarity": "built with --polarity",
+}
+
 
 def save(
     path: pathlib.Path,
@@ -56,11 +63,11 @@ def save(
         files.write_text(path, json.dumps(now, indent=2) + "\n")
         return
     first = files.read_json(path, missing="start a new workdir")
-    if first["dataset"] != dataset:
+    changed = differences(first["dataset"], dataset)
+    if changed:
         raise InputError(
             path.parent,
-            f"has begun on other data: {_summary(first['dataset'])}, and what is read "
-            f"now is {_summary(dataset)}",
+            "has begun on other data:\n  " + "\n  ".join(changed),
             "restore the original data, or start a new --workdir",
         )
     later = first.pop("resumed", [])
@@ -89,12 +96,74 @@ def config_arguments(content: dict[str, Any]) -> list[str]:
     ]
 
 
-def _summary(dataset: dict[str, Any]) -> str:
-    roles = ", ".join(
-        f"{role} {found['images']} images ({found['sha256'][:8]})"
-        for role, found in dataset["roles"].items()
-    )
-    return f"{dataset['name']} with {roles}"
+def check_same_build(workdir: pathlib.Path, dataset: dict[str, Any]) -> None:
+    """Refuses another build of the dataset of a run: other pixels under its name.
+
+    Args:
+      workdir: of the run.
+      dataset: of `builders.describe`; another dataset than the run's is not compared.
+
+    Raises:
+      InputError: what differs.
+    """
+    path = workdir / "provenance.json"
+    if not path.exists():
+        return
+    first = files.read_json(path, missing="start a new workdir").get("dataset", {})
+    if first.get("name") != dataset["name"]:
+        return
+    changed = differences(first, dataset)
+    if changed:
+        raise InputError(
+            workdir,
+            "was trained on another build of its dataset:\n  " + "\n  ".join(changed),
+            "restore the original data; or, to evaluate on the other build on purpose, "
+            "keep it in another folder and give that as --config.data.data_dir",
+        )
+
+
+def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs between two descriptions of data, in words; [] if nothing does.
+
+    Roles are compared that both have. Datasets that were built without a digest of
+    their pixels are told apart by the size of their files.
+    """
+    found = [
+        f"{text}: {then[key]}, and now {now[key]}"
+        for key, text in _SAME.items()
+        if key in then and key in now and then[key] != now[key]
+    ]
+    if not (then.get("pixels") and now.get("pixels")):
+        found += _other("size of the split", then.get("built"), now.get("built"))
+    elif then["pixels"] != now["pixels"]:
+        found.append(f"pixels: {then['pixels'][:8]}, and now {now['pixels'][:8]}")
+    roles = then.get("roles", {}).keys() & now.get("roles", {}).keys()
+    for role in sorted(roles):
+        found += role_differences(role, then["roles"][role], now["roles"][role])
+    return found
+
+
+def role_differences(role: str, then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs between two `split.fingerprint`s of one role."""
+    found = []
+    for key in sorted(then.keys() | now.keys()):
+        one, other = then.get(key), now.get(key)
+        if one == other or (key == "pixels" and not (one and other)):
+            continue
+        name = {"sha256": "columns (labels, patients, ...)"}.get(key, key)
+        short = [v[:8] if isinstance(v, str) else v for v in (one, other)]
+        found.append(f"{name} of {role}: {short[0]}, and now {short[1]}")
+    return found
+
+
+def _other(text: str, then: Any, now: Any) -> list[str]:
+    if then is None or now is None:
+        return []
+    return [
+        f"{text} {key}: {then.get(key)}, and now {now.get(key)}"
+        for key in sorted(then.keys() | now.keys())
+        if then.get(key) != now.get(key)
+    ]
 
 
 def collect(dataset: dict[str, Any]) -> dict[str, Any]:

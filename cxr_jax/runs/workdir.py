@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import pathlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 from ml_collections import ConfigDict
 
@@ -13,9 +12,10 @@ from cxr_jax import config as config_lib
 from cxr_jax.devices import processes
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.lock import locked
 
 
-@contextmanager
+@contextlib.contextmanager
 def claimed(
     workdir: pathlib.Path, config: ConfigDict, *, allow: Sequence[str] = ()
 ) -> Iterator[str]:
@@ -35,18 +35,18 @@ def claimed(
     if not processes.is_first():  # of several that are one run, the first holds it
         yield ""
         return
-    with files.explained(workdir):
-        workdir.mkdir(parents=True, exist_ok=True)
-        lock = (workdir / ".lock").open("w")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                workdir,
-                "another process is using it",
-                "wait for it, stop it, or give another --workdir",
-            ) from None
+
+    def busy() -> None:
+        raise InputError(
+            workdir,
+            "another process is using it",
+            "wait for it, stop it, or give another --workdir",
+        )
+
+    with contextlib.ExitStack() as held:
+        with files.explained(workdir):
+            workdir.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(workdir / ".lock", busy))
         yield _check_config(workdir, config, allow)
 
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -329,11 +330,18 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:-100])
 
 
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize(
     ("pattern", "change", "words"),
     [
         ("*-val.array_record*", lambda path: path.unlink(), "val.* is missing"),
         ("*-test.array_record*", cut, "test.* cannot be read"),
+        ("*-test.array_record*", flip, "test.* (cannot be read|was changed since)"),
         ("*-train.array_record*", lambda path: path.write_bytes(b""), "cannot be read"),
         ("dataset_info.json", cut, "dataset_info.json"),
         ("metadata.json", cut, "metadata.json"),
@@ -493,7 +501,7 @@ def test_rejected_files_are_left_out_where_allowed(pictures, tmp_path, workers):
     kept = {name: row for name, row in stored(whole).items() if name not in gone}
     assert stored(builder) == kept  # and nobody changed the split
     rows = (builder.data_path / "rejected.csv").read_text().splitlines()
-    assert rows[0] == "path,reason"
+    assert rows[0] == "path,reason,advice"
     listed = sorted(row.split(",", 1)[0] for row in rows[1:])
     assert listed == sorted(p.relative_to(release).as_posix() for p in paths)
     counts = builder.info.metadata["counts"]
@@ -529,3 +537,68 @@ def test_empty_splits_are_named(tmp_path):
     assert empty  # three images cannot fill three splits with this seed
     said = re.search(r"Empty, so not stored: (.*)\.", summary(builder))
     assert set(said.group(1).split(", ")) == empty
+
+
+def test_owners_without_a_name(pictures, tmp_path, monkeypatch):
+    """As in a container with --user, or a folder of an unknown group."""
+
+    def missing(number):
+        raise KeyError(f"not found: {number}")
+
+    monkeypatch.setattr("pwd.getpwuid", missing)
+    monkeypatch.setattr("grp.getgrgid", missing)
+    build("covidgr", pictures, tmp_path, quiet=True)
+    assert is_prepared(make_builder("covidgr", tmp_path))
+
+
+def test_a_file_system_without_locks(pictures, tmp_path, monkeypatch, capsys):
+    def flock(file, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    build("covidgr", pictures, tmp_path, quiet=True)
+    assert capsys.readouterr().err.count("WARNING") == 1
+
+
+def test_nothing_is_left_among_temporary_files(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "t"))
+    (tmp_path / "t").mkdir()
+    build("covidgr", pictures, tmp_path / "data", quiet=True)
+    assert list((tmp_path / "t").iterdir()) == []
+
+
+def test_no_home(pictures, tmp_path, build_command):
+    no_user = {"HOME": "~", "TFDS_DATA_DIR": ""}  # as of a user id without a name
+    done = build_command("covidgr", f"--manual_dir={pictures}", env=no_user)
+    assert done.returncode == 1 and "TFDS_DATA_DIR or --data_dir" in done.stderr
+
+
+def test_names_that_are_too_long(pictures, tmp_path, build_command):
+    name = tmp_path / ("a" * 300)
+    for line in (
+        [f"--manual_dir={name}", f"--data_dir={tmp_path / 'data'}"],
+        [f"--manual_dir={pictures}", f"--data_dir={name}"],
+    ):
+        done = build_command("covidgr", *line)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        assert str(name) in done.stderr and "name" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("where", ["prepare", "examples"])
+def test_a_full_disk(pictures, tmp_path, monkeypatch, where):
+    full = OSError("Not enough disk space. Needed: Unknown size")
+    target = "tensorflow_datasets.core.dataset_builder.DatasetBuilder"
+    if where == "prepare":
+        monkeypatch.setattr(f"{target}.download_and_prepare", raising(full))
+    else:
+        full = RuntimeError("writing: No space left on device")
+        monkeypatch.setattr(ExampleWriter, "write", raising(full))
+    with pytest.raises(InputError, match="No space left on device; nothing of this"):
+        build("covidgr", pictures, tmp_path, quiet=True)
+
+
+def raising(error):
+    def fail(*args, **kwargs):
+        raise error
+
+    return fail

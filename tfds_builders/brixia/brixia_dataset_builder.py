@@ -20,7 +20,13 @@ from tfds_builders.brixia.table import (
 )
 from tfds_builders.common.build.builder import Plan, ReleaseBuilder
 from tfds_builders.common.build.ingest import Example
-from tfds_builders.common.build.release import files, others
+from tfds_builders.common.build.listing import (
+    by_name,
+    child,
+    files,
+    renamed,
+    skipped,
+)
 from tfds_builders.common.dicom.radiograph import read_radiograph
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import encode_png, resize_longest
@@ -82,7 +88,7 @@ class Builder(ReleaseBuilder):
     @staticmethod
     def is_release(folder: Path) -> bool:
         """Whether it holds `dicom_clean` or the tables."""
-        return (folder / _IMAGES).is_dir() or any(
+        return child(folder, _IMAGES).is_dir() or any(
             (folder / name).is_file() for name in GLOBAL
         )
 
@@ -113,8 +119,9 @@ class Builder(ReleaseBuilder):
     def plan(self, release: Path) -> Plan:
         """All films of the table; those of test subjects stay out of train and val."""
         folder, table = _release_files(release)
-        rows = read_global(table)
-        check_files(table, rows, folder, [p.name for p in files(folder, (".dcm",))])
+        pictures, rows = files(folder, (".dcm",)), read_global(table)
+        path_of = by_name(pictures, [row.file_name for row in rows])
+        check_files(table, rows, folder, pictures, path_of)
         has_consensus = (release / CONSENSUS).is_file()
         consensus = read_consensus(release / CONSENSUS) if has_consensus else {}
         test_subjects = {row.subject for row in rows if row.in_test_set}
@@ -127,7 +134,7 @@ class Builder(ReleaseBuilder):
         films = [
             Film(
                 row.file_name.removesuffix(".dcm"),
-                folder / row.file_name,
+                path_of[row.file_name],
                 row,
                 consensus.get(row.file_name, absent),
             )
@@ -155,14 +162,15 @@ class Builder(ReleaseBuilder):
                 ),
                 "consensus_missing": len(tested - consensus.keys()),
                 "consensus_without_image": len(consensus.keys() - tested),
-                "files_not_images": others(folder, (".dcm",)),
+                **renamed(path_of),
+                **skipped({"the release": folder}, (".dcm",)),
             },
         )
 
 
 def _release_files(release: Path) -> tuple[Path, Path]:
     """The folder of the films, and the newest version of the table."""
-    folder = release / _IMAGES
+    folder = child(release, _IMAGES)
     table = next((release / n for n in GLOBAL if (release / n).is_file()), None)
     if table is None:
         raise InputError(

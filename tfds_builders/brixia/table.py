@@ -153,10 +153,20 @@ def read_consensus(path: Path) -> dict[str, Consensus]:
     return consensus
 
 
-def check_files(path: Path, rows: list[Row], folder: Path, names: list[str]) -> None:
-    """Raise InputError unless the table and the folder name the same files."""
-    listed, there = {row.file_name for row in rows}, set(names)
-    missing, extra = sorted(listed - there), sorted(there - listed)
+def check_files(
+    path: Path,
+    rows: list[Row],
+    folder: Path,
+    pictures: list[Path],
+    path_of: dict[str, Path],
+) -> None:
+    """Raise InputError unless the table and the folder name the same files.
+
+    path_of: of `listing.by_name`.
+    """
+    listed = {row.file_name for row in rows}
+    missing = sorted(listed - path_of.keys())
+    extra = sorted({p.name for p in pictures} - {p.name for p in path_of.values()})
     if missing:
         raise InputError(
             folder,

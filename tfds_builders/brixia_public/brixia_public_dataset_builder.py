@@ -100,6 +100,7 @@ class Builder(ReleaseBuilder):
                 for film in films
                 if film.about and film.about.patient
             },
+            labels="scores",
         )
         patient_of = found.patient_of
 
@@ -129,7 +130,7 @@ class Builder(ReleaseBuilder):
 
 
 def _read(film: Film, size: int) -> Example:
-    pixels, coloured = read_grey(film.path)
+    pixels, notes = found = read_grey(film.path)
     scores, about = film.scores, film.about
     return Example(
         {
@@ -143,9 +144,9 @@ def _read(film: Film, size: int) -> Example:
             "sex": about.sex if about else "",
             "age": about.age if about else math.nan,
             "source": about.source if about else "",
-            "coloured": int(coloured),
+            "coloured": int(found.coloured),
         },
-        notes=("images_coloured",) if coloured else (),
+        notes=notes,
     )
 
 

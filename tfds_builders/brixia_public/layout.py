@@ -4,11 +4,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfds_builders.brixia_public.table import TABLE, Row, read_annotations
-from tfds_builders.common.build.release import files, others
+from tfds_builders.common.build.listing import (
+    by_name,
+    child,
+    files,
+    renamed,
+    skipped,
+)
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
 from tfds_builders.common.tables import first
-from tfds_builders.covid_chestxray.layout import find_pictures
 from tfds_builders.covid_chestxray.table import TABLE as METADATA
 from tfds_builders.covid_chestxray.table import Row as About
 from tfds_builders.covid_chestxray.table import example_ids, read_metadata
@@ -36,7 +41,7 @@ class Release(NamedTuple):
 
 def is_release(folder: Path) -> bool:
     """Whether it holds the table or the pictures."""
-    return (folder / TABLE).is_file() or (folder / IMAGES).is_dir()
+    return (folder / TABLE).is_file() or child(folder, IMAGES).is_dir()
 
 
 def read_release(release: Path) -> Release:
@@ -45,12 +50,13 @@ def read_release(release: Path) -> Release:
     Errors: InputError for an incomplete release or damaged tables.
     """
     for missing, there in ((TABLE, IMAGES), (IMAGES, TABLE)):
-        if not (release / missing).exists():
+        if not child(release, missing).exists():
             raise InputError(release, f"found {there}, but no {missing}", _AGAIN)
     rows = read_annotations(release / TABLE)
     names = [row.file_name for row in rows]
-    pictures = files(release / IMAGES, SUFFIXES)
-    path_of, name_of = find_pictures(pictures, names), example_ids(names)
+    images = child(release, IMAGES)
+    pictures = files(images, SUFFIXES)
+    path_of, name_of = by_name(pictures, names), example_ids(names)
     if not path_of:
         held = first([path.name for path in pictures])
         raise InputError(
@@ -67,7 +73,8 @@ def read_release(release: Path) -> Release:
     counts = {
         "rows_without_image": len(rows) - len(films),
         "images_not_listed": len(pictures) - len(set(path_of.values())),
-        "files_not_images": others(release / IMAGES, SUFFIXES),
+        **skipped({"the release": images}, SUFFIXES),
+        **renamed(path_of),
     }
     return Release(rows, films, counts)
 

@@ -1,11 +1,26 @@
 """Run a command so that a user's mistake is one message, not a traceback."""
 
+import errno
+import pathlib
 import sys
 from collections.abc import Callable
 
 from absl import app, flags
 
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.files import make_room
+
+_PLACES = (
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ESTALE,
+)
 
 
 def run(
@@ -38,6 +53,13 @@ def run(
     except InputError as error:
         sys.stdout.flush()
         sys.exit(f"error: {error}")
+    except OSError as error:
+        # The disk, a folder or a name, not a mistake of ours.
+        if error.errno not in _PLACES or not error.filename:
+            raise
+        sys.stdout.flush()
+        hint = f"{make_room(pathlib.Path(error.filename), error.errno)}."
+        sys.exit(f"error: {InputError(error.filename, error.strerror, hint)}")
     except KeyboardInterrupt:
         sys.stdout.flush()
         print(

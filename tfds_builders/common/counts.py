@@ -27,8 +27,26 @@ COUNTS: dict[str, Count] = {
     "files_unreadable": Count(
         "left_out", "files that cannot be read, listed in rejected.csv"
     ),
-    "files_not_images": Count("left_out", "files that are not images"),
+    "files_not_images": Count(
+        "left_out", "files that are not images (image_folder lists them in skipped.csv)"
+    ),
+    "files_skipped": Count("left_out", "of these in {}"),
+    "names_unlike_files": Count(
+        "repaired",
+        "file names of the tables in another case, or without or with another ending "
+        "than the files",
+    ),
     "images_coloured": Count("repaired", "colour images converted to grey"),
+    "images_of_16_bits": Count(
+        "repaired",
+        "16-bit images whose values need {} bits, scaled to the whole range",
+    ),
+    "images_not_quite_opaque": Count(
+        "repaired", "images with an alpha channel of at least 99 % opacity, dropped"
+    ),
+    "masks_thresholded": Count(
+        "repaired", "masks with grey values (smooth edges), thresholded at half"
+    ),
     "identical_files_left_out": Count(
         "left_out", "byte-identical copies of another image"
     ),
@@ -94,6 +112,9 @@ COUNTS: dict[str, Count] = {
     "images_of_second_tree": Count(
         "left_out", "images of a second tree beside train and test"
     ),
+    "class_folders_of_other_case": Count(
+        "repaired", "class folders spelt in another case than the same class elsewhere"
+    ),
     "images_in_nested_folders": Count(
         "noted", "images in folders inside the class folders"
     ),
@@ -105,6 +126,9 @@ COUNTS: dict[str, Count] = {
     "near_duplicate_images": Count("noted", "images in groups of near-duplicates"),
     "near_duplicate_groups_of_several_classes": Count(
         "noted", "groups of near-duplicates with more than one class"
+    ),
+    "near_duplicate_groups_of_several_scores": Count(
+        "noted", "groups of near-duplicates with more than one global score"
     ),
     "images_without_patient": Count(
         "noted", "images whose patient neither the release nor patients.csv names"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -29,7 +30,8 @@ def write_bytes(path: pathlib.Path, data: bytes) -> None:
       InputError: the disk is full or the folder cannot be written; the former
         content of `path` is untouched.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    # Not made of the name, which may have the greatest length there is.
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -80,8 +82,8 @@ def explained(path: pathlib.Path) -> Iterator[None]:
         raise InputError(
             path,
             f"cannot be written: {error.strerror or error}",
-            f"{free_space(path)}; free some space, get permission or choose another "
-            "folder. What was saved before is untouched",
+            f"{make_room(path, error.errno)}, or choose another folder. What was saved "
+            "before is untouched",
         ) from error
 
 
@@ -91,10 +93,32 @@ def sha256(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def free_space(path: pathlib.Path) -> str:
-    """'3.2 GB are free there', for messages."""
-    folder = path
+def make_room(path: pathlib.Path, code: int | None) -> str:
+    """What to do about a system error while writing, as an advice without an end.
+
+    Args:
+      path: of the file, which may not exist.
+      code: errno of the error.
+    """
+    if code == errno.ENAMETOOLONG:
+        return "Shorten its name"
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "Get permission to write there"
+    folder = path.absolute()
     while not folder.exists():
         folder = folder.parent
     status = os.statvfs(folder)
-    return f"{status.f_bavail * status.f_frsize / 1e9:.1f} GB are free there"
+    free = f"{_size(status.f_bavail * status.f_frsize)} are free there"
+    # Some file systems do not count their inodes: they have none at all.
+    if code == errno.ENOSPC and status.f_files and not status.f_favail:
+        return (
+            f"{free}, but no inodes: the file system holds as many files as it can. "
+            "Remove some, of any size"
+        )
+    if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{free}: free some space"
+    return f"{free}: free some space or get permission"
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"

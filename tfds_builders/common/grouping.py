@@ -10,6 +10,10 @@ from tfds_builders.common.patients import join, read_patients
 PATIENTS = "patients"
 GROUPS = "near-duplicate groups"
 MIXED = "patients or near-duplicate groups"
+_SEVERAL = {
+    "classes": "near_duplicate_groups_of_several_classes",
+    "scores": "near_duplicate_groups_of_several_scores",
+}
 
 
 class Grouping(NamedTuple):
@@ -25,6 +29,7 @@ def grouping(
     group_of: Mapping[str, str],
     label_of: Mapping[str, str],
     named: Mapping[str, str] | None = None,
+    labels: str = "classes",
 ) -> Grouping:
     """Patients of the release and of the user's patients.csv, joined over copies.
 
@@ -37,10 +42,11 @@ def grouping(
       group_of: near-duplicate group of every image.
       label_of: class of every image.
       named: patients that the release itself names, for some images or all.
+      labels: 'classes' or 'scores', what label_of holds.
     """
     listed = read_patients(release, group_of)
     known = {**(named or {}), **(listed or {})}
-    counts = _copies(group_of, label_of)
+    counts = _copies(group_of, label_of, labels)
     unknown = len(group_of) - len(known)
     if listed is not None or known:
         key = "images_without_patient" if named else "images_not_in_patients_csv"
@@ -53,7 +59,7 @@ def grouping(
     return Grouping(patient_of, unit, counts)
 
 
-def _copies(group_of, label_of) -> dict[str, int]:
+def _copies(group_of, label_of, kind) -> dict[str, int]:
     members = collections.Counter(group_of.values())
     classes = collections.defaultdict(set)
     for name, group in group_of.items():
@@ -61,9 +67,7 @@ def _copies(group_of, label_of) -> dict[str, int]:
     return {
         "near_duplicate_groups": sum(n > 1 for n in members.values()),
         "near_duplicate_images": sum(n for n in members.values() if n > 1),
-        "near_duplicate_groups_of_several_classes": sum(
-            len(labels) > 1 for labels in classes.values()
-        ),
+        _SEVERAL[kind]: sum(len(labels) > 1 for labels in classes.values()),
     }
 
 

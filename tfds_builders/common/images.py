@@ -3,6 +3,7 @@
 import struct
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,6 +13,13 @@ from tfds_builders.common.errors import InputError
 # Channels of a grey picture stored as colour JPEG differ by rounding. The mean, over
 # the pixels, of the largest difference between channels, in grey levels of 255.
 _COLOUR_TOLERANCE = 3.0
+# Mean opacity from which an alpha channel is dropped: a few stray pixels say nothing.
+_LEAST_OPACITY = 0.99
+# A 16-bit PNG does not say how many of its bits are used: the least of these depths
+# that holds its largest value, as detectors and converters write them.
+_DEPTHS = (8, 10, 12, 14, 16)
+# Largest share of the pixels of a mask that may be neither black nor white.
+_MOST_EDGE = 0.2
 
 _AGAIN = "Copy the file from its source again."
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
@@ -26,6 +34,7 @@ _OTHERS = {
     b"%PDF": "a PDF",
     b"PK": "a zip archive",
 }
+_CONVERTIBLE = ("a GIF", "a BMP", "a TIFF", "a WebP")
 _STORED = [
     cv2.IMWRITE_PNG_COMPRESSION,
     0,
@@ -35,43 +44,86 @@ _STORED = [
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
+class Picture(NamedTuple):
+    """Grey pixels [H, W], and what was done to get them (keys of counts.COUNTS)."""
+
+    pixels: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    @property
+    def coloured(self) -> bool:
+        """Whether it was in colour: worth storing, because it may reveal the source."""
+        return "images_coloured" in self.notes
+
+
 def read_picture(path: Path) -> np.ndarray:
-    """Grey pixels [H, W] of a PNG or JPEG, recognised by content.
+    """Grey pixels [H, W] of a PNG or JPEG at its own depth; see `read_grey`.
 
-    Palettes and colour whose channels agree become grey (luma, ITU-R BT.601, where
-    they differ by rounding); an opaque alpha channel is dropped.
-
-    Returns: uint8, or uint16 where a PNG has 16 bits.
-    Errors: InputError where the file is another format, damaged, truncated,
-    transparent or in colour.
+    Errors: InputError also where it is in colour.
     """
-    pixels, difference = _read(path)
-    if difference > _COLOUR_TOLERANCE:
-        raise InputError(
-            path,
-            f"a colour image (channels differ by {difference:.0f} of 255 grey levels)",
-            "A radiograph is grey: remove the file, or replace it with the grey original.",
-        )
+    pixels, difference, _ = _read(path)
+    _refuse_colour(path, difference)
     return pixels
 
 
-def read_grey(path: Path) -> tuple[np.ndarray, bool]:
-    """`read_picture_8bit` for collections from the web, where films come tinted.
-
-    Returns: luma (ITU-R BT.601), and whether the image was in colour, which is worth
-    storing because it may reveal the source.
-    """
-    pixels, difference = _read(path)
-    return _only_8bit(path, pixels), difference > _COLOUR_TOLERANCE
-
-
 def read_picture_8bit(path: Path) -> np.ndarray:
-    """`read_picture`, uint8 only.
+    """Grey pixels [H, W], uint8, of a PNG or JPEG that is not in colour."""
+    return read_grey(path, colour=False).pixels
 
-    A 16-bit PNG does not say how many of its bits are used (12 is common), so any
-    conversion would guess the intensities: it is refused.
+
+def read_grey(path: Path, bits: int = 8, colour: bool = True) -> Picture:
+    """A PNG or JPEG, recognised by content, in grey.
+
+    Palettes and colour become luma (ITU-R BT.601), also where the channels differ by
+    rounding only. An alpha channel is dropped if the picture is opaque on average
+    (`_LEAST_OPACITY`). Values of a 16-bit PNG are scaled to the whole range from the
+    depth that they use (`_DEPTHS`).
+
+    Args:
+      bits: 8; or 16, to keep what an 8-bit picture could not hold.
+      colour: whether films may be tinted, as those of the web are.
+
+    Returns: uint8, or uint16 where `bits` is 16 and the file has 16.
+    Errors: InputError where the file is another format, damaged, truncated,
+    transparent, or in colour although it must not be.
     """
-    return _only_8bit(path, read_picture(path))
+    pixels, difference, notes = _read(path)
+    if not colour:
+        _refuse_colour(path, difference)
+    elif difference > _COLOUR_TOLERANCE:
+        notes += ("images_coloured",)
+    if pixels.dtype == np.uint16:
+        used = _depth(pixels)
+        full = 255 if bits == 8 else 65535
+        pixels = np.rint(pixels * (full / (2**used - 1)))
+        pixels = pixels.astype(np.uint8 if bits == 8 else np.uint16)
+        notes += (f"images_of_16_bits:{used}",)
+    return Picture(pixels, notes)
+
+
+def read_mask(path: Path) -> Picture:
+    """A lung mask of 0 and 255 [H, W]: what is at least half white is lung.
+
+    Masks that were drawn with smooth edges, or shrunk, have grey values at the edges;
+    some programs write 1 for 255.
+
+    Errors: InputError as of `read_grey`, and where it is a picture and not a mask.
+    """
+    mask, notes = read_grey(path)
+    highest = int(mask.max())
+    if highest == 1:
+        return Picture(mask * np.uint8(255), (*notes, "masks_thresholded"))
+    between = float(((mask >= 64) & (mask < 192)).mean())
+    if between > _MOST_EDGE or (0 < highest < 128):
+        raise InputError(
+            path,
+            f"not a mask: {len(np.unique(mask))} grey values up to {highest}, "
+            f"{100 * between:.0f} % of the pixels neither black nor white",
+            "Copy the file from the release again; a mask is black and white.",
+        )
+    if not np.isin(mask, (0, 255)).all():
+        notes += ("masks_thresholded",)
+    return Picture(np.where(mask >= 128, 255, 0).astype(np.uint8), notes)
 
 
 def resize_longest(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -98,19 +150,17 @@ def encode_png(pixels: np.ndarray) -> bytes:
     return cv2.imencode(".png", pixels, _STORED)[1].tobytes()
 
 
-def _only_8bit(path, pixels) -> np.ndarray:
-    if pixels.dtype != np.uint8:
+def _refuse_colour(path, difference: float) -> None:
+    if difference > _COLOUR_TOLERANCE:
         raise InputError(
             path,
-            f"a 16-bit PNG (largest value {pixels.max()}) where the release has 8",
-            "Convert it to 8 bits over the range that it really uses, or copy the "
-            "file from the release again.",
+            f"a colour image (channels differ by {difference:.0f} of 255 grey levels)",
+            "A radiograph is grey: remove the file, or replace it with the grey original.",
         )
-    return pixels
 
 
-def _read(path) -> tuple[np.ndarray, float]:
-    """Grey pixels, and how far the channels differ, in grey levels of 255."""
+def _read(path) -> tuple[np.ndarray, float, tuple[str, ...]]:
+    """Grey pixels; how far the channels differ, in grey levels of 255; and notes."""
     data = Path(path).read_bytes()
     _check_whole(path, data)
     try:
@@ -119,28 +169,42 @@ def _read(path) -> tuple[np.ndarray, float]:
         picture = None
     if picture is None or picture.size == 0:
         raise InputError(path, "a damaged image: it cannot be decoded", _AGAIN)
-    return (picture, 0.0) if picture.ndim == 2 else _grey(path, picture)
+    return (picture, 0.0, ()) if picture.ndim == 2 else _grey(path, picture)
 
 
-def _grey(path, picture) -> tuple[np.ndarray, float]:
+def _grey(path, picture) -> tuple[np.ndarray, float, tuple[str, ...]]:
     *colours, last = cv2.split(picture)
     full = np.iinfo(picture.dtype).max
+    notes: tuple[str, ...] = ()
     if len(colours) in (1, 3):  # the last channel is opacity
         if (last != full).any():
-            raise InputError(
-                path,
-                "a transparent image",
-                "Save it without an alpha channel, as 8-bit grey.",
-            )
+            _check_opaque(path, last, full)
+            notes = ("images_not_quite_opaque",)
     else:
         colours.append(last)
     highest, lowest = colours[0], colours[0]
     for channel in colours[1:]:
         highest, lowest = cv2.max(highest, channel), cv2.min(lowest, channel)
-    difference = float((highest - lowest).mean()) * 255 / full
+    depth = 8 if full == 255 else _depth(highest)
+    difference = float((highest - lowest).mean()) * 255 / (2**depth - 1)
     if difference == 0:
-        return colours[0], difference
-    return cv2.cvtColor(cv2.merge(colours), cv2.COLOR_BGR2GRAY), difference
+        return colours[0], difference, notes
+    grey = cv2.cvtColor(cv2.merge(colours), cv2.COLOR_BGR2GRAY)
+    return grey, difference, notes
+
+
+def _depth(pixels: np.ndarray) -> int:
+    return next(depth for depth in _DEPTHS if int(pixels.max()) < 2**depth)
+
+
+def _check_opaque(path, opacity: np.ndarray, full: int) -> None:
+    if opacity.mean() < _LEAST_OPACITY * full:
+        seen = int((opacity != full).sum())
+        raise InputError(
+            path,
+            f"a transparent image: {seen:,} of {opacity.size:,} pixels are not opaque",
+            "Save it without an alpha channel, over the background that it was made for.",
+        )
 
 
 def _check_whole(path, data: bytes) -> None:
@@ -159,7 +223,9 @@ def _check_whole(path, data: bytes) -> None:
         kind = next((k for start, k in _OTHERS.items() if data.startswith(start)), None)
         kind = "a DICOM" if data[128:132] == b"DICM" else kind
         kind = kind or f"an unknown format, beginning with {data[:8]!r}"
-        raise InputError(path, f"neither PNG nor JPEG: {kind}", _AGAIN)
+        convert = "Convert it to PNG, which loses nothing: magick IN OUT.png"
+        hint = convert if kind in _CONVERTIBLE else _AGAIN
+        raise InputError(path, f"neither PNG nor JPEG: {kind}", hint)
     if not whole:
         raise InputError(
             path, f"a truncated or damaged image ({len(data)} bytes)", _AGAIN

@@ -115,7 +115,7 @@ def _shared(images: list[Image], patient_of: dict[str, str]) -> int:
 
 
 def _read(image: Image, size: int) -> Example:
-    pixels, coloured = read_grey(image.path)
+    pixels, notes = found = read_grey(image.path)
     row, origin = image.row, image.origin
     return Example(
         {
@@ -123,11 +123,11 @@ def _read(image: Image, size: int) -> Example:
             "label": row.diagnosis,
             "source": origin.source,
             "age_group": origin.age_group,
-            "coloured": int(coloured),
+            "coloured": int(found.coloured),
             "original_label": row.label,
             "original_label_1": row.label_1,
             "original_label_2": row.label_2,
             "original_split": row.part,
         },
-        notes=("images_coloured",) if coloured else (),
+        notes=notes,
     )

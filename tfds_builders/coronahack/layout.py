@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from tfds_builders.common.build.release import files, folders, others
+from tfds_builders.common.build.listing import (
+    by_name,
+    child,
+    files,
+    folders,
+    renamed,
+    skipped,
+)
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
 from tfds_builders.common.tables import first
@@ -50,11 +57,15 @@ def read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
     rows = {(row.part, row.file_name): row for row in read_table(table)}
     folder = _folder(release)
     pictures = _pictures(folder)
-    images = [
-        Image(path.stem, path, rows[key], origin_of(path.stem))
-        for key, path in pictures.items()
-        if key in rows
-    ]
+    images, renamed_files = [], 0
+    for part in PARTS:
+        names = [name for of_part, name in rows if of_part == part]
+        found = by_name([p for key, p in pictures.items() if key[0] == part], names)
+        images += [
+            Image(path.stem, path, rows[part, name], origin_of(path.stem))
+            for name, path in found.items()
+        ]
+        renamed_files += sum(renamed(found).values())
     if not images:
         part, name = min(pictures)
         raise InputError(
@@ -65,9 +76,8 @@ def read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
     counts = {
         "images_not_listed": len(pictures) - len(images),
         "rows_without_image": len(rows) - len(images),
-        "files_not_images": sum(
-            others(folder / part.lower(), SUFFIXES) for part in PARTS
-        ),
+        **skipped({p.lower(): child(folder, p.lower()) for p in PARTS}, SUFFIXES),
+        "names_unlike_files": renamed_files,
     }
     return sorted(images), counts
 
@@ -77,7 +87,7 @@ def _folder(release: Path) -> Path:
     candidates = (release / FOLDER / FOLDER, release / FOLDER, release)
     wanted = {part.lower() for part in PARTS}
     found = {
-        folder: {f.name for f in folders(folder)} & wanted
+        folder: {f.name.lower() for f in folders(folder)} & wanted
         for folder in candidates
         if folder.is_dir()
     }
@@ -95,7 +105,7 @@ def _pictures(folder: Path) -> dict[tuple[str, str], Path]:
     """By part and file name, as in the table."""
     found = {}
     for part in PARTS:
-        pictures = files(folder / part.lower(), SUFFIXES)
+        pictures = files(child(folder, part.lower()), SUFFIXES)
         if not pictures:
             raise InputError(
                 folder / part.lower(), "the folder contains no images", _UNPACK

@@ -14,7 +14,13 @@ from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.counts import count_of
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.grouping import grouping
-from tfds_builders.common.images import encode_png, read_grey, resize_longest
+from tfds_builders.common.images import (
+    Picture,
+    encode_png,
+    read_grey,
+    read_mask,
+    resize_longest,
+)
 from tfds_builders.common.splits import by_split, split_of
 from tfds_builders.covid_chestxray.findings import CLASSES
 from tfds_builders.covid_chestxray.layout import (
@@ -160,7 +166,7 @@ def _is_frontal(film: Film) -> bool:
 
 
 def _read(film: Film, size: int, masks: bool) -> Example:
-    pixels, coloured = read_grey(film.path)
+    pixels, notes = found = read_grey(film.path)
     picture = resize_longest(pixels, size)
     row = film.row
     features = {
@@ -176,29 +182,30 @@ def _read(film: Film, size: int, masks: bool) -> Example:
         "location": row.location,
         "source": row.source,
         "license": row.license,
-        "coloured": int(coloured),
+        "coloured": int(found.coloured),
     }
     if masks:
-        mask = _read_mask(film, pixels.shape)
+        mask, more = _read_mask(film, pixels.shape)
+        notes += more
         shape = picture.shape[::-1]
         mask = cv2.resize(mask, shape, interpolation=cv2.INTER_NEAREST)
         features["mask"] = encode_png(mask)
-    return Example(features, notes=("images_coloured",) if coloured else ())
+    return Example(features, notes=notes)
 
 
-def _read_mask(film: Film, shape: tuple[int, int]) -> np.ndarray:
+def _read_mask(film: Film, shape: tuple[int, int]) -> Picture:
     """0 and 255, of about the shape of the picture itself."""
     try:
-        mask, _ = read_grey(film.mask)
+        mask = read_mask(film.mask)
     except InputError as error:  # the rejected file is the image, not the mask
         found = f"its mask {film.mask.name}: {error.found}"
         raise InputError(film.path, found, error.hint) from error
-    aspect = mask.shape[0] * shape[1] / (mask.shape[1] * shape[0])
-    if abs(aspect - 1) > _ASPECT_TOLERANCE or not np.isin(mask, (0, 255)).all():
+    rows, columns = mask.pixels.shape
+    if abs(rows * shape[1] / (columns * shape[0]) - 1) > _ASPECT_TOLERANCE:
         raise InputError(
             film.path,
-            f"its mask {film.mask.name}: {mask.shape[1]} x {mask.shape[0]} pixels of "
-            f"{len(np.unique(mask))} grey values for {shape[1]} x {shape[0]} pixels",
+            f"its mask {film.mask.name}: {columns} x {rows} pixels for {shape[1]} x "
+            f"{shape[0]} pixels",
             "Copy the file from the repository again.",
         )
     return mask

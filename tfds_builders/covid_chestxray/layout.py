@@ -1,11 +1,16 @@
 """Where the pictures, masks and severity scores of the collection are."""
 
 import collections
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from tfds_builders.common.build.release import files, others
+from tfds_builders.common.build.listing import (
+    by_name,
+    child,
+    files,
+    renamed,
+    skipped,
+)
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
 from tfds_builders.common.tables import first
@@ -41,7 +46,7 @@ class Release(NamedTuple):
 
 def is_release(folder: Path) -> bool:
     """Whether it holds the table or the pictures."""
-    return (folder / TABLE).is_file() or (folder / IMAGES).is_dir()
+    return (folder / TABLE).is_file() or child(folder, IMAGES).is_dir()
 
 
 def read_release(release: Path) -> Release:
@@ -50,12 +55,13 @@ def read_release(release: Path) -> Release:
     Errors: InputError for an incomplete release or damaged tables.
     """
     for missing, there in ((TABLE, IMAGES), (IMAGES, TABLE)):
-        if not (release / missing).exists():
+        if not child(release, missing).exists():
             raise InputError(release, f"found {there}, but no {missing}", _AGAIN)
     metadata = read_metadata(release / TABLE)
     listed = [*metadata.rows, *sorted(metadata.contradicted)]
-    pictures = files(release / IMAGES, SUFFIXES)
-    path_of = find_pictures(pictures, listed)
+    images = child(release, IMAGES)
+    pictures = files(images, SUFFIXES)
+    path_of = by_name(pictures, listed)
     scored = (release / _SEVERITY).is_file()
     severity = read_severity(release / _SEVERITY) if scored else {}
     masks = _masks(release / _MASKS)
@@ -91,19 +97,12 @@ def read_release(release: Path) -> Release:
         **metadata.counts,
         **dict(sorted(left_out.items())),
         "images_not_listed": len(pictures) - len(set(path_of.values())),
-        "files_not_images": others(release / IMAGES, SUFFIXES),
+        **skipped({"the release": images}, SUFFIXES),
+        **renamed(path_of),
         "severity_without_image": len(severity.keys() - used),
         "tables_missing": int(not scored),
     }
     return Release(metadata.edition, sorted(films), counts)
-
-
-def find_pictures(pictures: list[Path], names: Iterable[str]) -> dict[str, Path]:
-    """The picture of each file name that has one; `x.JPG` may be `x.jpg` on disk."""
-    alike = {path.name.lower(): path for path in reversed(pictures)}
-    exact = {path.name: path for path in pictures}
-    found = {name: exact.get(name) or alike.get(name.lower()) for name in names}
-    return {name: path for name, path in found.items() if path}
 
 
 def _reason(row: Row) -> str:

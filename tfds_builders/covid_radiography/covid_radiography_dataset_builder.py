@@ -11,11 +11,11 @@ import tensorflow_datasets as tfds
 
 from tfds_builders.common.build.builder import Plan, ReleaseBuilder, by_class
 from tfds_builders.common.build.ingest import Example
-from tfds_builders.common.errors import InputError
 from tfds_builders.common.grouping import grouping
 from tfds_builders.common.images import (
     encode_png,
-    read_picture_8bit,
+    read_grey,
+    read_mask,
     resize_longest,
 )
 from tfds_builders.common.splits import by_split, split_of
@@ -115,32 +115,22 @@ class Builder(ReleaseBuilder):
 
 
 def _pixels(image: Image) -> np.ndarray:
-    return read_picture_8bit(image.path)
+    return read_grey(image.path, colour=False).pixels
 
 
 def _read(image: Image, size: int, masks: bool) -> Example:
-    picture = resize_longest(_pixels(image), size)
+    pixels, notes = read_grey(image.path, colour=False)
+    picture = resize_longest(pixels, size)
     features = {
         "image": encode_png(picture),
         "label": image.label,
         "source": image.source,
     }
     if masks:
-        features["mask"] = encode_png(_read_mask(image, picture.shape))
-    return Example(features)
-
-
-def _read_mask(image: Image, shape: tuple[int, int]) -> np.ndarray:
-    """0 and 255 [H, W] at the picture's size, which the release's masks do not have.
-
-    By nearest neighbour, so that all values are 0 or 255.
-    """
-    mask = read_picture_8bit(image.mask)
-    values = np.unique(mask)
-    if not np.isin(values, (0, 255)).all():
-        raise InputError(
-            image.mask,
-            f"not a mask: {len(values)} grey values instead of 0 and 255",
-            "Copy the file from the release again.",
-        )
-    return cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_NEAREST)
+        mask, more = read_mask(image.mask)
+        # By nearest neighbour, so that all values are 0 or 255.
+        shape = picture.shape[::-1]
+        mask = cv2.resize(mask, shape, interpolation=cv2.INTER_NEAREST)
+        features["mask"] = encode_png(mask)
+        notes += more
+    return Example(features, notes=notes)

@@ -1,16 +1,18 @@
 """Where the files are in each release of the COVID-19 Radiography Database."""
 
+import collections
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from tfds_builders.common.build.release import files, folders, others
+from tfds_builders.common.build.listing import child, files, folders, skipped
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
 from tfds_builders.common.tables import first, read_xlsx, refuse
 
 CLASSES = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
 _OLD = ("COVID-19", "NORMAL")  # class folders of v1 to v3
+_NEW = "lung_opacity"  # only since v4, in lower case
 _FETCH = (
     "Download the current release (version 5, COVID-19_Radiography_Dataset): see "
     "'Getting the data' in tfds_builders/covid_radiography/README.md."
@@ -29,8 +31,8 @@ class Image(NamedTuple):
 
 def is_release(folder: Path) -> bool:
     """Whether a folder holds class folders of any release."""
-    # From the listing: on some file systems 'Normal' also finds 'NORMAL'.
-    return not set(CLASSES + _OLD).isdisjoint(_names(folder))
+    known = {name.lower() for name in CLASSES + _OLD}
+    return not known.isdisjoint(name.lower() for name in _names(folder))
 
 
 def read_release(
@@ -44,11 +46,12 @@ def read_release(
     names that appear twice.
     """
     there = _names(release)
+    lower = {name.lower() for name in there}
     if "COVID-19" in there and "COVID" not in there:
         _refuse_old(release, "1", there)
-    if "NORMAL" in there and "Normal" not in there:
+    if "NORMAL" in there and "Normal" not in there and _NEW not in lower:
         _refuse_old(release, "2 or 3", there)
-    missing = [name for name in CLASSES if name not in there]
+    missing = [name for name in CLASSES if not child(release, name).is_dir()]
     if missing and not partial:
         raise InputError(
             release,
@@ -56,18 +59,18 @@ def read_release(
             "The release is incomplete: unpack it again. " + _FETCH,
         )
     versions, images = set(), []
-    counts = {
-        "images_without_row": 0,
-        "rows_without_image": 0,
-        "tables_missing": 0,
-        "files_not_images": 0,
-    }
+    counts = collections.Counter(
+        images_without_row=0,
+        rows_without_image=0,
+        tables_missing=0,
+        files_not_images=0,
+    )
     for label in (name for name in CLASSES if name not in missing):
-        version, folder = _folder(release / label)
-        pictures, masks = _pictures(folder), _masks(release / label)
+        version, folder = _folder(child(release, label))
+        pictures, masks = _pictures(folder), _masks(child(release, label))
         versions.add(version)
-        counts["files_not_images"] += others(folder, SUFFIXES)
-        table = release / f"{label}.metadata.xlsx"
+        counts.update(skipped({label: folder}, SUFFIXES))
+        table = child(release, f"{label}.metadata.xlsx")
         counts["tables_missing"] += not table.is_file()
         sources = _sources(table) if table.is_file() else {}
         stems = {path.stem.lower() for path in pictures}
@@ -96,12 +99,12 @@ def read_release(
     )
     if partial:
         counts["class_folders_missing"] = len(missing)
-    return " and ".join(sorted(versions)), images, counts
+    return " and ".join(sorted(versions)), images, dict(counts)
 
 
 def _folder(folder: Path) -> tuple[str, Path]:
     """v4 has the pictures in the class folder; v5 in images/, beside masks/."""
-    if "images" not in _names(folder):
+    if not child(folder, "images").is_dir():
         return "v4", folder
     refuse(
         folder,
@@ -109,7 +112,7 @@ def _folder(folder: Path) -> tuple[str, Path]:
         "images are beside the folder images",
         "Two releases are in one folder: unpack one into a new folder.",
     )
-    return "v5", folder / "images"
+    return "v5", child(folder, "images")
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -137,9 +140,10 @@ def with_masks(release: Path, images: list[Image]) -> list[Image]:
 
 
 def _masks(folder: Path) -> dict[str, Path]:
-    if "masks" not in _names(folder):
+    masks = child(folder, "masks")
+    if not masks.is_dir():
         return {}
-    return {path.stem: path for path in files(folder / "masks", SUFFIXES)}
+    return {path.stem: path for path in files(masks, SUFFIXES)}
 
 
 def _sources(table: Path) -> dict[str, str]:

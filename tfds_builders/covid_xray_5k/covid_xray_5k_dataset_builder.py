@@ -130,15 +130,15 @@ def _shared(images: list[Image], patient_of: dict[str, str]) -> int:
 
 
 def _read(image: Image, size: int) -> Example:
-    pixels, coloured = read_grey(image.path)
+    pixels, notes = found = read_grey(image.path)
     return Example(
         {
             "image": encode_png(resize_longest(pixels, size)),
             "label": image.label,
             "finding": image.finding,
             "source": _SOURCES[image.label],
-            "coloured": int(coloured),
+            "coloured": int(found.coloured),
             "original_split": image.part,
         },
-        notes=("images_coloured",) if coloured else (),
+        notes=notes,
     )

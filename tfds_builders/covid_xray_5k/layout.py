@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfds_builders.common.articles import article_of
-from tfds_builders.common.build.release import files, folders, others
+from tfds_builders.common.build.listing import child, files, folders, skipped
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
 from tfds_builders.common.tables import first, refuse
@@ -34,7 +34,7 @@ class Image(NamedTuple):
 
 def is_release(folder: Path) -> bool:
     """Whether it holds any of the four folders of pictures."""
-    return any((folder / p / label).is_dir() for p in PARTS for label in CLASSES)
+    return any(_place(folder, p, c).is_dir() for p in PARTS for c in CLASSES)
 
 
 def read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
@@ -48,25 +48,30 @@ def read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
         (
             str(folder.relative_to(release))
             for folder in _folders(release)
-            if folder not in [release / p / label for p in PARTS for label in CLASSES]
+            if folder
+            not in [_place(release, p, label) for p in PARTS for label in CLASSES]
         ),
         "unexpected folders of images",
         "Films may have been moved there, e.g. to val for its training program: move "
         f"them back. Or: {_UNPACK}",
     )
     images = []
-    skipped = 0
     for part in PARTS:
         for label in CLASSES:
-            folder = release / part / label
-            images += _images(folder, part, label)
-            skipped += others(folder, SUFFIXES)
+            images += _images(_place(release, part, label), part, label)
     unnamed = sum(image.label == "non" and not image.patient for image in images)
     counts = {
         "names_without_patient": unnamed,
-        "files_not_images": skipped,
+        **skipped(
+            {f"{p}/{c}": _place(release, p, c) for p in PARTS for c in CLASSES},
+            SUFFIXES,
+        ),
     }
     return sorted(images), counts
+
+
+def _place(release: Path, part: str, label: str) -> Path:
+    return child(child(release, part), label)
 
 
 def _folders(release: Path) -> list[Path]:

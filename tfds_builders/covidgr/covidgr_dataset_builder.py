@@ -11,12 +11,12 @@ import tensorflow_datasets as tfds
 
 from tfds_builders.common.build.builder import Plan, ReleaseBuilder
 from tfds_builders.common.build.ingest import Example
-from tfds_builders.common.build.release import files, folders, others
+from tfds_builders.common.build.listing import child, files, folders, skipped
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import (
     SUFFIXES,
     encode_png,
-    read_picture_8bit,
+    read_grey,
     resize_longest,
 )
 from tfds_builders.common.patients import UNLISTED, read_patients
@@ -71,7 +71,7 @@ class Builder(ReleaseBuilder):
     @staticmethod
     def is_release(folder: Path) -> bool:
         """Whether it holds two of `N`, `P` and the table."""
-        there = (folder / "N").is_dir(), (folder / "P").is_dir()
+        there = (child(folder, label).is_dir() for label in LABELS)
         return sum((*there, (folder / _TABLE).is_file())) >= 2
 
     def features(self) -> dict:
@@ -110,14 +110,15 @@ class Builder(ReleaseBuilder):
 
 
 def _read(image: Image, size: int) -> Example:
-    pixels = read_picture_8bit(image.path)
+    pixels, notes = read_grey(image.path, colour=False)
     return Example(
         {
             "image": encode_png(resize_longest(pixels, size)),
             "label": image.label,
             "severity": image.severity,
             "view": "PA",
-        }
+        },
+        notes=notes,
     )
 
 
@@ -149,13 +150,13 @@ def _read_release(release: Path) -> tuple[list[Image], dict[str, int]]:
     counts = {
         "images_without_row": len(found["P"].keys() - severity.keys()),
         "rows_without_image": len(severity.keys() - found["P"].keys()),
-        "files_not_images": sum(others(release / label, SUFFIXES) for label in LABELS),
+        **skipped({label: child(release, label) for label in LABELS}, SUFFIXES),
     }
     return sorted(images), counts
 
 
 def _pictures(release: Path, label: str) -> dict[str, Path]:
-    folder = release / label
+    folder = child(release, label)
     if not folder.is_dir():
         inside = ", ".join(f.name for f in folders(release))
         raise InputError(

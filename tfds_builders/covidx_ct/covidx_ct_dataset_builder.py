@@ -124,7 +124,7 @@ class Builder(ReleaseBuilder):
 
 
 def _read(piece: Slice, size: int, cropped: bool) -> Example:
-    pixels, coloured = read_grey(piece.path)
+    pixels, notes = found = read_grey(piece.path)
     height, width = pixels.shape
     xmin, ymin, xmax, ymax = box = piece.box
     if xmax > width or ymax > height:
@@ -152,10 +152,10 @@ def _read(piece: Slice, size: int, cropped: bool) -> Example:
             "slice_selection": about.slice_selection,
             "view": about.view,
             "modality": about.modality,
-            "coloured": int(coloured),
+            "coloured": int(found.coloured),
             "original_split": piece.original_split,
         },
-        notes=("images_coloured",) if coloured else (),
+        notes=notes,
     )
 
 

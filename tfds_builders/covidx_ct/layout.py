@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from tfds_builders.common.build.release import folders, others
+from tfds_builders.common.build.listing import folders, skipped
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
 from tfds_builders.common.splits import SPLITS
@@ -112,7 +112,7 @@ def read_release(release: Path) -> tuple[str, list[Slice], dict[str, int]]:
     counts |= {
         "rows_without_image": len(missing),
         "images_not_listed": len(pictures - kept.keys()),
-        "files_not_images": others(folder, SUFFIXES),
+        **skipped({"the release": folder}, SUFFIXES),
     }
     return version, slices, counts
 

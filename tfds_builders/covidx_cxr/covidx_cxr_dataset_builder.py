@@ -120,16 +120,16 @@ class Builder(ReleaseBuilder):
 
 
 def _read(image: Image, size: int) -> Example:
-    pixels, coloured = read_grey(image.path)
+    pixels, notes = found = read_grey(image.path)
     return Example(
         {
             "image": encode_png(resize_longest(pixels, size)),
             "label": image.label,
             "source": image.source,
-            "coloured": int(coloured),
+            "coloured": int(found.coloured),
             "original_split": image.original_split,
         },
-        notes=("images_coloured",) if coloured else (),
+        notes=notes,
     )
 
 

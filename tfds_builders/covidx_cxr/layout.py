@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tfds_builders.common.build.release import files, folders, others
+from tfds_builders.common.build.listing import child, files, folders, skipped
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
 from tfds_builders.common.splits import SPLITS
@@ -59,7 +59,7 @@ def read_release(release: Path, labels: Sequence[str]) -> Release:
     """
     lists = _newest(release, labels)
     rows = {split: read_list(path, labels) for split, path in lists.paths.items()}
-    places, skipped = _pictures(release)
+    places, not_images = _pictures(release)
     kept, counts = _once(rows)
     images, found_counts = _found(release, lists, kept, places)
     counts |= found_counts
@@ -67,7 +67,7 @@ def read_release(release: Path, labels: Sequence[str]) -> Release:
     listed = {row.file_name for some in rows.values() for row in some}
     unlisted = set().union(*places.values()) - listed
     counts["images_not_listed"] = len(unlisted)
-    counts["files_not_images"] = skipped
+    counts |= not_images
     return Release(lists.version or "without a version", images, "val" in rows, counts)
 
 
@@ -100,18 +100,18 @@ def _labels(lists: Lists) -> tuple[str, ...] | None:
     return used
 
 
-def _pictures(release: Path) -> tuple[dict[str, dict[str, Path]], int]:
+def _pictures(release: Path) -> tuple[dict[str, dict[str, Path]], dict[str, int]]:
     """Path by file name, for each split's folder; and the files that are no pictures.
 
     The folders lie beside the lists (Kaggle) or in `data` (COVID-Net's scripts).
     """
     places: dict[str, dict[str, Path]] = {}
-    skipped = 0
+    found: dict[str, Path] = {}
     for split in SPLITS:
-        for folder in (release / split, release / "data" / split):
+        for folder in (child(release, split), child(release / "data", split)):
             if folder.is_dir() and split not in places:
                 places[split] = {path.name: path for path in files(folder, SUFFIXES)}
-                skipped += others(folder, SUFFIXES)
+                found[split] = folder
     for split in ("train", "test"):
         if not places.get(split):
             inside = first(path.name for path in folders(release)) or "none"
@@ -121,7 +121,7 @@ def _pictures(release: Path) -> tuple[dict[str, dict[str, Path]], int]:
                 f"found lists, but {missing} {split} or data/{split}; folders: {inside}",
                 f"The release is incomplete: unpack it again. {_HELP}",
             )
-    return places, skipped
+    return places, skipped(found, SUFFIXES)
 
 
 def _once(rows: dict[str, list[Row]]) -> tuple[dict[str, tuple[str, Row]], dict]:

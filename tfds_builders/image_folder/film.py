@@ -7,6 +7,7 @@ import numpy as np
 
 from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.dicom.radiograph import read_radiograph
+from tfds_builders.common.images import Picture as Pixels
 from tfds_builders.common.images import encode_png, read_grey, resize_longest
 from tfds_builders.image_folder.contents import Contents, read_contents
 from tfds_builders.image_folder.leakage import Digests, digests_of
@@ -37,7 +38,7 @@ def grey(film: Film, polarity: str) -> np.ndarray:
     """Pixels [H, W], uint8 or, of DICOM, uint16."""
     if _known(film).format == "dicom":
         return read_radiograph(film.path, polarity).xray.pixels
-    return read_grey(film.path)[0]
+    return read_grey(film.path).pixels
 
 
 def digests(film: Film, polarity: str) -> Digests:
@@ -58,8 +59,10 @@ def read(film: Film, size: int, bits: int, polarity: str) -> Example:
     contents, picture = _known(film), film.picture
     if contents.format == "dicom":
         pixels, header, warnings = _read_dicom(film, polarity)
+        notes: tuple[str, ...] = ()
     else:
-        pixels, header, warnings = *_read_picture(film), ()
+        (pixels, notes), header = _read_picture(film, bits)
+        warnings = ()
     if film.leaks:
         warnings = (*warnings, f"split_leaks:{picture.folder}")
     rows, columns = pixels.shape
@@ -75,7 +78,7 @@ def read(film: Film, size: int, bits: int, polarity: str) -> Example:
             "age": contents.age,
             **header,
         },
-        notes=("images_coloured",) if header["coloured"] else (),
+        notes=notes,
         warnings=warnings,
     )
 
@@ -96,12 +99,12 @@ def _read_dicom(film: Film, polarity: str) -> tuple[np.ndarray, dict, tuple[str,
     return xray.pixels, header, warnings
 
 
-def _read_picture(film: Film) -> tuple[np.ndarray, dict]:
-    pixels, coloured = read_grey(film.path)
+def _read_picture(film: Film, bits: int) -> tuple[Pixels, dict]:
+    found = read_grey(film.path, bits)
     unknown = dict.fromkeys(
         ("view", "sex", "manufacturer", "modality", "photometric_interpretation"), ""
     )
-    return pixels, {"coloured": int(coloured), **unknown}
+    return found, {"coloured": int(found.coloured), **unknown}
 
 
 def _shrink(pixels: np.ndarray, size: int, bits: int) -> np.ndarray:

@@ -10,8 +10,14 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tfds_builders.common.build.builder import Plan, ReleaseBuilder, by_class
+from tfds_builders.common.build.listing import kind_of
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.grouping import grouping
+from tfds_builders.common.patient_names import (
+    Candidate,
+    from_names,
+    suggestions,
+)
 from tfds_builders.common.splits import by_split, split_of, train_or_val
 from tfds_builders.image_folder import leakage
 from tfds_builders.image_folder.contents import Contents
@@ -121,6 +127,9 @@ class Builder(ReleaseBuilder):
         self.info.metadata["files"] = _listing(tree.pictures)
         films = self._films_of(tree.pictures)
         named, same_id = _named(films)
+        pattern = self.options.patients_from
+        if pattern:
+            named |= from_names(pattern, {p.name: p.file for p in tree.pictures})
         polarity = self.options.polarity
         found = grouping(
             release,
@@ -150,6 +159,11 @@ class Builder(ReleaseBuilder):
             ),
             columns=functools.partial(by_class, tree.classes),
             counts=counts,
+            suggested=() if named else _suggested(tree.pictures),
+            skipped=[
+                (path.relative_to(release).as_posix(), kind_of(path))
+                for path in tree.skipped
+            ],
         )
 
     def _films_of(self, pictures: list[Picture]) -> list[Film]:
@@ -184,6 +198,11 @@ class Builder(ReleaseBuilder):
 def _release(tree: Tree) -> str:
     split = f"{{{','.join(tree.parts)}}}/" if tree.parts else ""
     return f"a folder of {split}{{{','.join(tree.classes)}}}"
+
+
+def _suggested(pictures: list[Picture]) -> list[Candidate]:
+    nested = [len(Path(p.file).parts) > 2 + bool(p.folder) for p in pictures]
+    return suggestions([p.file for p in pictures], nested)
 
 
 def _check_split(release: Path, parts: tuple[str, ...]) -> None:

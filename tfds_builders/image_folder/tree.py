@@ -1,16 +1,17 @@
 """Classes and split folders of a tree of pictures, from the names of its folders."""
 
+import collections
 import itertools
 import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
-from tfds_builders.common.build.release import folders
+from tfds_builders.common.build.listing import folders, skipped_key, visible
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.splits import SPLITS
 from tfds_builders.common.tables import first, refuse
 from tfds_builders.image_folder.masks import refuse_masks
-from tfds_builders.image_folder.walk import files_below, is_picture, visible
+from tfds_builders.image_folder.walk import files_below, is_picture
 
 _SPELLINGS = {
     "train": "train",
@@ -21,7 +22,6 @@ _SPELLINGS = {
     "test": "test",
     "testing": "test",
 }
-_LEFT_BY_WINDOWS = ("thumbs.db", "desktop.ini")
 # More folders with fewer pictures each are those of patients.
 _MANY_CLASSES, _FEW_PICTURES = 20, 5
 
@@ -44,12 +44,14 @@ class Tree(NamedTuple):
       pictures: sorted by name.
       parts: of train, val and test, in this order, those that there are folders of.
       counts: by key of counts.COUNTS.
+      skipped: other files in the class folders.
     """
 
     classes: list[str]
     pictures: list[Picture]
     parts: tuple[str, ...]
     counts: dict[str, int]
+    skipped: list[Path]
 
 
 def is_release(folder: Path) -> bool:
@@ -69,14 +71,20 @@ def read_tree(release: Path) -> Tree:
     release = Path(release)
     parts, second = _parts(release)
     found: dict[str, dict[str, list[Path]]] = {}
-    counts = dict.fromkeys(_COUNTS, 0) | {_SECOND: second}
+    counts = collections.Counter(dict.fromkeys(_COUNTS, 0) | {_SECOND: second})
+    spelling: dict[str, str] = {}
+    skipped: list[Path] = []
     for part, folder in parts.items():
         inside = _classes(folder)
         loose = _loose(folder)
         pictures = {}
-        for label, class_folder in inside.items():
+        for name, class_folder in inside.items():
+            label = spelling.setdefault(name.casefold(), name)
+            counts[_CASE] += label != name
             pictures[label], others = _pictures(class_folder)
-            counts[_OTHERS] += others
+            skipped += others
+            counts[_OTHERS] += len(others)
+            counts.update(skipped_key(label, path) for path in others)
             counts[_NESTED] += sum(p.parent != class_folder for p in pictures[label])
             _check_inside(class_folder, pictures[label], inside)
         if part and not any(pictures.values()) and not loose:
@@ -96,7 +104,8 @@ def read_tree(release: Path) -> Tree:
     _check_names(release, pictures)
     refuse_masks(release, [picture.file for picture in pictures])
     _check_number(release, classes, pictures)
-    return Tree(classes, pictures, tuple(p for p in found if p), counts)
+    parts_found = tuple(p for p in found if p)
+    return Tree(classes, pictures, parts_found, dict(counts), sorted(skipped))
 
 
 _OTHERS = "files_not_images"
@@ -104,7 +113,8 @@ _LOOSE = "images_outside_class_folders"
 _NESTED = "images_in_nested_folders"
 _ABSENT = "split_folders_empty"
 _SECOND = "images_of_second_tree"
-_COUNTS = (_OTHERS, _LOOSE, _NESTED, _ABSENT, _SECOND)
+_CASE = "class_folders_of_other_case"
+_COUNTS = (_OTHERS, _LOOSE, _NESTED, _ABSENT, _SECOND, _CASE)
 
 
 def example_id(file: str) -> str:
@@ -194,14 +204,11 @@ def _classes(folder: Path) -> dict[str, Path]:
     return dict(sorted(classes.items()))
 
 
-def _pictures(folder: Path) -> tuple[list[Path], int]:
-    """Pictures anywhere below, sorted, and how many other files there are."""
-    pictures, others = [], 0
+def _pictures(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Pictures anywhere below, sorted, and the other files there."""
+    pictures, others = [], []
     for path in files_below(folder):
-        if is_picture(path):
-            pictures.append(path)
-        else:
-            others += path.name.lower() not in _LEFT_BY_WINDOWS
+        (pictures if is_picture(path) else others).append(path)
     return sorted(pictures), others
 
 

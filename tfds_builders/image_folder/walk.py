@@ -1,15 +1,13 @@
 """The images among the visible files of a tree; links are followed."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from tfds_builders.common.build import listing
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
-# The index that a DICOM medium carries; it has the mark of a DICOM file.
-_INDEX = "DICOMDIR"
 _MARK_AT, _MARK = 128, b"DICM"  # PS3.10, 7.1
 HEAD = _MARK_AT + len(_MARK)
 
@@ -23,7 +21,7 @@ def files_below(folder: Path) -> Iterator[Path]:
     waiting = [(Path(folder), frozenset())]
     while waiting:
         here, above = waiting.pop()
-        inside = list(visible(here))
+        inside = listing.visible(here)
         status = here.stat()
         this = status.st_dev, status.st_ino
         if this in above:
@@ -39,36 +37,11 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether its ending, or the mark of a DICOM file without one, says so."""
-    if path.suffix.lower() in (*SUFFIXES, *DICOM_SUFFIXES):
-        return True
-    return path.name.upper() != _INDEX and has_dicom_mark(_head(path))
+    """Whether its ending says so, or its content where the ending does not."""
+    known = path.suffix.lower() in (*SUFFIXES, *DICOM_SUFFIXES)
+    return known or listing.is_picture(path)
 
 
 def has_dicom_mark(head: bytes) -> bool:
     """Whether a file that begins so, with HEAD bytes or more, is DICOM."""
     return head[_MARK_AT:HEAD] == _MARK
-
-
-def visible(folder: Path) -> Iterator[Path]:
-    """What a folder contains, without .DS_Store, ._x.jpg, __MACOSX of a Mac.
-
-    Errors: InputError if it cannot be read.
-    """
-    try:
-        names = os.listdir(folder)
-    except OSError as error:
-        raise InputError(
-            folder,
-            f"cannot be read ({error.strerror})",
-            "Get permission to read it, or copy it again.",
-        ) from error
-    return (folder / name for name in names if not name.startswith((".", "__")))
-
-
-def _head(path: Path) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(HEAD)
-    except OSError:  # it may not be an image
-        return b""

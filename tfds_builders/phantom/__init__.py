@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tfds_builders import DATASETS
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.places import expanded
 from tfds_builders.phantom.release import mark_synthetic, new_folder
 
 
@@ -37,7 +38,7 @@ def write_release(
       InputError: an unknown kind or layout, a bad number (each kind has a smallest
         `n`: one image per class), or `out` is not empty.
     """
-    out = Path(out).expanduser()
+    out = expanded(out)
     if kind not in DATASETS:
         known = ", ".join(DATASETS)
         raise InputError("phantom", f"unknown dataset {kind!r}", f"Use one of {known}.")

@@ -21,7 +21,7 @@ _FILMS, _FILM_SHARES = (1, 2, 3), (0.7, 0.2, 0.1)
 # the others are copies or tinted. So few films as these have no such fault.
 _NO_FAULTS = 7
 _MISSING = 9 / 183
-_COPY, _TINTED, _PERIOD = 5, 6, 32
+_COPY, _TINTED, _DEEP, _NOT_QUITE_OPAQUE, _PERIOD = 5, 6, 11, 13, 32
 _COLUMNS = ("filename", *(f"{r}-{c}" for r in "SJ" for c in (*ZONES, "Global")))
 
 
@@ -39,7 +39,7 @@ class _Image(NamedTuple):
     drawing: _Drawing
     senior: np.ndarray
     junior: np.ndarray
-    tinted: bool
+    place: int
 
 
 def write(folder: Path, n: int, seed: int, size: int, layout: str) -> Path:
@@ -74,6 +74,9 @@ def _plan(n: int, seed: int) -> list[_Image]:
             index = len(images)
             name = web_images.file_name("brixia_public", seed, index, day)
             place = index % _PERIOD if n > _NO_FAULTS else -1
+            ending = web_images.ENDINGS[index % len(web_images.ENDINGS)]
+            if place in (_DEEP, _NOT_QUITE_OPAQUE):
+                ending = "png"
             senior = draw_scores(severity, rng)
             drawing = _Drawing(patient, index, senior)
             if place == _COPY:
@@ -82,11 +85,11 @@ def _plan(n: int, seed: int) -> list[_Image]:
             images.append(
                 _Image(
                     index=index,
-                    file_name=f"{name}.{web_images.ENDINGS[index % len(web_images.ENDINGS)]}",
+                    file_name=f"{name}.{ending}",
                     drawing=drawing,
                     senior=senior,
                     junior=read_again(senior, rng),
-                    tinted=place == _TINTED,
+                    place=place,
                 )
             )
     return images[:n]
@@ -110,7 +113,11 @@ def _write_image(folder: Path, image: _Image, seed: int, size: int) -> None:
         pixels = web_images.copied(
             pixels, np.random.default_rng([seed, 4, image.index])
         )
-    if image.tinted:
+    if image.place == _TINTED:
         pixels = web_images.tinted(pixels)
     path = folder / image.file_name
-    path.write_bytes(web_images.encoded(pixels, path.suffix.removeprefix(".")))
+    data = {
+        _DEEP: web_images.deep,
+        _NOT_QUITE_OPAQUE: web_images.nearly_opaque,
+    }.get(image.place, lambda p: web_images.encoded(p, path.suffix.removeprefix(".")))
+    path.write_bytes(data(pixels))

@@ -67,10 +67,8 @@ _PLACES = ("Synthetic City, Nowhere", "Hôpital “Fantôme”, Nowhere", "")
 
 # What a film is beside a frontal one, by its place in every 24 films.
 _PERIOD = 24
-(
-    *(_LATERAL, _CT, _TODO, _UNKNOWN, _NO_VIEW, _COPY, _TINTED, _UNLISTED),
-    _CONTRADICTED,
-) = range(8, 17)
+_LATERAL, _CT, _TODO, _UNKNOWN, _NO_VIEW, _COPY, _TINTED, _UNLISTED = range(8, 16)
+_CONTRADICTED, _DEEP, _NOT_QUITE_OPAQUE = range(16, 19)
 _BACK = 8  # a copy shows the film so many before it
 _COMMENTS = (
     "## COVID-19 Pneumonia Severity Scores (Mean of 3 expert raters)",
@@ -183,6 +181,8 @@ def _film(index: int, day: int, place: int, seed: int, rng) -> dict[str, str]:
         _TODO: {"finding": "todo"},
         _UNKNOWN: {"finding": "Unknown"},
         _NO_VIEW: {"view": str(rng.choice(["", "?"]))},
+        _DEEP: {"filename": f"{name}.png"},
+        _NOT_QUITE_OPAQUE: {"filename": f"{name}.png"},
     }.get(place, {})
 
 
@@ -222,10 +222,16 @@ def _write_image(release: Path, image: _Image, seed: int, size: int) -> None:
         mask = np.where(film.zones > 0, 255, 0).astype(np.uint8)
         name = f"{path.stem}_mask.png"
         mask_path = release / "annotations" / "lungVAE-masks" / name
+        # Some of the release's masks have 28 to 183 grey values.
+        mask = web_images.smooth(mask) if image.index % 2 else mask
         mask_path.write_bytes(web_images.encoded(mask, "png"))
     if image.place == _TINTED:
         pixels = web_images.tinted(pixels)
-    path.write_bytes(web_images.encoded(pixels, path.suffix.removeprefix(".")))
+    data = {
+        _DEEP: web_images.deep,
+        _NOT_QUITE_OPAQUE: web_images.nearly_opaque,
+    }.get(image.place, lambda p: web_images.encoded(p, path.suffix.removeprefix(".")))
+    path.write_bytes(data(pixels))
 
 
 def _slice(size: int) -> np.ndarray:

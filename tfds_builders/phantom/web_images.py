@@ -45,3 +45,22 @@ def copied(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     small = cv2.imdecode(cv2.imencode(".jpg", small, quality)[1], 0)
     brighter = small * rng.uniform(0.9, 1.05) + rng.uniform(-8, 8)
     return np.clip(np.rint(brighter), 0, 255).astype(np.uint8)
+
+
+def deep(pixels: np.ndarray) -> bytes:
+    """A PNG of 16 bits, in colour and with an opaque alpha channel, of grey [H, W]."""
+    grey = pixels.astype(np.uint16) * 257
+    opaque = np.full_like(grey, 65535)
+    return cv2.imencode(".png", cv2.merge([grey, grey, grey, opaque]))[1].tobytes()
+
+
+def nearly_opaque(pixels: np.ndarray) -> bytes:
+    """A PNG whose alpha channel is opaque but for four pixels, of grey [H, W]."""
+    opacity = np.full_like(pixels, 255)
+    opacity[1:3, 1:3] = (254, 128), (1, 0)
+    return cv2.imencode(".png", cv2.merge([pixels] * 3 + [opacity]))[1].tobytes()
+
+
+def smooth(mask: np.ndarray) -> np.ndarray:
+    """A mask of 0 and 255 [H, W] with grey edges, as one that was drawn or resized."""
+    return cv2.GaussianBlur(mask, (5, 5), 1.2)

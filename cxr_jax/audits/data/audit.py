@@ -83,7 +83,11 @@ def audit(datasets: list[Dataset], workdir: pathlib.Path, settings: Settings) ->
     names = [one.name for one in datasets]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(twice[0], "is given twice", "name every dataset once")
+        raise InputError(
+            twice[0],
+            "is given twice",
+            "name every dataset once; of two folders, say which: NAME@DATA_DIR",
+        )
     shown = [fingerprints.read(d.splits.values(), d.name) for d in datasets]
     everything = collection.collect(datasets, shown)
     found = collection.find_all(everything, settings.allow)
@@ -102,7 +106,8 @@ def audit(datasets: list[Dataset], workdir: pathlib.Path, settings: Settings) ->
     path = workdir / "audit.json"
     leaks = [each for each in found if findings.is_leak(each)]
     if not any(each.kind in findings.LEAKS for each in found):
-        found.append(verdict("no_leakage"))
+        known = not findings.patients_unknown(found)
+        found.append(verdict("no_leakage" if known else "no_copies"))
     content = {
         "leakage": bool(leaks),
         "settings": settings._asdict(),

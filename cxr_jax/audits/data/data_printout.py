@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cxr_jax.audits import verdicts
+from cxr_jax.audits.data import findings
 from cxr_jax.audits.data.association import Association
 from cxr_jax.audits.data.baselines import Baseline
 from cxr_jax.audits.data.contents import UNLABELLED
@@ -32,6 +33,10 @@ def verdict(found: Sequence[Verdict]) -> list[str]:
     else:
         allowed = any(each.values.get("allowed") for each in found)
         head = "No leakage found" + ", other than what is allowed" * allowed
+        if findings.patients_unknown(found):
+            head = (
+                "No copies across splits found" + ", other than allowed" * allowed
+            ) + "; patients are not known, so whether they leak is not known"
         if any("across_datasets" in each.kind for each in found):
             head += "; but there are copies across datasets"
     lines = [head]

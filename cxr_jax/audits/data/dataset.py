@@ -28,6 +28,7 @@ class Dataset(NamedTuple):
       target: what a model learns from it.
       description: what identifies the data.
       tested: of an external test set the split that is tested on, else ''.
+      suggested: [pattern, films, patients] of file names that may name patients.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Dataset(NamedTuple):
     target: targets.Target
     description: dict[str, Any]
     tested: str = ""
+    suggested: tuple[tuple[str, int, int], ...] = ()
 
     @property
     def size(self) -> int:
@@ -73,11 +75,21 @@ def of_config(config: ConfigDict, workdir: pathlib.Path) -> Dataset:
 
 
 def of_name(name: str, data_dir: str) -> Dataset:
-    """All splits of `name[/config]` as they were built."""
-    builder = builders.open_builder(name, data_dir)
-    return _dataset(
+    """All splits of `name[/config][@data_dir]` as they were built.
+
+    With a folder of its own, a dataset is called by it: every tree of one's own is an
+    `image_folder`.
+    """
+    builder, at = _open(name, data_dir)
+    found = _dataset(
         builder, {part: builders.load(builder, part) for part in _of(builder)}
     )
+    return found._replace(name=found.name + at)
+
+
+def _open(name: str, data_dir: str):
+    name, at, folder = name.partition("@")
+    return builders.open_builder(name, folder or data_dir), at + folder
 
 
 def external(name: str, data_dir: str) -> Dataset:
@@ -85,15 +97,14 @@ def external(name: str, data_dir: str) -> Dataset:
 
     Args:
       name: 'covidgr' has all splits of it, of which `test` is the one tested on;
-        'covidgr:all' has that one alone.
+        'covidgr:all' has that one alone, 'covidgr@data:all' too, of another folder.
     """
-    name, colon, split = name.partition(":")
+    whole, colon, split = name.rpartition(":")
     if not colon:
         return of_name(name, data_dir)._replace(tested=EXTERNAL_TEST)
-    builder = builders.open_builder(name, data_dir)
-    return _dataset(builder, {split: builders.load(builder, split)})._replace(
-        tested=split
-    )
+    builder, at = _open(whole, data_dir)
+    found = _dataset(builder, {split: builders.load(builder, split)})
+    return found._replace(name=found.name + at, tested=split)
 
 
 def _of(builder) -> list[str]:
@@ -128,4 +139,8 @@ def _dataset(builder, splits: dict[str, Split]) -> Dataset:
         split=np.repeat(list(splits), [split.size for split in splits.values()]),
         target=targets.of_columns(table, first.label_names),
         description=description,
+        suggested=tuple(
+            tuple(row)
+            for row in (builder.info.metadata or {}).get("patients_suggested", ())
+        ),
     )

@@ -173,6 +173,11 @@ def blank_images(dataset: Dataset, blank: np.ndarray) -> list[Verdict]:
     ]  # fmt: skip
 
 
+def patients_unknown(found: Sequence[Verdict]) -> bool:
+    """Whether patients of some dataset might leak unseen: not all of them are known."""
+    return any(each.kind in ("patients_unnamed", "patients_mixed") for each in found)
+
+
 def of_dataset(dataset: Dataset) -> list[Verdict]:
     """What its patients and films are, where they are not patients and films."""
     found = []
@@ -180,7 +185,12 @@ def of_dataset(dataset: Dataset) -> list[Verdict]:
         found.append(verdict("patients_mixed", dataset=dataset.name))
     elif dataset.unit != "patients":
         found.append(
-            verdict("patients_unnamed", dataset=dataset.name, unit=dataset.unit)
+            verdict(
+                "patients_unnamed",
+                dataset=dataset.name,
+                unit=dataset.unit,
+                suggested=dataset.suggested,
+            )
         )
     if dataset.synthetic:
         found.append(verdict("synthetic", dataset=dataset.name))

@@ -169,7 +169,8 @@ def _add(sets, builder, split: Split, part: str) -> Set:
     """The set, new or as it is known."""
     name = builder.info.full_name.removesuffix(f"/{builder.info.version}")
     name = f"{name}:{part}"
-    key = name, fingerprint(split)["sha256"]
+    found = fingerprint(split)
+    key = name, found["sha256"] + found["pixels"]
     if key not in sets:
         folder = _folder(builder)
         if any(each.name == name for each in sets.values()):

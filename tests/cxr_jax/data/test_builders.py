@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from cxr_jax.data import builders, decode, roles
+from cxr_jax.runs import provenance
 from tfds_builders.common.errors import InputError
 
 
@@ -59,13 +61,49 @@ def test_overlapping_roles_are_refused(builder, tiny_config, tmp_path):
         roles.open_splits(data, tmp_path)
 
 
-def test_damaged_shards_are_named(brixia_data, tmp_path):
-    copy = tmp_path / "brixia"
-    shutil.copytree(brixia_data / "brixia", copy)
-    for shard in copy.glob("256/*/*train*"):
-        shard.write_bytes(shard.read_bytes()[:100])
+def test_damaged_shards_are_named_before_anything_is_read(brixia_data, tmp_path):
+    shutil.copytree(brixia_data / "brixia", tmp_path / "brixia")
+    (folder,) = (tmp_path / "brixia/256").glob("*.*.*")
+    (shard,) = folder.glob("*train*")
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(InputError, match=rf"{shard.name} has [\d,]+ bytes instead of"):
+        builders.open_builder("brixia/256", str(tmp_path))
+    metadata = json.loads((folder / "metadata.json").read_text())
+    del metadata["shards"], metadata["pixels"]  # as of an earlier version
+    (folder / "metadata.json").write_text(json.dumps(metadata))
     with pytest.raises(InputError, match="it is damaged: remove that folder"):
         builders.load(builders.open_builder("brixia/256", str(tmp_path)), "train")
+
+
+def test_a_shard_that_is_cut_while_it_is_read_is_named(brixia_data, tmp_path):
+    """A run with residency=disk reads for days."""
+    shutil.copytree(brixia_data / "brixia", tmp_path / "brixia")
+    split = builders.load(builders.open_builder("brixia/256", str(tmp_path)), "train")
+    (shard,) = (tmp_path / "brixia/256").glob("*/*train*")
+    shard.write_bytes(shard.read_bytes()[:2000])
+    with pytest.raises(InputError, match="it is damaged: remove that folder") as error:
+        for position in range(split.size):
+            split.read(position)
+    assert error.value.where == str(shard.parent)
+
+
+def test_a_dataset_without_digests_of_its_pixels_is_named(
+    brixia_data, tiny_config, tmp_path, capsys
+):
+    shutil.copytree(brixia_data / "brixia", tmp_path / "brixia")
+    (path,) = (tmp_path / "brixia/256").glob("*/metadata.json")
+    metadata = json.loads(path.read_text())
+    del metadata["pixels"]
+    path.write_text(json.dumps(metadata))
+    with tiny_config.unlocked():
+        tiny_config.data.data_dir = str(tmp_path)
+    found = roles.open_splits(tiny_config.data, tmp_path)
+    assert found.description["pixels"] == found.test.pixels_sha256 == ""
+    assert f"{path.parent} was built by an earlier version" in capsys.readouterr().out
+    with tiny_config.unlocked():
+        tiny_config.data.data_dir = str(brixia_data)
+    now = roles.open_splits(tiny_config.data, tmp_path).description
+    assert provenance.differences(found.description, now) == []
 
 
 def test_unknown_dataset_lists_the_known_ones(tmp_path):

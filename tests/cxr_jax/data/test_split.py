@@ -42,3 +42,6 @@ def test_the_fingerprint_depends_on_labels_but_not_on_order(builder):
     assert fingerprint(other) == fingerprint(split)
     changed = split.table | {"scores": 3 - split.table["scores"]}
     assert fingerprint(split._replace(table=changed)) != fingerprint(split)
+    changed = split._replace(pixels_sha256="0")
+    assert fingerprint(changed) != fingerprint(split)
+    assert split.pixels_sha256 != builders.load(builder, "train").pixels_sha256 != ""

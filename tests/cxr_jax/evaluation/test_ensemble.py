@@ -245,7 +245,7 @@ def test_other_data_than_those_of_the_runs_are_refused(two, tmp_path):
         origin = json.loads(text)
         origin["dataset"]["roles"]["test"]["sha256"] = "0" * 64
         (run / "provenance.json").write_text(json.dumps(origin))
-    with pytest.raises(InputError, match="was tested on other data: test was"):
+    with pytest.raises(InputError, match=r"columns .* of test: 00000000"):
         combine(two, tmp_path / "ensemble")
 
 

@@ -10,11 +10,16 @@ import subprocess
 import sys
 import time
 
+import pydicom
 import pytest
 from run_files import assert_same_run
 
 from cxr_jax import config as config_lib
+from cxr_jax.evaluation import evaluate
+from cxr_jax.report import material
 from cxr_jax.train import loop
+from tfds_builders.build import build
+from tfds_builders.common.build.builder import Options
 from tfds_builders.common.errors import InputError
 
 
@@ -114,8 +119,42 @@ def test_a_new_version_of_the_dataset_is_refused(
     info = json.loads((folder / "dataset_info.json").read_text())
     (folder / "dataset_info.json").write_text(json.dumps({**info, "version": "9.0.0"}))
     folder.rename(folder.with_name("9.0.0"))
-    with pytest.raises(InputError, match=r"other data: brixia/256/1[\s\S]*/9.0"):
+    with pytest.raises(
+        InputError, match=r"other data:\n  dataset: brixia/256/1[\s\S]*/9.0"
+    ):
         loop.train(tiny_config, run)
+
+
+def test_other_pixels_under_the_same_name_are_refused(
+    brixia_data, tiny_config, tmp_path
+):
+    """Of a rebuild that obeys the pixels where headers contradict them."""
+    release, data = tmp_path / "release", tmp_path / "data"
+    shutil.copytree(brixia_data.parent / "release", release)
+    for path in sorted(release.rglob("*.dcm"))[::4]:
+        header = pydicom.dcmread(path)
+        ends = {"MONOCHROME1": "MONOCHROME2", "MONOCHROME2": "MONOCHROME1"}
+        header.PhotometricInterpretation = ends[header.PhotometricInterpretation]
+        header.save_as(path)
+    build("brixia/256", release, data, quiet=True)
+    run = tmp_path / "run"
+    with tiny_config.unlocked():
+        tiny_config.data.data_dir = str(data)
+    assert loop.train(tiny_config, run) == 0
+    shutil.rmtree(data)
+    options = Options(polarity="pixels")
+    build("brixia/256", release, data, quiet=True, options=options)
+    differs = r"built with --polarity: header, and now pixels\n  pixels: \w{8}, and now"
+    with pytest.raises(InputError, match=differs):
+        evaluate.evaluate(None, run, "brixia:test")
+    with pytest.raises(InputError, match="pixels of test"):
+        material.read(run)
+    (run / "results.json").unlink()  # as if it had been stopped before the end
+    with pytest.raises(InputError, match=differs + r"[\s\S]*pixels of train"):
+        loop.train(tiny_config, run)
+    shutil.rmtree(data)
+    build("brixia/256", release, data, quiet=True)  # the first again
+    assert loop.train(tiny_config, run) == 0
 
 
 def test_clock_host_and_locale_do_not_matter(

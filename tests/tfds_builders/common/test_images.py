@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import (
     encode_png,
+    read_grey,
+    read_mask,
     read_picture,
     read_picture_8bit,
     resize_longest,
@@ -106,11 +108,67 @@ def test_colour(tmp_path):
     fails(save(tmp_path / "a.jpg", warm), "colour")
 
 
-def test_sixteen_bits_are_refused_where_eight_are_meant(tmp_path):
-    path = save(tmp_path / "a.png", GREY.astype(np.uint16) * 16)
-    fails(path, "16-bit PNG", "largest value", reader=read_picture_8bit)
-    path = save(tmp_path / "b.png", GREY)
-    np.testing.assert_array_equal(read_picture_8bit(path), GREY)
+@pytest.mark.parametrize(
+    ("largest", "used"), [(255, 8), (900, 10), (4095, 12), (9000, 14), (65535, 16)]
+)
+def test_sixteen_bits_are_scaled_from_the_depth_that_they_use(tmp_path, largest, used):
+    deep = np.linspace(0, largest, GREY.size).reshape(GREY.shape).astype(np.uint16)
+    path = save(tmp_path / "a.png", deep)
+    pixels, notes = read_grey(path)
+    assert pixels.dtype == np.uint8 and notes == (f"images_of_16_bits:{used}",)
+    np.testing.assert_array_equal(pixels, np.rint(deep * (255 / (2**used - 1))))
+    pixels, notes = read_grey(path, bits=16)
+    assert pixels.dtype == np.uint16 and notes == (f"images_of_16_bits:{used}",)
+    np.testing.assert_array_equal(pixels, np.rint(deep * (65535 / (2**used - 1))))
+
+
+def test_colour_of_twelve_bits_in_sixteen(tmp_path):
+    deep = GREY.astype(np.uint16) * 16
+    path = save(tmp_path / "a.png", np.stack([deep // 2, deep, deep], -1))
+    assert read_grey(path).coloured
+    fails(path, "colour", reader=read_picture_8bit)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_alpha(tmp_path, dtype):
+    """Opaque, opaque but for four pixels, faint, and a picture that needs its alpha."""
+    full = np.iinfo(dtype).max
+    grey = GREY.astype(dtype) * (full // 255)
+    opacity = np.full_like(grey, full)
+    deep = () if full == 255 else ("images_of_16_bits:16",)
+
+    def read(opacity):
+        path = save(tmp_path / "a.png", np.stack([grey] * 3 + [opacity], -1))
+        return read_grey(path)
+
+    assert read(opacity).notes == deep
+    opacity[:2, :2] = 0, 1
+    found = read(opacity)
+    np.testing.assert_array_equal(found.pixels, GREY)
+    assert found.notes == ("images_not_quite_opaque", *deep)
+    found = read(np.full_like(grey, full - full // 200))
+    assert found.notes == ("images_not_quite_opaque", *deep)
+    opacity[:4] = 0
+    with pytest.raises(InputError, match=r"200 of 2,000 pixels are not opaque"):
+        read(opacity)
+
+
+def test_masks(tmp_path):
+    hard = np.zeros((64, 64), np.uint8)
+    hard[10:50, 12:40] = 255
+    found = read_mask(save(tmp_path / "a.png", hard))
+    np.testing.assert_array_equal(found.pixels, hard)
+    assert found.notes == ()
+    smooth = cv2.GaussianBlur(hard, (5, 5), 1.2)
+    assert len(np.unique(smooth)) > 10
+    found = read_mask(save(tmp_path / "b.png", smooth))
+    np.testing.assert_array_equal(found.pixels, np.where(smooth > 127, 255, 0))
+    assert found.notes == ("masks_thresholded",)
+    found = read_mask(save(tmp_path / "c.png", hard // 255))  # 0 and 1
+    np.testing.assert_array_equal(found.pixels, hard)
+    assert found.notes == ("masks_thresholded",)
+    for name, picture in {"d.png": GREY, "e.png": hard // 4}.items():
+        fails(save(tmp_path / name, picture), "not a mask", reader=read_mask)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

@@ -152,15 +152,12 @@ def test_a_png_with_alpha_that_is_named_jpg(copy, make):
 
 
 def test_pictures_that_are_refused(copy, fails):
-    paths = sorted((copy / "N").iterdir())[:4]
+    paths = sorted((copy / "N").iterdir())[:3]
     grey = cv2.imread(str(paths[0]), cv2.IMREAD_GRAYSCALE)
     colour = cv2.imencode(".jpg", cv2.applyColorMap(grey, cv2.COLORMAP_JET))[1]
-    sixteen = cv2.imencode(".png", grey.astype(np.uint16))[1]
-    for path, content in zip(
-        paths, (b"", b"<html>", colour.tobytes(), sixteen.tobytes()), strict=True
-    ):
+    for path, content in zip(paths, (b"", b"<html>", colour.tobytes()), strict=True):
         path.write_bytes(content)
-    fails(copy, "4 files", *(path.name for path in paths), "16-bit", "colour", "empty")
+    fails(copy, "3 files", *(path.name for path in paths), "colour", "empty")
 
 
 @needs(REAL)

@@ -20,6 +20,8 @@ from places import REPOSITORY, SHARED_DATA
 from stored import counts, examples, needs
 
 from tfds_builders.build import build, make_builder
+from tfds_builders.common.build.builder import Options
+from tfds_builders.common.build.summary import summary
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.splits import train_or_val
 from tfds_builders.image_folder.contents import years
@@ -329,7 +331,7 @@ def test_damaged_headers_do_not_stop_the_plan(dicom, small, make):
 # Pictures
 
 
-def test_pictures_that_are_not_what_they_seem(small, make, fails):
+def test_pictures_that_are_not_what_they_seem(small, make):
     grey = noise(9)
     png = cv2.imencode(".png", grey)[1].tobytes()
     (small / "A" / "png.jpg").write_bytes(png)
@@ -343,7 +345,49 @@ def test_pictures_that_are_not_what_they_seem(small, make, fails):
     assert counts(builder)["images_coloured"] == 1
     sixteen = cv2.imencode(".png", grey.astype(np.uint16) * 16)[1].tobytes()
     (small / "A" / "16.png").write_bytes(sixteen)
-    fails(small, "A/16.png", "16-bit", config="512_16bit")
+    deep = make(small, "512_16bit")
+    assert counts(deep)["images_of_16_bits:12"] == 1
+    pixels = examples(deep, "file")["A/16.png"][1]["image"][..., 0]
+    assert pixels.dtype == np.uint16
+    np.testing.assert_array_equal(
+        pixels, np.rint(grey.astype(float) * 16 * 65535 / 4095)
+    )
+
+
+def test_pictures_are_known_by_their_content(small, make, fails):
+    jpeg = cv2.imencode(".jpg", noise(3))[1].tobytes()
+    png = cv2.imencode(".png", noise(4))[1].tobytes()
+    for name in ("a.jfif", "b.jpe", "c", "d.webp", "e.JPG_large"):
+        (small / "A" / name).write_bytes(jpeg)
+        jpeg += name.encode()  # behind the end marker: other files
+    (small / "B" / "f.tmp").write_bytes(png)
+    (small / "A" / "=notes.docx").write_bytes(b"PK\x03\x04")
+    (small / "A" / "list").write_bytes(b"a,b")
+    builder = make(small)
+    stored = examples(builder, "file")
+    for name in ("A/a.jfif", "A/b.jpe", "A/c", "A/d.webp", "A/e.JPG_large"):
+        assert stored[name][1]["format"] == b"jpeg"
+    assert stored["B/f.tmp"][1]["format"] == b"png"
+    found = counts(builder)
+    assert found["files_not_images"] == 2
+    assert found["files_skipped:A (zip, docx or xlsx)"] == 1
+    assert found["files_skipped:A (no ending)"] == 1
+    said = summary(builder)
+    assert "1 of these in A (zip, docx or xlsx)" in said
+    with open(builder.data_path / "skipped.csv", newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["path", "kind"],
+            ["A/=notes.docx", "zip, docx or xlsx"],
+            ["A/list", ""],
+        ]
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".tiff", ".bmp", ""])
+def test_pictures_of_other_formats_are_rejected_with_advice(small, fails, suffix):
+    data = cv2.imencode(suffix or ".tiff", noise(3))[1].tobytes()
+    (small / "A" / f"a{suffix}").write_bytes(data)
+    error = fails(small, f"A/a{suffix}: neither PNG nor JPEG")
+    assert "Convert it to PNG" in str(error)
 
 
 def test_odd_sizes(tmp_path, make):
@@ -446,3 +490,54 @@ def test_real_images(tmp_path, make):
     builder = make(tmp_path / "COVIDGR")
     check(builder, tmp_path / "COVIDGR", {"jpeg"})
     assert not builder.info.metadata["synthetic"]
+
+
+# Patients in the names
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """Three films of each of 20 people, whom only the names know."""
+    root = tmp_path_factory.mktemp("people") / "tree"
+    for k in range(60):
+        label = "A" if k % 3 else "B"
+        write(root / label / f"person{k // 3}_virus_{k}.png", noise(1000 + k))
+    return root
+
+
+def in_train_and_test(builder):
+    """How many test films are of a person in train, by their names."""
+    people = collections.defaultdict(list)
+    for split, example in examples(builder, "file").values():
+        person = re.search(r"person\d+_", example["file"].decode())[0]
+        people[split].append(person)
+    return sum(person in people["train"] for person in people["test"])
+
+
+def test_patients_in_names_are_suggested_and_not_taken(people, make):
+    builder = make(people)
+    assert builder.info.metadata["unit"] == "near-duplicate groups"
+    assert in_train_and_test(builder) > 3
+    assert builder.info.metadata["patients_suggested"] == [[r"/(person\d+)_", 60, 20]]
+    said = summary(builder)
+    assert "No patients are known" in said
+    assert r"--patients_from='/(person\d+)_'  60 films of 20 patients" in said
+
+
+def test_patients_from_names(people, make, tmp_path):
+    builder = make(people, patients_from=r"/(person\d+)_")
+    metadata = builder.info.metadata
+    assert metadata["unit"] == "patients" and metadata["patients_suggested"] == []
+    assert in_train_and_test(builder) == 0
+    stored = examples(builder, "file")
+    assert stored["A/person1_virus_4.png"][1]["patient_id"] == b"person1"
+    assert "No patients are known" not in summary(builder)
+    data = builder.data_dir_root
+    build("image_folder", people, data, True, Options(patients_from=r"/(person\d+)_"))
+    with pytest.raises(InputError, match="already prepared with --patients_from"):
+        build("image_folder", people, data, True)
+
+
+def test_patients_from_names_are_of_image_folder_only(tmp_path):
+    with pytest.raises(InputError, match="is for image_folder"):
+        build("covidgr", tmp_path, tmp_path, True, Options(patients_from="(a)"))

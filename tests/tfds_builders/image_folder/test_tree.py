@@ -116,8 +116,8 @@ def test_example_ids_by_hand():
         (["train/A/x.png"], ": A"),
         (["train/x.png", "test/y.png"], "no class folders (2 images"),
         (
-            ["train/N/x.png", "train/PNEU/x.png", "test/N/x.png", "test/Pneu/x.png"],
-            "differ (train: N, PNEU; test: N, Pneu)",
+            ["train/N/x.png", "train/PNEU/x.png", "test/N/x.png", "test/Pneum/x.png"],
+            "differ (train: N, PNEU; test: N, Pneum)",
         ),
         (["train/A/x.png", "train/B/x.png", "test/x.png"], "test: no folders"),
         (["A/x.png", "B/x.png", "C/"], "PNG, JPEG or DICOM: C"),
@@ -175,11 +175,43 @@ def test_what_is_skipped_is_counted(tmp_path):
     assert tree.parts == ("train",)
     assert tree.counts == {
         "files_not_images": 1,
+        "files_skipped:A (.txt)": 1,
+        "class_folders_of_other_case": 0,
         "images_outside_class_folders": 2,
         "images_in_nested_folders": 1,
         "split_folders_empty": 1,
         "images_of_second_tree": 2,
     }
+
+
+LEFTOVERS = (
+    *("._1.png", ".DS_Store", "Thumbs.db", "desktop.ini", "@eaDir/1.png/SYNO.jpg"),
+    *(".snapshot/1.png", "#recycle/1.png", "__MACOSX/._1.png", "~snapshot/1.png"),
+    *("$RECYCLE.BIN/1.png", "System Volume Information/1.png", ".Trash-1000/1.png"),
+)
+
+
+@pytest.mark.parametrize("left", LEFTOVERS)
+def test_what_systems_leave_is_not_there(tmp_path, left):
+    """In the tree, in a split folder, in a class folder."""
+    tree = [f"{part}/{label}/1.png" for part in ("train", "test") for label in "AB"]
+    root = make(tmp_path / "r", *tree, left, f"train/{left}", f"test/A/{left}")
+    assert find_release(tmp_path, is_release, "", "") == root
+    tree_found = read_tree(root)
+    assert sorted(p.file for p in tree_found.pictures) == sorted(tree)
+    assert tree_found.skipped == [] and not any(tree_found.counts.values())
+
+
+def test_classes_in_another_case_are_one(tmp_path):
+    make(tmp_path, "train/NORMAL/1.png", "train/PNEUMONIA/1.png")
+    make(tmp_path, "test/Normal/2.png", "test/pneumonia/2.png")
+    tree = read_tree(tmp_path)
+    assert tree.classes == ["NORMAL", "PNEUMONIA"]
+    assert [(p.file, p.label) for p in tree.pictures][:2] == [
+        ("test/Normal/2.png", "NORMAL"),
+        ("test/pneumonia/2.png", "PNEUMONIA"),
+    ]
+    assert tree.counts["class_folders_of_other_case"] == 2
 
 
 def test_doubled_split_folder(tmp_path):

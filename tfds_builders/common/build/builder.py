@@ -4,15 +4,15 @@ import abc
 import collections
 import functools
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.common import card
-from tfds_builders.common.build import ingest, release
+from tfds_builders.common import card, files, places
+from tfds_builders.common.build import disk, identity, ingest, release
 from tfds_builders.common.build.example_writer import ExampleWriter
 from tfds_builders.common.build.parallel import Workers
 from tfds_builders.common.build.progress import Progress, progress_bar
@@ -22,23 +22,31 @@ from tfds_builders.common.duplicates.fingerprints import fingerprint
 from tfds_builders.common.duplicates.pairs import groups
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import read_grey
+from tfds_builders.common.patient_names import Candidate
 from tfds_builders.common.patients import find_patients
 from tfds_builders.common.splits import SPLITS
+from tfds_builders.common.text import csv_text
+
+places.allow_owners_without_name()
+
+SKIPPED = "skipped.csv"
 
 
 class Options(NamedTuple):
-    """How to read a release; only `polarity` changes what is stored.
+    """How to read a release; only `polarity` and `patients_from` change the dataset.
 
     Attributes:
       num_workers: processes that decode; 0 are threads of this one.
       max_rejected: number of unreadable files to allow.
       polarity: which is obeyed where DICOM pixels contradict the header.
+      patients_from: pattern of the patient in the path of a file, of image_folder.
       beam_runner, beam_options: of Apache Beam, for more than one machine.
     """
 
     num_workers: int = 0
     max_rejected: int = 0
     polarity: str = POLARITIES[0]
+    patients_from: str = ""
     beam_runner: Any = None
     beam_options: Any = None
 
@@ -59,6 +67,9 @@ class Plan(NamedTuple):
       columns: items of a split -> {column: number} of the summary, besides the images
         and patients.
       counts: {key: number} of what did not fit together; keys of counts.COUNTS.
+      skipped: (path in the release, kind) of the files that are not images, where the
+        release does not say which files belong to it.
+      suggested: how patients might be known, where they are not.
     """
 
     release: str
@@ -68,6 +79,8 @@ class Plan(NamedTuple):
     read: Callable[[Any], ingest.Example]
     columns: Callable[[list], dict[str, float]]
     counts: dict[str, int]
+    skipped: Sequence[tuple[str, str]] = ()
+    suggested: Sequence[Candidate] = ()
 
 
 class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
@@ -107,12 +120,16 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             "patient_id": tfds.features.Text(),
             "fold": np.int32,
         }
-        return self.dataset_info_from_configs(
+        info = self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict({**self.features(), **shared}),
             supervised_keys=self.SUPERVISED,
             homepage=card.load(self.name).url,
             metadata=tfds.core.MetadataDict(),
         )
+        # It would leave an empty folder in the folder of temporary files, to ask a
+        # server that knows nothing of these datasets.
+        info.initialize_from_bucket = _nothing
+        return info
 
     def find_release(self, manual_dir: Path) -> Path:
         """The release's own folder."""
@@ -158,22 +175,33 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 yield result
 
     def _download_and_prepare(self, dl_manager, download_config=None) -> None:
-        with Workers(self.options.num_workers) as self._workers:
+        # Explained here, too, while what filled the disk is still there.
+        with (
+            disk.disk_errors(self),
+            Workers(self.options.num_workers) as self._workers,
+        ):
             super()._download_and_prepare(dl_manager, download_config)
         for path in Path(self.data_path).glob("*.shard_infos.json"):
             path.unlink()  # Beam's notes
         account = ingest.settle(self._accounts)
         if len(account.rejected) > self.options.max_rejected:
             raise ingest.too_many(account.rejected, self.options.max_rejected)
-        self._describe(account)
         self._remove_empty_splits()
+        self._describe(account)
         if account.rejected:
             ingest.write_rejected(self.data_path, account.rejected, self._release)
+        if self._plan.skipped:
+            rows = [("path", "kind"), *self._plan.skipped]
+            files.write_text(Path(self.data_path) / SKIPPED, csv_text(rows))
 
     def _shard_iterators_per_split(self, dl_manager):
         self._release = self.find_release(dl_manager.manual_dir)
         self._plan = self.plan(self._release)
         checked(self._plan.counts)
+        if not any(self._plan.parts.values()):
+            raise InputError(
+                self._release, "holds no image of this dataset", "Unpack it again."
+            )
         self._accounts = []
         return {
             split: self._films(split, part)
@@ -225,7 +253,17 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             unit=plan.unit,
             polarity=self.options.polarity,
             patients_csv=patients_digest(self._release),
+            patients_from=self.options.patients_from,
+            patients_suggested=[list(row) for row in plan.suggested],
             splits=splits,
+            pixels={
+                split: identity.split_digest(
+                    account.pixels,
+                    (i.name for i in plan.parts[split] if i.name not in gone),
+                )
+                for split in SPLITS
+            },
+            shards=identity.shards(Path(self.data_path)),
             counts={
                 **plan.counts,
                 **dict(sorted(account.notes.items())),
@@ -275,8 +313,12 @@ def by_class_and_source(classes: Iterable[str], items: list) -> dict[str, int]:
     }
 
 
+def _nothing() -> None:
+    pass
+
+
 def _grey(item) -> np.ndarray:
-    return read_grey(item.path)[0]
+    return read_grey(item.path).pixels
 
 
 def _fingerprint(pixels, item) -> np.ndarray:

@@ -6,16 +6,22 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.lock import locked
 
-# Full, over quota, file too large, no permission, read-only.
+# Full, over quota, file too large, no permission, read-only, name too long.
 _DISK_ERRORS = (
     errno.ENOSPC,
     errno.EDQUOT,
     errno.EFBIG,
     errno.EACCES,
+    errno.EPERM,
     errno.EROFS,
+    errno.ENAMETOOLONG,
 )
+# What TFDS itself says before it writes.
+_OTHER_WORDS = {errno.ENOSPC: ("Not enough disk space",)}
 
 
 @contextlib.contextmanager
@@ -33,19 +39,13 @@ def alone(builder, quiet: bool) -> Iterator[None]:
             f"the folder cannot be created ({error.strerror}: {error.filename})",
             "Choose another --data_dir.",
         ) from error
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
     name = f"{builder.builder_config.name}-{builder.version}.lock"
-    with open(folder / name, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not quiet:
-                print("Another process is building this dataset; waiting for it.")
-            fcntl.flock(file, fcntl.LOCK_EX)
+
+    def waiting() -> None:
+        if not quiet:
+            print("Another process is building this dataset; waiting for it.")
+
+    with locked(folder / name, waiting):
         yield
 
 
@@ -65,10 +65,16 @@ def disk_errors(builder) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        where = getattr(error, "filename", None) or builder.data_dir
-        hint = "Free some space or get permission, or choose another --data_dir."
+        where = getattr(error, "filename", None) or builder.data_dir_root
         for code in _DISK_ERRORS:
-            if getattr(error, "errno", None) == code or os.strerror(code) in str(error):
-                found = f"{os.strerror(code)}; nothing of this build was kept"
-                raise InputError(where, found, hint) from error
+            told = os.strerror(code), *_OTHER_WORDS.get(code, ())
+            if getattr(error, "errno", None) == code or any(
+                words in str(error) for words in told
+            ):
+                raise InputError(
+                    where,
+                    f"{os.strerror(code)}; nothing of this build was kept",
+                    f"{files.make_room(Path(builder.data_dir_root), code)}, or choose "
+                    "another --data_dir.",
+                ) from error
         raise

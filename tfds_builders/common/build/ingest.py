@@ -1,9 +1,7 @@
 """From the files of a release to examples, and an account of what was wrong."""
 
 import collections
-import csv
 import functools
-import io
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -11,15 +9,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tfds_builders.common import files
+from tfds_builders.common.build.identity import pictures_digest
 from tfds_builders.common.build.parallel import Workers
 from tfds_builders.common.counts import checked
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.splits import fold_of
+from tfds_builders.common.text import csv_text
 
 REJECTED = "rejected.csv"
 _IMAGES_PER_FILE = 512
 # Stop reading once this many more files than allowed cannot be read.
 _LISTED = 20
+
+
+_HINTS = {
+    PermissionError: "Get permission to read the file, or copy it as its owner.",
+    FileNotFoundError: "Remove the broken link, or copy the file that it points to.",
+}
 
 
 class Example(NamedTuple):
@@ -31,19 +37,29 @@ class Example(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A file that cannot be read."""
+    """A file that cannot be read, why, and what to do about it."""
 
     name: str
     path: str
     reason: str
+    hint: str = ""
 
 
 class Account(NamedTuple):
-    """What was counted and rejected while reading some files."""
+    """What was counted and rejected while reading some files.
+
+    `pixels` has the digest of the pictures of every example that was stored.
+    """
 
     notes: collections.Counter
     warnings: collections.Counter
     rejected: list[Rejected]
+    pixels: dict[str, str]
+
+
+def new_account() -> Account:
+    """With nothing in it."""
+    return Account(collections.Counter(), collections.Counter(), [], {})
 
 
 class Films(NamedTuple):
@@ -70,8 +86,10 @@ class Films(NamedTuple):
     progress: Callable[[int], None] | None = None
 
     def __call__(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        account = Account(collections.Counter(), collections.Counter(), [])
-        attempt = functools.partial(attempted, self.read)
+        account = new_account()
+        attempt = functools.partial(
+            attempted, functools.partial(_with_digest, self.read)
+        )
         if self.workers is None:
             results: Iterable = map(attempt, self.items)
         else:
@@ -82,9 +100,10 @@ class Films(NamedTuple):
                 if len(account.rejected) > self.max_rejected + _LISTED:
                     raise too_many(account.rejected, self.max_rejected, more=True)
             else:
-                account.notes.update(checked(collections.Counter(result.notes)))
-                account.warnings.update(checked(collections.Counter(result.warnings)))
-                example = self._complete(item.name, result.features)
+                found, account.pixels[item.name] = result
+                account.notes.update(checked(collections.Counter(found.notes)))
+                account.warnings.update(checked(collections.Counter(found.warnings)))
+                example = self._complete(item.name, found.features)
                 yield item.name, example
                 # TFDS keeps the examples of a whole file to count them; without this
                 # the images would stay in memory.
@@ -103,20 +122,28 @@ class Films(NamedTuple):
         }
 
 
+def _with_digest(read: Callable, item) -> tuple[Example, str]:
+    example = read(item)
+    return example, pictures_digest(example.features)
+
+
 def attempted(function: Callable, item) -> Any:
     """function(item), or Rejected if its file cannot be read."""
     try:
         return function(item)
     except InputError as error:
         # The path has a column of its own.
-        return Rejected(item.name, str(item.path), error.found)
+        return Rejected(item.name, str(item.path), error.found, error.hint)
     except OSError as error:
-        return Rejected(item.name, str(item.path), error.strerror or str(error))
+        reason = error.strerror or str(error)
+        hint = _HINTS.get(type(error), "Check the disk, or copy the file again.")
+        return Rejected(item.name, str(item.path), reason, hint)
 
 
 def crashed(item) -> Rejected:
     """The rejection of a file whose decoder crashed its process."""
-    return Rejected(item.name, str(item.path), "its decoder crashed")
+    hint = "Leave the file out; it may be damaged, or its decoder out of memory."
+    return Rejected(item.name, str(item.path), "its decoder crashed", hint)
 
 
 def shards(items: list, largest: int = _IMAGES_PER_FILE) -> list[list]:
@@ -133,37 +160,47 @@ def shards(items: list, largest: int = _IMAGES_PER_FILE) -> list[list]:
 
 def settle(accounts: Iterable[Path]) -> Account:
     """Add up the accounts of all files of a dataset, and remove them."""
-    total = Account(collections.Counter(), collections.Counter(), [])
+    total = new_account()
     for path in accounts:
-        notes, warnings, rejected = json.loads(path.read_text())
+        notes, warnings, rejected, pixels = json.loads(path.read_text())
         total.notes.update(notes)
         total.warnings.update(warnings)
         total.rejected.extend(Rejected(*row) for row in rejected)
+        total.pixels.update(pixels)
         path.unlink()
     total.rejected.sort()
     return total
 
 
 def too_many(rejected: list[Rejected], allowed: int, more: bool = False) -> InputError:
-    """The error that ends a build, with the list of its rejected files."""
+    """The error that ends a build: rejected files grouped by what to do about them."""
     count = f"{len(rejected)}{' or more' if more else ''}"
-    listed = "\n".join(f"     {row.path}: {row.reason}" for row in rejected[:_LISTED])
-    rest = f"\n     and {len(rejected) - _LISTED} more" * (len(rejected) > _LISTED)
+    groups = collections.defaultdict(list)
+    for row in rejected:
+        groups[row.hint].append(row)
+    largest_first = sorted(groups.items(), key=lambda group: -len(group[1]))
+    each = max(_LISTED // len(groups), 2)
+    listed = "\n".join(_group(hint, rows, each) for hint, rows in largest_first)
     return InputError(
         f"{count} files cannot be read",
-        f"--max_rejected allows {allowed}\n{listed}{rest}",
-        "Copy them from their source again; or leave them out of the dataset and list "
-        f"them in {REJECTED}: --max_rejected={len(rejected)}",
+        f"--max_rejected allows {allowed}\n{listed}",
+        "Do what is said under the files; or leave them out of the dataset and list "
+        f"them in {REJECTED}: --max_rejected={len(rejected)}{' or more' if more else ''}",
     )
 
 
+def _group(hint: str, rows: list[Rejected], listed: int) -> str:
+    lines = [f"     {row.path}: {row.reason}" for row in rows[:listed]]
+    if len(rows) > listed:
+        lines.append(f"     and {len(rows) - listed} more")
+    return "\n".join([*lines, f"     -> {hint}" if hint else ""]).rstrip()
+
+
 def write_rejected(folder: Path, rejected: list[Rejected], release: Path) -> None:
-    """Write rejected.csv (path within the release, reason) into a dataset's folder."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "reason"))
+    """Write rejected.csv (path within the release, reason, advice) into a folder."""
+    rows = [("path", "reason", "advice")]
     for row in rejected:
         path = Path(row.path)
         inside = path.relative_to(release) if path.is_relative_to(release) else path
-        writer.writerow((inside.as_posix(), row.reason))
-    files.write_text(Path(folder) / REJECTED, text.getvalue())
+        rows.append((inside.as_posix(), row.reason, row.hint))
+    files.write_text(Path(folder) / REJECTED, csv_text(rows))

@@ -3,15 +3,17 @@
 import json
 from pathlib import Path
 
+from tfds_builders.common.build.identity import changed_shards
 
-def damage(builder) -> str:
+
+def damage(builder, whole: bool = False) -> str:
     """What is wrong with the files of a prepared dataset; '' if nothing is.
 
     Opens every file, counts its records and reads the last one, which finds missing
     and truncated files. Images are not decoded.
-    """
-    # Not on every system: `make_builder` has said so where it is missing.
 
+    whole: also read all files, and compare them with their digests.
+    """
     try:
         planned = (builder.info.metadata or {}).get("splits")
     except json.JSONDecodeError as error:  # TFDS reads it lazily
@@ -31,7 +33,8 @@ def damage(builder) -> str:
         for path, records in files:
             if found := _unreadable(Path(path), records):
                 return found
-    return ""
+    shards = builder.info.metadata.get("shards", {})  # older datasets have none
+    return changed_shards(builder.data_path, shards, whole)
 
 
 def _unreadable(path: Path, records: int) -> str:

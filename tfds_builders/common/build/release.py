@@ -1,15 +1,15 @@
 """Find the folder of a release on the user's disk."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
+from tfds_builders.common.build.listing import folders, visible
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.places import expanded
 from tfds_builders.common.tables import first
 
 # Downloaded archives; if there is one, it has not been unpacked.
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
-# What Windows leaves in any folder; a Mac's files begin with a dot.
-_SYSTEM_FILES = ("thumbs.db", "desktop.ini")
 
 
 def find_release(
@@ -26,7 +26,7 @@ def find_release(
 
     Errors: InputError if there is none, or more than one on the same level.
     """
-    manual_dir = Path(manual_dir).expanduser()
+    manual_dir = expanded(manual_dir)
     if not manual_dir.exists():
         raise InputError(manual_dir, "there is no such folder", hint)
     if not manual_dir.is_dir():
@@ -35,9 +35,18 @@ def find_release(
             "a file, not a folder",
             f"Unpack it, then pass the folder. {hint}",
         )
-    level = [manual_dir]
+    level, unreadable = [manual_dir], []
+
+    def readable(folder: Path) -> bool:
+        try:
+            return is_release(folder)
+        except InputError as error:
+            unreadable.append(error)
+            return False
+
+    visible(manual_dir)  # so that it is named if it cannot be read
     for _ in range(3):
-        found = [folder for folder in level if is_release(folder)]
+        found = [folder for folder in level if readable(folder)]
         if len(found) > 1:
             raise InputError(
                 manual_dir,
@@ -46,8 +55,16 @@ def find_release(
             )
         if found:
             return found[0]
-        level = [child for folder in level for child in folders(folder)]
-    inside = sorted(path.name for path in manual_dir.iterdir())
+        inside = []
+        for folder in level:
+            try:
+                inside += folders(folder)
+            except InputError as error:
+                unreadable.append(error)
+        level = inside
+    if unreadable:  # the release may be in one of them
+        raise unreadable[0]
+    inside = [path.name for path in visible(manual_dir)]
     packed = [n for n in inside if any(s in _ARCHIVES for s in Path(n).suffixes)]
     unpack = f"Unpack {first(packed, 3)} first. " if packed else ""
     raise InputError(
@@ -57,38 +74,6 @@ def find_release(
     )
 
 
-def folders(folder: Path) -> list[Path]:
-    """Its visible sub-folders, sorted; [] if they cannot be read."""
-    try:
-        return sorted(
-            path
-            for path in folder.iterdir()
-            if path.is_dir() and not path.name.startswith((".", "__"))
-        )
-    except PermissionError:
-        return []
-
-
 def is_synthetic(release: Path) -> bool:
     """Whether a release, or the folder that holds it, is marked as a phantom."""
     return any((p / "SYNTHETIC.txt").exists() for p in (release, release.parent))
-
-
-def files(folder: Path, suffixes: Iterable[str]) -> list[Path]:
-    """Its visible files with one of the suffixes, sorted by name."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in suffixes and not path.name.startswith(".")
-    )
-
-
-def others(folder: Path, suffixes: Iterable[str]) -> int:
-    """How many visible files have none of the suffixes; `files` skips them."""
-    return sum(
-        path.suffix.lower() not in suffixes
-        and not path.name.startswith(".")
-        and path.name.lower() not in _SYSTEM_FILES
-        and path.is_file()
-        for path in folder.iterdir()
-    )

@@ -1,6 +1,8 @@
 """What build.py prints about a prepared dataset."""
 
 from tfds_builders.common.counts import count_of
+from tfds_builders.common.grouping import GROUPS
+from tfds_builders.common.patient_names import advice
 
 
 def summary(builder) -> str:
@@ -27,6 +29,8 @@ def summary(builder) -> str:
     for head, counts in (("", "counts"), ("Warning: ", "warnings")):
         found = [_line(head, key, n) for key, n in metadata[counts].items() if n]
         lines += ["", *found] if found else []
+    if metadata.get("unit") == GROUPS:
+        lines += ["", *advice(metadata.get("patients_suggested", ())).splitlines()]
     full_name = "/".join(filter(None, [builder.name, builder.builder_config.name]))
     root = str(builder.data_dir_root)
     lines += [

@@ -1,6 +1,7 @@
 """The audit as a user meets it: through the command, and as files."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ import toys
 from places import REPOSITORY
 
 from configs import covidgr
-from cxr_jax.audits.data import audit
+from cxr_jax.audits.data import audit, dataset
 from tfds_builders.common.errors import InputError
 
 
@@ -164,6 +165,21 @@ def test_scores_are_audited_too(brixia_data, tmp_path, capsys):
     ] == "epsilon"
     counted = described["contents"]["splits"]["train"]
     assert all(sum(levels) == counted["images"] for levels in counted["zones"].values())
+
+
+def test_two_datasets_of_one_name(prepared, tmp_path, capsys):
+    """Every tree of one's own is an image_folder; the folder tells them apart."""
+    other = shutil.copytree(prepared / "clean", tmp_path / "other" / "clean").parent
+    names = [f"clean@{prepared}", f"clean@{other}"]
+    assert audit.of_names(names, "", tmp_path / "audit") == 0
+    content = content_of(tmp_path / "audit")
+    assert set(content["datasets"]) == set(names)
+    across = [v for v in content["verdicts"] if "across_datasets" in v["kind"]]
+    assert across[0]["values"]["images"] == across[0]["values"]["of"]
+    assert names[1] in capsys.readouterr().out
+    found = dataset.external(f"{names[1]}:test", "")
+    assert (found.name, found.tested, set(found.splits)) == (names[1], "test", {"test"})
+    assert set(dataset.external(names[1], "").splits) == {"train", "test"}
 
 
 def test_mistakes_are_messages(prepared, tmp_path):

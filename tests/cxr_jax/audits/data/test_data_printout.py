@@ -39,6 +39,17 @@ def test_the_verdict_comes_first_and_says_what_is_allowed():
     lines = data_printout.verdict([allowed])
     assert lines[0] == "No leakage found, other than what is allowed"
     assert lines[1].startswith("  allowed  toy/1")
+    for kind in ("patients_unnamed", "patients_mixed"):
+        unknown = verdict(
+            kind, dataset="toy/1", unit="images", suggested=[("(a)_", 9, 4)]
+        )
+        head, *_ = data_printout.verdict([unknown])
+        assert head.startswith("No copies across splits found; patients are not known")
+        assert "No leakage" not in head
+    unnamed = verdict(
+        "patients_unnamed", dataset="toy/1", unit="images", suggested=[("(a)_", 9, 4)]
+    )
+    assert "--patients_from='(a)_'" in "".join(data_printout.verdict([unnamed]))
 
 
 def test_what_stands_for_patients_is_a_verdict(one):

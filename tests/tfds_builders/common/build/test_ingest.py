@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfds_builders.common.build.identity import pictures_digest
 from tfds_builders.common.build.ingest import (
     Example,
     Films,
@@ -17,11 +18,15 @@ from tfds_builders.common.build.ingest import (
     attempted,
     settle,
     shards,
+    too_many,
     write_rejected,
 )
 from tfds_builders.common.build.parallel import Workers
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.splits import fold_of
+
+# The examples here have no pictures.
+NO_PICTURES = pictures_digest({})
 
 
 class Item(NamedTuple):
@@ -90,7 +95,8 @@ def test_account(tmp_path, processes):
     assert dict(total.notes) == {"images_coloured": 3}
     assert dict(total.warnings) == {"paths_name_patient": 1}
     assert total.rejected == [
-        Rejected(str(k), f"/release/{k}.png", "no picture") for k in (2, 5, 8)
+        Rejected(str(k), f"/release/{k}.png", "no picture", "Copy it again.")
+        for k in (2, 5, 8)
     ]
     assert not some.account.exists()
 
@@ -131,22 +137,43 @@ def test_accounts_add_up(tmp_path):
 
 def test_disk_errors_of_one_file_are_its_own(tmp_path):
     item = Item("a", tmp_path / "a.png")
-    assert attempted(lambda item: item.path.read_bytes(), item) == Rejected(
-        "a", str(item.path), "No such file or directory"
-    )
+    found = attempted(lambda item: item.path.read_bytes(), item)
+    assert found[:3] == ("a", str(item.path), "No such file or directory")
+    assert "link" in found.hint
     with pytest.raises(ZeroDivisionError):  # ours, not the file's
         attempted(lambda item: 1 / 0, item)
 
 
 def test_rejected_csv(tmp_path):
     rows = [
-        Rejected("a", "/release/x, y/a.png", 'says "no"'),
+        Rejected("a", "/release/x, y/a.png", 'says "no"', "Copy it."),
         Rejected("b", "/elsewhere/b.png", "empty"),
+        Rejected("c", "/release/=HYPERLINK(1).png", "-1 pages", "+"),
+        Rejected("d", "/release/\x1b[2Jd\n.png", "\x07"),
     ]
     write_rejected(tmp_path, rows, Path("/release"))
     assert (tmp_path / "rejected.csv").read_text() == (
-        'path,reason\n"x, y/a.png","says ""no"""\n/elsewhere/b.png,empty\n'
+        "path,reason,advice\n"
+        '"x, y/a.png","says ""no""",Copy it.\n/elsewhere/b.png,empty,\n'
+        "'=HYPERLINK(1).png,'-1 pages,'+\n"
+        '"\\x1b[2Jd\n.png",\\x07,\n'
     )
+
+
+def test_files_are_grouped_by_what_to_do_about_them():
+    rejected = [
+        Rejected(f"{k}", f"/r/{k}.dcm", f"JPEG 2000 of {k} bytes", "pip install it")
+        for k in range(30)
+    ] + [Rejected("a", "/r/a.png", "empty", "Copy it again.")]
+    lines = str(too_many(rejected, 3)).splitlines()
+    install, again = (
+        lines.index("     -> pip install it"),
+        lines.index("     -> Copy it again."),
+    )
+    assert "/r/a.png: empty" in lines[again - 1]
+    assert "and 20 more" in lines[install - 1]  # ten of each of the two groups
+    assert install < again  # the larger group comes first
+    assert "--max_rejected=31" in lines[-1]
 
 
 def test_account_is_json(tmp_path):
@@ -155,5 +182,6 @@ def test_account_is_json(tmp_path):
     assert json.loads(some.account.read_text()) == [
         {"images_coloured": 1},
         {},
-        [["2", "/release/2.png", "no picture"]],
+        [["2", "/release/2.png", "no picture", "Copy it again."]],
+        {"0": NO_PICTURES, "1": NO_PICTURES},
     ]

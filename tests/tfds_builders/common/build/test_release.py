@@ -1,6 +1,9 @@
+import errno
+import os
+
 import pytest
 
-from tfds_builders.common.build.release import files, find_release, is_synthetic, others
+from tfds_builders.common.build.release import find_release, is_synthetic
 from tfds_builders.common.errors import InputError
 
 
@@ -47,16 +50,26 @@ def test_hidden_folders_and_files_are_passed_over(tmp_path):
     (tmp_path / "__MACOSX" / "P").mkdir(parents=True)
     (tmp_path / "real" / "P").mkdir(parents=True)
     assert find(tmp_path) == tmp_path / "real"
-    for name in ("._b.png", "b.PNG", "a.png", "Thumbs.db"):
-        (tmp_path / name).write_bytes(b"")
-    assert [p.name for p in files(tmp_path, (".png",))] == ["a.png", "b.PNG"]
 
 
-def test_skipped_files_are_counted_but_not_those_of_the_system(tmp_path):
-    for name in ("a.png", "b.PNG", "c.tif", "notes", ".DS_Store", "Thumbs.db"):
-        (tmp_path / name).write_bytes(b"")
-    (tmp_path / "folder").mkdir()
-    assert others(tmp_path, (".png",)) == 2
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    (tmp_path / "b" / "P").mkdir(parents=True)
+    listdir = os.listdir
+
+    def denied(folder):
+        if str(folder).endswith("locked"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return listdir(folder)
+
+    monkeypatch.setattr(os, "listdir", denied)
+    (tmp_path / "locked").mkdir()
+    assert find(tmp_path) == tmp_path / "b"
+    (tmp_path / "b" / "P").rmdir()
+    for folder in (tmp_path, tmp_path / "locked"):
+        with pytest.raises(InputError, match="Permission denied") as error:
+            find(folder)
+        assert error.value.where == str(tmp_path / "locked")
+        assert "permission" in error.value.hint
 
 
 def test_synthetic_mark(tmp_path):
