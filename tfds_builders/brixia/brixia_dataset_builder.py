@@ -188,7 +188,7 @@ def _release_files(release: Path) -> tuple[Path, Path]:
 
 
 def _read(film: Film, size: int, polarity: str) -> Example:
-    xray, warnings = read_radiograph(film.path, polarity)
+    xray, notes = read_radiograph(film.path, polarity)
     row = film.row
     differs = xray.photometric_interpretation != row.photometric_interpretation
     return Example(
@@ -209,8 +209,7 @@ def _read(film: Film, size: int, polarity: str) -> Example:
             "rows": xray.rows,
             "columns": xray.columns,
         },
-        notes=("dicom_polarity_not_tables",) if differs else (),
-        warnings=warnings,
+        notes=(*notes, "dicom_polarity_not_tables") if differs else notes,
     )
 
 

@@ -16,10 +16,12 @@ class Count(NamedTuple):
       kind: 'left_out' of the dataset; 'repaired', so that it could be stored; or
         'noted' only.
       text: what follows the number; {} stands for the parameter of the key.
+      warns: printed as a warning, because the user should look at these files.
     """
 
     kind: Literal["left_out", "repaired", "noted"]
     text: str
+    warns: bool = False
 
 
 COUNTS: dict[str, Count] = {
@@ -43,6 +45,12 @@ COUNTS: dict[str, Count] = {
     ),
     "images_not_quite_opaque": Count(
         "repaired", "images with an alpha channel of at least 99 % opacity, dropped"
+    ),
+    "images_turned": Count(
+        "repaired", "images turned upright as their EXIF orientation ({}) says"
+    ),
+    "films_of_one_grey": Count(
+        "noted", "film that shows nothing but one grey value: {}", warns=True
     ),
     "masks_thresholded": Count(
         "repaired", "masks with grey values (smooth edges), thresholded at half"
@@ -196,17 +204,65 @@ COUNTS: dict[str, Count] = {
         "noted",
         "images of the folder {} that have a copy, or their patient, in an earlier "
         "folder (train, val, test): this split leaks",
+        warns=True,
     ),
     # DICOM
+    "dicom_turned": Count(
+        "repaired",
+        "radiographs turned or mirrored so that the patient's right is at the left and "
+        "the head up (their PatientOrientation is {})",
+        warns=True,
+    ),
+    "dicom_orientation_unclear": Count(
+        "noted",
+        "radiographs whose PatientOrientation is not that of a frontal film; they were "
+        "left as they are",
+        warns=True,
+    ),
+    "dicom_ignored": Count(
+        "noted", "DICOM headers with {}, which was not applied", warns=True
+    ),
+    "dicom_functional_groups": Count(
+        "noted", "DICOM headers whose functional groups were obeyed"
+    ),
+    "dicom_pixels_not_square": Count(
+        "noted", "radiographs whose pixels are not square; their shape was kept"
+    ),
+    "dicom_for_processing": Count(
+        "noted",
+        "radiographs for processing, not for presentation: raw values of the detector",
+        warns=True,
+    ),
+    "dicom_sign_contradicted": Count(
+        "noted",
+        "JPEG 2000 frames that are signed under an unsigned header or the reverse; the "
+        "header was obeyed",
+        warns=True,
+    ),
+    "dicom_depth_contradicted": Count(
+        "noted",
+        "compressed frames of fewer bits than BitsStored; the values were kept",
+        warns=True,
+    ),
+    "dicom_bits_left_out": Count(
+        "repaired",
+        "radiographs with rubbish or an undeclared overlay above their BitsStored",
+        warns=True,
+    ),
+    "dicom_unusual": Count(
+        "noted", "DICOM files of which pydicom warned (its part: {})"
+    ),
     "dicom_polarity_contradicted": Count(
         "noted",
         "radiographs whose pixels contradict their photometric interpretation; the "
         "header was obeyed (--polarity=pixels obeys the pixels)",
+        warns=True,
     ),
     "dicom_polarity_corrected": Count(
         "repaired",
         "radiographs whose pixels contradict their photometric interpretation; the "
         "pixels were obeyed",
+        warns=True,
     ),
     "dicom_polarity_not_tables": Count(
         "noted",
@@ -214,12 +270,15 @@ COUNTS: dict[str, Count] = {
         "was obeyed",
     ),
     "dicom_names_person": Count(
-        "noted", "DICOM headers that may name a person ({}); none of it was stored"
+        "noted",
+        "DICOM headers that may name a person ({}); none of it was stored",
+        warns=True,
     ),
     "paths_name_patient": Count(
         "noted",
         "stored paths (example_id, file) that hold the PatientID or PatientName of "
         "their DICOM header",
+        warns=True,
     ),
 }
 
@@ -234,6 +293,11 @@ def count_of(key: str) -> Count:
     if name not in COUNTS:
         return Count("noted", key)
     return COUNTS[name]._replace(text=COUNTS[name].text.replace("{}", parameter))
+
+
+def warns(key: str) -> bool:
+    """Whether a count is printed as a warning."""
+    return count_of(key).warns
 
 
 def checked(counts: Mapping[str, int]) -> Mapping[str, int]:

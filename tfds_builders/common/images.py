@@ -1,14 +1,15 @@
 """PNG and JPEG radiographs: read by content, made grey, resized, encoded."""
 
-import struct
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from tfds_builders.common import jpeg, limits, png
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.film_checks import check_film
+from tfds_builders.common.orientation import UPRIGHT, upright
 
 # Channels of a grey picture stored as colour JPEG differ by rounding. The mean, over
 # the pixels, of the largest difference between channels, in grey levels of 255.
@@ -22,7 +23,6 @@ _DEPTHS = (8, 10, 12, 14, 16)
 _MOST_EDGE = 0.2
 
 _AGAIN = "Copy the file from its source again."
-_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _OTHERS = {
     b"GIF8": "a GIF",
     b"BM": "a BMP",
@@ -87,6 +87,11 @@ def read_grey(path: Path, bits: int = 8, colour: bool = True) -> Picture:
     Errors: InputError where the file is another format, damaged, truncated,
     transparent, or in colour although it must not be.
     """
+    picture = _read_8_or_16(path, bits, colour)
+    return picture._replace(notes=(*picture.notes, *check_film(path, picture.pixels)))
+
+
+def _read_8_or_16(path, bits: int = 8, colour: bool = True) -> Picture:
     pixels, difference, notes = _read(path)
     if not colour:
         _refuse_colour(path, difference)
@@ -109,7 +114,7 @@ def read_mask(path: Path) -> Picture:
 
     Errors: InputError as of `read_grey`, and where it is a picture and not a mask.
     """
-    mask, notes = read_grey(path)
+    mask, notes = _read_8_or_16(path)
     highest = int(mask.max())
     if highest == 1:
         return Picture(mask * np.uint8(255), (*notes, "masks_thresholded"))
@@ -161,15 +166,76 @@ def _refuse_colour(path, difference: float) -> None:
 
 def _read(path) -> tuple[np.ndarray, float, tuple[str, ...]]:
     """Grey pixels; how far the channels differ, in grey levels of 255; and notes."""
-    data = Path(path).read_bytes()
-    _check_whole(path, data)
-    try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        picture = None
+    data = limits.read_file(path)
+    if data.startswith(png.MARK):
+        picture, turned = _decode_png(path, data)
+    elif data.startswith(jpeg.MARK):
+        picture, turned = _decode_jpeg(path, data)
+    else:
+        raise InputError(path, f"neither PNG nor JPEG: {_kind(data)}", _AGAIN)
     if picture is None or picture.size == 0:
         raise InputError(path, "a damaged image: it cannot be decoded", _AGAIN)
-    return (picture, 0.0, ()) if picture.ndim == 2 else _grey(path, picture)
+    notes: tuple[str, ...] = ()
+    if turned != UPRIGHT:
+        picture, notes = upright(picture, turned), (f"images_turned:{turned}",)
+    if picture.ndim == 2:
+        return picture, 0.0, notes
+    grey, difference, more = _grey(path, picture)
+    return grey, difference, (*notes, *more)
+
+
+def _kind(data: bytes) -> str:
+    if not data:
+        return "the file is empty"
+    if data[128:132] == b"DICM":
+        return "a DICOM"
+    kind = next((k for start, k in _OTHERS.items() if data.startswith(start)), None)
+    return kind or f"an unknown format, beginning with {data[:8]!r}"
+
+
+def _decode_png(path, data: bytes) -> tuple[np.ndarray | None, int]:
+    """The picture as it is stored, and its orientation."""
+    found = png.read_png(data)
+    if found is None:
+        raise _damaged(path, data)
+    limits.check_pixels(path, found.rows, found.columns)
+    if not png.is_complete(found):
+        raise _damaged(path, data)
+    try:
+        picture = cv2.imdecode(
+            np.frombuffer(found.data, np.uint8), cv2.IMREAD_UNCHANGED
+        )
+    except cv2.error:
+        picture = None
+    return picture, found.orientation
+
+
+def _decode_jpeg(path, data: bytes) -> tuple[np.ndarray | None, int]:
+    """The same of a JPEG."""
+    found = jpeg.read_jpeg(data)
+    if found is None:
+        raise _damaged(path, data)
+    if found.kind not in ("baseline", "extended", "progressive") or found.bits != 8:
+        raise InputError(
+            path,
+            f"a {found.kind} JPEG of {found.bits} bits, which is not supported",
+            "Convert it to PNG (lossless, 8 or 16 bits).",
+        )
+    limits.check_pixels(path, found.rows, found.columns)
+    if not found.is_whole:
+        raise _damaged(path, data)
+    picture, is_doubtful = jpeg.decode(data)
+    if is_doubtful:
+        raise InputError(
+            path,
+            "a damaged JPEG: parts of its picture are lost or left over",
+            _AGAIN,
+        )
+    return picture, found.orientation
+
+
+def _damaged(path, data: bytes) -> InputError:
+    return InputError(path, f"a truncated or damaged image ({len(data)} bytes)", _AGAIN)
 
 
 def _grey(path, picture) -> tuple[np.ndarray, float, tuple[str, ...]]:
@@ -205,6 +271,7 @@ def _check_opaque(path, opacity: np.ndarray, full: int) -> None:
             f"a transparent image: {seen:,} of {opacity.size:,} pixels are not opaque",
             "Save it without an alpha channel, over the background that it was made for.",
         )
+<<<<<<< HEAD
 
 
 def _check_whole(path, data: bytes) -> None:
@@ -264,3 +331,5 @@ def _is_whole_jpeg(data: bytes) -> bool:
         else:
             at += 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
     return False
+=======
+>>>>>>> eed770e (Read films as the standard has it, refuse what contradicts itself, and count what was done)

@@ -12,10 +12,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import openpyxl
-from openpyxl.utils.exceptions import InvalidFileException
 
+from tfds_builders.common import limits
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.text import printable
 
+# Of a workbook. The largest table of a release has a few MB, and a spreadsheet ends at
+# as many rows.
+_MOST_UNPACKED, _MOST_ROWS = 64 << 20, 1 << 20
 Table = list[dict[str, str]]
 
 
@@ -30,12 +34,9 @@ def read_csv(path: Path, required: Sequence[str], may_be_empty=False) -> Table:
     `may_be_empty`).
     """
     path = Path(path)
+    data = _read(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(
-            path, "there is no such file", "Unpack the release again."
-        ) from None
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
             path,
@@ -80,32 +81,26 @@ def read_xlsx(path: Path, required: Sequence[str]) -> Table:
     """Rows of the first sheet of an xlsx file; see `read_csv`.
 
     Cells past the header are dropped and missing cells are empty strings.
+
+    Errors: InputError as of `read_csv`, for a damaged workbook, and for one that
+    unpacks to more than `limits` allow.
     """
     path = Path(path)
+    data = _read(path)
     try:
+        _check_unpacked(path, data)
         with warnings.catch_warnings():
             # openpyxl warns about styles, which do not matter here.
             warnings.simplefilter("ignore")
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-            cells = [
-                ["" if cell is None else str(cell).strip() for cell in row]
-                for row in book.worksheets[0].iter_rows(values_only=True)
-            ]
-            book.close()
-    except (
-        InvalidFileException,
-        zipfile.BadZipFile,
-        KeyError,
-        IndexError,
-        ValueError,
-        EOFError,
-    ) as error:
+            cells = _first_sheet(path, data)
+    except InputError:
+        raise
+    except Exception as error:  # openpyxl believes what a workbook says
         raise InputError(
             path,
-            f"cannot be read as an xlsx workbook ({error})",
+            f"cannot be read as an xlsx workbook ({_reason(error)})",
             "Copy the file from the release again.",
-        ) from None
-    cells = [row for row in cells if any(row)]
+        ) from error
     if not cells:
         raise InputError(
             path, "the first sheet is empty", "Copy the file from the release again."
@@ -119,6 +114,65 @@ def read_xlsx(path: Path, required: Sequence[str]) -> Table:
         }
         for row in cells[1:]
     ]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return limits.read_file(path)
+    except FileNotFoundError:
+        raise InputError(
+            path, "there is no such file", "Unpack the release again."
+        ) from None
+    except OSError as error:
+        raise InputError(
+            path,
+            f"cannot be read: {error.strerror}",
+            "Get permission to read the file, or copy it from the release again.",
+        ) from None
+
+
+def _check_unpacked(path, data: bytes) -> None:
+    """Raise InputError for a small file that holds far more than a table.
+
+    zipfile never unpacks more of a member than the archive states.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > _MOST_UNPACKED:
+        raise InputError(
+            path,
+            f"unpacks to {size / 1e6:,.0f} MB, more than {_MOST_UNPACKED / 1e6:.0f}",
+            "A table of a release is smaller: copy the file from the release again.",
+        )
+
+
+def _first_sheet(path, data: bytes) -> list[list[str]]:
+    """The cells of the rows that have any."""
+    book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+    sheet = book.worksheets[0]
+    # A size in the sheet is a hint that may be wrong: openpyxl would fill it up.
+    sheet.reset_dimensions()
+    rows = []
+    for number, row in enumerate(sheet.iter_rows(values_only=True)):
+        if number >= _MOST_ROWS:
+            raise InputError(
+                path,
+                f"more than {_MOST_ROWS:,} rows, which no sheet has",
+                "Copy the file from the release again.",
+            )
+        if any(cell is not None for cell in row):
+            cells = ["" if cell is None else str(cell).strip() for cell in row]
+            if any(cells):
+                rows.append(cells)
+    book.close()
+    return rows
+
+
+def _reason(error: Exception) -> str:
+    """Its kind, and what it says if that is short."""
+    lines = str(error).splitlines()
+    said = f": {lines[0]}" if lines and len(lines[0]) <= 80 else ""
+    return printable(f"{type(error).__name__}{said}")
 
 
 def refuse(where, wrong: Iterable[str], found: str, hint: str) -> None:

@@ -13,6 +13,7 @@ import pydicom
 from tfds_builders.common.dicom.file import open_dicom
 from tfds_builders.common.dicom.identifiers import identifiers, pseudonym
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.limits import check_regular
 from tfds_builders.image_folder.walk import DICOM_SUFFIXES, HEAD, has_dicom_mark
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
@@ -46,6 +47,7 @@ def read_contents(path: Path, file: str) -> Contents:
 
     Errors: InputError where a DICOM header is damaged.
     """
+    check_regular(path)
     with open(path, "rb") as opened:
         head = opened.read(HEAD)
     if head.startswith(_PNG):

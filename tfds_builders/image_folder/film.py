@@ -58,13 +58,11 @@ def read(film: Film, size: int, bits: int, polarity: str) -> Example:
     """
     contents, picture = _known(film), film.picture
     if contents.format == "dicom":
-        pixels, header, warnings = _read_dicom(film, polarity)
-        notes: tuple[str, ...] = ()
+        pixels, header, notes = _read_dicom(film, polarity)
     else:
         (pixels, notes), header = _read_picture(film, bits)
-        warnings = ()
     if film.leaks:
-        warnings = (*warnings, f"split_leaks:{picture.folder}")
+        notes = (*notes, f"split_leaks:{picture.folder}")
     rows, columns = pixels.shape
     return Example(
         {
@@ -79,14 +77,13 @@ def read(film: Film, size: int, bits: int, polarity: str) -> Example:
             **header,
         },
         notes=notes,
-        warnings=warnings,
     )
 
 
 def _read_dicom(film: Film, polarity: str) -> tuple[np.ndarray, dict, tuple[str, ...]]:
-    xray, warnings = read_radiograph(film.path, polarity)
+    xray, notes = read_radiograph(film.path, polarity)
     if _known(film).path_names_patient:
-        warnings = (*warnings, "paths_name_patient")
+        notes = (*notes, "paths_name_patient")
     sex = xray.sex.upper()
     header = {
         "coloured": 0,
@@ -96,7 +93,7 @@ def _read_dicom(film: Film, polarity: str) -> tuple[np.ndarray, dict, tuple[str,
         "modality": xray.modality,
         "photometric_interpretation": xray.photometric_interpretation,
     }
-    return xray.pixels, header, warnings
+    return xray.pixels, header, notes
 
 
 def _read_picture(film: Film, bits: int) -> tuple[Pixels, dict]:

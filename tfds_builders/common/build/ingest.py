@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from tfds_builders.common import files
 from tfds_builders.common.build.identity import pictures_digest
 from tfds_builders.common.build.parallel import Workers
-from tfds_builders.common.counts import checked
+from tfds_builders.common.counts import checked, warns
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.splits import fold_of
 from tfds_builders.common.text import csv_text
@@ -33,7 +33,6 @@ class Example(NamedTuple):
 
     features: dict[str, Any]
     notes: tuple[str, ...] = ()  # keys of counts.COUNTS
-    warnings: tuple[str, ...] = ()  # the same, printed as warnings
 
 
 class Rejected(NamedTuple):
@@ -101,8 +100,8 @@ class Films(NamedTuple):
                     raise too_many(account.rejected, self.max_rejected, more=True)
             else:
                 found, account.pixels[item.name] = result
-                account.notes.update(checked(collections.Counter(found.notes)))
-                account.warnings.update(checked(collections.Counter(found.warnings)))
+                for key, number in checked(collections.Counter(found.notes)).items():
+                    (account.warnings if warns(key) else account.notes)[key] += number
                 example = self._complete(item.name, found.features)
                 yield item.name, example
                 # TFDS keeps the examples of a whole file to count them; without this

@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfds_builders.common import jpeg
 from tfds_builders.common.errors import InputError
 
 AGAIN = "Copy the file from its source again."
-_END = b"\xff\xd9"  # of JPEG, JPEG-LS and JPEG 2000 alike
+_END = jpeg.END  # of JPEG, JPEG-LS and JPEG 2000 alike
 _J2K = b"\xff\x4f\xff\x51"  # SOC and SIZ
+_SOD = b"\xff\x93"  # start of the data of a tile-part
 _JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"  # a JPEG 2000 file around its codestream
 _SOF = {  # ITU-T T.81, table B.1; T.87, C.1.1
     0xC0: "JPEG",
@@ -35,6 +37,11 @@ class Codestream(NamedTuple):
     components: int
     bits: int
     signed: bool
+
+
+def is_codestream(data: bytes) -> bool:
+    """Whether data begin as a JPEG, JPEG-LS or JPEG 2000 does."""
+    return data.startswith((b"\xff\xd8\xff", _J2K, _JP2))
 
 
 def read_codestream(path, frame: bytes) -> Codestream:
@@ -71,10 +78,7 @@ def decode(path, frame: bytes, stream: Codestream) -> np.ndarray:
             "pip install 'cxr_jax[dicom]', or export the file uncompressed (dcmtk: "
             "dcmdjpeg; gdcmconv --raw).",
         ) from None
-    if not frame.rstrip(b"\0").endswith(_END):
-        raise InputError(
-            path, f"a truncated {stream.kind} frame (no end marker)", AGAIN
-        )
+    frame = _without_padding(path, frame, stream)
     decoder = {
         "JPEG": imagecodecs.jpeg8_decode,
         "JPEG Lossless": imagecodecs.jpeg8_decode,
@@ -106,7 +110,9 @@ def decode(path, frame: bytes, stream: Codestream) -> np.ndarray:
 
 def _jpeg_header(frame: bytes) -> Codestream | None:
     """The frame header of JPEG or JPEG-LS (ITU-T T.81, B.2.2)."""
-    for marker, at in _segments(frame):
+    for marker, at, _ in jpeg.segments(frame):
+        if marker == jpeg.SCAN:
+            return None
         if marker in _SOF and at + 10 <= len(frame):
             bits, rows, columns, components = struct.unpack_from(">BHHB", frame, at + 4)
             return Codestream(_SOF[marker], rows, columns, components, bits, False)
@@ -115,18 +121,39 @@ def _jpeg_header(frame: bytes) -> Codestream | None:
     return None
 
 
-def _segments(frame: bytes):
-    """(marker, where it is) of each segment of a JPEG, up to its first scan."""
-    at = 2
-    while at + 4 <= len(frame) and frame[at] == 0xFF:
-        marker = frame[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        yield marker, at
-        if marker == 0xDA:
-            return
-        at += 2 + struct.unpack_from(">H", frame, at + 2)[0]
+def _without_padding(path, frame: bytes, stream: Codestream) -> bytes:
+    """The frame up to its end marker; any bytes may follow it (PS3.5, A.4).
+
+    In coded data 0xFF is never followed by a byte as large as that of a marker, so the
+    end marker behind the beginning of the data is no chance.
+    """
+    if stream.kind == "JPEG 2000":
+        data = frame.find(_SOD)
+        end = frame.rfind(_END, max(data, 0))
+        data = -1 if data < 0 else data + 2
+    else:
+        data = _data_of_scan(frame)
+        end = frame.find(_END, max(data, 0))
+    if data < 0 or end < 0:
+        raise InputError(
+            path, f"a truncated {stream.kind} frame (no end marker)", AGAIN
+        )
+    end += len(_END)
+    if is_codestream(frame[end:]):
+        raise InputError(
+            path,
+            f"a second frame behind the {stream.kind} frame",
+            "A radiograph has one frame: remove the file, or export one frame.",
+        )
+    return frame[:end]
+
+
+def _data_of_scan(frame: bytes) -> int:
+    """Where the coded data of the first scan of a JPEG begin; -1 if nowhere."""
+    for marker, at, size in jpeg.segments(frame):
+        if marker == jpeg.SCAN:
+            return at + size
+    return -1
 
 
 def _jpeg2000_header(frame: bytes) -> Codestream | None:
@@ -148,8 +175,7 @@ def _uses_all(decoder, frame: bytes, stream: Codestream, pixels: np.ndarray) -> 
     change, and nothing before it.
     """
     end = frame.rindex(_END)
-    *_, (_, scan) = _segments(frame)
-    data = scan + 2 + struct.unpack_from(">H", frame, scan + 2)[0]
+    data = _data_of_scan(frame)
     cut = max(end - _TAIL, data)
     while cut > data and frame[cut - 1] == 0xFF:  # keep marker and stuffing whole
         cut -= 1

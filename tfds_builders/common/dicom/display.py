@@ -14,12 +14,14 @@ dark like air, whatever the window and the polarity.
 from typing import NamedTuple
 
 import numpy as np
-import pydicom
 
-from tfds_builders.common.dicom.attributes import code
+from tfds_builders.common.dicom import window
+from tfds_builders.common.dicom.attributes import number
+from tfds_builders.common.dicom.layout import Layout, as_signed
+from tfds_builders.common.dicom.lut import read_lut
 from tfds_builders.common.errors import InputError
 
-_AGAIN = "Copy the file from its source again."
+_EXPORT = "Correct them in the header, or export the file again."
 _LAST = 65535
 
 
@@ -34,26 +36,19 @@ class Display(NamedTuple):
     padding: np.ndarray
 
 
-def display_of(path, header) -> Display:
+def display_of(path, header, layout: Layout) -> Display:
     """The table of a header.
 
     Errors: InputError for a LUT, rescaling or window that cannot be applied.
     """
-    bits = int(header.BitsStored)
-    cells = np.arange(1 << int(header.BitsAllocated))
-    # Bits outside the stored ones may hold overlays or garbage.
-    high = int(header.get("HighBit", bits - 1))
-    codes = (cells >> (high + 1 - bits)) & ((1 << bits) - 1)
-    signed = int(header.PixelRepresentation) == 1
-    values = _signed(codes, bits) if signed else codes
-    padding = _padding(path, header, values, signed)
-    lowest = -(1 << (bits - 1)) if signed else 0
-    ends = np.array([lowest, lowest + (1 << bits) - 1], np.float64)
+    values = layout.values()
+    padding = _padding(path, header, values, layout.signed)
+    ends = np.array([layout.lowest, layout.highest], np.float64)
     values, (low, top) = _modality(path, header, values.astype(np.float64), ends)
-    unit = _voi(path, header, values)
+    unit = window.shown(path, header, values, low, top)
     if unit is None:
         unit = (values - low) / (top - low)
-    if code(header, "PhotometricInterpretation") == "MONOCHROME1":
+    if layout.photometric == "MONOCHROME1":
         unit = 1 - unit
     table = np.rint(np.clip(unit, 0, 1) * _LAST).astype(np.uint16)
     table[padding] = 0
@@ -77,17 +72,13 @@ def look_up(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return out
 
 
-def _signed(codes: np.ndarray, bits: int) -> np.ndarray:
-    return np.where(codes >> (bits - 1), codes - (1 << bits), codes)
-
-
 def _padding(path, header, values, signed: bool) -> np.ndarray:
     """Which stored values are padding (PS3.3 C.7.5.1.1.2)."""
-    value = header.get("PixelPaddingValue")
-    if value is None or value == "":
+    value = number(path, header, "PixelPaddingValue")
+    if value is None:
         return np.zeros(len(values), bool)
-    limit = header.get("PixelPaddingRangeLimit")
-    limit = value if limit is None or limit == "" else limit
+    limit = number(path, header, "PixelPaddingRangeLimit")
+    limit = value if limit is None else limit
     # Writers confuse US and SS; the 16 bits are the same.
     ends = [int(x) & 0xFFFF for x in (value, limit)]
     ends = sorted(x - (x >> 15 << 16) if signed else x for x in ends)
@@ -95,13 +86,13 @@ def _padding(path, header, values, signed: bool) -> np.ndarray:
     # A value that the stored bits cannot hold refers to the whole cell.
     if ends[0] < values.min() or ends[1] > values.max():
         cells = np.arange(len(values))
-        cells = _signed(cells, len(values).bit_length() - 1) if signed else cells
+        cells = as_signed(cells, len(values).bit_length() - 1) if signed else cells
         padding |= (cells >= ends[0]) & (cells <= ends[1])
     if padding.all():
         raise InputError(
             path,
-            f"every pixel value is padding (PixelPaddingValue {value}, "
-            f"PixelPaddingRangeLimit {limit})",
+            f"every pixel value is padding (PixelPaddingValue {value:g}, "
+            f"PixelPaddingRangeLimit {limit:g})",
             "Remove these two from the header, or export the file again.",
         )
     return padding
@@ -109,81 +100,21 @@ def _padding(path, header, values, signed: bool) -> np.ndarray:
 
 def _modality(path, header, values, ends):
     """Values after the modality LUT, and the range that it can reach."""
-    if header.get("ModalityLUTSequence"):
-        output, bits = _apply_lut(path, header, "ModalityLUTSequence", values)
-        return output, (0.0, float((1 << bits) - 1))
-    slope = header.get("RescaleSlope")
-    intercept = header.get("RescaleIntercept")
-    slope = 1.0 if slope is None else float(slope)
-    intercept = 0.0 if intercept is None else float(intercept)
-    if slope == 0 or not np.isfinite([slope, intercept]).all():
-        raise InputError(path, f"rescale slope {slope}", _AGAIN)
+    lut = read_lut(path, header, "ModalityLUTSequence", *ends)
+    if lut is not None:
+        return lut(values), (0.0, lut.full)
+    slope = number(path, header, "RescaleSlope")
+    intercept = number(path, header, "RescaleIntercept")
+    slope = 1.0 if slope is None else slope
+    intercept = 0.0 if intercept is None else intercept
+    with np.errstate(all="ignore"):
+        rescaled, reached = values * slope + intercept, ends * slope + intercept
+        step = (reached[1] - reached[0]) / (ends[1] - ends[0])
+        # Numbers too large or too small for each other leave no difference.
+        lost = not abs(step - slope) <= 0.01 * abs(slope)
+    if slope == 0 or lost or not np.isfinite(step):
+        raise InputError(
+            path, f"rescale slope {slope:g} and intercept {intercept:g}", _EXPORT
+        )
     # A negative slope inverts the image, so the ends are sorted again.
-    return values * slope + intercept, np.sort(ends * slope + intercept)
-
-
-def _voi(path, header, values) -> np.ndarray | None:
-    """Display values 0..1 from the VOI LUT or else the first window; None if none.
-
-    Source: PS3.3 C.11.2.1 (the functions LINEAR, LINEAR_EXACT and SIGMOID).
-    """
-    if header.get("VOILUTSequence"):
-        output, bits = _apply_lut(path, header, "VOILUTSequence", values)
-        return output / ((1 << bits) - 1)
-    centre, width = _first(header, "WindowCenter"), _first(header, "WindowWidth")
-    if centre is None or width is None:
-        return None
-    function = code(header, "VOILUTFunction") or "LINEAR"
-    if width < 1 if function == "LINEAR" else width <= 0:
-        raise InputError(
-            path,
-            f"window width {width} (function {function})",
-            "Remove the window from the header, or export the file again.",
-        )
-    if function == "LINEAR":
-        # Width 1 is a step at centre - 0.5; the slope below it is never used.
-        slope = 1 / (width - 1) if width > 1 else np.inf
-        with np.errstate(invalid="ignore"):
-            unit = (values - (centre - 0.5)) * slope + 0.5
-        return np.clip(np.nan_to_num(unit, nan=0.0), 0, 1)
-    if function == "LINEAR_EXACT":
-        return np.clip((values - centre) / width + 0.5, 0, 1)
-    if function == "SIGMOID":
-        with np.errstate(over="ignore"):
-            return 1 / (1 + np.exp(-4 * (values - centre) / width))
-    raise InputError(
-        path,
-        f"VOI LUT function {function}",
-        "Use LINEAR, LINEAR_EXACT or SIGMOID: export the file again.",
-    )
-
-
-def _apply_lut(path, header, name, values):
-    """Values through the first LUT of a sequence (PS3.3 C.11.1.1), and its bits."""
-    item = header[name][0]
-    count, start, bits = (int(x) for x in item.LUTDescriptor)
-    count = count or 1 << 16
-    if start > 32767 and values.min() < 0:
-        start -= 1 << 16  # the first value is signed where the pixels are
-    data = item.LUTData
-    if isinstance(data, bytes):  # words, in the byte order of the file
-        little = header.original_encoding[1]
-        words = np.frombuffer(data[: len(data) // 2 * 2], "<u2" if little else ">u2")
-        packed = len(words) < count  # two entries of 8 bits in each
-        data = words.astype("<u2").view(np.uint8) if packed else words
-    data = np.atleast_1d(np.asarray(data))[:count]
-    if len(data) != count or not 1 <= bits <= 16:
-        raise InputError(
-            path,
-            f"{name}: {len(data)} entries of {bits} bits, expected {count}",
-            _AGAIN,
-        )
-    index = np.clip(np.rint(values - start), 0, count - 1).astype(np.int64)
-    return data[index].astype(np.float64), bits
-
-
-def _first(header, name) -> float | None:
-    value = header.get(name)
-    if isinstance(value, pydicom.multival.MultiValue):
-        value = value[0] if len(value) else None
-    return None if value in (None, "") else float(value)
+    return rescaled, np.sort(reached)

@@ -7,16 +7,19 @@ archives and research exports lack some or all of them.
 import contextlib
 import io
 import struct
+import zlib
 from pathlib import Path
 
 import pydicom
 from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
 from pydicom.valuerep import VR
 
+from tfds_builders.common import limits
 from tfds_builders.common.errors import InputError
 
 _AGAIN = "Copy the file from its source again."
@@ -36,20 +39,38 @@ def open_dicom(path: Path) -> pydicom.Dataset:
     Errors: InputError if the file is not DICOM, or has no transfer syntax and an
     ambiguous encoding. Other exceptions if it is damaged.
     """
-    with open(path, "rb") as file:
-        head = file.read(_HEAD)
-        begin = 132 if head[128:132] == _PREFIX else 4 * head.startswith(_PREFIX)
-        at, syntax = _file_meta(head, begin)
-        if syntax and begin != 4:
-            file.seek(0)
-            return pydicom.dcmread(file, force=True)
-        data = head + file.read()
+    data = limits.read_file(path)
+    begin = 132 if data[128:132] == _PREFIX else 4 * data.startswith(_PREFIX)
+    at, syntax = _file_meta(data[:_HEAD], begin)
+    if syntax == DeflatedExplicitVRLittleEndian:
+        data, begin = _inflated(path, data[at:]), 132
     if syntax:
-        return pydicom.dcmread(io.BytesIO(_PREAMBLE + data))
+        start = _PREAMBLE if begin == 4 else b""
+        return pydicom.dcmread(io.BytesIO(start + data), force=True)
     if not begin and not data.startswith(_DATA_SETS):
         found = f"first bytes {data[:16]!r}" if data else "it is empty"
         raise InputError(path, f"not a DICOM file ({found})", _AGAIN)
     return _guess(path, data[at:])
+
+
+def _inflated(path, data: bytes) -> bytes:
+    """A file with the deflated data set as it is (PS3.5, A.5)."""
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        unpacked = unpacker.decompress(data, limits.most_bytes() + 1)
+    except zlib.error as error:
+        raise InputError(path, f"damaged deflated data ({error})", _AGAIN) from None
+    limits.check_bytes(path, len(unpacked), "deflated data")
+    if not unpacker.eof:
+        raise InputError(path, "truncated deflated data", _AGAIN)
+    return _file(unpacked, ExplicitVRLittleEndian)
+
+
+def _file(data: bytes, syntax) -> bytes:
+    """A file of a data set, with a transfer syntax."""
+    uid = syntax.encode() + b"\0" * (len(syntax) % 2)
+    meta = struct.pack("<HH2sH", 2, 0x0010, b"UI", len(uid)) + uid
+    return _PREAMBLE + _PREFIX + meta + data
 
 
 def _file_meta(head: bytes, at: int) -> tuple[int, str]:
@@ -87,10 +108,8 @@ def _guess(path, data: bytes) -> pydicom.Dataset:
 
 def _whole(data: bytes, syntax) -> pydicom.Dataset | None:
     """The data set, where `syntax` reads it down to whole pixel data."""
-    uid = syntax.encode() + b"\0" * (len(syntax) % 2)
-    meta = struct.pack("<HH2sH", 2, 0x0010, b"UI", len(uid)) + uid
     with contextlib.suppress(Exception):  # whatever pydicom meets in a wrong encoding
-        header = pydicom.dcmread(io.BytesIO(_PREAMBLE + _PREFIX + meta + data))
+        header = pydicom.dcmread(io.BytesIO(_file(data, syntax)))
         size = header.Rows * header.Columns * header.BitsAllocated // 8
         pixels = header["PixelData"]
         if size and (pixels.is_undefined_length or len(pixels.value) >= size):

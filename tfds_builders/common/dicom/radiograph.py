@@ -4,18 +4,24 @@ docs/dicom.md explains every step.
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydicom.config import disable_value_validation
 
+from tfds_builders.common.dicom import sides, window
 from tfds_builders.common.dicom.attributes import code, text
+from tfds_builders.common.dicom.complaints import collected
 from tfds_builders.common.dicom.display import Display, display_of, inverted, look_up
 from tfds_builders.common.dicom.file import open_dicom
+from tfds_builders.common.dicom.functional_groups import apply_groups
 from tfds_builders.common.dicom.identifiers import identifiers
-from tfds_builders.common.dicom.pixels import stored_values
+from tfds_builders.common.dicom.layout import Layout, layout_of
+from tfds_builders.common.dicom.pixels import read_cells
 from tfds_builders.common.dicom.polarity import contradicts
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.film_checks import check_film
+from tfds_builders.common.orientation import upright
 
 # Which is obeyed where they contradict each other, and the count of such files.
 _CONTRADICTED = {
@@ -24,9 +30,9 @@ _CONTRADICTED = {
 }
 POLARITIES = tuple(_CONTRADICTED)
 
+_WHITE = 65535
 _SAMPLE = 512  # pixels of the longer side are enough to detect the polarity
 _AGAIN = "Copy the file from its source again."
-_NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
 
 
 class Xray(NamedTuple):
@@ -45,6 +51,7 @@ class Xray(NamedTuple):
     patient_id: str  # as stored: see identifiers.pseudonym
     study_id: str
     identifiers: tuple[str, ...]  # attributes that may name a person, not their values
+    notes: tuple[str, ...] = ()  # keys of counts.COUNTS: what was contradictory or done
 
 
 def read_dicom(path: Path, polarity: str = "header") -> Xray:
@@ -55,16 +62,15 @@ def read_dicom(path: Path, polarity: str = "header") -> Xray:
         'pixels' if those of a chest film clearly contradict it.
 
     Errors: InputError if the file is not DICOM, truncated, without pixel data, in
-    colour, multi-frame, or compressed in a way that no installed decoder reads.
+    colour, multi-frame, too large, compressed in a way that no installed decoder
+    reads, or if header and pixels contradict each other. OSError as of `open`.
     """
     if polarity not in POLARITIES:
         known = " or ".join(POLARITIES)
         raise InputError("--polarity", f"unknown value {polarity!r}", f"Use {known}.")
     try:
-        # pydicom's warnings quote values, which may be names.
-        with disable_value_validation():
-            return _read(path, polarity)
-    except (InputError, FileNotFoundError, PermissionError, MemoryError):
+        return _read(path, polarity)
+    except (InputError, OSError, MemoryError):
         raise
     except Exception as error:  # pydicom reads lazily: a bad header fails anywhere
         raise InputError(
@@ -75,47 +81,117 @@ def read_dicom(path: Path, polarity: str = "header") -> Xray:
 
 
 class Radiograph(NamedTuple):
-    """An Xray, and the warnings about it, which are keys of `counts.COUNTS`."""
+    """An Xray, and notes and warnings about it, which are keys of `counts.COUNTS`."""
 
     xray: Xray
-    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def read_radiograph(path: Path, polarity: str) -> Radiograph:
-    """`read_dicom`, with warnings about its polarity and about whom it names.
+    """`read_dicom`, with notes about what was found, and about whom it names.
 
-    No identifier is in a warning, only the name of the attribute that holds one.
+    No identifier is in a note, only the name of the attribute that holds one.
+
+    Errors: InputError also where the picture is too small.
     """
     xray = read_dicom(path, polarity=polarity)
-    warnings = [f"dicom_names_person:{attribute}" for attribute in xray.identifiers]
+    notes = [*xray.notes, *check_film(path, xray.pixels)]
+    notes += [f"dicom_names_person:{attribute}" for attribute in xray.identifiers]
     if xray.polarity_contradicted:
-        warnings.append(_CONTRADICTED[polarity])
-    return Radiograph(xray, tuple(warnings))
+        notes.append(_CONTRADICTED[polarity])
+    return Radiograph(xray, tuple(notes))
 
 
 def _read(path, polarity: str) -> Xray:
-    header = open_dicom(path)
-    _check_header(path, header)
-    display = display_of(path, header)
-    codes = stored_values(path, header)
-    contradicted = contradicts(_film(display, codes))
+    with collected() as complaints:
+        header = open_dicom(path)
+        grouped = apply_groups(header)
+        layout = layout_of(path, header)
+        display = display_of(path, header, layout)
+        turned = sides.orientation_of(path, header)
+        notes = (*window.notes(header), *sides.notes(path, header))
+        about = _about(header)
+    if grouped:
+        notes += ("dicom_functional_groups",)
+    cells = read_cells(path, header, layout)
+    notes += _notes_on_values(path, layout, display, cells.codes)
+    contradicted = contradicts(_film(display, cells.codes))
     if contradicted and polarity == "pixels":
         display = inverted(display)
+    pixels = look_up(display.table, cells.codes)
+    _check_contrast(path, display, cells.codes, pixels)
     return Xray(
-        pixels=look_up(display.table, codes),
-        rows=int(header.Rows),
-        columns=int(header.Columns),
-        bits_stored=int(header.BitsStored),
-        photometric_interpretation=code(header, "PhotometricInterpretation"),
+        pixels=upright(pixels, turned),
+        rows=layout.rows,
+        columns=layout.columns,
+        bits_stored=layout.stored,
+        photometric_interpretation=layout.photometric,
         polarity_contradicted=contradicted,
-        manufacturer=text(header, "Manufacturer"),
-        modality=code(header, "Modality"),
-        view=code(header, "ViewPosition"),
-        sex=code(header, "PatientSex"),
-        patient_id=text(header, "PatientID"),
-        study_id=text(header, "StudyInstanceUID"),
-        identifiers=identifiers(header),
+        **about,
+        notes=(*notes, *cells.notes, *complaints),
     )
+
+
+def _about(header) -> dict[str, Any]:
+    # pydicom's warnings quote values, which may be names.
+    with disable_value_validation():
+        return {
+            "manufacturer": text(header, "Manufacturer"),
+            "modality": code(header, "Modality"),
+            "view": code(header, "ViewPosition"),
+            "sex": code(header, "PatientSex"),
+            "patient_id": text(header, "PatientID"),
+            "study_id": text(header, "StudyInstanceUID"),
+            "identifiers": identifiers(header),
+        }
+
+
+def _notes_on_values(path, layout: Layout, display: Display, codes) -> tuple[str, ...]:
+    """Keys about bits above those of the values, which no attribute explains.
+
+    Rubbish or an overlay in them makes no picture smoother, and is left out. The bits
+    of larger values do.
+
+    Errors: InputError for values that BitsStored cannot hold: without their higher
+    bits they would be others, 4096 would be 0.
+    """
+    if layout.high + 1 == layout.allocated or codes.itemsize < layout.width:
+        return ()
+    if not np.bitwise_or.reduce(codes, axis=None) >> (layout.high + 1):
+        return ()
+    present = np.zeros(1 << layout.allocated, bool)
+    present[codes] = True
+    found = np.flatnonzero(present & layout.beyond() & ~display.padding)
+    if not len(found):
+        return ()
+    if _roughness(codes.astype(np.int32)) >= _roughness(layout.values()[codes]):
+        return ("dicom_bits_left_out",)
+    raise InputError(
+        path,
+        f"values up to {found[-1]} in cells of {layout.allocated} bits, but the "
+        f"header says {layout.stored} bits up to bit {layout.high}",
+        "BitsStored or HighBit is wrong: export the file again.",
+    )
+
+
+def _roughness(values: np.ndarray) -> float:
+    """How far neighbours differ, in all."""
+    return sum(float(np.abs(np.diff(values, axis=axis)).sum()) for axis in (0, 1))
+
+
+def _check_contrast(path, display: Display, codes: np.ndarray, pixels) -> None:
+    """Raise InputError where the header shows different values as one grey."""
+    if pixels.min() < pixels.max():
+        return
+    image = codes[~display.padding[codes]]
+    if len(image) and image.min() < image.max():
+        raise InputError(
+            path,
+            f"its values differ, but the window, look-up table or rescaling in its "
+            f"header shows them all as {pixels.flat[0]} of {_WHITE}",
+            "Remove WindowCenter and WindowWidth (or the LUT) from the header, or "
+            "export the file again.",
+        )
 
 
 def _film(display: Display, codes: np.ndarray) -> np.ndarray:
@@ -126,45 +202,3 @@ def _film(display: Display, codes: np.ndarray) -> np.ndarray:
     if padding.any() and not padding.all():
         film[padding] = np.median(film[~padding])
     return film
-
-
-def _check_header(path, header) -> None:
-    """Raise InputError unless the header describes one grey image."""
-    if "PixelData" not in header:
-        raise InputError(
-            path,
-            "no pixel data: the file is truncated, or it is a DICOM without an image "
-            f"({code(header, 'Modality') or 'modality unknown'})",
-            _AGAIN,
-        )
-    missing = [name for name in _NEEDED if header.get(name) is None]
-    if missing:
-        raise InputError(path, f"the header lacks {', '.join(missing)}", _AGAIN)
-    photometric = code(header, "PhotometricInterpretation")
-    samples = int(header.get("SamplesPerPixel") or 1)
-    if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise InputError(
-            path,
-            f"not a grey radiograph: {samples} samples per pixel, "
-            f"photometric interpretation {photometric or 'not given'}",
-            "Remove the file (secondary captures and scanned reports are colour), or "
-            "export it as MONOCHROME2.",
-        )
-    frames = int(header.get("NumberOfFrames") or 1)
-    if frames != 1:
-        raise InputError(
-            path,
-            f"{frames} frames",
-            "A radiograph has one frame: remove the file, or export one frame.",
-        )
-    rows, columns = int(header.Rows), int(header.Columns)
-    if not rows or not columns:
-        raise InputError(path, f"{rows} x {columns} pixels", _AGAIN)
-    allocated, stored = int(header.BitsAllocated), int(header.BitsStored)
-    high = int(header.get("HighBit", stored - 1))
-    if allocated not in (8, 16) or not 1 <= stored <= high + 1 <= allocated:
-        raise InputError(
-            path,
-            f"{stored} bits stored up to bit {high} in {allocated} allocated",
-            "Only 8 and 16 bits allocated are supported: export the file again.",
-        )

@@ -40,8 +40,8 @@ def read(item):
         raise InputError(item.path, "no picture", "Copy it again.")
     return Example(
         {"number": number},
-        notes=("images_coloured",) if number % 2 == 0 else (),
-        warnings=("paths_name_patient",) if number == 7 else (),
+        notes=("images_coloured",) * (number % 2 == 0)
+        + ("paths_name_patient",) * (number == 7),
     )
 
 
