@@ -12,7 +12,6 @@ import numpy as np
 from tests.fuzz import mutations
 from tests.fuzz.case import Case, Kind, Original, Reading
 from tests.fuzz.mutations import film, pick
-from tfds_builders.common import images
 from tfds_builders.common.errors import InputError
 from tfds_builders.image_folder import film as film_lib
 from tfds_builders.image_folder.tree import Picture
@@ -31,17 +30,7 @@ def read_film(path: Path) -> Reading:
         raise InputError(path, str(error.strerror), "") from error
     png = np.frombuffer(example.features["image"], np.uint8)
     pixels = cv2.imdecode(png, cv2.IMREAD_UNCHANGED)
-    return Reading(pixels, (*example.notes, *example.warnings))
-
-
-def _read_picture(path: Path) -> Reading:
-    """Reads at the stored depth; `read_grey` refuses 16 bits."""
-    if path.name.startswith("deep"):
-        try:
-            return Reading(images.read_picture(path))
-        except OSError as error:
-            raise InputError(path, str(error.strerror), "") from error
-    return read_film(path)
+    return Reading(pixels, example.notes)
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
@@ -293,5 +282,5 @@ def place_jpeg(folder: Path, case: Case) -> Path:
     return mutations.place(folder / "film.jpg", case)
 
 
-PNG = Kind(pngs, mutate_png, place_png, _read_picture, share=2)
+PNG = Kind(pngs, mutate_png, place_png, read_film, share=2)
 JPEG = Kind(jpegs, mutate_jpeg, place_jpeg, read_film, share=2)

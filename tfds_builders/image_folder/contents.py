@@ -10,14 +10,15 @@ from typing import NamedTuple
 
 import pydicom
 
-from tfds_builders.common.dicom.file import open_dicom
+from tfds_builders.common.dicom.complaints import collected
+from tfds_builders.common.dicom.file import open_header
 from tfds_builders.common.dicom.identifiers import identifiers, pseudonym
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.limits import check_regular
 from tfds_builders.image_folder.walk import DICOM_SUFFIXES, HEAD, has_dicom_mark
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
-_TAGS = ("PatientID", "PatientAge", "PatientName")
+_TAGS = ["PatientID", "PatientAge", "PatientName"]
 # Placeholders of anonymisers, which would join unrelated people.
 _NOBODY = re.compile(
     r"(no ?name|un ?known|none|null|nil|n/?a|removed|de-?identified|"
@@ -58,10 +59,11 @@ def read_contents(path: Path, file: str) -> Contents:
     if not marked and path.suffix.lower() not in DICOM_SUFFIXES:
         return Contents("")  # reading it gives the error
     try:
-        header = _header(path, marked)
-        identity, age = _text(header, "PatientID"), _text(header, "PatientAge")
-        named = "PatientName" in identifiers(header)
-        name = _text(header, "PatientName") if named else ""
+        with collected():  # reading the pixels counts what pydicom warns of
+            header = open_header(path, _TAGS)
+            identity, age = _text(header, "PatientID"), _text(header, "PatientAge")
+            named = "PatientName" in identifiers(header)
+            name = _text(header, "PatientName") if named else ""
     except (InputError, OSError):
         raise
     except Exception as error:  # pydicom reads lazily: a bad header fails anywhere
@@ -92,16 +94,6 @@ def years(age: str) -> float:
         return math.nan
     value = int(match[1]) * _YEARS[match[2]]
     return min(OLDEST, value)
-
-
-def _header(path: Path, marked: bool) -> pydicom.Dataset:
-    """The header; of a regular file only the tags that are needed."""
-    if marked:
-        tags = list(_TAGS)
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)
-        if header.file_meta.get("TransferSyntaxUID"):
-            return header
-    return open_dicom(path)
 
 
 def _text(header: pydicom.Dataset, tag: str) -> str:

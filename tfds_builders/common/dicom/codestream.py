@@ -97,9 +97,13 @@ def decode(path, frame: bytes, stream: Codestream) -> np.ndarray:
     if pixels.shape != (stream.rows, stream.columns):
         found = " x ".join(map(str, pixels.shape))
         raise InputError(path, f"a damaged {stream.kind} frame ({found})", AGAIN)
-    if decoder is imagecodecs.jpeg8_decode and not _uses_all(
-        decoder, frame, stream, pixels
-    ):
+    if stream.kind == "JPEG" and stream.bits == 8:
+        _, is_doubtful = jpeg.decode(frame)
+    elif decoder is imagecodecs.jpeg8_decode:
+        is_doubtful = not _uses_all(decoder, frame, stream, pixels)
+    else:
+        is_doubtful = False
+    if is_doubtful:
         raise InputError(
             path,
             f"a damaged {stream.kind} frame: its data ends before or after the image",
@@ -170,8 +174,8 @@ def _jpeg2000_header(frame: bytes) -> Codestream | None:
 def _uses_all(decoder, frame: bytes, stream: Codestream, pixels: np.ndarray) -> bool:
     """Whether the image uses the frame's data exactly up to its end.
 
-    libjpeg silently fills an image whose data ends early, and skips data that is left
-    over. So the last bytes are replaced and decoded again: the end of the image must
+    libjpeg fills an image whose data ends early, and skips data that is left over; of
+    12 bits and lossless its build for them does not tell. So the last bytes are replaced and decoded again: the end of the image must
     change, and nothing before it.
     """
     end = frame.rindex(_END)

@@ -6,11 +6,13 @@ archives and research exports lack some or all of them.
 
 import contextlib
 import io
+import mmap
 import struct
 import zlib
 from pathlib import Path
 
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -27,6 +29,8 @@ _PREAMBLE, _PREFIX = bytes(128), b"DICM"
 _HEAD = 1 << 16  # bytes; file meta information takes less than a thousand
 _LONG = {b"OB", b"OW", b"UN", b"SQ", b"UT"}  # explicit VRs with a length of 4 bytes
 _EXPLICIT = {vr.value.encode() for vr in VR if len(vr.value) == 2}
+_PIXELS = pydicom.tag.Tag(0x7FE0, 0x0010)
+_LAST_GROUPS = (0xFFFA, 0xFFFC)  # signatures and padding
 _DATA_SETS = (b"\x02\0", b"\x08\0", b"\0\x08")  # how a data set begins: its group
 
 
@@ -46,11 +50,53 @@ def open_dicom(path: Path) -> pydicom.Dataset:
         data, begin = _inflated(path, data[at:]), 132
     if syntax:
         start = _PREAMBLE if begin == 4 else b""
-        return pydicom.dcmread(io.BytesIO(start + data), force=True)
+        header = pydicom.dcmread(io.BytesIO(start + data), force=True)
+        _check_end(path, header)
+        return header
     if not begin and not data.startswith(_DATA_SETS):
         found = f"first bytes {data[:16]!r}" if data else "it is empty"
         raise InputError(path, f"not a DICOM file ({found})", _AGAIN)
     return _guess(path, data[at:])
+
+
+def open_header(path: Path, tags: list[str]) -> pydicom.Dataset:
+    """At least these attributes of a DICOM file, without reading its pixels.
+
+    Errors: as of `open_dicom`.
+    """
+    limits.check_regular(path)
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+        _, syntax = _file_meta(head, 132)
+        if head[128:132] == _PREFIX and syntax not in (
+            "",
+            DeflatedExplicitVRLittleEndian,
+        ):
+            # A damaged length may be larger than memory; a map ends with the file.
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return pydicom.dcmread(
+                    data, stop_before_pixels=True, specific_tags=list(tags)
+                )
+    return open_dicom(path)
+
+
+def _check_end(path, header) -> None:
+    """Raise InputError where something follows the pixels that is no attribute.
+
+    Then bytes were added or doubled, and the pixels are not where they belong.
+    """
+    tags = list(header.keys())
+    behind = tags[tags.index(_PIXELS) + 1 :] if _PIXELS in tags else []
+    for tag in behind:
+        element = header.get_item(tag)
+        is_whole = not isinstance(element, RawDataElement) or (
+            element.length == len(element.value or b"")
+        )
+        known = tag.group % 2 or tag.group in _LAST_GROUPS
+        if tag != 0 and not (known and tag > _PIXELS and is_whole):  # 0 fills a block
+            raise InputError(
+                path, f"data behind its pixels that are no attribute ({tag})", _AGAIN
+            )
 
 
 def _inflated(path, data: bytes) -> bytes:

@@ -1,19 +1,18 @@
 """The stored values of a DICOM image in any transfer syntax."""
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from pydicom.encaps import encapsulate, generate_fragments
-from pydicom.pixels import get_decoder
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    RLELossless,
 )
 
+from tfds_builders.common.dicom import run_length
 from tfds_builders.common.dicom.codestream import (
     AGAIN,
     Codestream,
@@ -24,6 +23,7 @@ from tfds_builders.common.dicom.codestream import (
 from tfds_builders.common.dicom.layout import Layout
 from tfds_builders.common.errors import InputError
 
+_ITEM, _DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _NATIVE = (
     ImplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -69,8 +69,9 @@ def _native(path, header, layout: Layout, big: bool) -> np.ndarray:
         raise InputError(
             path, f"truncated: {len(data)} of {size} bytes of pixel data", AGAIN
         )
-    # Less than one image more is padding; that of one byte is a pair.
-    if len(data) >= 2 * size + size % 2:
+    # Bytes that are all alike may fill it up; others belong to a larger picture.
+    left_over = data[size:]
+    if left_over.strip(left_over[:1]):
         raise InputError(
             path,
             f"{len(data)} bytes of pixel data, but the header says {size}",
@@ -86,19 +87,16 @@ def _native(path, header, layout: Layout, big: bool) -> np.ndarray:
 
 
 def _encapsulated(path, header, layout: Layout) -> Cells:
-    try:
-        fragments = list(generate_fragments(header.PixelData))
-    except ValueError as error:
-        raise InputError(
-            path, f"truncated or damaged pixel data ({error})", AGAIN
-        ) from None
+    items = list(_items(path, header.PixelData))
     # The first item is a table of offsets, possibly empty; some writers omit it.
-    is_table = fragments and not _begins_frame(fragments[0], layout)
-    frame = b"".join(fragments[1:] if is_table else fragments)
+    is_frame = items and (
+        is_codestream(items[0]) or run_length.begins(items[0], layout)
+    )
+    frame = b"".join(items if is_frame else items[1:])
     if not frame:
         raise InputError(path, "its pixel data are empty", AGAIN)
-    if _begins_run_length(frame, layout):
-        return Cells(_run_length(path, frame, layout))
+    if run_length.begins(frame, layout):
+        return Cells(run_length.decode(path, frame, layout))
     stream = read_codestream(path, frame)
     _check(path, layout, stream)
     samples = decode(path, frame, stream)
@@ -109,38 +107,25 @@ def _encapsulated(path, header, layout: Layout) -> Cells:
     return Cells(codes, _notes(layout, stream))
 
 
-def _begins_frame(item: bytes, layout: Layout) -> bool:
-    return is_codestream(item) or _begins_run_length(item, layout)
-
-
-def _begins_run_length(frame: bytes, layout: Layout) -> bool:
-    """The number of segments, and where the first one is (PS3.5, G.5)."""
-    return frame.startswith(struct.pack("<II", layout.width, 64))
-
-
-def _run_length(path, frame: bytes, layout: Layout) -> np.ndarray:
-    try:
-        # pydicom's own decoder counts the bytes of each segment. All bits are wanted:
-        # it would keep the lowest ones, wherever HighBit is.
-        cells, _ = get_decoder(RLELossless).as_array(
-            encapsulate([frame], has_bot=False),
-            index=0,
-            raw=True,
-            correct_unused_bits=False,
-            decoding_plugin="pydicom",
-            rows=layout.rows,
-            columns=layout.columns,
-            bits_allocated=layout.allocated,
-            bits_stored=layout.stored,
-            number_of_frames=1,
-            photometric_interpretation=layout.photometric,
-            pixel_keyword="PixelData",
-            pixel_representation=int(layout.signed),
-            samples_per_pixel=1,
-        )
-    except (ValueError, RuntimeError) as error:
-        raise InputError(path, f"a damaged RLE frame ({error})", AGAIN) from None
-    return cells.view(f"u{cells.itemsize}")
+def _items(path, data: bytes) -> Iterator[bytes]:
+    """The items of encapsulated pixel data: a table of offsets, fragments (A.4)."""
+    at = 0
+    while at < len(data) and not data.startswith(_DELIMITER, at):
+        if not data.startswith(_ITEM, at) or at + 8 > len(data):
+            raise InputError(
+                path, "truncated or damaged pixel data (no item follows)", AGAIN
+            )
+        (length,) = struct.unpack_from("<I", data, at + 4)
+        end = at + 8 + length
+        if end > len(data):
+            raise InputError(
+                path,
+                f"truncated or damaged pixel data ({len(data) - at - 8} of {length} "
+                "bytes of a fragment)",
+                AGAIN,
+            )
+        yield data[at + 8 : end]
+        at = end
 
 
 def _check(path, layout: Layout, stream: Codestream) -> None:

@@ -1,0 +1,57 @@
+"""Run-length coded frames (PS3.5, annex G)."""
+
+import struct
+
+import numpy as np
+
+from tfds_builders.common.dicom.layout import Layout
+from tfds_builders.common.errors import InputError
+
+_HEADER = 64  # bytes
+
+
+def begins(frame: bytes, layout: Layout) -> bool:
+    """Whether a frame has a segment for each byte of a cell, behind a header (G.5)."""
+    return frame.startswith(struct.pack("<II", layout.width, _HEADER))
+
+
+def decode(path, frame: bytes, layout: Layout) -> np.ndarray:
+    """All bits of the cells [rows, columns]; the highest bytes are the first segment.
+
+    Errors: InputError for a segment that is not as long as the image.
+    """
+    starts = struct.unpack_from(f"<{layout.width}I", frame.ljust(_HEADER), 4)
+    ends = (*starts[1:], len(frame))
+    planes = []
+    for start, end in zip(starts, ends, strict=True):
+        if not _HEADER <= start <= end <= len(frame):
+            raise _damaged(path, f"a segment from byte {start} to {end}")
+        planes.append(_unpacked(path, frame[start:end], layout.rows * layout.columns))
+    cells = np.stack(planes[::-1], axis=-1)  # lowest byte first
+    return cells.view(f"<u{layout.width}").reshape(layout.rows, layout.columns)
+
+
+def _unpacked(path, segment: bytes, size: int) -> np.ndarray:
+    """The bytes of a segment (G.3.2). Equal bytes behind them are padding."""
+    parts, length, at = [], 0, 0
+    while length < size and at < len(segment):
+        code = segment[at]
+        if code < 128:
+            part = segment[at + 1 : at + 2 + code]
+            at += 2 + code
+        else:  # 128 does nothing
+            part = segment[at + 1 : at + 2] * (257 - code) if code > 128 else b""
+            at += 2 if code > 128 else 1
+        parts.append(part)
+        length += len(part)
+    left_over = segment[at:]
+    if length != size or left_over.strip(left_over[:1]):
+        more = "more" if left_over or length > size else f"{length}"
+        raise _damaged(path, f"a segment of {more} instead of {size} bytes")
+    return np.frombuffer(b"".join(parts), np.uint8)
+
+
+def _damaged(path, found: str) -> InputError:
+    return InputError(
+        path, f"a damaged RLE frame ({found})", "Copy the file from its source again."
+    )
