@@ -16,12 +16,10 @@ class Count(NamedTuple):
       kind: 'left_out' of the dataset; 'repaired', so that it could be stored; or
         'noted' only.
       text: what follows the number; {} stands for the parameter of the key.
-      warns: printed as a warning, because the user should look at these files.
     """
 
     kind: Literal["left_out", "repaired", "noted"]
     text: str
-    warns: bool = False
 
 
 COUNTS: dict[str, Count] = {
@@ -50,7 +48,10 @@ COUNTS: dict[str, Count] = {
         "repaired", "images turned upright as their EXIF orientation ({}) says"
     ),
     "films_of_one_grey": Count(
-        "noted", "film that shows nothing but one grey value: {}", warns=True
+        "noted", "film that shows nothing but one grey value: {}"
+    ),
+    "films_too_small": Count(
+        "noted", "film with a side of less than 32 pixels, which shows no chest: {}"
     ),
     "masks_thresholded": Count(
         "repaired", "masks with grey values (smooth edges), thresholded at half"
@@ -204,24 +205,19 @@ COUNTS: dict[str, Count] = {
         "noted",
         "images of the folder {} that have a copy, or their patient, in an earlier "
         "folder (train, val, test): this split leaks",
-        warns=True,
     ),
     # DICOM
     "dicom_turned": Count(
         "repaired",
         "radiographs turned or mirrored so that the patient's right is at the left and "
         "the head up (their PatientOrientation is {})",
-        warns=True,
     ),
     "dicom_orientation_unclear": Count(
         "noted",
         "radiographs whose PatientOrientation is not that of a frontal film; they were "
         "left as they are",
-        warns=True,
     ),
-    "dicom_ignored": Count(
-        "noted", "DICOM headers with {}, which was not applied", warns=True
-    ),
+    "dicom_ignored": Count("noted", "DICOM headers with {}, which was not applied"),
     "dicom_functional_groups": Count(
         "noted", "DICOM headers whose functional groups were obeyed"
     ),
@@ -231,23 +227,19 @@ COUNTS: dict[str, Count] = {
     "dicom_for_processing": Count(
         "noted",
         "radiographs for processing, not for presentation: raw values of the detector",
-        warns=True,
     ),
     "dicom_sign_contradicted": Count(
         "noted",
         "JPEG 2000 frames that are signed under an unsigned header or the reverse; the "
         "header was obeyed",
-        warns=True,
     ),
     "dicom_depth_contradicted": Count(
         "noted",
         "compressed frames of fewer bits than BitsStored; the values were kept",
-        warns=True,
     ),
     "dicom_bits_left_out": Count(
         "repaired",
         "radiographs with rubbish or an undeclared overlay above their BitsStored",
-        warns=True,
     ),
     "dicom_unusual": Count(
         "noted", "DICOM files of which pydicom warned (its part: {})"
@@ -256,13 +248,11 @@ COUNTS: dict[str, Count] = {
         "noted",
         "radiographs whose pixels contradict their photometric interpretation; the "
         "header was obeyed (--polarity=pixels obeys the pixels)",
-        warns=True,
     ),
     "dicom_polarity_corrected": Count(
         "repaired",
         "radiographs whose pixels contradict their photometric interpretation; the "
         "pixels were obeyed",
-        warns=True,
     ),
     "dicom_polarity_not_tables": Count(
         "noted",
@@ -272,15 +262,34 @@ COUNTS: dict[str, Count] = {
     "dicom_names_person": Count(
         "noted",
         "DICOM headers that may name a person ({}); none of it was stored",
-        warns=True,
     ),
     "paths_name_patient": Count(
         "noted",
         "stored paths (example_id, file) that hold the PatientID or PatientName of "
         "their DICOM header",
-        warns=True,
     ),
 }
+
+
+# Counts that are printed as warnings: the user should look at these files.
+WARNINGS = frozenset(
+    (
+        "films_of_one_grey",
+        "films_too_small",
+        "split_leaks",
+        "dicom_turned",
+        "dicom_orientation_unclear",
+        "dicom_ignored",
+        "dicom_for_processing",
+        "dicom_sign_contradicted",
+        "dicom_depth_contradicted",
+        "dicom_bits_left_out",
+        "dicom_polarity_contradicted",
+        "dicom_polarity_corrected",
+        "dicom_names_person",
+        "paths_name_patient",
+    )
+)
 
 
 def count_of(key: str) -> Count:
@@ -297,7 +306,7 @@ def count_of(key: str) -> Count:
 
 def warns(key: str) -> bool:
     """Whether a count is printed as a warning."""
-    return count_of(key).warns
+    return key.partition(":")[0] in WARNINGS
 
 
 def checked(counts: Mapping[str, int]) -> Mapping[str, int]:

@@ -215,10 +215,10 @@ def _decode_jpeg(path, data: bytes) -> tuple[np.ndarray | None, int]:
     found = jpeg.read_jpeg(data)
     if found is None:
         raise _damaged(path, data)
-    if found.kind not in ("baseline", "extended", "progressive") or found.bits != 8:
+    if found.kind not in jpeg.READABLE or found.bits != 8:
         raise InputError(
             path,
-            f"a {found.kind} JPEG of {found.bits} bits, which is not supported",
+            f"an unsupported format: {found.kind}, {found.bits} bits",
             "Convert it to PNG (lossless, 8 or 16 bits).",
         )
     limits.check_pixels(path, found.rows, found.columns)

@@ -18,14 +18,15 @@ MARK = b"\xff\xd8\xff"
 END = b"\xff\xd9"
 SCAN = 0xDA
 # Table B.1: frame headers, and what they are the beginning of.
+READABLE = ("baseline JPEG", "extended JPEG", "progressive JPEG")  # by OpenCV
 FRAMES = {
-    0xC0: "baseline",
-    0xC1: "extended",
-    0xC2: "progressive",
-    0xC3: "lossless",
-    0xC9: "arithmetic-coded",
-    0xCA: "arithmetic-coded",
-    0xCB: "arithmetic-coded",
+    0xC0: "baseline JPEG",
+    0xC1: "extended JPEG",
+    0xC2: "progressive JPEG",
+    0xC3: "lossless JPEG",
+    0xC9: "JPEG with arithmetic coding",
+    0xCA: "JPEG with arithmetic coding",
+    0xCB: "JPEG with arithmetic coding",
     0xF7: "JPEG-LS",
 }
 _HIERARCHICAL = {0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF}
@@ -43,7 +44,7 @@ _ONE_AT_A_TIME = threading.Lock()
 class Jpeg(NamedTuple):
     """What the segments of a JPEG say."""
 
-    kind: str  # a value of FRAMES, or 'hierarchical'
+    kind: str  # a value of FRAMES, or 'hierarchical JPEG'
     rows: int
     columns: int
     components: int
@@ -64,7 +65,7 @@ def read_jpeg(data: bytes) -> Jpeg | None:
             turned = orientation.of_tiff(body[len(_EXIF) :])
         elif (marker in FRAMES or marker in _HIERARCHICAL) and len(body) >= 6:
             bits, rows, columns, components = struct.unpack_from(">BHHB", body)
-            kind = FRAMES.get(marker, "hierarchical")
+            kind = FRAMES.get(marker, "hierarchical JPEG")
             found = kind, rows, columns, components, bits
             missing = {c: [99] * _COEFFICIENTS for c in body[6::3][:components]}
         elif marker == SCAN:
@@ -164,6 +165,6 @@ def _note_scan(body: bytes, missing: dict[int, list[int]]) -> None:
 
 def _is_covered(kind: str, missing: dict[int, list[int]]) -> bool:
     """Whether there is a scan for every component, to the last bit if progressive."""
-    if kind == "progressive":
+    if kind == "progressive JPEG":
         return all(not any(lowest) for lowest in missing.values())
     return all(lowest[0] < 99 for lowest in missing.values())

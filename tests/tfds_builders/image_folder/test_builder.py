@@ -394,7 +394,12 @@ def test_odd_sizes(tmp_path, make):
     shapes = {"A/dot.png": (1, 1), "A/line.png": (5000, 20), "B/wide.jpg": (7, 900)}
     for file, shape in shapes.items():
         write(tmp_path / "r" / file, noise(3, shape))
-    stored = examples(make(tmp_path / "r", "256"), "file")
+    builder = make(tmp_path / "r", "256")
+    assert builder.info.metadata["warnings"] == {
+        **{f"films_too_small:{file[2:]}": 1 for file in shapes},
+        "films_of_one_grey:dot.png": 1,
+    }
+    stored = examples(builder, "file")
     for file, shape in shapes.items():
         example = stored[file][1]
         assert (example["rows"], example["columns"]) == shape

@@ -34,6 +34,11 @@ class Example(NamedTuple):
     features: dict[str, Any]
     notes: tuple[str, ...] = ()  # keys of counts.COUNTS
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The notes that are printed as warnings."""
+        return tuple(key for key in self.notes if warns(key))
+
 
 class Rejected(NamedTuple):
     """A file that cannot be read, why, and what to do about it."""
@@ -100,8 +105,9 @@ class Films(NamedTuple):
                     raise too_many(account.rejected, self.max_rejected, more=True)
             else:
                 found, account.pixels[item.name] = result
-                for key, number in checked(collections.Counter(found.notes)).items():
-                    (account.warnings if warns(key) else account.notes)[key] += number
+                checked(collections.Counter(found.notes))
+                account.warnings.update(found.warnings)
+                account.notes.update(k for k in found.notes if not warns(k))
                 example = self._complete(item.name, found.features)
                 yield item.name, example
                 # TFDS keeps the examples of a whole file to count them; without this

@@ -91,8 +91,6 @@ def read_radiograph(path: Path, polarity: str) -> Radiograph:
     """`read_dicom`, with notes about what was found, and about whom it names.
 
     No identifier is in a note, only the name of the attribute that holds one.
-
-    Errors: InputError also where the picture is too small.
     """
     xray = read_dicom(path, polarity=polarity)
     notes = [*xray.notes, *check_film(path, xray.pixels)]
