@@ -109,10 +109,10 @@ def _modality(path, header, values, ends):
     intercept = 0.0 if intercept is None else intercept
     with np.errstate(all="ignore"):
         rescaled, reached = values * slope + intercept, ends * slope + intercept
-        step = (reached[1] - reached[0]) / (ends[1] - ends[0])
         # Numbers too large or too small for each other leave no difference.
-        lost = not abs(step - slope) <= 0.01 * abs(slope)
-    if slope == 0 or lost or not np.isfinite(step):
+        steps = np.diff(np.arange(ends[0], ends[1] + 1) * slope + intercept)
+        lost = not (np.abs(steps - slope) <= 0.01 * abs(slope)).all()
+    if slope == 0 or lost or not np.isfinite(reached).all():
         raise InputError(
             path, f"rescale slope {slope:g} and intercept {intercept:g}", _EXPORT
         )

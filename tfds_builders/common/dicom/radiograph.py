@@ -16,7 +16,7 @@ from tfds_builders.common.dicom.display import Display, display_of, inverted, lo
 from tfds_builders.common.dicom.file import open_dicom
 from tfds_builders.common.dicom.functional_groups import apply_groups
 from tfds_builders.common.dicom.identifiers import identifiers
-from tfds_builders.common.dicom.layout import Layout, layout_of
+from tfds_builders.common.dicom.layout import Layout, as_signed, layout_of
 from tfds_builders.common.dicom.pixels import read_cells
 from tfds_builders.common.dicom.polarity import contradicts
 from tfds_builders.common.errors import InputError
@@ -162,7 +162,9 @@ def _notes_on_values(path, layout: Layout, display: Display, codes) -> tuple[str
     found = np.flatnonzero(present & layout.beyond() & ~display.padding)
     if not len(found):
         return ()
-    if _roughness(codes.astype(np.int32)) >= _roughness(layout.values()[codes]):
+    whole = codes.astype(np.int32)
+    whole = as_signed(whole, layout.allocated) if layout.signed else whole
+    if _roughness(whole) >= _roughness(layout.values()[codes]):
         return ("dicom_bits_left_out",)
     raise InputError(
         path,

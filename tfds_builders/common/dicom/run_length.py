@@ -8,6 +8,7 @@ from tfds_builders.common.dicom.layout import Layout
 from tfds_builders.common.errors import InputError
 
 _HEADER = 64  # bytes
+_FEW = 4
 
 
 def begins(frame: bytes, layout: Layout) -> bool:
@@ -32,7 +33,11 @@ def decode(path, frame: bytes, layout: Layout) -> np.ndarray:
 
 
 def _unpacked(path, segment: bytes, size: int) -> np.ndarray:
-    """The bytes of a segment (G.3.2). Equal bytes behind them are padding."""
+    """The bytes of a segment (G.3.2).
+
+    A few bytes behind them are padding, and so are more that are all alike; the first
+    may be the one that the encoder added to make the length even.
+    """
     parts, length, at = [], 0, 0
     while length < size and at < len(segment):
         code = segment[at]
@@ -45,7 +50,8 @@ def _unpacked(path, segment: bytes, size: int) -> np.ndarray:
         parts.append(part)
         length += len(part)
     left_over = segment[at:]
-    if length != size or left_over.strip(left_over[:1]):
+    is_padding = len(left_over) <= _FEW or not left_over[1:].strip(left_over[-1:])
+    if length != size or not is_padding:
         more = "more" if left_over or length > size else f"{length}"
         raise _damaged(path, f"a segment of {more} instead of {size} bytes")
     return np.frombuffer(b"".join(parts), np.uint8)

@@ -1,5 +1,6 @@
 """What is done to a stored value: an independent source for every step."""
 
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -7,8 +8,11 @@ import pytest
 from dicom_writer import RAMP, lut_item, make_header, save
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement
 from pydicom.pixels import apply_modality_lut, apply_rescale, apply_voi, apply_voi_lut
 from pydicom.pixels import apply_windowing as window
+from pydicom.sequence import Sequence
 from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -403,6 +407,206 @@ def test_multi_frame(tmp_path):
 )
 def test_headers_that_make_no_picture(tmp_path, tags, word):
     fails(save(tmp_path / "a.dcm", make_header(RAMP, **tags)), word)
+
+
+def put(name, *values, vr=None):
+    """Tags with values as they are, whatever DICOM says about them."""
+
+    def change(header):
+        element = DataElement(tag_for_keyword(name), vr or dictionary_VR(name), None)
+        element._value = values[0] if len(values) == 1 else list(values)
+        header[element.tag] = element
+        return header
+
+    return change
+
+
+def written(tmp_path, *changes, codes=RAMP, **tags):
+    header = make_header(codes, **tags)
+    for change in changes:
+        change(header)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return save(tmp_path / "a.dcm", header)
+
+
+FUNCTIONS = ["LINEAR", "LINEAR_EXACT", "SIGMOID"]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize(
+    ("centre", "width", "words"),
+    [
+        ("nan", "nan", "WindowCenter is nan"),
+        ("nan", "400", "WindowCenter is nan"),
+        ("2000", "NaN", "WindowWidth is NaN"),
+        ("inf", "400", "WindowCenter is inf"),
+        ("2000", "-Infinity", "WindowWidth is -Infinity"),
+        ("abc", "400", "WindowCenter is text"),
+        ("2000,5", "400", "WindowCenter is 2000,5"),
+        ("2000", "0", "window width 0"),
+        ("2000", "-5", "window width -5"),
+        ("-1e6", "10", "shows them all as 65535"),
+        ("1e6", "10", "shows them all as 0"),
+        ("1e99", "1e-99", "window"),
+    ],
+)
+def test_windows_without_a_picture(tmp_path, function, centre, width, words):
+    window = put("WindowCenter", centre), put("WindowWidth", width)
+    path = written(tmp_path, *window, VOILUTFunction=function)
+    fails(path, words)
+    with pytest.raises(InputError) as error:
+        read_dicom(path)
+    assert "damaged" not in str(error.value)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_two_centres_and_one_width(tmp_path, function):
+    window = put("WindowCenter", "1000", "2000"), put("WindowWidth", "500")
+    found = read_dicom(written(tmp_path, *window, VOILUTFunction=function)).pixels
+    tags = {"WindowCenter": "1000", "WindowWidth": "500", "VOILUTFunction": function}
+    np.testing.assert_array_equal(found, read(tmp_path, RAMP, **tags).pixels)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (put("RescaleSlope", "1", "2"), "RescaleSlope has 2 values where one belongs"),
+        (put("RescaleSlope", "abc"), "RescaleSlope is text"),
+        (put("RescaleSlope", "nan"), "RescaleSlope is nan"),
+        (put("RescaleIntercept", "inf"), "RescaleIntercept is inf"),
+        (put("RescaleIntercept", "1e300"), "rescale slope 1 and intercept 1e+300"),
+        (put("RescaleIntercept", "1e17"), "rescale slope 1 and intercept 1e+17"),
+        (put("RescaleSlope", "1e308"), "rescale slope 1e+308"),
+        (put("Rows", "A^B", vr="LO"), "Rows is text"),
+        (put("Rows", 64, 63), "Rows has 2 values"),
+        (put("BitsStored", 12, 10), "BitsStored has 2 values"),
+        (put("SamplesPerPixel", "abc", vr="LO"), "SamplesPerPixel is text"),
+        (put("SamplesPerPixel", "1.5", vr="LO"), "SamplesPerPixel is 1.5, not a whole"),
+        (put("NumberOfFrames", "abc"), "NumberOfFrames is text"),
+        (put("NumberOfFrames", "-1"), "-1 frames"),
+        (put("PixelRepresentation", 2), "PixelRepresentation is 2, not 0 or 1"),
+        (put("PixelPaddingValue", "abc", vr="LO"), "PixelPaddingValue is text"),
+        (put("PixelPaddingValue", 5000, 6000), "PixelPaddingValue has 2 values"),
+        (put("PixelData", b""), "its pixel data are empty"),
+        (put("VOILUTFunction", "two words!"), "VOI LUT function unknown"),
+    ],
+)
+def test_attribute_at_fault_is_named(tmp_path, change, words):
+    window = {"WindowCenter": "2000", "WindowWidth": "900"}
+    with pytest.raises(InputError) as error:
+        read_dicom(written(tmp_path, change, **window))
+    assert words in str(error.value)
+    assert "damaged" not in str(error.value)
+    assert "A^B" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("RescaleSlope", "2"), ("Rows", 64), ("BitsStored", 12), ("PixelPaddingValue", 9)],
+)
+def test_value_that_is_repeated_is_one(tmp_path, name, value):
+    once = read_dicom(written(tmp_path, put(name, value))).pixels
+    twice = read_dicom(written(tmp_path, put(name, value, value))).pixels
+    np.testing.assert_array_equal(twice, once)
+
+
+@pytest.mark.parametrize("name", ["ModalityLUTSequence", "VOILUTSequence"])
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        (
+            lut_item(4096, 0, 8, list(range(4096))),
+            "entries up to 4095, more than the 8",
+        ),
+        (lut_item(4096, 0, 16, list(range(4000))), "4000 entries of 16 bits"),
+        (lut_item(256, 0, 12, list(range(4096))), "4096 entries of 12 bits"),
+        (lut_item(4096, 0, 0, list(range(4096))), "entries of 0 bits"),
+        (lut_item(4096, 0, 17, list(range(4096))), "entries of 17 bits"),
+        (lut_item(1, 0, 12, [7, 0]), "shows them all as"),
+        (lut_item(4096, 0, 12, [5] * 4096), "shows them all as"),
+    ],
+)
+def test_tables_that_contradict_themselves(tmp_path, name, item, words):
+    fails(written(tmp_path, put(name, Sequence([item]))), words)
+
+
+@pytest.mark.parametrize("name", ["ModalityLUTSequence", "VOILUTSequence"])
+def test_tables_that_lack_a_part(tmp_path, name):
+    for lost in ("LUTDescriptor", "LUTData"):
+        item = lut_item(4096, 0, 12, list(range(4096)))
+        del item[lost]
+        fails(written(tmp_path, put(name, Sequence([item]))), f"{name} lacks {lost}")
+    item = lut_item(4096, 0, 12, list(range(4096)))
+    item.LUTDescriptor = [4096, 0]
+    fails(
+        written(tmp_path, put(name, Sequence([item]))),
+        "LUTDescriptor has 2 numbers instead of 3",
+    )
+
+
+@pytest.mark.parametrize("start", [0, 300, -300])
+def test_first_value_of_a_table_with_the_wrong_sign(tmp_path, start):
+    """US and SS are the same 16 bits; the reading that meets the values is right."""
+    entries = list(range(4096))
+    right = read(tmp_path, RAMP, VOILUTSequence=[lut_item(4096, start, 12, entries)])
+    item = lut_item(4096, start, 12, entries)
+    item.LUTDescriptor = [4096, start % 65536, 12]
+    item["LUTDescriptor"].VR = "US"
+    wrong = read(tmp_path, RAMP, VOILUTSequence=[item])
+    np.testing.assert_array_equal(wrong.pixels, right.pixels)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("excess", [1, 2])
+def test_values_beyond_the_stored_bits_are_never_wrapped(tmp_path, signed, excess):
+    """A picture of 13 or 14 bits under a header of 12."""
+    full = 4096 << excess
+    values = np.linspace(0, full - 1, 128 * 128).astype(int).reshape(128, 128)
+    codes = ((values - signed * full // 2) % 65536).astype(np.uint16)
+    fails(
+        written(tmp_path, codes=codes, signed=signed),
+        "the header says 12 bits up to bit 11",
+        "values up to",
+    )
+    header = make_header(codes, bits=12 + excess, signed=signed)
+    pixels = read_dicom(save(tmp_path / "b.dcm", header)).pixels
+    assert (np.diff(pixels.ravel().astype(int)) >= 0).all()
+
+
+def test_sign_above_the_stored_bits(tmp_path):
+    """Signed values may fill the whole cell: that is how they are the same number."""
+    values = RAMP.astype(np.int16) - 2048
+    whole = read_dicom(written(tmp_path, codes=values.view(np.uint16), signed=True))
+    assert whole.notes == ()
+    masked = (values & 0xFFF).astype(np.uint16)
+    masked = read_dicom(written(tmp_path, codes=masked, signed=True))
+    np.testing.assert_array_equal(whole.pixels, masked.pixels)
+
+
+def test_overlay_in_the_cells_is_counted_unless_the_header_has_it(tmp_path):
+    codes = RAMP | (np.uint16(0x9000) * (RAMP % 7 == 0))
+    expected = read(tmp_path, RAMP).pixels
+
+    def overlays(header):
+        for group, position in ((0x6000, 15), (0x6002, 12)):
+            header.add_new((group, 0x0100), "US", 16)
+            header.add_new((group, 0x0102), "US", position)
+
+    for changes, notes in (((), ("dicom_bits_left_out",)), ((overlays,), ())):
+        xray = read_dicom(written(tmp_path, *changes, codes=codes))
+        np.testing.assert_array_equal(xray.pixels, expected)
+        assert xray.notes == notes
+
+
+@pytest.mark.parametrize("change", [{"Rows": 57}, {"Columns": 57}])
+def test_header_of_a_smaller_picture_than_the_pixels(tmp_path, change):
+    fails(written(tmp_path, **change), "bytes of pixel data, but the header says")
+
+
+def test_picture_of_one_byte(tmp_path):
+    xray = read(tmp_path, np.array([[128]], np.uint8), 8)
+    assert xray.pixels.tolist() == [[128 * 257]]
 
 
 def test_polarity_that_does_not_exist(tmp_path):

@@ -1,6 +1,7 @@
 """Every transfer syntax: the pixels that were encoded, or an error; never half."""
 
 import io
+import warnings
 
 import numpy as np
 import pydicom
@@ -432,6 +433,149 @@ def test_no_whole_jpeg_is_taken_for_a_damaged_one(rows, columns, kind, encoder):
     pixels = codestream.decode("here", frame, codestream.read_codestream("here", frame))
     if encoder == "lossless":
         np.testing.assert_array_equal(pixels, codes)
+
+
+PADDING = [b"\0", b"\xff", b" ", b"\x80", b"\0" * 16, b"\xff" * 7, b"\xff\0 \x01"]
+
+
+@pytest.mark.parametrize("tail", PADDING)
+@pytest.mark.parametrize("fragments", [1, 3])
+@pytest.mark.parametrize("kind", [*FRAMES, "a JPEG 2000 file"])
+def test_bytes_behind_the_end_of_a_frame(tmp_path, kind, fragments, tail):
+    """PS3.5, A.4: whatever they are, and however many, the frame is whole."""
+    bits, encode = FRAMES.get(kind, (12, jp2))
+    codes = cells(picture(bits), bits)
+    frame = encode(codes, bits)
+    path = save_frame(tmp_path / "a.dcm", make_header(codes, bits), frame, uid.JPEG2000)
+    plain = read_dicom(path)
+    assert plain.notes == ()
+    for padded in (frame.rstrip(b"\0") + tail, frame + tail):
+        save_frame(path, make_header(codes, bits), padded, uid.JPEG2000, fragments)
+        np.testing.assert_array_equal(read_dicom(path).pixels, plain.pixels)
+
+
+@pytest.mark.parametrize("tail", [b"\0", b"\xff", b"\x80", b"\0" * 16, b"\xff" * 64])
+def test_bytes_behind_run_lengths(tmp_path, tail):
+    path = save_run_length(tmp_path / "a.dcm", make_header(RAMP))
+    expected = read_dicom(path).pixels
+    frame = pydicom.encaps.get_frame(
+        pydicom.dcmread(path).PixelData, 0, number_of_frames=1
+    )
+    save_frame(path, make_header(RAMP), frame + tail, uid.RLELossless)
+    np.testing.assert_array_equal(read_dicom(path).pixels, expected)
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_tables_of_offsets(tmp_path, kind):
+    """Empty, right, wrong, or missing: one frame needs none."""
+    bits, encode = FRAMES[kind]
+    codes = cells(picture(bits), bits)
+    frame = encode(codes, bits)
+    frame += b"\0" * (len(frame) % 2)
+    path = tmp_path / "a.dcm"
+    plain = read_dicom(save_frame(path, make_header(codes, bits), frame, uid.JPEG2000))
+
+    def item(data):
+        return b"\xfe\xff\0\xe0" + len(data).to_bytes(4, "little") + data
+
+    half = len(frame) // 4 * 2
+    for items in (
+        (b"", frame),
+        (bytes(4), frame),
+        (b"\xff" * 8, frame),
+        (frame,),
+        (frame[:half], frame[half:]),
+        (b"", frame[:half], b"", frame[half:]),
+    ):
+        header = make_header(codes, bits)
+        header.PixelData = b"".join(map(item, items))
+        header["PixelData"].VR = "OB"
+        header["PixelData"].is_undefined_length = True
+        save(path, header, uid.JPEG2000)
+        np.testing.assert_array_equal(read_dicom(path).pixels, plain.pixels)
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_two_frames_where_one_is_stated(tmp_path, kind):
+    bits, encode = FRAMES[kind]
+    codes = cells(picture(bits), bits)
+    frame = encode(codes, bits)
+    path = tmp_path / "a.dcm"
+    save_frame(path, make_header(codes, bits), frame + frame, uid.JPEG2000)
+    if "2" in kind or "HT" in kind:  # its end is searched from behind
+        np.testing.assert_array_equal(
+            read_dicom(path).pixels,
+            read_dicom(
+                save_frame(path, make_header(codes, bits), frame, uid.JPEG2000)
+            ).pixels,
+        )
+    else:
+        fails(path, "a second frame behind")
+
+
+def test_fragment_that_is_cut(tmp_path):
+    codes = cells(picture(12), 12)
+    frame = jpeg2000(codes, 12)
+    path = save_frame(tmp_path / "a.dcm", make_header(codes), frame, uid.JPEG2000)
+    data = path.read_bytes()
+    path.write_bytes(data[:-400])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fails(path)
+    header = pydicom.dcmread(save_frame(path, make_header(codes), frame, uid.JPEG2000))
+    for cut in (7, 300):
+        header.PixelData = header.PixelData[:-cut]
+        header.save_as(path)
+        fails(path, "bytes of a fragment")
+
+
+@pytest.mark.parametrize("header_signed", [False, True])
+@pytest.mark.parametrize("negative", [False, True])
+def test_sign_of_jpeg_2000_against_the_header(tmp_path, header_signed, negative):
+    """Counted where both say the same numbers or the header's is the usual; else refused."""
+    values = picture(12) // 2 - 1024 * negative  # less than 2048
+    path = tmp_path / "a.dcm"
+    if header_signed:  # an unsigned codestream of two's complement
+        codes = cells(values, 12)
+        frame = jpeg2000(codes, 12)
+        header = make_header(codes, signed=True)
+        save_frame(path, header, frame, uid.JPEG2000Lossless)
+        xray = read_dicom(path)
+        np.testing.assert_array_equal(xray.pixels, expected(values, 12, True))
+        assert xray.notes == ("dicom_sign_contradicted",)
+        return
+    frame = jpeg2000(values.astype(np.int16), 12)
+    header = make_header(cells(values, 12), signed=False)
+    save_frame(path, header, frame, uid.JPEG2000Lossless)
+    if negative:
+        fails(path, "unsigned values, but the frame holds -1024")
+    else:
+        xray = read_dicom(path)
+        np.testing.assert_array_equal(xray.pixels, expected(values, 12, False))
+        assert xray.notes == ("dicom_sign_contradicted",)
+
+
+@pytest.mark.parametrize("kind", ["JPEG-LS", "lossless", "JPEG 2000"])
+def test_values_beyond_the_stored_bits(tmp_path, kind):
+    values = picture(14)
+    codes = cells(values, 14)
+    frame = FRAMES[kind][1](codes, 14)
+    path = save_frame(tmp_path / "a.dcm", make_header(codes), frame, uid.JPEG2000)
+    fails(path, "the header says 12 bits up to bit 11")
+    header = make_header(codes, bits=14)
+    save_frame(path, header, frame, uid.JPEG2000)
+    np.testing.assert_array_equal(read_dicom(path).pixels, expected(values, 14, False))
+
+
+def test_frame_of_fewer_bits_than_stored(tmp_path):
+    codes = cells(picture(8), 8)
+    header = make_header(codes.astype(np.uint16), 12)
+    path = save_frame(
+        tmp_path / "a.dcm", header, baseline(codes, 8), uid.JPEGBaseline8Bit
+    )
+    xray = read_dicom(path)
+    assert xray.notes == ("dicom_depth_contradicted",)
+    assert xray.pixels.max() <= 256 * 65535 // 4095
 
 
 def test_damaged_run_length(tmp_path):
