@@ -172,7 +172,7 @@ def _read(path) -> tuple[np.ndarray, float, tuple[str, ...]]:
     elif data.startswith(jpeg.MARK):
         picture, turned = _decode_jpeg(path, data)
     else:
-        raise InputError(path, f"neither PNG nor JPEG: {_kind(data)}", _AGAIN)
+        raise _unknown(path, data)
     if picture is None or picture.size == 0:
         raise InputError(path, "a damaged image: it cannot be decoded", _AGAIN)
     notes: tuple[str, ...] = ()
@@ -184,13 +184,15 @@ def _read(path) -> tuple[np.ndarray, float, tuple[str, ...]]:
     return grey, difference, (*notes, *more)
 
 
-def _kind(data: bytes) -> str:
+def _unknown(path, data: bytes) -> InputError:
     if not data:
-        return "the file is empty"
-    if data[128:132] == b"DICM":
-        return "a DICOM"
+        return InputError(path, "the file is empty", _AGAIN)
     kind = next((k for start, k in _OTHERS.items() if data.startswith(start)), None)
-    return kind or f"an unknown format, beginning with {data[:8]!r}"
+    kind = "a DICOM" if data[128:132] == b"DICM" else kind
+    kind = kind or f"an unknown format, beginning with {data[:8]!r}"
+    convert = "Convert it to PNG, which loses nothing: magick IN OUT.png"
+    hint = convert if kind in _CONVERTIBLE else _AGAIN
+    return InputError(path, f"neither PNG nor JPEG: {kind}", hint)
 
 
 def _decode_png(path, data: bytes) -> tuple[np.ndarray | None, int]:
@@ -271,65 +273,3 @@ def _check_opaque(path, opacity: np.ndarray, full: int) -> None:
             f"a transparent image: {seen:,} of {opacity.size:,} pixels are not opaque",
             "Save it without an alpha channel, over the background that it was made for.",
         )
-<<<<<<< HEAD
-
-
-def _check_whole(path, data: bytes) -> None:
-    """Raise InputError unless `data` is one whole PNG or JPEG.
-
-    Decoders fill the missing part of a truncated picture with grey, or with nothing,
-    and only some versions of them complain.
-    """
-    if data.startswith(_PNG):
-        whole = _is_whole_png(data)
-    elif data.startswith(_JPEG):
-        whole = _is_whole_jpeg(data)
-    elif not data:
-        raise InputError(path, "the file is empty", _AGAIN)
-    else:
-        kind = next((k for start, k in _OTHERS.items() if data.startswith(start)), None)
-        kind = "a DICOM" if data[128:132] == b"DICM" else kind
-        kind = kind or f"an unknown format, beginning with {data[:8]!r}"
-        convert = "Convert it to PNG, which loses nothing: magick IN OUT.png"
-        hint = convert if kind in _CONVERTIBLE else _AGAIN
-        raise InputError(path, f"neither PNG nor JPEG: {kind}", hint)
-    if not whole:
-        raise InputError(
-            path, f"a truncated or damaged image ({len(data)} bytes)", _AGAIN
-        )
-
-
-def _is_whole_png(data: bytes) -> bool:
-    """Every chunk is there with its checksum, up to IEND (ISO/IEC 15948, 5.3)."""
-    at = len(_PNG)
-    while at + 12 <= len(data):
-        (length,) = struct.unpack(">I", data[at : at + 4])
-        end = at + 12 + length
-        if end > len(data):
-            return False
-        name_and_data = memoryview(data)[at + 4 : end - 4]
-        if zlib.crc32(name_and_data) != struct.unpack(">I", data[end - 4 : end])[0]:
-            return False
-        if name_and_data[:4] == b"IEND":
-            return True
-        at = end
-    return False
-
-
-def _is_whole_jpeg(data: bytes) -> bool:
-    """There is an end marker behind the start of the scan (ITU-T T.81, B.1.1.3).
-
-    The segments before it are stepped over: an embedded thumbnail has an end too.
-    """
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xDA:
-            return data.find(b"\xff\xd9", at) >= 0
-        if marker == 0xFF:  # fill byte
-            at += 1
-        else:
-            at += 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
-    return False
-=======
->>>>>>> eed770e (Read films as the standard has it, refuse what contradicts itself, and count what was done)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.limits import read_file
 from tfds_builders.common.tables import refuse
 
 # Both lungs together. Cohen et al. 2020, arXiv 2005.11856.
@@ -26,7 +27,7 @@ def read_severity(path: Path) -> dict[str, Severity]:
 
     Errors: InputError for other columns, repeated file names, scores out of range.
     """
-    lines = path.read_bytes().decode("utf-8-sig", errors="replace").splitlines()
+    lines = read_file(path).decode("utf-8-sig", errors="replace").splitlines()
     rows = csv.reader(line for line in lines if line and not line.startswith("#"))
     header = next(rows, [])
     if tuple(header) != _COLUMNS:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from tfds_builders.common.build.listing import folders, skipped
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
+from tfds_builders.common.limits import read_file
 from tfds_builders.common.splits import SPLITS
 from tfds_builders.common.tables import first, refuse
 from tfds_builders.covidx_ct.metadata import (
@@ -163,7 +164,7 @@ def read_list(path: Path) -> list[Row]:
     one that is not UTF-8.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(path, f"not UTF-8 text (byte {error.start})", _AGAIN) from None
     rows, wrong = [], []

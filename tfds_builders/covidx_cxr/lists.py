@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
+from tfds_builders.common.limits import read_file
 from tfds_builders.common.splits import SPLITS
 from tfds_builders.common.tables import refuse
 
@@ -120,7 +121,7 @@ def parse_row(line: str, labels: Iterable[str]) -> Row | None:
 def _lines(path: Path) -> list[tuple[int, str]]:
     """The lines that are not blank, and their numbers from 1."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(path, f"not UTF-8 text (byte {error.start})", _AGAIN) from None
     lines = [
