@@ -19,7 +19,7 @@ from absl import flags, logging
 from google.protobuf import json_format
 
 from tfds_builders import DATASETS
-from tfds_builders.common import array_record, command, places
+from tfds_builders.common import array_record, command, limits, places
 from tfds_builders.common.build import beam, disk
 from tfds_builders.common.build.builder import Options, patients_digest
 from tfds_builders.common.build.integrity import damage
@@ -246,6 +246,8 @@ def main(argv) -> None:
 
 def _options() -> Options:
     values = flags.FLAGS
+    if values.max_megapixels is not None:
+        os.environ[limits.VARIABLE] = str(values.max_megapixels)  # of workers too
     runner, beam_options = beam.runner(values.beam_runner, values.beam_pipeline_options)
     return Options(
         num_workers=os.cpu_count()
@@ -282,6 +284,13 @@ def run() -> None:
         0,
         "Number of unreadable files to allow; they are left out and listed in rejected.csv.",
         lower_bound=0,
+    )
+    flags.DEFINE_float(
+        "max_megapixels",
+        None,
+        "Largest picture to read, in millions of pixels; default 100. Larger ones, and "
+        "files that unpack to more, count as unreadable.",
+        lower_bound=0.001,
     )
     flags.DEFINE_enum(
         "polarity",

@@ -4,7 +4,8 @@ A file of a few bytes can claim or unpack to more than any machine has, and a pi
 a device in a folder never ends. So every reader asks here first; such a file is
 refused by name, and the build goes on without it.
 
-CXR_MAX_MEGAPIXELS raises or lowers the limit, in workers too, which inherit it.
+CXR_MAX_MEGAPIXELS, or the build's --max_megapixels, raises or lowers the limit, in
+workers too, which inherit it.
 """
 
 import os
@@ -21,8 +22,8 @@ _MEGAPIXELS = 100.0
 _BYTES_PER_PIXEL = 3
 _SMALLEST = 1 << 25  # bytes, for tables beside tiny pictures
 _HINT = (
-    f"Leave the file out; or, if it is as large as that, set {VARIABLE} (now {{}}) "
-    "to the millions of pixels of your largest film."
+    f"Leave the file out; or, if it is as large as that, set {VARIABLE} (now {{}}) or "
+    "the build's --max_megapixels to the millions of pixels of your largest film."
 )
 
 

@@ -44,14 +44,14 @@ def refused(path, data):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_data_lost_or_doubled(tmp_path, form):
-    """75 films of each form: cut, cut and closed, a piece lost, doubled or replaced.
+    """300 files of each form: cut, cut and closed, a piece lost, doubled or added.
 
     All are refused but one, whose last scan of single bits ends where it should.
     """
     read = 0
     rng = np.random.default_rng(0)
     path = tmp_path / "a.jpg"
-    for seed in range(15):
+    for seed in range(60):
         data = encoded(form, seed)
         path.write_bytes(data)
         assert read_grey(path).notes == ()

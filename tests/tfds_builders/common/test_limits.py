@@ -5,6 +5,7 @@ import os
 import struct
 import zipfile
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 from dicom_writer import RAMP, data_set, make_header, save, save_frame
 from pydicom import uid
 
+from tfds_builders.build import build
 from tfds_builders.common import limits
+from tfds_builders.common.build.builder import Options
 from tfds_builders.common.dicom.radiograph import read_dicom
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import read_grey
@@ -156,3 +159,39 @@ def test_length_beyond_the_file_in_a_header(tmp_path):
     assert read_contents(path, "a.dcm").format == "dicom"
     path.write_bytes(data_set(make_header(RAMP))[:-3])
     fails(path, "no transfer syntax", reader=read_dicom)
+
+
+def test_build_goes_on_without_files_of_no_end(tmp_path, monkeypatch):
+    """Pipe, device, two bombs and a large picture among four films."""
+    rng = np.random.default_rng(0)
+    release = tmp_path / "release"
+    for number in range(4):
+        folder = release / "AB"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        film = cv2.resize(rng.random((9, 9)), (64, 64)) * 255
+        folder.joinpath(f"{number}.png").write_bytes(
+            cv2.imencode(".png", film.astype(np.uint8))[1].tobytes()
+        )
+    bad = release / "A"
+    os.mkfifo(bad / "pipe.png")
+    (bad / "device.png").symlink_to("/dev/zero")
+    bad.joinpath("large.png").write_bytes(png(1000, 1001))
+    claims = make_header(RAMP, Rows=65535, Columns=65535)
+    save_frame(
+        bad / "claims.dcm", claims, b"\xff\x4f\xff\x51" + bytes(900), uid.JPEG2000
+    )
+    deflated = save(
+        bad / "deflated.dcm", make_header(RAMP), uid.DeflatedExplicitVRLittleEndian
+    )
+    meta = deflated.read_bytes()
+    length = 144 + struct.unpack_from("<I", meta, 140)[0]
+    deflated.write_bytes(meta[:length] + deflated_zeros(400))
+    monkeypatch.setenv(limits.VARIABLE, "1")
+    builder = build(
+        "image_folder", release, tmp_path / "data", True, Options(max_rejected=5)
+    )
+    stored = sum(split.num_examples for split in builder.info.splits.values())
+    assert stored == 4
+    rejected = (Path(builder.data_path) / "rejected.csv").read_text()
+    for name in ("large.png", "claims.dcm", "deflated.dcm"):
+        assert f"A/{name}," in rejected

@@ -1,6 +1,8 @@
 import csv
 import io
+import zipfile
 
+import numpy as np
 import openpyxl
 import pytest
 from hypothesis import given, settings
@@ -109,6 +111,65 @@ def test_unusable_xlsx(tmp_path):
     truncated.write_bytes(path.read_bytes()[:900])
     with pytest.raises(InputError, match="b.xlsx"):
         read_xlsx(truncated, ["FILE NAME"])
+
+
+def test_damaged_xlsx_is_read_or_refused_by_name(tmp_path):
+    """400 workbooks: bytes changed, parts cut, in the archive or in its members."""
+    rows = [("FILE NAME", "n"), *((f"a-{i}", i) for i in range(40))]
+    whole = workbook(tmp_path / "a.xlsx", rows).read_bytes()
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    rng = np.random.default_rng(0)
+
+    def damaged(data):
+        at = int(rng.integers(len(data)))
+        end = min(len(data), at + int(rng.integers(1, 60)))
+        return (
+            data[:at] + rng.bytes(end - at) + data[end:],
+            data[:at] + data[end:],
+            data[:at],
+            data[:end] + data[at:],
+        )[int(rng.integers(4))]
+
+    path, refused = tmp_path / "b.xlsx", 0
+    for number in range(400):
+        if number % 2:
+            path.write_bytes(damaged(whole))
+        else:
+            name = sorted(members)[number // 2 % len(members)]
+            out = io.BytesIO()
+            with zipfile.ZipFile(out, "w") as archive:
+                for member, data in members.items():
+                    archive.writestr(member, damaged(data) if member == name else data)
+            path.write_bytes(out.getvalue())
+        try:
+            read_xlsx(path, ["FILE NAME"])
+        except InputError as error:
+            assert str(path) in str(error)
+            refused += 1
+    assert refused > 200
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"A1:B41", b"A1:XFD1048576"),  # a size that fills memory, if believed
+        (b'<row r="41"', b'<row r="1048576"'),
+    ],
+)
+def test_xlsx_that_claims_to_be_large(tmp_path, old, new):
+    rows = [("FILE NAME", "n"), *((f"a-{i}", i) for i in range(40))]
+    path = workbook(tmp_path / "a.xlsx", rows)
+    expected = read_xlsx(path, ["FILE NAME"])
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    assert old in members[sheet]
+    members[sheet] = members[sheet].replace(old, new)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    assert read_xlsx(path, ["FILE NAME"]) == expected
 
 
 def test_refuse_counts_and_shows_the_first():

@@ -133,7 +133,9 @@ def _without_padding(path, frame: bytes, stream: Codestream) -> bytes:
     """
     if stream.kind == "JPEG 2000":
         data = frame.find(_SOD)
-        end = frame.rfind(_END, max(data, 0))
+        # A header between the parts may hold the same bytes by chance.
+        second = frame.find(_END + _J2K)
+        end = second if second >= 0 else frame.rfind(_END, max(data, 0))
         data = -1 if data < 0 else data + 2
     else:
         data = _data_of_scan(frame)

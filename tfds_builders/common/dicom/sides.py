@@ -78,7 +78,7 @@ def _ignored(header) -> list[str]:
     # The photometric interpretation is obeyed; to invert twice would undo it.
     shape = code(header, "PresentationLUTShape")
     inverse = code(header, "PhotometricInterpretation") == "MONOCHROME1"
-    if shape and (shape == "INVERSE") != inverse:
+    if shape and shape != ("INVERSE" if inverse else "IDENTITY"):
         found.append("PresentationLUTShape")
     # Those of a presentation state, which do not belong into an image.
     if code(header, "ImageHorizontalFlip") == "Y":

@@ -115,6 +115,7 @@ def lut_sequence():
     [
         ({"PresentationLUTShape": "INVERSE"}, "dicom_ignored:PresentationLUTShape"),
         ({"PresentationLUTShape": "IDENTITY"}, None),
+        ({"PresentationLUTShape": "LIN OD"}, "dicom_ignored:PresentationLUTShape"),
         (
             {"PresentationLUTShape": "IDENTITY", "polarity": "MONOCHROME1"},
             "dicom_ignored:PresentationLUTShape",

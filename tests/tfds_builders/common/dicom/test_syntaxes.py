@@ -502,15 +502,7 @@ def test_two_frames_where_one_is_stated(tmp_path, kind):
     frame = encode(codes, bits)
     path = tmp_path / "a.dcm"
     save_frame(path, make_header(codes, bits), frame + frame, uid.JPEG2000)
-    if "2" in kind or "HT" in kind:  # its end is searched from behind
-        np.testing.assert_array_equal(
-            read_dicom(path).pixels,
-            read_dicom(
-                save_frame(path, make_header(codes, bits), frame, uid.JPEG2000)
-            ).pixels,
-        )
-    else:
-        fails(path, "a second frame behind")
+    fails(path, "a second frame behind")
 
 
 def test_fragment_that_is_cut(tmp_path):
