@@ -61,3 +61,13 @@ def test_an_undecodable_image_is_named():
         broken = split._replace(read=lambda i, content=content: {"image": content})
         with pytest.raises(InputError, match=message):
             fingerprints.read([broken])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_pictures_of_a_few_pixels(shape, dtype):
+    white = np.iinfo(dtype).max
+    found = read(np.full(shape, white, dtype), np.full(shape, 7, dtype))
+    assert found.highest.tolist() == [1, 0] and found.lowest.tolist() == [0, 0]
+    assert found.blank.all() and (found.height[0], found.width[0]) == shape
+    assert (found.thumbnail[0] == 255).all()

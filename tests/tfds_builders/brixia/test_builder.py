@@ -142,6 +142,22 @@ def test_v1_table_gives_the_same(tmp_path, make):
     assert labels[0] == labels[1]
 
 
+def test_film_that_is_stored_mirrored_has_its_sides_exchanged(copy, builder, make):
+    """Its scores stay those of the patient's sides, so the picture has to turn."""
+    before = builder.as_data_source("train")[0]
+    name = before["example_id"].decode()
+    header = dicom(copy, name)
+    header.PixelData = np.ascontiguousarray(header.pixel_array[:, ::-1]).tobytes()
+    header.PatientOrientation = ["R", "F"]
+    header.save_as(copy / "dicom_clean" / f"{name}.dcm")
+    changed = make(copy)
+    assert changed.info.metadata["warnings"]["dicom_turned:R\\F"] == 1
+    after = changed.as_data_source("train")[0]
+    assert after["example_id"].decode() == name
+    np.testing.assert_array_equal(before["image"], after["image"])
+    np.testing.assert_array_equal(before["scores"], after["scores"])
+
+
 def test_polarity_that_the_table_has_wrong_is_the_headers(copy, builder, make):
     before = builder.as_data_source("train")[0]
     row = table(copy)[before["example_id"].decode()]

@@ -7,8 +7,7 @@ damaged, a value includes other attributes, and perhaps a name.
 import math
 import re
 
-import pydicom
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.multival import MultiValue
 
 from tfds_builders.common.errors import InputError
@@ -109,9 +108,8 @@ def _raw(header, name: str) -> list[str]:
     element = header.get_item(tag)
     value = element.value
     if isinstance(value, bytes):
-        if element.VR in _TEXTS or (
-            element.VR is None and pydicom.datadict.dictionary_VR(tag) in _TEXTS
-        ):
+        known = element.VR not in (None, "UN")
+        if (element.VR if known else dictionary_VR(tag)) in _TEXTS:
             value = value.decode("latin-1").split("\\")
         else:
             value = header[tag].value  # binary: pydicom knows its bytes
