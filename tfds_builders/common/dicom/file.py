@@ -149,6 +149,7 @@ def _guess(path, data: bytes) -> pydicom.Dataset:
             "Export the file again as a DICOM file with its header (dcmtk: dcmconv "
             "+F).",
         )
+    _check_end(path, fits[0])
     return fits[0]
 
 
