@@ -91,7 +91,8 @@ def originals() -> tuple[Original, ...]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "a.dcm")
         for name, syntax in _NATIVE.items():
-            found[name] = save(path, make_header(film()), syntax).read_bytes()
+            codes = film() if syntax.is_little_endian else film().astype(">u2")
+            found[name] = save(path, make_header(codes), syntax).read_bytes()
         found["8 bits"] = save(path, make_header(film(bits=8), 8)).read_bytes()
         header = make_header(film(), polarity="MONOCHROME1")
         header.WindowCenter, header.WindowWidth = 2000, 3000
