@@ -97,12 +97,11 @@ def decode(path, frame: bytes, stream: Codestream) -> np.ndarray:
     if pixels.shape != (stream.rows, stream.columns):
         found = " x ".join(map(str, pixels.shape))
         raise InputError(path, f"a damaged {stream.kind} frame ({found})", AGAIN)
-    if stream.kind == "JPEG" and stream.bits == 8:
-        _, is_doubtful = jpeg.decode(frame)
-    elif decoder is imagecodecs.jpeg8_decode:
-        is_doubtful = not _uses_all(decoder, frame, stream, pixels)
-    else:
-        is_doubtful = False
+    is_doubtful = False
+    if stream.kind == "JPEG":
+        _, is_doubtful = jpeg.decode(_of_8_bits(frame))
+    elif stream.kind == "JPEG Lossless":
+        is_doubtful = not _uses_all(decoder, frame, pixels)
     if is_doubtful:
         raise InputError(
             path,
@@ -173,12 +172,22 @@ def _jpeg2000_header(frame: bytes) -> Codestream | None:
     return Codestream("JPEG 2000", height - top, width - left, components, bits, signed)
 
 
-def _uses_all(decoder, frame: bytes, stream: Codestream, pixels: np.ndarray) -> bool:
-    """Whether the image uses the frame's data exactly up to its end.
+def _of_8_bits(frame: bytes) -> bytes:
+    """The same coded data, declared to have 8 bits.
 
-    libjpeg fills an image whose data ends early, and skips data that is left over; of
-    12 bits and lossless its build for them does not tell. So the last bytes are replaced and decoded again: the end of the image must
-    change, and nothing before it.
+    Data of 12 bits are coded alike, but OpenCV's libjpeg, which tells where they are
+    not whole, takes 8 only. The pixels that it makes of them mean nothing.
+    """
+    at = next(at for marker, at, _ in jpeg.segments(frame) if marker in _SOF)
+    return frame[: at + 4] + b"\x08" + frame[at + 5 :]
+
+
+def _uses_all(decoder, frame: bytes, pixels: np.ndarray) -> bool:
+    """Whether a lossless image uses the frame's data exactly up to its end.
+
+    libjpeg fills an image whose data ends early, and skips data that is left over,
+    without a word. So the last bytes are replaced and decoded again: the end of the
+    image must change, and nothing before it.
     """
     end = frame.rindex(_END)
     data = _data_of_scan(frame)
@@ -188,12 +197,9 @@ def _uses_all(decoder, frame: bytes, stream: Codestream, pixels: np.ndarray) -> 
     # Other bits everywhere, and no marker (0xFF) among them.
     tail = bytes(b ^ 0xAA if b != 0x55 else 0x2A for b in frame[cut:end])
     other = decoder(frame[:cut] + tail + tail + _END)
-    # A sample takes at least one bit, a block of 8 x 8 at least two.
-    bits, side = (8, 1) if stream.kind == "JPEG Lossless" else (4, 8)
-    units = bits * len(tail)
-    per_row = -(-stream.columns // side)
-    first = (-(-stream.rows // side) - -(-units // per_row) - 1) * side
-    first = max(first, 0)
+    rows, columns = pixels.shape
+    samples = 8 * len(tail)  # at most: one takes at least a bit
+    first = max(rows - -(-samples // columns) - 1, 0)
     return np.array_equal(pixels[:first], other[:first]) and not np.array_equal(
         pixels[first:], other[first:]
     )
