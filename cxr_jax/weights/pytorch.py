@@ -42,11 +42,10 @@ def read(path: pathlib.Path) -> Contents:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     # It raises what the pickle, the archive or its own checks raise.
     except Exception as error:  # noqa: BLE001
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise InputError(
             path,
             "is not a plain PyTorch state dict, and pickled objects are not read: "
-            f"{reason}",
+            f"{_reason(error)}",
             _SAVE,
         ) from None
     inside, tensors = state_dict(path, stored, torch.Tensor)
@@ -60,6 +59,15 @@ def read(path: pathlib.Path) -> Contents:
     }
     beside = tuple(str(key) for key in stored if inside and key != inside[0])
     return Contents(arrays, inside, beside)
+
+
+def _reason(error: Exception) -> str:
+    """The object that it holds, or the first line: PyTorch's messages are pages long."""
+    text = str(error).strip()
+    if match := re.search(r"GLOBAL ([\w.]+)", text):
+        return f"it holds {match[1]}"
+    first = (text.splitlines() or [type(error).__name__])[0]
+    return "".join(filter(str.isprintable, first))[:200]
 
 
 def _check_archive(path: pathlib.Path) -> None:
