@@ -59,7 +59,7 @@ def begin(found: Source, config: ConfigDict, drawn: dict[str, Any]) -> dict[str,
 
 def _names_of(found: Source, prefix: str) -> str:
     """In words: what the file calls its arrays, and where in it they are."""
-    shown = list(found.arrays)
+    shown = list(filter(names.is_weight, found.arrays))
     text = f"its names: {_list(shown)}"
     if found.inside:
         text += f"; taken from {'.'.join(found.inside)}"

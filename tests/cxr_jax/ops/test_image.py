@@ -105,3 +105,12 @@ def test_normalise_with_one_number_or_one_per_channel():
     out = run(f"to_float|to_rgb|normalise({mean}, {std})", image)
     expected = (np.repeat(unit, 3, axis=3) - np.array(mean)) / np.array(std)
     np.testing.assert_allclose(out, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape, target", [((299, 299), 256), ((37, 64), 50)])
+def test_nearest_is_that_of_pil(shape, target):
+    image = noise((2, *shape, 1), np.uint8)
+    out = run(f"to_float|resize({target}, method='nearest')", image)
+    size = (target, target)
+    theirs = [Image.fromarray(x[..., 0]).resize(size, Image.NEAREST) for x in image]
+    np.testing.assert_array_equal(np.rint(out[..., 0] * 255), np.stack(theirs))

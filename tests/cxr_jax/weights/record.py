@@ -75,8 +75,11 @@ def read_names(case: Case) -> dict[str, tuple[int, ...]]:
 
 
 def films() -> np.ndarray:
-    """[2, 64, 64] uint8, any grey values: what torchxrayvision is shown."""
-    return generator(0, "films").integers(0, 256, (2, 64, 64), np.uint8)
+    """[2, 64, 64] uint8, what torchxrayvision is shown: one of squares, one dark."""
+    squares = generator(0, "films").integers(0, 256, (2, 8, 8), np.uint8)
+    found = squares.repeat(8, axis=1).repeat(8, axis=2)
+    found[1] //= 8
+    return found
 
 
 def write_xrayvision() -> None:
