@@ -14,6 +14,7 @@ from jax import lax
 from cxr_jax.ops import frame
 from cxr_jax.ops.arguments import choice, factors, number
 from cxr_jax.ops.geometry import FILLS, affine_matrix, move
+from cxr_jax.ops.image import LEAST_SPREAD
 from tfds_builders.common.zones import MIRRORED
 
 # Labels in zone order, which follow the lungs when the image is flipped.
@@ -128,7 +129,7 @@ def brightness(amount=None, lo=None, hi=None, stretch=False):
         if stretch:
             image = image - image.min(axis=(1, 2, 3), keepdims=True)
             most = image.max(axis=(1, 2, 3), keepdims=True)
-            image = image / jnp.where(most > 0, most, 1)
+            image = jnp.where(most > LEAST_SPREAD, image / most, 0)
         factor = uniform_factor(key, image, lo, hi, strength)
         return batch | {"image": jnp.clip(image * factor, 0, 1)}
 
