@@ -70,8 +70,9 @@ def read(path: pathlib.Path) -> Contents:
             )
         end = stop
         array = np.frombuffer(data[start:stop], dtype).reshape(shape)
-        is_small = dtype.kind not in "fiub"
-        arrays[name] = array.astype(np.float32) if is_small else array
+        # Types of ml_dtypes: most of NumPy does not know them.
+        is_foreign = dtype.type.__module__ != "numpy"
+        arrays[name] = array.astype(np.float32) if is_foreign else array
     if end != len(data):
         raise _damaged(path, f"{len(data) - end:,} bytes at its end belong to no array")
     return Contents({name: arrays[name] for name in header})
