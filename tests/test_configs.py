@@ -16,7 +16,14 @@ CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
 FILES = sorted(p for p in CONFIGS.rglob("*.py") if p.name != "common.py")
 ARGUMENTS = {
     "brixia": ("phantom", "overlap", "fold=2"),
-    "bsnet": ("segment,phantom", "align,size=64", "score", "all,fold=1"),
+    "bsnet": (
+        "segment,phantom",
+        "align,size=64",
+        "score",
+        "all,fold=1",
+        "as_published",
+        "segment,as_published",
+    ),
     "covidgr": ("phantom", "fold=0", "binary"),
     "radiography": ("phantom", "binary", "fold=4"),
     "s3_cnn": ("phantom", "as_published"),

@@ -4,6 +4,7 @@
 everything else in the batch passes untouched.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -99,6 +100,29 @@ def resize(height, width=None, method="linear"):
 
     def apply(batch):
         return batch | {name: resized(batch[name]) for name in _pictures(batch)}
+
+    return apply
+
+
+def equalise(bins=4096):
+    """Histogram equalisation of each film, as in the code of BS-Net's authors.
+
+    PIL's rule with `bins` grey levels, then divided by the largest. Films of fewer
+    pixels than bins are only divided: there is nothing to spread.
+    """
+    bins = whole("bins", bins, 2, 65536)
+
+    def one(image):
+        levels = jnp.clip(image * (bins - 1), 0, bins - 1).astype(jnp.int32).ravel()
+        counts = jnp.zeros(bins, jnp.int32).at[levels].add(1)
+        step = (levels.size - counts[levels.max()]) // bins
+        table = (jnp.cumsum(counts) + step // 2) // jnp.maximum(step, 1)
+        table = jnp.concatenate([jnp.zeros(1, table.dtype), table[:-1]])
+        found = jnp.where(step > 0, jnp.clip(table, 0, bins)[levels], levels)
+        return (found / jnp.maximum(found.max(), 1)).reshape(image.shape)
+
+    def apply(batch):
+        return batch | {"image": jax.vmap(one)(batch["image"])}
 
     return apply
 

@@ -59,7 +59,8 @@ def recorded(tmp_path_factory):
 def test_same_logits_as_recorded(recorded, capsys):
     path, theirs, outputs = recorded
     assert close(logits(path), theirs)
-    assert np.ptp(theirs, axis=0).min() > 0.01 * np.abs(theirs).max()
+    # The two films differ by far more than what is tolerated.
+    assert np.ptp(theirs, axis=0).max() > 100 * TOLERANCE * np.abs(theirs).max()
     assert outputs == XRAYVISION_OUTPUTS and len(outputs) == theirs.shape[1]
     assert ", ".join(outputs) in capsys.readouterr().out
 
