@@ -5,7 +5,8 @@ scratch: `segment` learns lung masks; `align` the frame of the lungs in films ro
 to 25 degrees, shifted and zoomed by up to 10 %; `score` the head alone on those features;
 `all` (the default) everything together from the scores. Other arguments: `phantom`
 (synthetic films; needs no data), `fold=K`, `size=512` (side in pixels of the image that
-the model sees).
+the model sees), `as_published` (what can be had of the authors' public code:
+docs/bsnet.md).
 
     python -m tfds_builders.build covid_radiography/segmentation --manual_dir=DIR
     python -m tfds_builders.build brixia --manual_dir=BrixIA
@@ -39,7 +40,7 @@ EPOCHS = {"segment": 30, "align": 20, "score": 30, "all": 60}
 
 def get_config(arg=None):
     stages = dict.fromkeys(STAGES, False)
-    arg = parse_arg(arg, **stages, phantom=False, fold=-1, size=512)
+    arg = parse_arg(arg, **stages, phantom=False, fold=-1, size=512, as_published=False)
     asked = [stage for stage in STAGES if arg[stage]]
     if len(asked) > 1:
         raise InputError(
@@ -62,7 +63,20 @@ def get_config(arg=None):
         config.optim.layers = (FROZEN[stage],)
     if stage in ("segment", "align"):
         _use_masks(config, stage, arg.size)
+    if arg.as_published:
+        _as_published(config)
     return config
+
+
+def _as_published(config: ConfigDict) -> None:
+    config.model.mask_scales = True
+    config.model.own_heads = True
+    config.model.overlap = True
+    config.model.localiser = "published"
+    for role in ("train", "eval"):
+        text = config.preprocess[role]
+        text = text.replace("to_float|", "to_float|equalise|")
+        config.preprocess[role] = text.removesuffix("|standardise")
 
 
 def _use_masks(config: ConfigDict, stage: str, size: int) -> None:

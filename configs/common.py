@@ -66,6 +66,7 @@ def get_config(size: int = 256) -> ConfigDict:
     # Learning rate factors by name, 0 freezes: ('^conv1: 0', '^layer4: 0.1 from 2 epochs')
     config.optim.layers = ()
     config.optim.frozen_norms = ""  # batch norms (by path) that keep their statistics
+    config.optim.torch_norms = False  # batch norms keep the variance as PyTorch does
     config.optim.clip_norm = 1.0
     config.optim.ema_decay = 0.0
 

@@ -43,6 +43,7 @@ _CHOICES = {
     "data.square": decode.SQUARES,
     "data.residency": ("auto", "disk", "host", "device"),
     "data.masks": (False, True),
+    "optim.torch_norms": (False, True),
 }
 
 _PATTERNS = ("init_excuse", "optim.no_decay", "optim.frozen_norms")
@@ -50,8 +51,8 @@ _PATTERNS = ("init_excuse", "optim.no_decay", "optim.frozen_norms")
 # Of every config; an older one lacks them.
 _PRESENT = ("init_from", "optim.layers")
 
-# Not every model has them.
-_OPTIONAL = ("model.dropout", "model.pool")
+# Not every model has them, or not every version of the config.
+_OPTIONAL = ("model.dropout", "model.pool", "optim.torch_norms")
 
 
 def check(config: ConfigDict) -> None:

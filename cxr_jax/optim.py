@@ -27,7 +27,22 @@ OPTIMISERS = {
     "adam": optax.scale_by_adam,
     "rmsprop": optax.scale_by_rms,
     "lion": optax.scale_by_lion,
+    # As in PyTorch: see COUPLED.
+    "torch_sgd": optax.trace,
+    "torch_adam": optax.scale_by_adam,
+    "torch_rmsprop": optax.scale_by_rms,
 }
+
+# {optimiser: defaults of its settings where optax has others, or none}.
+_DEFAULTS = {
+    "sgd": {"decay": 0.9},
+    "torch_sgd": {"decay": 0.0},
+    "torch_rmsprop": {"decay": 0.99, "eps_in_sqrt": False},
+}
+
+# Their weight decay is added to the gradient, after clipping, and so passes through
+# momentum and scaling: torch.optim of PyTorch 2. That of the others is decoupled.
+COUPLED = ("torch_sgd", "torch_adam", "torch_rmsprop")
 
 SCHEDULES = ("constant", "cosine", "linear")
 _FORM = re.compile(r"(?P<names>.+?): *(?P<factor>[0-9.eE+-]+)( +from +(?P<start>.+))?")
@@ -59,6 +74,8 @@ def make_optimiser(config: ConfigDict) -> optax.GradientTransformation:
 
     Args:
       config: `config.optim`; `settings` go to the optimiser as keyword arguments.
+
+    Its `update` takes `weight_decay` as a keyword, which those of COUPLED use.
     """
     if config.name not in OPTIMISERS:
         raise InputError(
@@ -67,8 +84,7 @@ def make_optimiser(config: ConfigDict) -> optax.GradientTransformation:
             f"choose one of: {', '.join(OPTIMISERS)} (adam with weight_decay is AdamW)",
         )
     settings = {key: config.settings[key] for key in config.settings}
-    if config.name == "sgd":  # optax's trace has no default
-        settings.setdefault("decay", 0.9)
+    settings = _DEFAULTS.get(config.name, {}) | settings
     try:
         direction = OPTIMISERS[config.name](**settings)
     except TypeError as error:
@@ -77,9 +93,34 @@ def make_optimiser(config: ConfigDict) -> optax.GradientTransformation:
             f"{settings} does not fit {config.name} ({error})",
             "see the optax documentation of that optimiser for its settings",
         ) from None
-    if not config.clip_norm:
-        return direction
-    return optax.chain(optax.clip_by_global_norm(config.clip_norm), direction)
+    parts = [direction]
+    if config.name in COUPLED:
+        parts.insert(0, _coupled_decay(config.no_decay))
+    if config.clip_norm:
+        parts.insert(0, optax.clip_by_global_norm(config.clip_norm))
+    whole = optax.chain(*parts) if len(parts) > 1 else direction
+    return optax.with_extra_args_support(whole)
+
+
+def _coupled_decay(no_decay: str) -> optax.GradientTransformationExtraArgs:
+    """gradient + weight_decay * parameter, of the parameters of `decay_mask`."""
+
+    def update(grads, state, params=None, *, weight_decay=0.0, **_):
+        mask = decay_mask(params, no_decay)
+        added = jax.tree.map(
+            lambda grad, param, decays: grad + weight_decay * param if decays else grad,
+            grads,
+            params,
+            mask,
+        )
+        return added, state
+
+    return optax.GradientTransformationExtraArgs(lambda _: optax.EmptyState(), update)
+
+
+def undecayed(config: ConfigDict) -> str:
+    """The regular expression of what `descend` does not decay; '.' is everything."""
+    return "." if config.name in COUPLED else config.no_decay
 
 
 def descend(
@@ -201,11 +242,13 @@ def rate_factors(rates: dict[str, Rate], step: jax.Array) -> list[Any]:
     ]
 
 
-def frozen_norms(rates: dict[str, Rate], also: str):
+def frozen_norms(rates: dict[str, Rate], also: str, unbiased: bool = False):
     """A context in which batch norms use running statistics even in training.
 
     This applies to layers that never learn, since a frozen layer must remain the same
-    function, and to those whose path matches the regular expression `also`.
+    function, and to those whose path matches the regular expression `also`. unbiased: the
+    others keep the unbiased variance, as in PyTorch, n / (n - 1) of the one they
+    divide by.
     """
     pattern = re.compile(also) if also else None
 
@@ -218,6 +261,14 @@ def frozen_norms(rates: dict[str, Rate], also: str):
         scale = rates.get(f"{path}/scale", Rate())
         if scale.factor == 0 or (pattern and pattern.search(path)):
             return next_function(args[0], False)
-        return next_function(*args, **kwargs)
+        if not (unbiased and args[1]):
+            return next_function(*args, **kwargs)
+        old = module.get_variable("batch_stats", "var")
+        result = next_function(*args, **kwargs)
+        kept = module.momentum * old
+        count = args[0].size // args[0].shape[-1]
+        added = module.get_variable("batch_stats", "var") - kept
+        module.put_variable("batch_stats", "var", kept + added * count / (count - 1))
+        return result
 
     return nn.intercept_methods(call)

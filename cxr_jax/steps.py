@@ -29,7 +29,8 @@ class Settings(NamedTuple):
 
     Attributes:
       lr: learning rate of this step.
-      weight_decay: decoupled, of the parameters that `optim.decay_mask` names.
+      weight_decay: of the parameters that `optim.decay_mask` names; decoupled, but
+        for the optimisers of `optim.COUPLED`.
       strength: factor on the limits of the random ops.
     """
 
@@ -47,6 +48,7 @@ def make_train_step(
     rates: dict[str, optim.Rate],
     no_decay: str = "",
     frozen_norms: str = "",
+    torch_norms: bool = False,
     ema_decay: float = 0.0,
     accumulate: int = 1,
 ):
@@ -57,7 +59,7 @@ def make_train_step(
     and `grad_norm`, float32 [], and `layer_norms` [number of parameter leaves]: of the
     gradient, in the order of `trees.names`.
 
-    rates: from `optim.layer_rates`. frozen_norms: see `optim.frozen_norms`.
+    rates: from `optim.layer_rates`. frozen_norms, torch_norms: see `optim.frozen_norms`.
     accumulate: parts of the batch, computed in turn to save memory.
        Gradients are those of the whole batch, except that batch norm and
       dropout work per part (ghost batch norm, Hoffer et al. 2017, arXiv 1705.08741).
@@ -65,7 +67,7 @@ def make_train_step(
 
     def loss_fn(params, model_state, batch, dropout):
         params = optim.frozen_stopped(params, rates)
-        with optim.frozen_norms(rates, frozen_norms):
+        with optim.frozen_norms(rates, frozen_norms, torch_norms):
             output, updated = model.apply(
                 {"params": params, **model_state},
                 batch["image"],
@@ -102,7 +104,9 @@ def make_train_step(
             state.params, state.model_state, batch, dropout
         )
         grads = optim.asleep_zeroed(grads, rates, state.step)
-        direction, opt_state = tx.update(grads, state.opt_state, state.params)
+        direction, opt_state = tx.update(
+            grads, state.opt_state, state.params, weight_decay=settings.weight_decay
+        )
         factors = optim.rate_factors(rates, state.step)
         params = optim.descend(state.params, direction, settings, no_decay, factors)
         ema = state.ema

@@ -16,11 +16,18 @@ CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
 FILES = sorted(p for p in CONFIGS.rglob("*.py") if p.name != "common.py")
 ARGUMENTS = {
     "brixia": ("phantom", "overlap", "fold=2"),
-    "bsnet": ("segment,phantom", "align,size=64", "score", "all,fold=1"),
+    "bsnet": (
+        "segment,phantom",
+        "align,size=64",
+        "score",
+        "all,fold=1",
+        "as_published",
+        "segment,as_published",
+    ),
     "covidgr": ("phantom", "fold=0", "binary"),
     "radiography": ("phantom", "binary", "fold=4"),
-    "s3_cnn": ("phantom",),
-    "s4_cnn": ("phantom",),
+    "s3_cnn": ("phantom", "as_published"),
+    "s4_cnn": ("phantom", "as_published,phantom"),
     "loss": ("brixia",),
     "seeds": ("brixia",),
     "folds": ("brixia",),
@@ -93,6 +100,29 @@ def test_reproductions_have_the_published_size(name, parameters, statistics):
     exp = build(load(CONFIGS / "reproductions" / f"{name}.py").get_config())
     assert trees.size(exp.abstract_state.params) == parameters
     assert trees.size(exp.abstract_state.model_state) == statistics
+
+
+def test_s4_as_published_trains_as_long_as_the_public_code():
+    path, films = CONFIGS / "reproductions" / "s4_cnn.py", 12_800
+    config = load(path).get_config("as_published")
+    exp = experiment.build(config.lock(), train_examples=films)
+    # Its steps per epoch: len(generator) // 16, of batches of 16.
+    steps = films // 16 // 16
+    assert (exp.eval_steps, exp.total_steps) == (steps, 300 * steps)
+    assert exp.total_steps * config.batch_size / films == 18.75
+    assert config.plateau.patience * steps * 16 / films == 0.625
+    default = load(path).get_config()
+    exp = experiment.build(default.lock(), train_examples=films)
+    assert exp.total_steps == 300 * films // 16
+
+
+def test_s3_as_published_is_three_hundred_steps_without_dropout():
+    config = load(CONFIGS / "reproductions" / "s3_cnn.py").get_config("as_published")
+    exp = experiment.build(config.lock(), train_examples=5_000)
+    assert (exp.total_steps, exp.eval_steps, config.batch_size) == (300, 3, 32)
+    assert exp.model.dropout == 0.0
+    assert "method='nearest'" in config.preprocess.eval
+    assert "stretch=True" in config.preprocess.train
 
 
 def test_configs_are_json():

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cxr_jax.models.layers import Conv, batch_norm
+from cxr_jax.models.pooling import max_pool
 from cxr_jax.ops.frame import IDENTITY
 from cxr_jax.ops.geometry import taps
 
@@ -81,11 +82,41 @@ class Localiser(nn.Module):
                 name=f"conv{i}",
             )(x)
             x = nn.relu(batch_norm(x, train=train, name=f"bn{i}", dtype=self.dtype))
-        x = x.reshape(len(x), -1).astype(jnp.float32)
-        x = nn.relu(nn.Dense(self.hidden, name="hidden")(x))
-        shape = (self.hidden, IDENTITY.size)
-        kernel = self.param("zero_kernel", nn.initializers.zeros, shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, shape[1:], jnp.float32)
-        # HIGHEST: a GPU would round to TF32, a quarter of a pixel in 512.
-        x = jnp.matmul(x, kernel, precision=jax.lax.Precision.HIGHEST) + bias[None]
-        return x.reshape(-1, *IDENTITY.shape) + jnp.asarray(IDENTITY)[None]
+        return _frame(self, x, self.hidden)
+
+
+class PublishedLocaliser(nn.Module):
+    """That of the authors' public code: twice max-pool 2 and a 5 x 5 convolution.
+
+    On 128 pixels of the mask, 20 channels, then 50 neurons; there is no relu between
+    the convolutions. The identity before any training.
+    """
+
+    channels: int = 20
+    hidden: int = 50
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, lung, train: bool):
+        x = resize(lung, (2 * SIDE, 2 * SIDE))
+        for i in (1, 2):
+            x = max_pool(x, size=2, stride=2)
+            x = Conv(
+                self.channels, 5, padding="VALID", dtype=self.dtype, name=f"conv{i}"
+            )(x)
+        return _frame(self, x, self.hidden)
+
+
+LOCALISERS = {"strided": Localiser, "published": PublishedLocaliser}
+
+
+def _frame(module: nn.Module, x, hidden: int):
+    """Flattened, two dense layers; called inside a compact module: [B, 2, 3]."""
+    x = x.reshape(len(x), -1).astype(jnp.float32)
+    x = nn.relu(nn.Dense(hidden, name="hidden")(x))
+    shape = (hidden, IDENTITY.size)
+    kernel = module.param("zero_kernel", nn.initializers.zeros, shape, jnp.float32)
+    bias = module.param("bias", nn.initializers.zeros, shape[1:], jnp.float32)
+    # HIGHEST: a GPU would round to TF32, a quarter of a pixel in 512.
+    x = jnp.matmul(x, kernel, precision=jax.lax.Precision.HIGHEST) + bias[None]
+    return x.reshape(-1, *IDENTITY.shape) + jnp.asarray(IDENTITY)[None]

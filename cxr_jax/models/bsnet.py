@@ -13,11 +13,12 @@ import jax
 import jax.numpy as jnp
 
 from cxr_jax.models import heads
-from cxr_jax.models.alignment import Localiser, resize, sample
+from cxr_jax.models.alignment import LOCALISERS, resize, sample
 from cxr_jax.models.layers import Conv, Output, batch_norm, rematerialised
 from cxr_jax.models.pooling import max_pool
 from cxr_jax.models.resnet import Block
 from cxr_jax.models.unet import NestedDecoder
+from tfds_builders.common.errors import InputError
 
 
 class BSNet(nn.Module):
@@ -39,6 +40,12 @@ class BSNet(nn.Module):
       1/16; U-Net++ has (32, 64, 128, 256), which costs 4 times as much. neck: channels
       of the pyramid. attention: leave in the pyramid what is lung. dropout, remat: as
       in `resnet`.
+
+    What the authors' public code has (docs/bsnet.md):
+      mask_scales: the mask is multiplied with every scale before they are merged.
+      own_heads: a dense layer for each zone.
+      overlap: zones of 0.4 of the height, which overlap.
+      localiser: 'published' has two 5 x 5 convolutions of 20 channels on 128 pixels.
     """
 
     num_outputs: int
@@ -48,6 +55,10 @@ class BSNet(nn.Module):
     decoder: Sequence[int] = (16, 32, 64, 128)
     neck: int = 128
     attention: bool = True
+    mask_scales: bool = False
+    own_heads: bool = False
+    overlap: bool = False
+    localiser: str = "strided"
     dropout: float = 0.0
     remat: bool = False
     scheme: str = "he_fan_out"
@@ -60,19 +71,27 @@ class BSNet(nn.Module):
         )
         mask = Conv(1, size=1, dtype=jnp.float32, name="mask")(x)
         lung = nn.sigmoid(mask)
-        theta = Localiser(dtype=self.dtype, name="localiser")(lung, train)
-        x = self._pyramid(maps[1:], theta, train)
-        if self.attention:
+        if self.localiser not in LOCALISERS:
+            raise InputError(
+                "config.model.localiser",
+                f"is {self.localiser!r}, which is unknown",
+                f"choose one of: {', '.join(LOCALISERS)}",
+            )
+        localiser = LOCALISERS[self.localiser](dtype=self.dtype, name="localiser")
+        theta = localiser(lung, train)
+        x = self._pyramid(maps[1:], theta, train, lung if self.mask_scales else None)
+        if self.attention and not self.mask_scales:
             x = x * sample(lung, theta, (x.shape[1], x.shape[2])).astype(x.dtype)
-        logits, evidence = heads.ZoneHead(self.num_outputs, self.dropout, name="fc")(
-            x, train
+        head = heads.ZoneHead(
+            self.num_outputs, self.dropout, self.own_heads, self.overlap, name="fc"
         )
+        logits, evidence = head(x, train)
         features = {f"stage{i}": each for i, each in enumerate(maps[1:], 1)}
         features |= {
             "mask": resize(mask, images.shape[1:3]),
             "theta": theta,
             "aligned_mask": sample(lung, theta),
-            "zones": _by_zone(evidence),
+            "zones": _by_zone(evidence, self.overlap),
         }
         return Output(logits, features)
 
@@ -103,8 +122,10 @@ class BSNet(nn.Module):
             maps.append(x)
         return maps
 
-    def _pyramid(self, maps, theta, train: bool):
+    def _pyramid(self, maps, theta, train: bool, lung=None):
         """Maps of all scales in the frame `theta`, merged at the finest: [B, h, w, neck].
+
+        lung: its probability, with which each map is multiplied first; or None.
 
         Feature pyramid: Lin et al. 2017, arXiv 1612.03144.
         """
@@ -120,6 +141,9 @@ class BSNet(nn.Module):
                 name=f"lateral{i}",
             )(each)
             each = sample(each, theta)
+            if lung is not None:
+                seen = sample(lung, theta, (each.shape[1], each.shape[2]))
+                each = each * seen.astype(each.dtype)
             x = each if x is None else each + resize(x, (each.shape[1], each.shape[2]))
         x = Conv(self.neck, padding=1, use_bias=False, dtype=self.dtype, name="merge")(
             x
@@ -127,8 +151,8 @@ class BSNet(nn.Module):
         return nn.relu(batch_norm(x, train=train, name="merge_bn", dtype=self.dtype))
 
 
-def _by_zone(evidence):
-    """[B, h, w, levels] -> [B, 6, h, w, levels], weighted as in the average."""
-    _, height, width, _ = evidence.shape
-    share = jnp.asarray(heads.shares(height, width))[None, ..., None]
-    return share * evidence[:, None]
+def _by_zone(evidence, overlap: bool):
+    """[B, 1 or 6, h, w, levels] -> [B, 6, h, w, levels], weighted as in the average."""
+    _, _, height, width, _ = evidence.shape
+    share = heads.shares(height, width, overlap=overlap)
+    return jnp.asarray(share)[None, ..., None] * evidence

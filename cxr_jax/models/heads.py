@@ -5,6 +5,7 @@ from __future__ import annotations
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from cxr_jax.models.layers import dropout
 from cxr_jax.models.pooling import area_weights, grid_pool
@@ -13,6 +14,7 @@ from tfds_builders.common.zones import ZONES
 
 POOLS = ("global", "grid", "zones", "projection")
 ROWS, COLUMNS = 3, 2
+HIGHEST = lax.Precision.HIGHEST  # a GPU would round to TF32
 
 
 def head(x, num_outputs: int, *, pool: str, rate: float, train: bool, name: str):
@@ -51,17 +53,22 @@ class ZoneHead(nn.Module):
     A zone has biases of its own: lower zones are affected more often. With 512
     channels and 24 outputs it has 2,072 parameters, a dense layer on the 3 x 2 grid
     73,752.
+
+    own: a dense layer for each zone. overlap: see `shares`.
     """
 
     num_outputs: int
     rate: float = 0.0
+    own: bool = False
+    overlap: bool = False
 
     @nn.compact
     def __call__(self, x, train: bool):
-        """[B, h, w, C] -> (logits [B, num_outputs], evidence [B, h, w, num_outputs / 6]).
+        """[B, h, w, C] -> (logits [B, num_outputs], evidence [B, Z, h, w, levels]).
 
-        Both float32. The evidence is what each pixel adds: without dropout, its average
-        over a zone and that zone's bias are the logits of the zone.
+        Both float32; levels = num_outputs / 6, Z = 1, or 6 with layers of their own.
+        The evidence is what each pixel adds: without dropout, its average over a zone
+        (`shares`) and that zone's bias are the logits of the zone.
         """
         levels, rest = divmod(self.num_outputs, len(ZONES))
         if rest or not levels:
@@ -71,18 +78,35 @@ class ZoneHead(nn.Module):
                 f"{len(ZONES)} zones",
                 "use it for the task brixia, and pool='global' or 'grid' for others",
             )
-        shape = (x.shape[-1], levels)
+        shape = (x.shape[-1], levels * (len(ZONES) if self.own else 1))
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
         bias = self.param("bias", nn.initializers.zeros, (len(ZONES), levels))
-        zones = grid_pool(x, rows=ROWS, columns=COLUMNS)
+        x = x.astype(jnp.float32)
+        if self.overlap:
+            weights = jnp.asarray(shares(*x.shape[1:3], overlap=True))
+            zones = jnp.einsum("zhw,bhwc->bzc", weights, x, precision=HIGHEST)
+        else:
+            zones = grid_pool(x, rows=ROWS, columns=COLUMNS)
         zones = dropout(zones, self.rate, train=train, name="dropout")
-        logits = zones @ kernel + bias[None]
-        return logits.reshape(len(x), -1), x.astype(jnp.float32) @ kernel
+        if self.own:
+            kernels = kernel.reshape(-1, len(ZONES), levels)
+            logits = jnp.einsum("bzc,czl->bzl", zones, kernels, precision=HIGHEST)
+            evidence = jnp.einsum("bhwc,czl->bzhwl", x, kernels, precision=HIGHEST)
+        else:
+            logits, evidence = zones @ kernel, (x @ kernel)[:, None]
+        return (logits + bias[None]).reshape(len(x), -1), evidence
 
 
-def shares(height: int, width: int) -> np.ndarray:
-    """[6, height, width]: weights of the pixels in the average over each zone."""
+def shares(height: int, width: int, *, overlap: bool = False) -> np.ndarray:
+    """[6, height, width]: weights of the pixels in the average over each zone.
+
+    overlap: rows from 0 to 0.4, 0.3 to 0.7 and 0.6 to 1 of the height, as in the code
+      of BS-Net's authors.
+    """
     down = area_weights(height, ROWS)
+    if overlap:
+        tenths = area_weights(height, 10)
+        down = np.stack([tenths[i : i + 4].mean(axis=0) for i in (0, 3, 6)])
     across = area_weights(width, COLUMNS)
     weights = np.einsum("rh,sw->srhw", down, across)
     return weights.reshape(len(ZONES), height, width).astype(np.float32)

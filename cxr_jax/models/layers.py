@@ -177,8 +177,8 @@ def batch_norm(
 
     Called inside a compact module. momentum is the share that the old running value
     keeps: 0.9 is PyTorch's 0.1, Keras's default is 0.99. The running variance is the
-    biased one, as in Keras (PyTorch stores the unbiased one). statistics: moments(x),
-    where they are already known.
+    biased one, as in Keras; `config.optim.torch_norms` keeps PyTorch's, the unbiased
+    one. statistics: moments(x), where they are already known.
     """
     return BatchNorm(momentum, epsilon, dtype, name=name)(x, train, statistics)
 

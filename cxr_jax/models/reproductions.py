@@ -75,7 +75,8 @@ class S2CNN(nn.Module):
 class S3CNN(nn.Module):
     """COVID vs non-COVID on 256 x 256 x 3: 422,177 parameters with one output.
 
-    The source names dropout after each pooling but no rate: 0.2 is our choice.
+    The public notebook has no dropout, though its drawing names one after each pooling:
+    0.2 is our choice, and `configs/reproductions/s3_cnn.py:as_published` has none.
     """
 
     num_outputs: int = 1

@@ -4,11 +4,12 @@
 everything else in the batch passes untouched.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from cxr_jax.ops.arguments import numbers, whole
+from cxr_jax.ops.arguments import choice, numbers, whole
 from tfds_builders.common.errors import InputError
 
 LARGEST_SIDE = 4096  # a larger resize is a typing error
@@ -58,12 +59,35 @@ def resize_weights(size, target):
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def resize(height, width=None):
-    """To height x width (square if one number); antialiased, aspect ratio not kept."""
+def nearest_pixels(size, target):
+    """For each of `target` pixels the index of the one nearest to its centre.
+
+    The rule of PIL's NEAREST, and so of Keras's `ImageDataGenerator` by default.
+    """
+    # Summed, not multiplied, so that what lies between two pixels rounds as in PIL.
+    steps = np.full(target, size / target)
+    steps[0] /= 2
+    return np.cumsum(steps).astype(np.int32)
+
+
+def resize(height, width=None, method="linear"):
+    """To height x width (square if one number); aspect ratio not kept.
+
+    method: 'linear' is antialiased; 'nearest' takes single pixels, as Keras does unless
+      told otherwise: for reproductions.
+    """
+    choice("method", method, ("linear", "nearest"))
     height = whole("height", height, 1, LARGEST_SIDE)
     width = height if width is None else whole("width", width, 1, LARGEST_SIDE)
 
+    def picked(image):
+        rows = nearest_pixels(image.shape[1], height)
+        columns = nearest_pixels(image.shape[2], width)
+        return image[:, rows][:, :, columns]
+
     def resized(image):
+        if method == "nearest":
+            return picked(image)
         # HIGHEST: the default on a GPU rounds to TF32, 10 bits of a 16-bit film.
         exact = lax.Precision.HIGHEST
         if image.shape[2] != width:
@@ -76,6 +100,29 @@ def resize(height, width=None):
 
     def apply(batch):
         return batch | {name: resized(batch[name]) for name in _pictures(batch)}
+
+    return apply
+
+
+def equalise(bins=4096):
+    """Histogram equalisation of each film, as in the code of BS-Net's authors.
+
+    PIL's rule with `bins` grey levels, then divided by the largest. Films of fewer
+    pixels than bins are only divided: there is nothing to spread.
+    """
+    bins = whole("bins", bins, 2, 65536)
+
+    def one(image):
+        levels = jnp.clip(image * (bins - 1), 0, bins - 1).astype(jnp.int32).ravel()
+        counts = jnp.zeros(bins, jnp.int32).at[levels].add(1)
+        step = (levels.size - counts[levels.max()]) // bins
+        table = (jnp.cumsum(counts) + step // 2) // jnp.maximum(step, 1)
+        table = jnp.concatenate([jnp.zeros(1, table.dtype), table[:-1]])
+        found = jnp.where(step > 0, jnp.clip(table, 0, bins)[levels], levels)
+        return (found / jnp.maximum(found.max(), 1)).reshape(image.shape)
+
+    def apply(batch):
+        return batch | {"image": jax.vmap(one)(batch["image"])}
 
     return apply
 

@@ -14,6 +14,7 @@ from jax import lax
 from cxr_jax.ops import frame
 from cxr_jax.ops.arguments import choice, factors, number
 from cxr_jax.ops.geometry import FILLS, affine_matrix, move
+from cxr_jax.ops.image import LEAST_SPREAD
 from tfds_builders.common.zones import MIRRORED
 
 # Labels in zone order, which follow the lungs when the image is flipped.
@@ -113,12 +114,22 @@ def uniform_factor(key, image, lo, hi, strength):
     return 1 + strength * (factor - 1)
 
 
-def brightness(amount=None, lo=None, hi=None):
-    """Multiply by a factor in 1 +- amount, or in [lo, hi]; clipped to [0, 1]."""
+def brightness(amount=None, lo=None, hi=None, stretch=False):
+    """Multiply by a factor in 1 +- amount, or in [lo, hi]; clipped to [0, 1].
+
+    stretch: first map each film's own range to [0, 1], a constant one to 0. Keras's
+      `brightness_range` did so (keras-preprocessing issue 327), in training alone, so
+      that train and test films differ: for reproductions.
+    """
     lo, hi = factors(amount, lo, hi)
+    choice("stretch", str(stretch), ("True", "False"))
 
     def apply(batch, key, strength=1.0):
         image = batch["image"]
+        if stretch:
+            image = image - image.min(axis=(1, 2, 3), keepdims=True)
+            most = image.max(axis=(1, 2, 3), keepdims=True)
+            image = jnp.where(most > LEAST_SPREAD, image / most, 0)
         factor = uniform_factor(key, image, lo, hi, strength)
         return batch | {"image": jnp.clip(image * factor, 0, 1)}
 

@@ -31,6 +31,7 @@ class Op(NamedTuple):
 OPS = {
     "to_float": Op(image.to_float, random=False, gives=UNIT),
     "resize": Op(image.resize, random=False, needs=FLOAT),
+    "equalise": Op(image.equalise, random=False, needs=UNIT, gives=UNIT),
     "to_rgb": Op(image.to_rgb, random=False),
     "standardise": Op(image.standardise, random=False, needs=FLOAT, gives=FLOAT),
     "normalise": Op(image.normalise, random=False, needs=UNIT, gives=FLOAT),

@@ -17,7 +17,7 @@ from cxr_jax.devices import known_answers
 from cxr_jax.runs import best as best_lib
 from cxr_jax.runs import checkpoint
 from cxr_jax.state import TrainState, evaluation_variables
-from cxr_jax.weights import init_from, source
+from cxr_jax.weights import foreign, init_from, source
 from cxr_jax.weights.source import Source
 
 # No shape depends on the length of the training.
@@ -86,5 +86,9 @@ def first_state(exp: experiment.Experiment) -> TrainState:
     if not exp.config.init_from:
         return exp.init()
     path = pathlib.Path(exp.config.init_from).expanduser()
-    found = weights(path) if path.is_dir() else source.read(path)
+    if path.is_dir():
+        foreign.refuse_folder(path)
+        found = weights(path)
+    else:
+        found = source.read(path)
     return exp.init(init_from.begin(found, exp.config, exp.draw()))

@@ -11,7 +11,8 @@ from ml_collections import ConfigDict
 
 from cxr_jax import trees
 from cxr_jax.devices.terminal import say
-from cxr_jax.weights import layouts, names, pixels, tflite
+from cxr_jax.weights import claims, layouts, names, pixels, tflite
+from cxr_jax.weights.published import XRAYVISION_OUTPUTS
 from cxr_jax.weights.source import Source
 from tfds_builders.common.errors import InputError
 
@@ -30,25 +31,44 @@ def begin(found: Source, config: ConfigDict, drawn: dict[str, Any]) -> dict[str,
 
     Raises:
       InputError: names or shapes that do not fit and are not excused, with a diff; a
-        `model.style` or pre-processing that is not the source's.
+        `model.style` or pre-processing that is not the source's; NaN in a run.
     """
     excuse = _excuse(config.init_excuse)
     check_style(found, config.model)
     if not excuse.search("preprocess"):
         pixels.check(found, config)
+    if found.config is not None:  # files are checked where they are read
+        claims.check_finite(found.path, found.arrays)
     wanted = trees.by_name(drawn)
-    stored = _by_our_names(found, wanted, config.model.name)
+    prefix, stored = _by_our_names(found, wanted, config.model.name)
     seen = pixels.of(found, config.model.name) or pixels.UNKNOWN
-    taken, excused = fit(found, stored, wanted, excuse, seen)
+    taken, excused = fit(found, stored, wanted, excuse, seen, prefix)
     say(
         f"init   {len(taken)} of {len(wanted)} arrays from {found.path} ({found.format}"
         + (f", sha256 {found.sha256[:12]}" if found.sha256 else "")
         + ")"
     )
+    say(f"       {_names_of(found, prefix)}")
+    if seen is pixels.XRAYVISION:
+        say(f"       outputs of torchxrayvision: {', '.join(XRAYVISION_OUTPUTS)}")
     if excused:
         say(f"       drawn, excused by {config.init_excuse!r}: {_list(excused)}")
     leaves = [taken.get(name, leaf) for name, leaf in wanted.items()]
     return jax.tree.unflatten(jax.tree.structure(drawn), leaves)
+
+
+def _names_of(found: Source, prefix: str) -> str:
+    """In words: what the file calls its arrays, and where in it they are."""
+    shown = list(filter(names.is_weight, found.arrays))
+    text = f"its names: {_list(shown)}"
+    if found.inside:
+        text += f"; taken from {'.'.join(found.inside)}"
+    if found.beside:
+        text += f", beside it {_list(list(found.beside))}"
+    if prefix:
+        count = sum(name.startswith(prefix) for name in shown)
+        text += f"; {prefix!r} removed from {count} of {len(shown)} names"
+    return text
 
 
 def check_style(found: Source, model: ConfigDict) -> None:
@@ -76,30 +96,35 @@ def check_style(found: Source, model: ConfigDict) -> None:
 
 def _by_our_names(
     found: Source, wanted: dict[str, Any], model: str
-) -> dict[str, tuple[str, np.ndarray]]:
-    """{our name, or theirs where we have none: (their name, array)}."""
+) -> tuple[str, dict[str, tuple[str, np.ndarray]]]:
+    """-> (prefix of their names, {our name, or theirs where we have none: (theirs, array)})."""
     if found.format == "tflite":
         arrays = tflite.unfold(found.arrays, list(wanted))
-        return {name: (name, array) for name, array in arrays.items()}
+        return "", {name: (name, array) for name, array in arrays.items()}
     if found.format == "ours":
-        return {name: (name, array) for name, array in found.arrays.items()}
+        return "", {name: (name, array) for name, array in found.arrays.items()}
     ours = {names.ours(name): name for name in wanted}
+    prefix = names.prefix(list(found.arrays), found.format, model, set(ours))
     result: dict[str, tuple[str, np.ndarray]] = {}
-    for name, array in found.arrays.items():
-        key = names.theirs(name, found.format, model)
+    # Those with the prefix first: a name without it must not take their place.
+    for name in sorted(found.arrays, key=lambda name: not name.startswith(prefix)):
+        key = names.theirs(name.removeprefix(prefix), found.format, model)
         if not key:
             continue
         mine = ours.get(key, name)
+        if mine in result and not name.startswith(prefix):
+            mine = name
         if mine in result:
             raise InputError(
                 found.path,
                 f"{name} and {result[mine][0]} are both {mine} here",
                 "this is a bug in cxr_jax/weights/names.py; please report it",
             )
+        array = found.arrays[name]
         if mine in wanted:
             array = layouts.convert(array, found.format, mine, wanted[mine].shape)
         result[mine] = (name, array)
-    return result
+    return prefix, result
 
 
 def fit(
@@ -108,6 +133,7 @@ def fit(
     wanted: dict[str, Any],
     excuse: re.Pattern,
     seen: pixels.Pixels = pixels.UNKNOWN,
+    prefix: str = "",
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """-> ({our name: array}, our names that are excused); an error for all the rest."""
     taken, excused, faults = {}, [], []
@@ -138,7 +164,8 @@ def fit(
         raise InputError(
             f"config.init_from: {found.path}",
             f"does not fit the model ({len(taken)} of {len(wanted)} arrays do):\n  "
-            + "\n  ".join(shown or ["everything is excused"]),
+            + "\n  ".join(shown or ["everything is excused"])
+            + f"\n  {_names_of(found, prefix)}",
             "choose the model the weights belong to (config.model), or excuse names by "
             "a regular expression: --config.init_excuse='^params/(fc|layer4)'",
         )

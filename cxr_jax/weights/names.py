@@ -9,6 +9,7 @@ the source's name and its replacement, tried in order on every name.
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 _LEAVES = {"kernel": "weight", "scale": "weight", "mean": "running_mean"}
 _LEAVES |= {"var": "running_var"}
@@ -25,7 +26,6 @@ _KERAS_LEAVES = {
 # {first letters of config.model.name: rules}.
 TORCH: dict[str, tuple] = {
     "resnet": (
-        (r"^model\.", ""),  # torchxrayvision
         (r"\.downsample\.0\.", ".downsample_conv."),
         (r"\.downsample\.1\.", ".downsample_bn."),
     ),
@@ -177,6 +177,45 @@ KERAS: dict[str, tuple] = {
 _NO_WEIGHTS = re.compile(r"(num_batches_tracked|op_threshs)$|^normalization(_\d+)?/")
 
 
+# Share of the names that a prefix has to stand before.
+_COMMON = 0.3
+
+
+def is_weight(name: str) -> bool:
+    """Whether a source stores a weight by this name, and not a counter or threshold."""
+    return not _NO_WEIGHTS.search(name)
+
+
+def prefix(stored: list[str], format: str, model: str, wanted: set[str]) -> str:
+    """What a wrapper put before the names: 'module.', '_orig_mod.backbone.'; mostly ''.
+
+    Of the beginnings that many names share, the shortest with which most names are
+    those of the model.
+
+    Args:
+      stored: names in the source.
+      format, model: as in `theirs`.
+      wanted: names of the model, in the form of `ours`.
+    """
+    mark = "/" if format == "keras" else "."
+    shared = Counter(
+        name[: i + 1]
+        for name in stored
+        for i, letter in enumerate(name)
+        if letter == mark
+    )
+
+    def fitting(start: str) -> int:
+        keys = (theirs(name.removeprefix(start), format, model) for name in stored)
+        return len(wanted.intersection(keys))
+
+    best, most = "", fitting("")
+    for start in sorted(shared, key=len):
+        if shared[start] >= _COMMON * len(stored) and (count := fitting(start)) > most:
+            best, most = start, count
+    return best
+
+
 def ours(name: str) -> str:
     """'params/layer1_0/conv1/kernel' -> 'layer1_0_conv1_weight'."""
     *path, leaf = name.split("/")[1:]
@@ -191,7 +230,7 @@ def theirs(name: str, format: str, model: str) -> str:
       format: of `source.Source`.
       model: `config.model.name`.
     """
-    if _NO_WEIGHTS.search(name):
+    if not is_weight(name):
         return ""
     if format == "ours":
         return ours(name)

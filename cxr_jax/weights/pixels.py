@@ -50,17 +50,30 @@ _TOLERANCE = 2e-3
 
 
 def of(found: Source, model: str) -> Pixels | None:
-    """The pixels of a source; None where only its own config can tell."""
+    """The pixels of a source; None where only its own config or its maker can tell.
+
+    A first kernel for grey images is not ImageNet's: as a DenseNet or ResNet it is
+    torchxrayvision's, and otherwise somebody's own.
+    """
     if found.format == "ours":
         return None
     if found.format == "tflite":
         return SYMMETRIC
+    if not _takes_colour(found):
+        is_known = found.format == "torch" and model.startswith(("densenet", "resnet"))
+        return XRAYVISION if is_known else None
     if found.format == "keras":
         fitting = [name for name in _KERAS if model.startswith(name)]
         return _KERAS[max(fitting, key=len)] if fitting else IMAGENET
-    if any(name.endswith("op_threshs") for name in found.arrays):
-        return XRAYVISION
     return SYMMETRIC if model.startswith("vit") else IMAGENET
+
+
+def _takes_colour(found: Source) -> bool:
+    """Whether one of its convolutions has three input channels: only the first can."""
+    axis = 1 if found.format == "torch" else 2
+    return any(
+        array.ndim == 4 and array.shape[axis] == 3 for array in found.arrays.values()
+    )
 
 
 def check(found: Source, config: ConfigDict) -> None:

@@ -70,3 +70,26 @@ PUBLISHED = {
         _keras("vgg16", "vgg16/vgg16", "64373286793e3c8b2b4e3219cbf3544b"),
     )
 }
+
+# What the 18 outputs of torchxrayvision's DenseNet say, in their order
+# (torchxrayvision 1.5, `datasets.default_pathologies`).
+XRAYVISION_OUTPUTS = (
+    "Atelectasis",
+    "Consolidation",
+    "Infiltration",
+    "Pneumothorax",
+    "Edema",
+    "Emphysema",
+    "Fibrosis",
+    "Effusion",
+    "Pneumonia",
+    "Pleural_Thickening",
+    "Cardiomegaly",
+    "Nodule",
+    "Mass",
+    "Hernia",
+    "Lung Lesion",
+    "Fracture",
+    "Lung Opacity",
+    "Enlarged Cardiomediastinum",
+)

@@ -1,5 +1,6 @@
 """The optimiser; layers that are frozen, learn more slowly, or start later."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ from ml_collections import ConfigDict
 from configs import common
 from cxr_jax import experiment, optim, rng, trees
 from cxr_jax.devices import sharding
+from cxr_jax.models.layers import batch_norm
 from cxr_jax.steps import Settings
 from tfds_builders.common.errors import InputError
 
@@ -208,3 +210,93 @@ def test_the_start_of_a_layer_is_a_duration(tiny_config):
         tiny_config.optim.layers = ("^fc: 1 from soon",)
     with pytest.raises(InputError, match="optim.layers"):
         experiment.build(tiny_config, train_examples=40)
+
+
+def torch_updates(name, grads, *, lr, decay, steps=3):
+    """The documented formulas of torch.optim, in NumPy, for one parameter from 0.5."""
+    param = np.full(3, 0.5)
+    first, second = np.zeros(3), np.zeros(3)
+    for step in range(1, steps + 1):
+        grad = grads[step - 1] + decay * param
+        if name == "torch_sgd":
+            first = 0.9 * first + grad
+            param = param - lr * first
+        elif name == "torch_rmsprop":
+            second = 0.99 * second + 0.01 * grad**2
+            param = param - lr * grad / (np.sqrt(second) + 1e-8)
+        else:
+            first = 0.9 * first + 0.1 * grad
+            second = 0.999 * second + 0.001 * grad**2
+            root = np.sqrt(second / (1 - 0.999**step)) + 1e-8
+            param = param - lr * first / (1 - 0.9**step) / root
+    return param
+
+
+@pytest.mark.parametrize("name", optim.COUPLED)
+def test_decay_and_defaults_of_pytorch(name):
+    grads = np.random.default_rng(0).normal(size=(3, 3))
+    momentum = {"decay": 0.9} if name == "torch_sgd" else {}
+    config = settings(
+        name=name, weight_decay=0.3, clip_norm=0.0, no_decay="", settings=momentum
+    )
+    params = {"kernel": jnp.full(3, 0.5)}
+    tx = optim.make_optimiser(config)
+    state, now = tx.init(params), Settings(0.01, 0.3, 1.0)
+    for grad in grads:
+        grad = {"kernel": jnp.asarray(grad, jnp.float32)}
+        direction, state = tx.update(grad, state, params, weight_decay=0.3)
+        params = optim.descend(params, direction, now, optim.undecayed(config), [1.0])
+    expected = torch_updates(name, grads, lr=0.01, decay=0.3)
+    np.testing.assert_allclose(params["kernel"], expected, rtol=1e-5)
+    other = torch_updates(name, grads, lr=0.01, decay=0.0)
+    assert np.abs(other - expected).max() > 1e-3
+
+
+def test_coupled_decay_is_added_after_clipping_and_spares_biases():
+    config = settings(
+        name="torch_sgd", weight_decay=1.0, clip_norm=1.0, no_decay="bias$"
+    )
+    params = {"kernel": jnp.full(1, 2.0), "bias": jnp.full(1, 2.0)}
+    grads = {"kernel": jnp.full(1, 3.0), "bias": jnp.full(1, 4.0)}
+    tx = optim.make_optimiser(config)
+    direction, _ = tx.update(grads, tx.init(params), params, weight_decay=1.0)
+    np.testing.assert_allclose(direction["kernel"], [0.6 + 2.0], rtol=1e-6)
+    np.testing.assert_allclose(direction["bias"], [0.8], rtol=1e-6)
+
+
+class Norm(nn.Module):
+    @nn.compact
+    def __call__(self, x, train: bool):
+        return batch_norm(x, train=train, name="bn", dtype=jnp.float32)
+
+
+@pytest.mark.parametrize("unbiased", [False, True])
+def test_the_running_variance_is_keras_or_pytorch(unbiased):
+    x = np.random.default_rng(0).normal(2, 3, (2, 2, 2, 5)).astype(np.float32)
+    variables = Norm().init(jax.random.key(0), x, False)
+    with optim.frozen_norms({}, "", unbiased):
+        result, new = Norm().apply(variables, x, True, mutable=["batch_stats"])
+    kept = new["batch_stats"]["bn"]
+    # n = 8: PyTorch's is 8/7 of Keras's.
+    wanted = 0.9 + 0.1 * x.reshape(8, 5).var(axis=0, ddof=int(unbiased))
+    np.testing.assert_allclose(kept["var"], wanted, rtol=1e-5)
+    np.testing.assert_allclose(kept["mean"], 0.1 * x.mean((0, 1, 2)), rtol=1e-5)
+    # It divides by the biased one in both.
+    np.testing.assert_allclose(np.std(result, axis=(0, 1, 2)), 1, rtol=1e-4)
+
+
+def test_a_config_asks_for_norms_of_pytorch():
+    config = common.get_config(32)
+    config.model.name, config.data.phantom = "cnn", 8
+    steps = {}
+    for asked in (False, True):
+        config.optim.torch_norms = asked
+        exp = experiment.build(
+            config.copy_and_resolve_references().lock(), train_examples=64
+        )
+        key = jax.eval_shape(lambda: rng.root(0))
+        batch = experiment.abstract_batch(exp.config, exp.task, np.uint16)
+        now = Settings(*[jax.ShapeDtypeStruct((), np.float32)] * 3)
+        traced = jax.make_jaxpr(exp.train_step)(exp.abstract_state, batch, key, now)
+        steps[asked] = str(traced)
+    assert steps[False] != steps[True]

@@ -173,7 +173,10 @@ def _waits_in_vain(receiver, pid: int, limits: Limits) -> str:
         # State, and processor time in ticks (proc_pid_stat(5), fields 3, 14 and 15).
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         now = " ".join((fields[0], *fields[11:13]))
-        asleep = asleep + 1 if now == before and fields[0] == "S" else 0
+        # One that waits for a process of its own is at work.
+        waits = Path(f"/proc/{pid}/task/{pid}/children").read_text().strip()
+        is_asleep = now == before and fields[0] == "S" and not waits
+        asleep = asleep + 1 if is_asleep else 0
         if asleep >= _ASLEEP:
             return "it waits for what does not come"
         before = now

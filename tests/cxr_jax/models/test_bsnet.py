@@ -94,6 +94,42 @@ def test_the_maps_of_the_zones_add_up_to_the_logits(variables, output):
     )
 
 
+PUBLISHED = {
+    "mask_scales": True,
+    "own_heads": True,
+    "overlap": True,
+    "localiser": "published",
+}
+
+
+@pytest.mark.parametrize(
+    "settings", [*({k: v} for k, v in PUBLISHED.items()), PUBLISHED]
+)
+def test_what_the_public_code_has(settings):
+    model = SMALL.clone(**settings)
+    params, state = initialise(model, SHAPE, seed=0)
+    params["localiser"]["bias"] = np.full(6, 0.1, np.float32)
+    params["fc"]["bias"] = generator(0, "b").normal(size=(6, 4)).astype(np.float32)
+    output = jax.jit(model.apply)({"params": params, **state}, images(2, *SHAPE))
+    zones = np.asarray(output.features["zones"]).sum((2, 3)) + params["fc"]["bias"]
+    np.testing.assert_allclose(zones.reshape(2, -1), output.logits, atol=2e-5)
+    usual, _ = initialise(SMALL, SHAPE, seed=0)
+    is_changed = jax.tree.map(np.shape, usual) != jax.tree.map(np.shape, params)
+    assert is_changed == bool(settings.keys() & {"own_heads", "localiser"})
+
+
+def test_zones_of_the_public_code_overlap():
+    weights = shares(20, 4, overlap=True)
+    np.testing.assert_allclose(weights.sum((1, 2)), 1, rtol=1e-6)
+    rows = [(zone.sum(1) > 0).nonzero()[0] for zone in weights]
+    assert [(row[0], row[-1] + 1) for row in rows[:3]] == [(0, 8), (6, 14), (12, 20)]
+
+
+def test_an_unknown_localiser_is_refused():
+    with pytest.raises(InputError, match="strided, published"):
+        abstract_variables(SMALL.clone(localiser="x"), SHAPE)
+
+
 def test_a_step_reaches_every_part(variables):
     x = images(4, *SHAPE)
     params = dict(variables["params"])
@@ -158,7 +194,9 @@ def test_the_head_is_the_same_layer_in_every_zone():
             np.testing.assert_allclose(
                 logits.reshape(2, 6, 2)[b, z], expected, rtol=1e-4, atol=1e-5
             )
-    np.testing.assert_allclose(evidence, np.einsum("bhwc,ck->bhwk", x, kernel), 1e-3)
+    np.testing.assert_allclose(
+        evidence[:, 0], np.einsum("bhwc,ck->bhwk", x, kernel), 1e-3
+    )
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (7, 5), (2, 1)])

@@ -105,3 +105,35 @@ def test_normalise_with_one_number_or_one_per_channel():
     out = run(f"to_float|to_rgb|normalise({mean}, {std})", image)
     expected = (np.repeat(unit, 3, axis=3) - np.array(mean)) / np.array(std)
     np.testing.assert_allclose(out, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape, target", [((299, 299), 256), ((37, 64), 50)])
+def test_nearest_is_that_of_pil(shape, target):
+    image = noise((2, *shape, 1), np.uint8)
+    out = run(f"to_float|resize({target}, method='nearest')", image)
+    size = (target, target)
+    theirs = [Image.fromarray(x[..., 0]).resize(size, Image.NEAREST) for x in image]
+    np.testing.assert_array_equal(np.rint(out[..., 0] * 255), np.stack(theirs))
+
+
+def test_equalise_is_that_of_bs_nets_code():
+    """Its steps in NumPy: cumulative counts in steps, shifted by one level."""
+    image = (noise((1, 96, 96, 1)) // 4).astype(np.uint16) + 9000
+    out = run("to_float|equalise(64)", image)
+    levels = (image.astype(np.float32) / 65535 * 63).astype(int)
+    counts = np.bincount(levels.ravel(), minlength=64)
+    step = (counts.sum() - counts[counts > 0][-1]) // 64
+    table = np.concatenate([[0], (np.cumsum(counts) + step // 2) // step])[:-1]
+    wanted = np.clip(table, 0, 64)[levels]
+    np.testing.assert_allclose(out, wanted / wanted.max(), atol=1e-6)
+    assert np.ptp(out) == 1
+
+
+def test_equalise_leaves_films_that_are_too_small():
+    image = noise((2, 8, 8, 1))
+    out = run("to_float|equalise", image)
+    np.testing.assert_allclose(out.max((1, 2, 3)), 1, atol=1e-6)
+    levels = (image / 65535 * 4095).astype(int)
+    np.testing.assert_allclose(
+        out, levels / levels.max((1, 2, 3), keepdims=True), atol=1e-3
+    )

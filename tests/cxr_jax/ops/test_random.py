@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cxr_jax.ops import make_preprocess
+from tfds_builders.common.errors import InputError
 
 MANY = 400
 SIDE = 24
@@ -248,3 +249,17 @@ def test_erase_uses_the_mean_of_its_own_image_and_channel():
         assert set(shown) <= {0, grey, 2 * grey}
         assert grey in shown
     np.testing.assert_array_equal(out[..., 1], 1)
+
+
+def test_brightness_that_stretches_as_keras_did():
+    """array_to_img(scale=True): less the least, by the most; then the factor."""
+    image = (noise(3, 8, 8) // 4 + 60).astype(np.uint8)
+    image[2] = 90
+    out = run("brightness(lo=0.5, hi=0.5, stretch=True)", {"image": image})["image"]
+    part = image[:2].astype(float)
+    part -= part.min((1, 2, 3), keepdims=True)
+    wanted = part / part.max((1, 2, 3), keepdims=True)
+    np.testing.assert_allclose(out[:2], 0.5 * wanted, atol=1e-6)
+    np.testing.assert_array_equal(out[2], 0)
+    with pytest.raises(InputError, match="stretch"):
+        run("brightness(0.1, stretch=2)", {"image": image})

@@ -78,6 +78,27 @@ def _torch(case: Case) -> Result:
     return Result(shapes, logits, {name: _map(y) for name, y in maps.items()})
 
 
+def xrayvision(films: np.ndarray):
+    """torchxrayvision's DenseNet: (state dict, logits [n, 18], names of the outputs).
+
+    films: uint8 [n, H, W].
+    """
+    import torch
+    import torchxrayvision as xrv
+
+    model = xrv.models.DenseNet(weights=None).eval()
+    state = model.state_dict()
+    drawn = draw(_torch_shapes(state), "torch")
+    # Its pixels are a thousand times larger than those for which these are drawn.
+    drawn["features.conv0.weight"] /= 1024
+    state |= {name: torch.from_numpy(array) for name, array in drawn.items()}
+    model.load_state_dict(state)
+    x = np.stack([xrv.datasets.normalize(film, 255) for film in films])[:, None]
+    with torch.no_grad():
+        logits = model(torch.from_numpy(x.astype(np.float32))).numpy()
+    return state, logits, tuple(xrv.datasets.default_pathologies)
+
+
 def _map(tensor) -> np.ndarray:
     """[2, h, w, C] of [2, C, h, w], or of the tokens [2, 1 + n * n, C]."""
     if tensor.ndim == 4:

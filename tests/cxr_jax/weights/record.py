@@ -1,6 +1,7 @@
 """Writes `recorded/`: what torchvision, timm and Keras compute, for machines without.
 
-python tests/cxr_jax/weights/record.py, where they are installed. A file holds the names
+python tests/cxr_jax/weights/record.py, where they are installed (`record.py
+torchxrayvision`: that package alone, which is installed without the others). A file holds the names
 and shapes of the package's weights, its logits and a part of two of its maps; the
 weights themselves are drawn again from the names (parity_cases.draw). names.npz holds the
 names and shapes alone of further models.
@@ -11,10 +12,13 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import pathlib
+import sys
 
 import numpy as np
 import parity_real
 from parity_cases import QUICK, SLOW, Case, Result, draw
+
+from cxr_jax.rng import generator
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "recorded"
 _FURTHER = {
@@ -26,6 +30,7 @@ _FURTHER = {
     ("keras", "efficientnet_b0"),
     ("keras", "convnext_tiny"),
 }
+XRAYVISION = FOLDER / "torchxrayvision-densenet121-64.npz"
 # One case of each, whatever the size of its pictures.
 NAMED = list({(case.format, case.ours): case for case in (*QUICK, *SLOW)}.values())
 NAMED = [case for case in NAMED if (case.format, case.ours) in _FURTHER]
@@ -69,6 +74,34 @@ def read_names(case: Case) -> dict[str, tuple[int, ...]]:
     return {name: tuple(shape) for name, shape in shapes.items()}
 
 
+def films() -> np.ndarray:
+    """[2, 64, 64] uint8, what torchxrayvision is shown: one of squares, one dark."""
+    squares = generator(0, "films").integers(0, 256, (2, 8, 8), np.uint8)
+    found = squares.repeat(8, axis=1).repeat(8, axis=2)
+    found[1] //= 8
+    return found
+
+
+def write_xrayvision() -> None:
+    state, logits, outputs = parity_real.xrayvision(films())
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    version = importlib.metadata.version("torchxrayvision")
+    about = {"version": version, "shapes": shapes, "outputs": outputs}
+    np.savez_compressed(XRAYVISION, about=json.dumps(about), logits=logits)
+
+
+def read_xrayvision() -> tuple[dict[str, np.ndarray], np.ndarray, tuple[str, ...]]:
+    """-> (state dict as it was drawn, logits [2, 18], names of the outputs)."""
+    with np.load(XRAYVISION) as stored:
+        about, logits = json.loads(str(stored["about"])), stored["logits"]
+    shapes = {name: tuple(shape) for name, shape in about["shapes"].items()}
+    counters = {name for name in shapes if name.endswith("num_batches_tracked")}
+    arrays = draw({n: s for n, s in shapes.items() if n not in counters}, "torch")
+    arrays["features.conv0.weight"] /= 1024
+    arrays |= {name: np.zeros((), np.int64) for name in counters}
+    return arrays, logits, tuple(about["outputs"])
+
+
 def first_drawn(case: Case, shapes: dict[str, tuple[int, ...]]) -> np.ndarray:
     """The first numbers of one weight, to tell a change of numpy from one of ours."""
     name = next(iter(shapes))
@@ -86,6 +119,9 @@ def read(case: Case) -> tuple[Result, np.ndarray]:
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
+    write_xrayvision()
+    if sys.argv[1:] == ["torchxrayvision"]:
+        sys.exit()
     for case in QUICK:
         if case.recorded:
             write(case)

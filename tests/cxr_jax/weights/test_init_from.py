@@ -117,6 +117,45 @@ def test_another_head_is_drawn_and_a_grey_stem_summed(resnet, capsys):
     assert "100 of 102 arrays" in said and "params/fc/kernel" in said
 
 
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "backbone.", "module.model.encoder.", "x.y."]
+)
+def test_what_a_wrapper_puts_before_the_names_is_found(
+    resnet, tmp_path, prefix, capsys
+):
+    _, stored = resnet
+    wrapped = {prefix + name: array for name, array in stored.items()}
+    head = {"fc.weight": np.ones((5, 512), np.float32)}  # of another task, outside
+    np.savez(tmp_path / "a.npz", **wrapped, **head)
+    settings = config(tmp_path / "a.npz")
+    settings.init_excuse += f"|{prefix}fc"
+    _, drawn = variables("resnet18")
+    found = trees.by_name(begin(settings, drawn))
+    kernel = stored["conv1.weight"].transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(found["params/conv1/kernel"], kernel)
+    said = capsys.readouterr().out
+    assert "100 of 102 arrays" in said and f"{prefix!r} removed from 102" in said
+    settings.model.name = "resnet34"
+    with pytest.raises(InputError, match=f"its names: {prefix}") as caught:
+        begin(settings, variables("resnet34")[1])
+    assert f"{prefix!r} removed" in str(caught.value)
+
+
+def test_the_other_half_of_a_pair_is_listed_and_not_mixed(resnet, tmp_path):
+    _, stored = resnet
+    both = {f"encoder_q.{name}": array for name, array in stored.items()}
+    both |= {f"encoder_k.{name}": 2 * array for name, array in stored.items()}
+    np.savez(tmp_path / "a.npz", **both)
+    _, drawn = variables("resnet18", outputs=1000)
+    with pytest.raises(InputError, match=r"\+ encoder_k.conv1.weight"):
+        begin(config(tmp_path / "a.npz"), drawn)
+    settings = config(tmp_path / "a.npz")
+    settings.init_excuse = "^encoder_k"
+    found = begin(settings, drawn)
+    kernel = stored["conv1.weight"].transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(found["params"]["conv1"]["kernel"], kernel)
+
+
 def test_what_does_not_fit_is_listed(resnet):
     _, drawn = variables("resnet34")
     with pytest.raises(InputError, match=r"- params/layer1_2/conv1/kernel 3x3x64x64"):
