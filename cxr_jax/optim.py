@@ -105,17 +105,20 @@ def make_optimiser(config: ConfigDict) -> optax.GradientTransformation:
 def _coupled_decay(no_decay: str) -> optax.GradientTransformationExtraArgs:
     """gradient + weight_decay * parameter, of the parameters of `decay_mask`."""
 
-    def update(grads, state, params=None, *, weight_decay=0.0, **_):
+    def update(updates, state, params=None, **settings: Any):
+        weight_decay = settings.get("weight_decay", 0.0)
         mask = decay_mask(params, no_decay)
         added = jax.tree.map(
             lambda grad, param, decays: grad + weight_decay * param if decays else grad,
-            grads,
+            updates,
             params,
             mask,
         )
         return added, state
 
-    return optax.GradientTransformationExtraArgs(lambda _: optax.EmptyState(), update)
+    return optax.GradientTransformationExtraArgs(
+        lambda params: optax.EmptyState(), update
+    )
 
 
 def undecayed(config: ConfigDict) -> str:

@@ -15,7 +15,7 @@ OURS = {"cxr_jax", "tfds_builders", "launch", "configs", "benchmarks"}
 # Never imported by us.
 INDIRECT = {"importlib_resources": "TFDS imports it and does not declare it"}
 # Used by tests where somebody has installed them.
-OPTIONAL = {"keras", "tensorflow", "timm", "torchvision"}
+OPTIONAL = {"keras", "tensorflow", "timm", "torchvision", "torchxrayvision"}
 
 
 def name_of(requirement):

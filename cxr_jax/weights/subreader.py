@@ -40,6 +40,7 @@ def read(reader: str, path: pathlib.Path) -> Contents:
             stderr=errors,
             env=environment,
         ) as process:
+            assert process.stdout  # a pipe
             try:
                 contents = _received(process.stdout)
             except (ValueError, EOFError):
