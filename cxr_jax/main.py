@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import os
 import pathlib
+import sys
+
+from cxr_jax.train import signals
+
+if __name__ == "__main__":  # what is imported below takes a second
+    signals.begin(sys.argv[1:])
 
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -124,6 +130,7 @@ def main(argv: list[str]) -> int:
     jax.config.update("jax_numpy_rank_promotion", "raise")
     if _DISTRIBUTED.value or _COORDINATOR.value:
         processes.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
+        signals.again()  # JAX has a handler of its own
     if _MODE.value == "report":
         from cxr_jax.report import write
 

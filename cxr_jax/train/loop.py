@@ -76,7 +76,7 @@ def train(
         if left:
             known_answers.require()
             runs, device = open_runs(left, workdir)
-            with listening() as stop:
+            with listening(held=False) as stop:
                 stopped_at = fit(runs, device, stop, workdir / "profile", profile)
             if stopped_at is not None:
                 saved = f"step {stopped_at} is saved" if stopped_at else "nothing yet"
@@ -183,6 +183,8 @@ def fit(
             written.enter_context(closing(run))
         stopped_at = _loop(runs, device, stop, traces, profile)
     processes.wait("checkpoints")  # which all are about to read
+    if stopped_at is None and processes.anywhere(stop.signal is not None):
+        return max(step for run in runs for step in run.steps)  # asked at the very end
     return stopped_at
 
 
@@ -193,6 +195,8 @@ def _loop(runs, device, stop, traces, profile) -> int | None:
     del states
     going = [k for k, run in enumerate(runs) if not run.is_over(step)]
     pace, ask = stepper.Pace(device.most), step
+    if processes.count() > 1:
+        stop.hold()  # the others would wait for this one
     traced = profile if processes.is_first() else 0
     with recorded(traces, step + 1, traced) as trace:
         while True:
@@ -222,6 +226,7 @@ def _loop(runs, device, stop, traces, profile) -> int | None:
             settings = [run.settings(step, end) for run in runs]
             trace.before(step)
             state, metrics = device.advance(state, step, settings, going)
+            stop.hold()
             trace.after(metrics)
             for k in going:
                 runs[k].note(end, metrics[k], settings[k])
