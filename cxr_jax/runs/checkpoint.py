@@ -70,7 +70,7 @@ def open_store(folder: pathlib.Path, *, read_only: bool = False) -> Store:
         if writes:
             folder.mkdir(parents=True, exist_ok=True)
         manager = ocp.CheckpointManager(
-            folder,
+            _as_orbax_can(folder),
             options=ocp.CheckpointManagerOptions(
                 create=False,
                 enable_async_checkpointing=False,
@@ -82,6 +82,33 @@ def open_store(folder: pathlib.Path, *, read_only: bool = False) -> Store:
             ),
         )
     return Store(folder, manager, ThreadPoolExecutor(1, "checkpoint"), {}, not writes)
+
+
+def _as_orbax_can(folder: pathlib.Path) -> pathlib.Path:
+    """The same folder by a name that orbax and its storage layer understand.
+
+    The one globs with the name, the other takes a backslash for a slash and any text
+    for UTF-8. Where one of them would, the folder is named by an open descriptor.
+
+    Raises:
+      InputError: the system has no such names (Linux has), or the folder is not there.
+    """
+    text = str(folder)
+    is_encoded = os.fsencode(folder) == text.encode(errors="surrogateescape")
+    if not any(c in text for c in "*?[]\\") and is_encoded and text.isprintable():
+        return folder
+    if not folder.is_dir():
+        return folder  # which orbax will say
+    # Stays open as long as the process: there is a store or two in one.
+    alias = pathlib.Path(f"/proc/self/fd/{os.open(folder, os.O_RDONLY)}")
+    if not alias.is_dir():
+        raise InputError(
+            folder,
+            "checkpoints cannot be kept in a folder with *, ?, [, ], a backslash or "
+            "characters that are not UTF-8 in its path",
+            "give another --workdir",
+        )
+    return alias
 
 
 def save(store: Store, state: TrainState, meta: dict[str, Any]) -> None:
