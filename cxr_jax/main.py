@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import sys
 
@@ -116,18 +115,12 @@ def main(argv: list[str]) -> int:
             "set config.data.dataset and config.data.data_dir",
         )
     _check_runs()
-    import jax  # here, so that --help and a mistyped flag answer at once
-
-    from cxr_jax.devices import processes
+    # Here, so that --help and a mistyped flag answer at once: JAX takes a second.
+    from cxr_jax.devices import processes, settings
     from cxr_jax.evaluation import evaluate
     from cxr_jax.train import dry_run, loop, session
 
-    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(
-        places.cache_dir() / "compiled"
-    )
-    jax.config.update("jax_compilation_cache_dir", cache)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    jax.config.update("jax_numpy_rank_promotion", "raise")
+    settings.apply()
     if _DISTRIBUTED.value or _COORDINATOR.value:
         processes.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
         signals.again()  # JAX has a handler of its own
@@ -135,6 +128,7 @@ def main(argv: list[str]) -> int:
         from cxr_jax.report import write
 
         return write.write(workdir)
+    settings.check_device()
     if _MODE.value == "eval":
         return evaluate.evaluate(config, workdir, _EVAL_ON.value)
     if _MODE.value in _OF_RUNS:
@@ -299,6 +293,7 @@ def _locate(argv: list[str]) -> list[str]:
 
 def run() -> None:
     """Entry point of the command."""
+    signals.begin(sys.argv[1:])
     command.run(main, parse=_parse)
 
 
