@@ -37,6 +37,7 @@ def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> 
     Returns:
       The exit code.
     """
+    results.check_finished(workdir)
     own = config_lib.from_json(workdir / "config.json")
     config = allowed(config, own, workdir)
     builder, split, name = open_split(config, workdir, eval_on)
