@@ -93,7 +93,10 @@ _DATASET = flags.DEFINE_list(
     "covidgr,brixia.",
 )
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", "", "With --dataset: where it lies, else TFDS's own folder."
+    "data_dir",
+    "",
+    "With --dataset, and with --mode=eval: where the dataset lies, else TFDS's own folder "
+    "or that of the run.",
 )
 
 
@@ -108,12 +111,7 @@ def main(argv: list[str]) -> int:
     workdir = places.expanded(_WORKDIR.value)
     if _MODE.value == "audit" and not _CHECKPOINT.value:
         return _audit(config, workdir)
-    if _DATASET.value or _DATA_DIR.value:
-        raise InputError(
-            "--dataset and --data_dir",
-            f"belong to --mode=audit, and the mode is {_MODE.value}",
-            "set config.data.dataset and config.data.data_dir",
-        )
+    _check_data_flags(config)
     _check_runs()
     # Here, so that --help and a mistyped flag answer at once: JAX takes a second.
     from cxr_jax.devices import processes, settings
@@ -130,7 +128,7 @@ def main(argv: list[str]) -> int:
         return write.write(workdir)
     settings.check_device()
     if _MODE.value == "eval":
-        return evaluate.evaluate(config, workdir, _EVAL_ON.value)
+        return evaluate.evaluate(config, workdir, _EVAL_ON.value, _DATA_DIR.value)
     if _MODE.value in _OF_RUNS:
         return _of_runs(config, workdir)
     if _CHECKPOINT.value:
@@ -163,6 +161,24 @@ def write_report(workdir: pathlib.Path) -> None:
     from cxr_jax.report import write  # matplotlib takes a second
 
     write.write_missing(workdir)
+
+
+def _check_data_flags(config: ConfigDict | None) -> None:
+    is_eval = _MODE.value == "eval"
+    if _DATASET.value or (_DATA_DIR.value and not is_eval):
+        raise InputError(
+            "--dataset and --data_dir",
+            f"belong to --mode=audit, and the mode is {_MODE.value}",
+            "set --eval_on, which names the dataset, and --data_dir"
+            if is_eval
+            else "set config.data.dataset and config.data.data_dir",
+        )
+    if _DATA_DIR.value and config is not None:
+        raise InputError(
+            "--data_dir and --config",
+            "both say where the data are",
+            "omit --config: that of the run is read from its workdir",
+        )
 
 
 def _check_runs() -> None:

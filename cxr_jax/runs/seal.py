@@ -17,7 +17,7 @@ from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.forms import RESTORE, read_lines
 
-_OF_RUN = ("config.json", "metrics.jsonl", "checkpoints/best.json")
+_OF_RUN = ("config.json", "splits.json", "metrics.jsonl", "checkpoints/best.json")
 
 
 def made(path: pathlib.Path, content: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from cxr_jax.data import cache, roles
 from cxr_jax.devices import known_answers, processes
 from cxr_jax.devices.profiling import recorded
 from cxr_jax.devices.terminal import say
-from cxr_jax.runs import provenance, results
+from cxr_jax.runs import examples, provenance, results
 from cxr_jax.runs.workdir import claimed, keep_config
 from cxr_jax.train import members as members_lib
 from cxr_jax.train import stepper
@@ -125,7 +125,7 @@ def open_runs(
     for member in members:
         splits = opened[member.config.data.fold]
         if processes.is_first():
-            keep(member, splits.description)
+            keep(member, splits)
         alike = experiment.variant(exp, member.config, train_examples=splits.train.size)
         # One of them is enough to tell how far they are.
         runs.append(
@@ -136,11 +136,15 @@ def open_runs(
     return runs, stepper.on_device(runs, pictures)
 
 
-def keep(member: Member, description: dict[str, Any]) -> None:
+def keep(member: Member, splits: roles.Splits) -> None:
     """Writes what a run began with into its workdir."""
     provenance.save(
-        member.workdir / "provenance.json", description, member.origin, member.changes
+        member.workdir / "provenance.json",
+        splits.description,
+        member.origin,
+        member.changes,
     )
+    examples.save(member.workdir, splits)
     keep_config(member.workdir, member.config)
     if member.name:
         note = json.dumps(member.overrides, indent=2) + "\n"
