@@ -29,7 +29,7 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
     """
     return read_checked(
         folder / "best.json",
-        forms.BEST,
+        forms.NOTED,
         missing="no checkpoint was evaluated on val yet; train first: "
         "python -m cxr_jax.main --config=... --workdir=...",
     )

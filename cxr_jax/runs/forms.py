@@ -11,7 +11,9 @@ ESTIMATE = {
     "n": int,
     "reason?": str,
 }
-BEST = {"step": int, "decision": dict, "metric?": str, "value?": REAL, "loss?": REAL}
+# Of best.json; whether it is whole, the checkpoint tells.
+NOTED = {"step": int, "metric?": str, "value?": REAL, "loss?": REAL, "decision?": dict}
+BEST = {**NOTED, "decision": dict}
 _SIZE = Each(int, ("images",))
 _COUNTS = Each(int)
 # Of results.json, as far as all readers need it, and whole.

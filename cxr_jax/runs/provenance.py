@@ -129,7 +129,7 @@ def check_same_build(workdir: pathlib.Path, dataset: dict[str, Any]) -> None:
     path = workdir / "provenance.json"
     if not path.exists():
         return
-    first = files.read_json(path, missing="start a new workdir").get("dataset", {})
+    first = read(path)["dataset"]
     if first.get("name") != dataset["name"]:
         return
     changed = differences(first, dataset)
@@ -138,7 +138,7 @@ def check_same_build(workdir: pathlib.Path, dataset: dict[str, Any]) -> None:
             workdir,
             "was trained on another build of its dataset:\n  " + "\n  ".join(changed),
             "restore the original data; or, to evaluate on the other build on purpose, "
-            "keep it in another folder and give that as --config.data.data_dir",
+            "keep it in another folder and give that as --data_dir",
         )
 
 
