@@ -110,21 +110,19 @@ def test_an_edited_evaluation_is_named(run):
         write.write(run)
 
 
-def test_an_evaluation_elsewhere_asks_the_run_what_it_was_trained_on(run, capsys):
-    """The folder that is given holds other data, whose own split says nothing."""
+def test_an_evaluation_elsewhere_asks_the_run_what_it_was_trained_on(
+    run, tiny_config, capsys
+):
+    """Not the folder that is given: its own train split says nothing about the run."""
     moved = run.parent / "moved"
-    (run / "phantom_60").rename(moved) if (run / "phantom_60").exists() else None
-    folder = next(iter([moved, *run.glob("phantom_*")]))
-    known = json.loads((run / "splits.json").read_text())
-    assert evaluate.evaluate(None, run, ":test", str(folder)) == 0
+    shutil.copytree(tiny_config.data.data_dir, moved)
+    assert evaluate.evaluate(None, run, ":test", str(moved)) == 0
     assert "WARNING" not in capsys.readouterr().out
-    known["train"]["patients"], known["test"]["patients"] = (
-        known["test"]["patients"],
-        known["train"]["patients"],
-    )
+    known = json.loads((run / "splits.json").read_text())
+    known["train"], known["test"] = known["test"], known["train"]
     (run / "splits.json").write_text(json.dumps(known))
-    (run / "results.json").unlink()
-    assert evaluate.evaluate(None, run, ":test", str(folder)) == 0
+    (run / "results.json").unlink()  # which has a digest of it
+    assert evaluate.evaluate(None, run, ":test", str(moved)) == 0
     assert "WARNING: the run was trained on" in capsys.readouterr().out
 
 
