@@ -103,7 +103,7 @@ def _check_place(folder: pathlib.Path, place: pathlib.Path) -> None:
       InputError: what came back is not what was written.
     """
     array = np.arange(4, dtype=np.float32)
-    hint = f"{files.free_space(folder)}; give a --workdir on another disk"
+    hint = f"{files.make_room(folder, None)}, or give a --workdir on another disk"
     with tempfile.TemporaryDirectory(prefix=".try-", dir=folder) as name:
         manager = _manager(
             place / pathlib.Path(name).name, cleans=True, read_only=False
@@ -282,7 +282,7 @@ def _read_back(
         raise InputError(
             store.folder / str(step),
             f"the checkpoint was written and cannot be read back: {error}",
-            f"{files.free_space(store.folder)}; give a --workdir on another disk",
+            f"{files.make_room(store.folder, None)}, or give a --workdir on another disk",
         ) from error
 
 
