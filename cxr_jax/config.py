@@ -13,10 +13,39 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from tfds_builders.common import files
+from tfds_builders.common import forms
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.forms import REAL
 
 _UNITS = ("steps", "epochs", "examples", "percent")
+
+# Of every config.json; what an earlier version did not have is for `config_check`.
+_FORM = {
+    "seed": int,
+    "batch_size": int,
+    "accumulate": int,
+    "total": str,
+    "data": {
+        **dict.fromkeys(("dataset", "data_dir", "train", "val", "test"), str),
+        **dict.fromkeys(("fold", "size", "phantom"), int),
+        **dict.fromkeys(("square", "residency"), str),
+        "masks": bool,
+    },
+    "task": {"name": str, "loss": str, "label_noise": REAL, "settings": dict},
+    "model": {"name": str, "dtype": str},
+    "preprocess": {"train": str, "eval": str, "strength": REAL},
+    "optim": {
+        **dict.fromkeys(("name", "schedule", "warmup"), str),
+        **dict.fromkeys(("lr", "weight_decay", "clip_norm", "ema_decay"), REAL),
+        "settings": dict,
+    },
+    "plateau": {"patience": int, "factor": REAL, "floor": REAL},
+    "stop_patience": int,
+    "every": dict.fromkeys(("log", "eval", "checkpoint"), str),
+    "select": str,
+    "resamples": int,
+    "report": bool,
+}
 
 
 def shipped() -> dict[str, pathlib.Path]:
@@ -146,9 +175,8 @@ def to_json(config: ConfigDict) -> str:
 
 def from_json(path: pathlib.Path) -> ConfigDict:
     """Reads `config.json` of a workdir; lists become tuples again."""
-    loaded = files.read_json(
-        path, missing="give the --workdir of a run that was trained"
-    )
+    missing = "give the --workdir of a run that was trained"
+    loaded = forms.read(path, _FORM, missing=missing)
     return ConfigDict(_tuples(loaded)).lock()
 
 

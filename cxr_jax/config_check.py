@@ -6,8 +6,10 @@ What has to be looked up to be known (a model, an op, a loss) is checked where i
 from __future__ import annotations
 
 import math
+import os
 import pathlib
 import re
+import sys
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -91,11 +93,34 @@ def check(config: ConfigDict) -> None:
             "config.model.widths", f"is {widths}", "give channels per stage: (16, 32)"
         )
     folder = config.data.data_dir
+    check_encoding("config.data.data_dir", folder)
     if folder and not pathlib.Path(folder).expanduser().is_dir():
         raise InputError(
             "config.data.data_dir",
             f"{folder} is not a folder",
             "give the --data_dir that tfds_builders.build wrote to",
+        )
+
+
+def check_encoding(where: str, folder: str | pathlib.Path) -> None:
+    """Refuses a folder whose name array_record and TFDS would take for another.
+
+    They write all text as UTF-8, whatever the locale says.
+
+    Raises:
+      InputError: naming `where` it was given.
+    """
+    text = str(folder)
+    try:
+        same = os.fsencode(text) == text.encode()
+    except UnicodeEncodeError:
+        same = False
+    if not same:
+        raise InputError(
+            where,
+            f"{text!r} has characters that are not UTF-8 here, where the locale's "
+            f"encoding is {sys.getfilesystemencoding()}: datasets cannot be kept there",
+            "set LC_ALL=C.UTF-8, or give a folder with plain letters",
         )
 
 

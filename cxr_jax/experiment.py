@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from functools import partial
@@ -168,10 +169,12 @@ def make_model(config: ConfigDict, num_outputs: int):
         if name not in ("num_outputs", "dtype", "parent", "name", "kwargs")
     ]
     takes_all = "kwargs" in inspect.signature(constructor).parameters
-    if settings.get("style") == "torch" and not takes_all and "style" not in known:
+    if takes_all:
+        known = _fields(constructor)
+    if settings.get("style") == "torch" and "style" not in known:
         del settings["style"]  # the default, of models that have one form only
     unknown = sorted(set(settings) - set(known))
-    if unknown and not takes_all:
+    if unknown:
         raise InputError(
             f"config.model.{unknown[0]}",
             f"{config.name} has no such setting",
@@ -181,6 +184,20 @@ def make_model(config: ConfigDict, num_outputs: int):
     return constructor(
         num_outputs=num_outputs, dtype=jnp.dtype(config.dtype), **settings
     )
+
+
+def _fields(constructor: Callable[..., Any]) -> list[str]:
+    """What a constructor that hands `**kwargs` to a module can be given."""
+    module, found = constructor(num_outputs=1), []
+    for field in dataclasses.fields(module):
+        if field.name in ("num_outputs", "dtype", "parent", "name"):
+            continue
+        try:
+            constructor(num_outputs=1, **{field.name: getattr(module, field.name)})
+        except TypeError:  # the constructor itself sets it
+            continue
+        found.append(field.name)
+    return found
 
 
 def _lengths_and_schedule(config: ConfigDict, train_examples: int):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
+import sys
+
+from cxr_jax.train import signals
+
+if __name__ == "__main__":  # what is imported below takes a second
+    signals.begin(sys.argv[1:])
 
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -88,7 +93,10 @@ _DATASET = flags.DEFINE_list(
     "covidgr,brixia.",
 )
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", "", "With --dataset: where it lies, else TFDS's own folder."
+    "data_dir",
+    "",
+    "With --dataset, and with --mode=eval: where the dataset lies, else TFDS's own folder "
+    "or that of the run.",
 )
 
 
@@ -103,33 +111,24 @@ def main(argv: list[str]) -> int:
     workdir = places.expanded(_WORKDIR.value)
     if _MODE.value == "audit" and not _CHECKPOINT.value:
         return _audit(config, workdir)
-    if _DATASET.value or _DATA_DIR.value:
-        raise InputError(
-            "--dataset and --data_dir",
-            f"belong to --mode=audit, and the mode is {_MODE.value}",
-            "set config.data.dataset and config.data.data_dir",
-        )
+    _check_data_flags(config)
     _check_runs()
-    import jax  # here, so that --help and a mistyped flag answer at once
-
-    from cxr_jax.devices import processes
+    # Here, so that --help and a mistyped flag answer at once: JAX takes a second.
+    from cxr_jax.devices import processes, settings
     from cxr_jax.evaluation import evaluate
     from cxr_jax.train import dry_run, loop, session
 
-    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(
-        places.cache_dir() / "compiled"
-    )
-    jax.config.update("jax_compilation_cache_dir", cache)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    jax.config.update("jax_numpy_rank_promotion", "raise")
+    settings.apply()
     if _DISTRIBUTED.value or _COORDINATOR.value:
         processes.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
+        signals.again()  # JAX has a handler of its own
     if _MODE.value == "report":
         from cxr_jax.report import write
 
         return write.write(workdir)
+    settings.check_device()
     if _MODE.value == "eval":
-        return evaluate.evaluate(config, workdir, _EVAL_ON.value)
+        return evaluate.evaluate(config, workdir, _EVAL_ON.value, _DATA_DIR.value)
     if _MODE.value in _OF_RUNS:
         return _of_runs(config, workdir)
     if _CHECKPOINT.value:
@@ -162,6 +161,24 @@ def write_report(workdir: pathlib.Path) -> None:
     from cxr_jax.report import write  # matplotlib takes a second
 
     write.write_missing(workdir)
+
+
+def _check_data_flags(config: ConfigDict | None) -> None:
+    is_eval = _MODE.value == "eval"
+    if _DATASET.value or (_DATA_DIR.value and not is_eval):
+        raise InputError(
+            "--dataset and --data_dir",
+            f"belong to --mode=audit, and the mode is {_MODE.value}",
+            "set --eval_on, which names the dataset, and --data_dir"
+            if is_eval
+            else "set config.data.dataset and config.data.data_dir",
+        )
+    if _DATA_DIR.value and config is not None:
+        raise InputError(
+            "--data_dir and --config",
+            "both say where the data are",
+            "omit --config: that of the run is read from its workdir",
+        )
 
 
 def _check_runs() -> None:
@@ -292,6 +309,7 @@ def _locate(argv: list[str]) -> list[str]:
 
 def run() -> None:
     """Entry point of the command."""
+    signals.begin(sys.argv[1:])
     command.run(main, parse=_parse)
 
 

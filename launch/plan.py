@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import os
 import pathlib
 import traceback
 import types
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from cxr_jax import config as config_lib
 from tfds_builders.common.errors import InputError
+
+_LONGEST = 200  # bytes of the name of a folder
 
 
 class Run(NamedTuple):
@@ -40,9 +46,20 @@ def load(config: str) -> list[Run]:
         if not hasattr(module, function):
             raise InputError(path, f"does not define {function}()", f"add: {hint}")
     runs: list[Run] = []
-    module.sweep(lambda overrides: runs.append(Run(name(overrides), dict(overrides))))
+
+    def add(overrides: Mapping[str, Any]) -> None:
+        if not isinstance(overrides, Mapping) or not all(
+            isinstance(key, str) for key in overrides
+        ):
+            raise InputError(
+                path, f"adds {overrides!r}", "give {key: value}: {'optim.lr': 1e-3}"
+            )
+        runs.append(Run(name(overrides), dict(overrides)))
+
     argument = config.partition(":")[2] or None
-    known = module.get_config(argument).lock()
+    with _explained(path, "fails"):
+        module.sweep(add)
+        known = module.get_config(argument).lock()
     for run in runs:
         if sum(run.name == other.name for other in runs) > 1:
             raise InputError(path, f"adds the run {run.name} twice", "remove one")
@@ -57,7 +74,11 @@ def name(overrides: dict[str, Any]) -> str:
     """{'task.loss': 'ordinal', 'seed': 1} -> 'loss=ordinal,seed=1'."""
     parts = [f"{key.split('.')[-1]}={value}" for key, value in overrides.items()]
     text = ",".join(parts) or "base"
-    return "".join(c if c.isalnum() or c in "=,.-_+" else "_" for c in text)
+    text = "".join(c if c.isalnum() or c in "=,.-_+" else "_" for c in text)
+    if len(os.fsencode(text)) <= _LONGEST:
+        return text
+    # No file system takes more than 255 bytes: the end is a digest of all of it.
+    return f"{text[: _LONGEST // 4]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def _one_of_the_shipped() -> str:
@@ -66,38 +87,51 @@ def _one_of_the_shipped() -> str:
     return f"give a file of your own, or one of: {', '.join(sweeps)}"
 
 
-def _import(path: pathlib.Path) -> types.ModuleType:
-    spec = importlib.util.spec_from_file_location("sweep_config", path)
-    if spec is None:
-        raise InputError(path, "is not a Python file", _one_of_the_shipped())
-    module = importlib.util.module_from_spec(spec)
+@contextmanager
+def _explained(path: pathlib.Path, what: str) -> Iterator[None]:
+    """Turns what the code of a sweep raises into a message with its line."""
     try:
-        spec.loader.exec_module(module)
+        yield
     except InputError:
         raise
-    except ModuleNotFoundError as error:
-        raise InputError(
-            path,
-            f"cannot be imported: {error}",
-            "correct the import; shipped configs are imported by "
-            "`from cxr_jax.configs import common`",
-        ) from error
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == str(path)]
         where = f"line {lines[-1]}: " if lines else ""
         raise InputError(
-            path,
-            f"cannot be imported: {where}{type(error).__name__}: {error}",
-            "correct the file",
+            path, f"{what}: {where}{type(error).__name__}: {error}", "correct the file"
         ) from error
+
+
+def _import(path: pathlib.Path) -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location("sweep_config", path)
+    if spec is None:
+        raise InputError(path, "is not a Python file", _one_of_the_shipped())
+    module = importlib.util.module_from_spec(spec)
+    with _explained(path, "cannot be imported"):
+        try:
+            spec.loader.exec_module(module)
+        except ModuleNotFoundError as error:
+            raise InputError(
+                path,
+                f"cannot be imported: {error}",
+                "correct the import; shipped configs are imported by "
+                "`from cxr_jax.configs import common`",
+            ) from error
     return module
+
+
+def _first_line(error: BaseException) -> str:
+    # ml_collections adds the whole config.
+    return config_lib.message(error).partition(" Other fields present")[0][:300]
 
 
 def _check(path, config, key: str, value: Any) -> None:
     try:
         config.update_from_flattened_dict({key: value})
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            path, f"sets {key}={value!r}: {error}", "use a key of the config"
+            path,
+            f"sets {key}={value!r}: {_first_line(error)}",
+            "use a key of the config, and a value of its type",
         ) from None

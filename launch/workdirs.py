@@ -6,9 +6,10 @@ import pathlib
 from typing import Any, NamedTuple
 
 from cxr_jax import config as config_lib
-from cxr_jax.runs import alike
+from cxr_jax.runs import alike, forms, results
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.forms import check
 
 _REWRITE = "run the same sweep again to write it"
 _RERUN = "delete the folder of this run and run the sweep again"
@@ -78,12 +79,15 @@ def _read(path: pathlib.Path) -> Finished:
     config = config_lib.leaves(
         files.read_json(path / "config.json", missing=_RERUN, damaged=_RERUN)
     )
-    content = files.read_json(path / "results.json", missing=_RERUN, damaged=_RERUN)
-    metrics = content.get("metrics")
-    if not isinstance(metrics, dict) or not all(map(_is_estimate, metrics.values())):
+    place = path / "results.json"
+    content = results.read(place, {}, missing=_RERUN, damaged=_RERUN)
+    try:
+        check(place, content, forms.METRICS)
+    except InputError as error:
         raise InputError(
-            path / "results.json", "has no metrics with value, lo, hi and n", _RERUN
-        )
+            place, f"has no metrics with value, lo, hi and n: {error.found}", _RERUN
+        ) from error
+    metrics = content["metrics"]
     for key, value in overrides.items():
         if key in config and config[key] != value:
             raise InputError(
@@ -92,10 +96,3 @@ def _read(path: pathlib.Path) -> Finished:
                 _RERUN,
             )
     return Finished(path.name, overrides, metrics, config)
-
-
-def _is_estimate(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(value.get(name, ""), int | float | None)
-        for name in ("value", "lo", "hi", "n")
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
@@ -17,6 +18,13 @@ def say(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:  # Ctrl-C in a shell ends `| tee` before it ends us
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def warn(text: str) -> None:
+    """A line beside the results: on stderr."""
+    if processes.is_first():
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:

@@ -8,10 +8,10 @@ from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
 from cxr_jax.data import builders, roles
-from cxr_jax.data.split import Split, fingerprint, images_in_both, patients_in_both
+from cxr_jax.data.split import Split, fingerprint
 from cxr_jax.devices.terminal import say
 from cxr_jax.evaluation import evaluators
-from cxr_jax.runs import provenance, restore, results
+from cxr_jax.runs import examples, provenance, restore, results
 from tfds_builders.common.errors import InputError
 
 # What may differ between training and evaluating: where the data lie, how much is done
@@ -25,7 +25,12 @@ FREE = (
 )
 
 
-def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> int:
+def evaluate(
+    config: ConfigDict | None,
+    workdir: pathlib.Path,
+    eval_on: str,
+    data_dir: str = "",
+) -> int:
     """Restores the best checkpoint and evaluates it.
 
     Args:
@@ -33,16 +38,20 @@ def evaluate(config: ConfigDict | None, workdir: pathlib.Path, eval_on: str) -> 
       workdir: of the trained run; `predictions/` and `evaluations/` are written to.
       eval_on: `dataset[/config][:split]`; an empty dataset is that of the training,
         the default split is test.
+      data_dir: where that dataset lies; empty for where the config says.
 
     Returns:
       The exit code.
     """
+    results.check_finished(workdir)
     own = config_lib.from_json(workdir / "config.json")
     config = allowed(config, own, workdir)
+    if data_dir:
+        config = _elsewhere(config, data_dir)
     builder, split, name = open_split(config, workdir, eval_on)
     if config.data.data_dir == own.data.data_dir:
         provenance.check_same_build(workdir, builders.describe(builder))
-    shared = patients_seen_in_training(config, workdir, split)
+    shared = patients_seen_in_training(own, workdir, split)
     exp, state, eval_step, best = restore.load(workdir, config, split)
     evaluation = evaluators.evaluate(
         exp, eval_step, state, split, best["decision"], resamples=config.resamples
@@ -92,6 +101,13 @@ def allowed(
     return config
 
 
+def _elsewhere(config: ConfigDict, data_dir: str) -> ConfigDict:
+    """The config with prepared data of another folder, and no phantom."""
+    found = config.copy_and_resolve_references().unlock()
+    found.data.data_dir, found.data.phantom = data_dir, 0
+    return found.lock()
+
+
 def open_split(config: ConfigDict, workdir: pathlib.Path, eval_on: str):
     """-> (builder, split, file name) of `dataset[/config][:split]`.
 
@@ -125,17 +141,31 @@ def patients_seen_in_training(
 ) -> dict[str, int]:
     """Patients of the split that the run was trained or selected on, with a warning.
 
-    Only within one dataset: the names of patients mean nothing across datasets.
+    Only within one dataset: the names of patients mean nothing across datasets. What
+    the run was trained on is asked of the run: its data may have moved, and others may
+    lie in their place.
+
+    Args:
+      config: of the run, with its own data.
+      workdir: of the run.
+      split: that it is evaluated on.
     """
     if not is_own(config, split.dataset):
         return {}
-    builder = builders.open_builder(
-        config.data.dataset, roles.data_dir(config.data, workdir)
-    )
-    parts, shared = roles.roles(builder, config.data), {}
+    known = examples.read(workdir)
+    if known is None:  # of an earlier version: from the data, where they were
+        builder = builders.open_builder(
+            config.data.dataset, roles.data_dir(config.data, workdir)
+        )
+        tables = {k: v.table for k, v in roles.roles(builder, config.data).items()}
+        known = {
+            role: examples.Ids(frozenset(t["example_id"]), frozenset(t["patient_id"]))
+            for role, t in tables.items()
+        }
+    shared = {}
     for role, use in (("train", "trained"), ("val", "selected")):
-        patients = patients_in_both(parts[role], split)
-        images = images_in_both(parts[role], split)
+        patients = len(known[role].patients & set(split.table["patient_id"]))
+        images = len(known[role].examples & set(split.table["example_id"]))
         shared[f"{role}-{split.split}"] = patients
         if patients:
             say(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 from collections.abc import Callable
 from functools import partial
@@ -14,15 +13,15 @@ from ml_collections import ConfigDict
 from cxr_jax.audits import verdicts
 from cxr_jax.audits.verdicts import Verdict
 from cxr_jax.data import phantom, roles
+from cxr_jax.runs import forms, provenance, results
 from cxr_jax.runs import predictions as stored_lib
-from cxr_jax.runs import results
 from cxr_jax.stats import bootstrap
 from cxr_jax.tasks import Task, make_task
 from tfds_builders import DATASETS
 from tfds_builders.common import card as cards
 from tfds_builders.common import files
 from tfds_builders.common.card import Card
-from tfds_builders.common.errors import InputError
+from tfds_builders.common.forms import check, read_lines
 
 
 class Material(NamedTuple):
@@ -73,6 +72,7 @@ def read(workdir: pathlib.Path) -> Material:
       InputError: it is not finished, its data are gone, or one of its files is broken.
     """
     run = stored_lib.read(workdir)
+    check(workdir / "results.json", run.results, forms.RESULTS)
     config = run.config
     task = make_task(config.task)
     splits = roles.open_splits(_data(config.data, stored_lib.home(run)), workdir)
@@ -89,12 +89,10 @@ def read(workdir: pathlib.Path) -> Material:
         config=config,
         task=task,
         results=run.results,
-        provenance=files.read_json(
-            workdir / "provenance.json", missing=stored_lib.RESTORE
-        ),
-        history=_lines(workdir / "metrics.jsonl"),
+        provenance=provenance.read(workdir / "provenance.json"),
+        history=read_lines(workdir / "metrics.jsonl"),
         evaluations={
-            path.stem: files.read_json(path, missing=stored_lib.RESTORE)
+            path.stem: results.read(path, forms.EVALUATION)
             for path in sorted((workdir / "evaluations").glob("*.json"))
         },
         audit=_audit(workdir, "audit.json", partial(_is_of_data, splits)),
@@ -181,13 +179,3 @@ def _is_of_data(splits: roles.Splits, audit: dict[str, Any]) -> bool:
 def _is_of_test(splits: roles.Splits, audit: dict[str, Any]) -> bool:
     test = splits.test
     return audit["dataset"] == test.dataset and audit["size"] == results.size(test)
-
-
-def _lines(path: pathlib.Path) -> list[dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
-    except (OSError, ValueError) as error:
-        raise InputError(
-            path, f"cannot be read ({error})", stored_lib.RESTORE
-        ) from None

@@ -6,7 +6,9 @@ import json
 import pathlib
 from typing import Any
 
+from cxr_jax.runs import forms
 from tfds_builders.common import files
+from tfds_builders.common.forms import read as read_checked
 
 
 def write(folder: pathlib.Path, best: dict[str, Any] | None) -> None:
@@ -25,8 +27,9 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
     Raises:
       InputError: nothing was evaluated yet.
     """
-    return files.read_json(
+    return read_checked(
         folder / "best.json",
+        forms.NOTED,
         missing="no checkpoint was evaluated on val yet; train first: "
         "python -m cxr_jax.main --config=... --workdir=...",
     )

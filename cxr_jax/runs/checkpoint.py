@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ class Store(NamedTuple):
       manager: of orbax; only `worker` may touch it while something is pending.
       worker: one thread, so that checkpoints are written one after another.
       pending: {step: its write}, at most one.
+      read_back: steps that were read again right after they were written: the first.
       read_only: nothing is renamed or deleted.
     """
 
@@ -47,6 +49,7 @@ class Store(NamedTuple):
     manager: ocp.CheckpointManager
     worker: ThreadPoolExecutor
     pending: dict[int, Future]
+    read_back: list[int]
     read_only: bool
 
 
@@ -62,26 +65,92 @@ def open_store(folder: pathlib.Path, *, read_only: bool = False) -> Store:
         unless `read_only`: a training may be writing one just now.
     """
     folder = folder.absolute()
-    # One process writes and each reads for itself: orbax has none to wait for. Its
-    # barriers would run on the devices, in the midst of the steps.
-    this = jax.process_index()
     writes = not read_only and processes.is_first()
     with files.explained(folder):
         if writes:
             folder.mkdir(parents=True, exist_ok=True)
-        manager = ocp.CheckpointManager(
-            folder,
-            options=ocp.CheckpointManagerOptions(
-                create=False,
-                enable_async_checkpointing=False,
-                cleanup_tmp_directories=writes,
-                read_only=read_only,
-                multiprocessing_options=ocp.options.MultiprocessingOptions(
-                    primary_host=this, active_processes={this}
-                ),
+        place = _as_orbax_can(folder)
+        manager = _manager(place, cleans=writes, read_only=read_only)
+        if writes and not manager.all_steps():
+            _check_place(folder, place)
+    return Store(
+        folder, manager, ThreadPoolExecutor(1, "checkpoint"), {}, [], not writes
+    )
+
+
+def _manager(folder: pathlib.Path, *, cleans: bool, read_only: bool):
+    # One process writes and each reads for itself: orbax has none to wait for. Its
+    # barriers would run on the devices, in the midst of the steps.
+    this = jax.process_index()
+    return ocp.CheckpointManager(
+        folder,
+        options=ocp.CheckpointManagerOptions(
+            create=False,
+            enable_async_checkpointing=False,
+            cleanup_tmp_directories=cleans,
+            read_only=read_only,
+            multiprocessing_options=ocp.options.MultiprocessingOptions(
+                primary_host=this, active_processes={this}
             ),
+        ),
+    )
+
+
+def _check_place(folder: pathlib.Path, place: pathlib.Path) -> None:
+    """Writes an array and reads it back, before hours are spent on what cannot be read.
+
+    Raises:
+      InputError: what came back is not what was written.
+    """
+    array = np.arange(4, dtype=np.float32)
+    hint = f"{files.make_room(folder, None)}, or give a --workdir on another disk"
+    with tempfile.TemporaryDirectory(prefix=".try-", dir=folder) as name:
+        manager = _manager(
+            place / pathlib.Path(name).name, cleans=True, read_only=False
         )
-    return Store(folder, manager, ThreadPoolExecutor(1, "checkpoint"), {}, not writes)
+        try:
+            manager.save(0, args=ocp.args.StandardSave({"array": array}), force=True)
+            target = ocp.args.StandardRestore({"array": np.empty_like(array)})
+            with _hushed():
+                found = manager.restore(0, args=target)["array"]
+        except MemoryError:
+            raise
+        except Exception as error:  # as in `_load` and `_write`
+            reason = _first_line(error)
+            raise InputError(
+                folder, f"checkpoints cannot be kept there: {reason}", hint
+            ) from error
+        finally:
+            manager.close()
+    if not np.array_equal(found, array):
+        raise InputError(folder, "a checkpoint comes back with other numbers", hint)
+
+
+def _as_orbax_can(folder: pathlib.Path) -> pathlib.Path:
+    """The same folder by a name that orbax and its storage layer understand.
+
+    The one globs with the name, the other takes a backslash for a slash and any text
+    for UTF-8. Where one of them would, the folder is named by an open descriptor.
+
+    Raises:
+      InputError: the system has no such names (Linux has), or the folder is not there.
+    """
+    text = str(folder)
+    is_encoded = os.fsencode(folder) == text.encode(errors="surrogateescape")
+    if not any(c in text for c in "*?[]\\") and is_encoded and text.isprintable():
+        return folder
+    if not folder.is_dir():
+        return folder  # which orbax will say
+    # Stays open as long as the process: there is a store or two in one.
+    alias = pathlib.Path(f"/proc/self/fd/{os.open(folder, os.O_RDONLY)}")
+    if not alias.is_dir():
+        raise InputError(
+            folder,
+            "checkpoints cannot be kept in a folder with *, ?, [, ], a backslash or "
+            "characters that are not UTF-8 in its path",
+            "give another --workdir",
+        )
+    return alias
 
 
 def save(store: Store, state: TrainState, meta: dict[str, Any]) -> None:
@@ -182,6 +251,8 @@ def _write(
             ),
             force=True,
         )
+        if not store.read_back:
+            _read_back(store, step, leaves, record["digests"])
         best.write(store.folder, meta["best"])
         _delete_old(store)
     # Orbax passes on whatever its storage layer raises: OSError, ValueError and
@@ -194,6 +265,24 @@ def _write(
             f"{files.make_room(store.folder, code)}. The last good checkpoint is step "
             f"{store.manager.latest_step()}: run the same command again to resume from "
             "there",
+        ) from error
+
+
+def _read_back(
+    store: Store, step: int, leaves: dict[str, np.ndarray], digests: dict[str, str]
+) -> None:
+    """The first checkpoint of a process: a place that loses them is known at once."""
+    store.read_back.append(step)
+    targets = {n: np.empty_like(leaf) for n, leaf in leaves.items()}
+    try:
+        found = _load(store, step, state=ocp.args.StandardRestore(targets)).state
+        if digest.of({n: np.asarray(found[n]) for n in leaves}) != digests:
+            raise _Damaged("not the bytes that were saved")
+    except _Damaged as error:
+        raise InputError(
+            store.folder / str(step),
+            f"the checkpoint was written and cannot be read back: {error}",
+            f"{files.make_room(store.folder, None)}, or give a --workdir on another disk",
         ) from error
 
 

@@ -21,6 +21,8 @@ _DARK = (
     0.675  # a share from which white has more contrast (WCAG 2.2) than ink: 4 and more
 )
 _SIDE = 400  # of a confusion matrix with its names
+_LEAST = 6  # pixels of a cell
+_LETTERED = 40  # classes up to which there is room for names and counts
 _NAMES = 92  # the most that names of classes may take
 _GAP, _LINE = 6, 24
 
@@ -73,7 +75,8 @@ def confusion(
     names = [str(name) for name in classes]
     widest = min(max(map(lettering.width, names)), _NAMES)
     left, top = widest + 2 * _GAP, _LINE + 2 * _GAP
-    cell = (_SIDE - left) // len(names)
+    # Of many classes the picture grows: a cell keeps its edge and a shade to see.
+    cell = max((_SIDE - left) // len(names), _LEAST)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shades = [
         np.interp(shares, _SHARES, levels) for levels in zip(*_SHADES, strict=True)
@@ -85,8 +88,9 @@ def confusion(
     sheet[top:, left:] = tiles
     # A number is never shortened, it would read as another one; so it may be small.
     size = min(0.6, 0.6 * (cell - 4) / lettering.width(str(counts.max()), 0.6))
+    is_lettered = len(names) <= _LETTERED
     lettering.write(sheet, "read / called", _GAP, 14, _SIDE, _GREY)
-    for row, name in enumerate(names):
+    for row, name in enumerate(names if is_lettered else ()):
         y = top + row * cell + cell // 2 + 5
         lettering.write(sheet, name, _GAP, y, widest, _INK)
         x = left + row * cell

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,13 +13,12 @@ from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
 from cxr_jax.data.split import Split
-from cxr_jax.runs import alike, provenance
+from cxr_jax.runs import alike, forms, provenance, results
 from cxr_jax.tasks import Task, make_task
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.forms import RESTORE
 from tfds_builders.common.text import uncell
-
-RESTORE = "restore it, or train the run again in a new --workdir"
 
 _MISSING = "restore it, or train WORKDIR again"
 
@@ -102,18 +102,16 @@ def read(workdir: pathlib.Path) -> Run:
     Raises:
       InputError: there is none, it is not finished, or a file of it is broken.
     """
-    missing = "give the --workdir of a run that was trained"
-    config = config_lib.from_json(workdir / "config.json")
     if not (workdir / "results.json").exists():
+        config_lib.from_json(workdir / "config.json")  # is there a run at all?
         raise InputError(
-            workdir, "is not finished", "run the command that started it again"
+            workdir / "results.json",
+            "there is no such file: the run is not finished",
+            "run the command that started it again",
         )
-    content = files.read_json(workdir / "results.json", missing=missing)
-    came_from = files.read_json(workdir / "provenance.json", missing=RESTORE)
-    if "decision" not in content.get("best", {}) or "dataset" not in came_from:
-        raise InputError(
-            workdir, "its results.json or provenance.json is not that of a run", RESTORE
-        )
+    content = results.read(workdir / "results.json", forms.FINISHED)
+    config = config_lib.from_json(workdir / "config.json")
+    came_from = provenance.read(workdir / "provenance.json")
     return Run(workdir, config, content, came_from["dataset"])
 
 
@@ -213,12 +211,11 @@ def gather(
 
 
 def _rows(path: pathlib.Path, missing: str) -> dict[str, dict[str, str]]:
+    text = files.read_text(path, missing=missing, damaged=RESTORE)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return {uncell(row["example_id"]): row for row in csv.DictReader(file)}
-    except FileNotFoundError:
-        raise InputError(path, "does not exist", missing) from None
-    except (OSError, KeyError, ValueError, csv.Error) as error:
+        table = csv.DictReader(io.StringIO(text))
+        return {uncell(row["example_id"]): row for row in table}
+    except (KeyError, ValueError, csv.Error) as error:
         raise InputError(path, f"cannot be read ({error!r})", RESTORE) from None
 
 

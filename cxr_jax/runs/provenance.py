@@ -13,9 +13,11 @@ from typing import Any
 import jax
 
 from cxr_jax import config as config_lib
+from cxr_jax.runs import digest, forms, seal
 from cxr_jax.runs.workdir import has_begun
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.forms import RESTORE, check
 
 PACKAGES = (
     "jax",
@@ -60,9 +62,10 @@ def save(
     """
     now = collect(dataset) | {"config": config_lib.plain(origin or {})}
     if not path.exists() or not has_begun(path.parent):
-        files.write_text(path, json.dumps(now, indent=2) + "\n")
+        _write(path, now)
         return
-    first = files.read_json(path, missing="start a new workdir")
+    first = read(path)
+    first.pop("digest", None)
     changed = differences(first["dataset"], dataset)
     if changed:
         raise InputError(
@@ -75,7 +78,24 @@ def save(
         now["changes"] = changes.splitlines()
     if now != (later or [first])[-1]:
         first["resumed"] = [*later, now]
-        files.write_text(path, json.dumps(first, indent=2) + "\n")
+        _write(path, first)
+
+
+def read(path: pathlib.Path) -> dict[str, Any]:
+    """What `save` wrote.
+
+    Raises:
+      InputError: it is not there, or is not what was written.
+    """
+    content = files.read_json(path, missing=RESTORE, damaged=RESTORE)
+    seal.check_own(path, content)
+    check(path, content, forms.PROVENANCE)
+    return content
+
+
+def _write(path: pathlib.Path, content: dict[str, Any]) -> None:
+    content = config_lib.plain(content)
+    files.write_text(path, json.dumps(digest.seal(content), indent=2) + "\n")
 
 
 def config_arguments(content: dict[str, Any]) -> list[str]:
@@ -109,7 +129,7 @@ def check_same_build(workdir: pathlib.Path, dataset: dict[str, Any]) -> None:
     path = workdir / "provenance.json"
     if not path.exists():
         return
-    first = files.read_json(path, missing="start a new workdir").get("dataset", {})
+    first = read(path)["dataset"]
     if first.get("name") != dataset["name"]:
         return
     changed = differences(first, dataset)
@@ -118,7 +138,7 @@ def check_same_build(workdir: pathlib.Path, dataset: dict[str, Any]) -> None:
             workdir,
             "was trained on another build of its dataset:\n  " + "\n  ".join(changed),
             "restore the original data; or, to evaluate on the other build on purpose, "
-            "keep it in another folder and give that as --config.data.data_dir",
+            "keep it in another folder and give that as --data_dir",
         )
 
 

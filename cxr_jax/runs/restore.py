@@ -15,10 +15,12 @@ from cxr_jax.data import roles
 from cxr_jax.data.split import Split
 from cxr_jax.devices import known_answers
 from cxr_jax.runs import best as best_lib
-from cxr_jax.runs import checkpoint
+from cxr_jax.runs import checkpoint, results
 from cxr_jax.state import TrainState, evaluation_variables
 from cxr_jax.weights import foreign, init_from, source
 from cxr_jax.weights.source import Source
+from tfds_builders.common.errors import InputError
+from tfds_builders.common.forms import RESTORE
 
 # No shape depends on the length of the training.
 _ANY_LENGTH = 1_000_000
@@ -54,14 +56,14 @@ def load(
       InputError: the run has no evaluation behind it, or its checkpoint is damaged.
     """
     known_answers.require()
+    results.check_finished(workdir)
     best = best_lib.read(workdir / "checkpoints")
     # No shape depends on class weights either.
     examples = {"train_examples": _ANY_LENGTH}
     if split is not None:
         examples |= {"image_dtype": roles.image_dtype(split)}
     exp = experiment.build(config, **examples)
-    store = checkpoint.open_store(workdir / "checkpoints", read_only=True)
-    state, _ = checkpoint.restore(store, exp.abstract_state, best["step"])
+    state = _state(workdir, exp, best)
     return Trained(exp, state, exp.compile_eval_step(), best)
 
 
@@ -71,14 +73,28 @@ def weights(folder: pathlib.Path) -> Source:
     Raises:
       InputError: the folder holds no run, or one that has no evaluation behind it.
     """
+    results.check_finished(folder)
     config = config_lib.from_json(folder / "config.json")
     best = best_lib.read(folder / "checkpoints")
     exp = experiment.build(config, train_examples=_ANY_LENGTH)
-    store = checkpoint.open_store(folder / "checkpoints", read_only=True)
-    state, _ = checkpoint.restore(store, exp.abstract_state, best["step"])
+    state = _state(folder, exp, best)
     named = trees.by_name(evaluation_variables(state))
     arrays = {name: np.asarray(jax.device_get(leaf)) for name, leaf in named.items()}
     return Source(folder, "ours", arrays, "", config)
+
+
+def _state(workdir: pathlib.Path, exp: experiment.Experiment, best: dict[str, Any]):
+    """Of the checkpoint that was best; it is sealed, and knows itself what it was."""
+    folder = workdir / "checkpoints"
+    store = checkpoint.open_store(folder, read_only=True)
+    state, meta = checkpoint.restore(store, exp.abstract_state, best["step"])
+    if meta["best"] != best:
+        raise InputError(
+            folder / "best.json",
+            f"was edited: it is not what the checkpoint of step {best['step']} says",
+            RESTORE,
+        )
+    return state
 
 
 def first_state(exp: experiment.Experiment) -> TrainState:

@@ -11,8 +11,10 @@ from cxr_jax.data.split import Split
 from cxr_jax.devices import processes
 from cxr_jax.devices.terminal import say
 from cxr_jax.metrics.registry import metric
+from cxr_jax.runs import forms, seal
 from cxr_jax.stats.estimate import Estimate, number
 from tfds_builders.common import files
+from tfds_builders.common.forms import RESTORE, check
 
 
 def to_json(metrics: dict[str, dict[str, Estimate]]) -> dict[str, Any]:
@@ -42,9 +44,35 @@ def estimates(content: dict[str, Any], split: str = "") -> dict[str, Estimate]:
 
 
 def save(path: pathlib.Path, content: dict[str, Any]) -> None:
-    """Writes the JSON; its presence means that what it describes is finished."""
+    """Writes the JSON; its presence means that what it describes is finished.
+
+    With it go digests of itself and of the files it rests on: see `seal`.
+    """
     if processes.is_first():
-        files.write_text(path, json.dumps(content, indent=2) + "\n")
+        files.write_text(path, json.dumps(seal.made(path, content), indent=2) + "\n")
+
+
+def read(
+    path: pathlib.Path,
+    form: Any = forms.RESULTS,
+    *,
+    missing: str = RESTORE,
+    damaged: str = RESTORE,
+) -> dict[str, Any]:
+    """What `save` wrote, where nothing of it was edited since.
+
+    Args:
+      path: of results.json or of an evaluation.
+      form: of `forms`, what the reader needs.
+      missing, damaged: what to do if it does not exist, or is not what was written.
+
+    Raises:
+      InputError: names the file, the key, or the file beside it that was edited.
+    """
+    content = files.read_json(path, missing=missing, damaged=damaged)
+    seal.check(path, content)
+    check(path, content, form, damaged)
+    return content
 
 
 def size(split: Split) -> dict[str, Any]:
@@ -98,9 +126,16 @@ def show(split: str, content: dict[str, Any]) -> None:
         say(f"  and {len(found) - len(shown)} more, in the file below")
 
 
+def check_finished(workdir: pathlib.Path) -> None:
+    """Where a run is finished, refuses what was edited since."""
+    path = workdir / "results.json"
+    if path.exists():
+        read(path, forms.FINISHED)
+
+
 def show_finished(path: pathlib.Path) -> None:
     """Prints the result of a run that was finished before."""
-    content = files.read_json(path, missing="train first")
+    content = read(path, missing="train first")
     say(f"{path.parent} is finished.")
     show("test", content)
     say(f"\nwritten: {path}")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
+from cxr_jax import config_check
 from cxr_jax.devices import processes
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
@@ -35,6 +36,8 @@ def claimed(
     if not processes.is_first():  # of several that are one run, the first holds it
         yield ""
         return
+    if config.data.phantom:
+        config_check.check_encoding("--workdir", workdir)
 
     def busy() -> None:
         raise InputError(

@@ -15,6 +15,7 @@ from cxr_jax.devices.terminal import duration, say
 from cxr_jax.runs.nonfinite import NotFinite
 from cxr_jax.runs.tensorboard import Board
 from tfds_builders.common import files
+from tfds_builders.common.forms import RESTORE
 
 
 class Writer:
@@ -146,10 +147,13 @@ class Writer:
 def _lines(path: pathlib.Path, last_step: int) -> list[str]:
     """The lines up to a step; a killed run may have left half a line at the end."""
     kept = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    text = (
+        files.read_text(path, missing=RESTORE, damaged=RESTORE) if path.exists() else ""
+    )
+    for line in text.splitlines():
         try:
             if json.loads(line)["step"] <= last_step:
                 kept.append(line)
-        except (json.JSONDecodeError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             continue
     return kept

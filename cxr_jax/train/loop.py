@@ -17,7 +17,7 @@ from cxr_jax.data import cache, roles
 from cxr_jax.devices import known_answers, processes
 from cxr_jax.devices.profiling import recorded
 from cxr_jax.devices.terminal import say
-from cxr_jax.runs import provenance, results
+from cxr_jax.runs import examples, provenance, results
 from cxr_jax.runs.workdir import claimed, keep_config
 from cxr_jax.train import members as members_lib
 from cxr_jax.train import stepper
@@ -76,7 +76,7 @@ def train(
         if left:
             known_answers.require()
             runs, device = open_runs(left, workdir)
-            with listening() as stop:
+            with listening(held=False) as stop:
                 stopped_at = fit(runs, device, stop, workdir / "profile", profile)
             if stopped_at is not None:
                 saved = f"step {stopped_at} is saved" if stopped_at else "nothing yet"
@@ -125,7 +125,7 @@ def open_runs(
     for member in members:
         splits = opened[member.config.data.fold]
         if processes.is_first():
-            keep(member, splits.description)
+            keep(member, splits)
         alike = experiment.variant(exp, member.config, train_examples=splits.train.size)
         # One of them is enough to tell how far they are.
         runs.append(
@@ -136,11 +136,15 @@ def open_runs(
     return runs, stepper.on_device(runs, pictures)
 
 
-def keep(member: Member, description: dict[str, Any]) -> None:
+def keep(member: Member, splits: roles.Splits) -> None:
     """Writes what a run began with into its workdir."""
     provenance.save(
-        member.workdir / "provenance.json", description, member.origin, member.changes
+        member.workdir / "provenance.json",
+        splits.description,
+        member.origin,
+        member.changes,
     )
+    examples.save(member.workdir, splits)
     keep_config(member.workdir, member.config)
     if member.name:
         note = json.dumps(member.overrides, indent=2) + "\n"
@@ -183,6 +187,8 @@ def fit(
             written.enter_context(closing(run))
         stopped_at = _loop(runs, device, stop, traces, profile)
     processes.wait("checkpoints")  # which all are about to read
+    if stopped_at is None and processes.anywhere(stop.signal is not None):
+        return max(step for run in runs for step in run.steps)  # asked at the very end
     return stopped_at
 
 
@@ -193,6 +199,8 @@ def _loop(runs, device, stop, traces, profile) -> int | None:
     del states
     going = [k for k, run in enumerate(runs) if not run.is_over(step)]
     pace, ask = stepper.Pace(device.most), step
+    if processes.count() > 1:
+        stop.hold()  # the others would wait for this one
     traced = profile if processes.is_first() else 0
     with recorded(traces, step + 1, traced) as trace:
         while True:
@@ -222,6 +230,7 @@ def _loop(runs, device, stop, traces, profile) -> int | None:
             settings = [run.settings(step, end) for run in runs]
             trace.before(step)
             state, metrics = device.advance(state, step, settings, going)
+            stop.hold()
             trace.after(metrics)
             for k in going:
                 runs[k].note(end, metrics[k], settings[k])

@@ -1,7 +1,7 @@
 import pytest
 
-from configs import common
-from cxr_jax import config_check
+from configs import common, quickstart
+from cxr_jax import config_check, experiment
 from tfds_builders.common.errors import InputError
 
 
@@ -56,3 +56,12 @@ def test_not_every_model_has_every_setting():
     config = common.get_config()
     config.model = {"name": "cnn", "dtype": "float32"}
     config_check.check(config)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet161", "mobilenet_v2"])
+def test_a_setting_of_another_model_is_named(name):
+    """The small CNN's keys are in the quickstart, whatever model is asked for."""
+    config = quickstart.get_config().unlock()
+    config.model.name = name
+    with pytest.raises(InputError, match=r"config\.model\.(stem_stride|widths)"):
+        experiment.make_model(config.model, 24)

@@ -1,8 +1,11 @@
 """The files of a run: config, results, metrics, best, provenance, predictions."""
 
+import contextlib
 import copy
 import functools
+import io
 import json
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,13 +13,15 @@ import numpy as np
 
 from configs import quickstart
 from cxr_jax import config as config_lib
-from cxr_jax.runs import checkpoint, predictions, results
+from cxr_jax.runs import best, digest, forms, predictions, provenance, results
 from cxr_jax.runs.writer import Writer
 from cxr_jax.stats.estimate import Estimate
 from cxr_jax.tasks import make_task
 from tests.fuzz import mutations
 from tests.fuzz.case import Case, Kind, Original, Reading
 from tests.fuzz.mutations import pick
+from tfds_builders.common import files
+from tfds_builders.common.forms import check
 
 _IMAGES = 12
 _DATASET = "brixia/256/1.0.0"
@@ -83,7 +88,7 @@ def _provenance() -> dict:
 
 def _metrics() -> str:
     rows = [
-        {"step": step, "train/loss": 1.3 / step, "lr": 5e-4, "images_per_second": None}
+        {"step": step, "train/loss": 1.3 / step, "lr": 5e-4, "val/auroc": None}
         for step in range(1, 21)
     ]
     return "".join(json.dumps(row) + "\n" for row in rows)
@@ -110,12 +115,17 @@ def _predictions() -> str:
 def originals() -> tuple[Original, ...]:
     texts = {
         "config.json": config_lib.to_json(quickstart.get_config()),
-        "results.json": json.dumps(_results(), indent=2),
-        "provenance.json": json.dumps(_provenance(), indent=2),
+        "provenance.json": json.dumps(digest.seal(_provenance()), indent=2),
         "checkpoints/best.json": json.dumps(_best(), indent=2),
         "metrics.jsonl": _metrics(),
         "predictions/brixia-test.csv": _predictions(),
     }
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in texts.items():
+            files.write_text(Path(folder) / name, text)
+        path = Path(folder) / "results.json"
+        results.save(path, _results())  # with the digests of all the others
+        texts["results.json"] = path.read_text()
     return tuple(Original(name, text.encode()) for name, text in texts.items())
 
 
@@ -149,19 +159,20 @@ def mutate(rng, index: int) -> Case:
             return case._replace(demand="any")  # so a run begins
         return case
     if how < 0.3:
-        return mutations.damage(
-            rng, originals(), index, lengths="any", hole_demand="any"
+        case = mutations.damage(
+            rng, originals(), index, lengths="seen", hole_demand="seen"
         )
+        return case._replace(demand="seen")  # everything is sealed
     if original.name.endswith(".json"):
         tree = json.loads(original.data)
         family, changed = _mutate_json(rng, tree)
-        return Case(original.name, family, json.dumps(changed).encode(), "any")
+        return Case(original.name, family, json.dumps(changed).encode(), "seen")
     if original.name.endswith(".jsonl"):
         lines = original.data.decode().splitlines()
         at = int(rng.integers(len(lines)))
         family, changed = _mutate_json(rng, json.loads(lines[at]))
         lines[at] = json.dumps(changed)
-        return Case(original.name, family, "\n".join(lines).encode(), "any")
+        return Case(original.name, family, "\n".join(lines).encode(), "seen")
     return _mutate_cell(rng, original)
 
 
@@ -218,7 +229,7 @@ def _mutate_cell(rng, original: Original) -> Case:
         del lines[row]
     elif family == "line twice":
         lines.insert(row, lines[row])
-    return Case(original.name, family, "\n".join(lines).encode(), "any")
+    return Case(original.name, family, "\n".join(lines).encode(), "seen")
 
 
 def place(folder: Path, case: Case) -> Path:
@@ -235,8 +246,12 @@ def read(path: Path) -> Reading:
     """Reads all that --mode=eval, compare and report read before any image."""
     is_nested = path.parent.name in ("checkpoints", "predictions")
     workdir = path.parent.parent if is_nested else path.parent
-    run = predictions.read(workdir)
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        run = predictions.read(workdir)
     task = make_task(run.config.task)
+    check(workdir / "results.json", run.results, forms.RESULTS)
+    provenance.read(workdir / "provenance.json")
     predictions.check_alike([run, run])
     predictions.check_data([run], {"roles": run.dataset["roles"]})
     results.show("test", run.results)
@@ -255,10 +270,11 @@ def read(path: Path) -> Reading:
             "config": config_lib.to_dict(run.config),
             "results": run.results,
             "dataset": run.dataset,
-            "best": checkpoint.read_best(workdir / "checkpoints"),
+            "best": best.read(workdir / "checkpoints"),
             "probs": stored.probs,
             "history": history.read_text(encoding="utf-8"),
-        }
+        },
+        tuple(line for line in said.getvalue().splitlines() if "WARNING" in line),
     )
 
 

@@ -1,5 +1,7 @@
 """Sweep files and the mistakes in them."""
 
+import re
+
 import pytest
 
 from launch import plan
@@ -50,3 +52,33 @@ def test_a_shipped_sweep_is_found_by_its_name(tmp_path, monkeypatch):
     (tmp_path / "seeds.py").write_text("def get_config(arg=None): ...")
     with pytest.raises(InputError, match="does not define sweep"):
         plan.load("seeds.py")
+
+
+@pytest.mark.parametrize(
+    "body, message",
+    [
+        (
+            "    add({'seed': 1})\n    raise ValueError('boom')\n",
+            "line 5: ValueError: boom",
+        ),
+        ("    add(3)\n", "adds 3"),
+        ("    add({3: 1})\n", "adds {3: 1}"),
+        ("    add({'nokey': 1})\n", "sets nokey=1"),
+    ],
+)
+def test_a_sweep_that_fails_is_named_with_its_line(tmp_path, body, message):
+    path = tmp_path / "sweep.py"
+    path.write_text(
+        "from cxr_jax.configs import quickstart\n"
+        "get_config = quickstart.get_config\n"
+        "def sweep(add):\n" + body
+    )
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        plan.load(str(path))
+    assert str(path) in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_names_of_folders_are_no_longer_than_a_file_system_takes():
+    names = [plan.name({"task.loss": "x" * n}) for n in (10, 300, 301)]
+    assert names[0] == "loss=" + "x" * 10
+    assert len(set(names)) == 3 and all(len(name) < 255 for name in names)

@@ -44,6 +44,32 @@ def write_bytes(path: pathlib.Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def read_text(
+    path: pathlib.Path, *, missing: str, damaged: str, kind: str = "UTF-8 text"
+) -> str:
+    """A text file that this project wrote; no pipe or device, which would not end.
+
+    Args:
+      path: of the file.
+      missing, damaged: what to do if it does not exist, or is not UTF-8.
+      kind: what it should have been, for the message.
+
+    Raises:
+      InputError: it does not exist, or cannot be read.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "a pipe or a device"
+            raise InputError(path, f"cannot be read: it is {what}", damaged)
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(path, "there is no such file", missing) from None
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {error.strerror}", damaged) from None
+    except ValueError as error:
+        raise InputError(path, f"is not {kind} ({error})", damaged) from None
+
+
 def read_json(
     path: pathlib.Path,
     *,
@@ -59,13 +85,10 @@ def read_json(
     Raises:
       InputError: it does not exist, or cannot be read.
     """
+    text = read_text(path, missing=missing, damaged=damaged, kind="valid JSON")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(path, "there is no such file", missing) from None
-    except OSError as error:
-        raise InputError(path, f"cannot be read: {error.strerror}", damaged) from None
-    except ValueError as error:  # not JSON, or not text at all
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise InputError(path, f"is not valid JSON ({error})", damaged) from None
     if not isinstance(content, dict):
         found = type(content).__name__

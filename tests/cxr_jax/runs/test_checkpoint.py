@@ -9,6 +9,7 @@ import time
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from cxr_jax import experiment
@@ -408,6 +409,7 @@ def test_a_copy_on_the_host_shares_nothing():
 SCRIPT = """
 import resource, signal, sys, pathlib
 import numpy as np
+import orbax.checkpoint as ocp
 from cxr_jax.runs import checkpoint
 from cxr_jax.state import TrainState
 from tfds_builders.common.errors import InputError
@@ -564,3 +566,46 @@ def test_two_processes_save_once_and_restore_the_same(tmp_path, environment):
 def test_best_json_is_for_people_too(tmp_path):
     best.write(tmp_path, meta(4)["best"])
     assert json.loads((tmp_path / "best.json").read_text())["step"] == 4
+
+
+@pytest.mark.parametrize("name", ["a[1]", "b]", "c\\d", "d*", "e?", "ü", "n\nl"])
+def test_places_whose_names_mean_something_to_others(tmp_path, name):
+    """Orbax globs with the name; its storage layer takes a backslash for a slash."""
+    beside = tmp_path / "d-other" / "checkpoints"
+    saved(beside, 1)
+    folder = tmp_path / name / "checkpoints"
+    saved(folder, 1, 2)
+    state, _ = restore_small(folder)
+    np.testing.assert_array_equal(state.params["w"], small(2).params["w"])
+    assert steps_in(folder) == [1, 2] and steps_in(beside) == [1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "d-other"])
+
+
+def test_a_place_that_returns_other_numbers_is_refused_at_the_start(
+    tmp_path, monkeypatch
+):
+    ask = ocp.CheckpointManager.restore
+
+    def other(self, *args, **kwargs):
+        found = ask(self, *args, **kwargs)
+        return {"array": found["array"] + 1} if "array" in found else found
+
+    monkeypatch.setattr(ocp.CheckpointManager, "restore", other)
+    with pytest.raises(InputError, match="comes back with other numbers"):
+        checkpoint.open_store(tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_the_first_checkpoint_is_read_back(tmp_path, monkeypatch):
+    """Whoever loses it afterwards is found out with the first one, not with the last."""
+    store = checkpoint.open_store(tmp_path)
+    write = store.manager.save
+
+    def save(step, **kwargs):
+        write(step, **kwargs)
+        damage(tmp_path / str(step))
+
+    monkeypatch.setattr(store.manager, "save", save)
+    checkpoint.save(store, small(1), meta(None))
+    with pytest.raises(InputError, match="cannot be read back"):
+        checkpoint.finish(store)

@@ -118,3 +118,12 @@ def test_a_text_is_shortened_in_its_middle():
     assert short.startswith("Bact") and "..." in short and short.endswith("lung")
     assert lettering.width(short) <= 90
     assert lettering.shortened("COVID-19", 90) == "COVID-19"
+
+
+@pytest.mark.parametrize("classes", [2, 8, 40, 41, 61, 200])
+def test_a_confusion_matrix_of_any_number_of_classes(classes):
+    names = [f"a class with a long name {i}" for i in range(classes)]
+    found = pictures.confusion(np.eye(classes, dtype=int) * 1000, names)
+    assert min(found.shape[:2]) >= 6 * classes
+    # The diagonal is dark: its last cell too, which is whole.
+    assert found[-3, -3].tolist() == list(pictures._SHADES[-1])
