@@ -80,7 +80,7 @@ def compare(folders: Sequence[str], workdir: pathlib.Path) -> int:
         "runs": {name: [_json(row) for row in rows] for name, rows in found.items()},
     }
     if task.probabilities.is_binary:
-        content["auroc_delong"] = _delong(runs, stored)
+        content["auroc_delong"] = _delong(runs, stored, patients)
     path = workdir / "comparison.json"
     results.save(path, content)
     _show(splits, runs[0].workdir, found)
@@ -152,12 +152,12 @@ def holm(p: Sequence[float]) -> list[float]:
     return found.tolist()
 
 
-def _delong(runs, stored: Stored) -> dict[str, Any]:
+def _delong(runs, stored: Stored, patients) -> dict[str, Any]:
     """The area's paired test on images, without regard for patients."""
     positive, scores = stored.labels[:, 0] == 1, stored.probs[:, :, 0, 1]
     found = {}
     for run, own in zip(runs[1:], scores[1:], strict=True):
-        one = delong.compare(positive, own, scores[0])
+        one = delong.compare(positive, own, scores[0], patients)
         found[str(run.workdir)] = one.difference.to_json() | {"p": json_number(one.p)}
     return found
 

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from cxr_jax import metrics
 from cxr_jax.data import roles
 from cxr_jax.devices.terminal import say
-from cxr_jax.evaluation import evaluate, evaluators
+from cxr_jax.evaluation import evaluate, evaluators, settling
 from cxr_jax.evaluation.evaluators import Evaluation
 from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.runs import provenance, results
@@ -113,8 +113,12 @@ def make_predictors(
 ) -> dict[str, Predictor]:
     """{name: Predictor} of every member and of the three averages.
 
-    Temperatures are fitted on val, and thresholds of the averages chosen there.
+    Temperatures are fitted on the part of val that picked no member, and thresholds of
+    the averages chosen there: see `settling`.
     """
+    patients = val.split.table["patient_id"]
+    val = _at(val, settling.parts(task, patients, val.targets).settling)
+    patients = val.split.table["patient_id"] if len(val.labels) else []
     best = [run.results["best"]["decision"] for run in runs]
     # Those of a constant predictor, where all were trained on the same labels.
     shared = {k: v for k, v in best[0].items() if all(b.get(k) == v for b in best)}
@@ -132,11 +136,19 @@ def make_predictors(
     }
     decided = {}
     for name, predictor in (single | averages).items():
-        chosen = task.decide(val.targets, predict(task, predictor, val))
+        predicted = predict(task, predictor, val)
+        chosen = task.decide(val.targets, predicted, patients)
         # A member keeps its own; what its version did not choose yet is added.
         own = best[predictor.members[0]] if name in single else {}
         decided[name] = predictor._replace(decision={**shared, **chosen, **own})
     return decided
+
+
+def _at(stored: Stored, rows: np.ndarray) -> Stored:
+    """The stored predictions of some images of the split, also of none."""
+    split = settling.part(stored.split, rows) if len(rows) else stored.split
+    targets = settling.at(stored.targets, rows)
+    return Stored(split, targets, stored.labels[rows], stored.probs[:, rows])
 
 
 def probabilities(predictor: Predictor, stored: Stored) -> np.ndarray:

@@ -69,7 +69,7 @@ def make_contrast(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         loss=loss,
         eval_loss=loss,
         predict=lambda logits: {"views": unit(by_picture(logits))},
-        decide=lambda targets, predictions: {},
+        decide=lambda targets, predictions, patient_ids: {},
         constant=lambda targets: {},
         metrics=partial(_metrics, judge=judge),
         columns=columns,

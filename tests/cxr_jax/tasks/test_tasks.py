@@ -60,7 +60,7 @@ def test_brixia_metrics_agree_with_scikit_learn():
     }
     decision = {
         "median": [1, 1, 2, 1, 1, 2],
-        **task.decide({"scores": scores}, predictions),
+        **task.decide({"scores": scores}, predictions, np.arange(20)),
     }
     found = task.metrics(
         split(scores=scores), {"scores": scores}, predictions, decision, draw(20),
@@ -132,7 +132,7 @@ def test_thresholds_come_from_val_and_the_figures_from_scikit_learn():
         "probs": np.stack([1 - probability, probability], 1),
         "loss": np.zeros(40),
     }
-    decision = task.decide({"label": label}, predictions)
+    decision = task.decide({"label": label}, predictions, np.arange(40))
     found = task.metrics(
         split(label=label, names={"label": ("no", "yes")}),
         {"label": label}, predictions, decision, draw(40),
@@ -240,7 +240,7 @@ def test_the_direction_of_every_metric_is_known():
             split(scores=scores),
             {"scores": scores},
             predictions,
-            task.decide({"scores": scores}, predictions),
+            task.decide({"scores": scores}, predictions, np.arange(30)),
             draw(30),
         )
 
@@ -265,7 +265,7 @@ def drawn_metrics(task, **columns):
         predictions = {k: np.asarray(v) for k, v in predictions.items()}
     else:
         predictions = task.draw(generator, images)
-    decision = task.decide(targets, predictions)
+    decision = task.decide(targets, predictions, np.arange(images))
     decision |= task.constant(targets) if task.label else {}
     if columns.get("severity"):
         columns["severity"] = np.where(labels, generator.integers(1, 3, images), 0)
