@@ -194,13 +194,16 @@ def _reasoned(found: Estimate, counts: np.ndarray, on) -> Estimate:
     return found._replace(reason=patients.few(patients.fewest(counts, on)))
 
 
-def mean(values, counts, *, undefined: str = "no images") -> Estimate:
+def mean(
+    values, counts, *, is_share: bool = False, undefined: str = "no images"
+) -> Estimate:
     """`estimate` of the mean of [n] values, or of [n, Z] of zones, which are pooled.
 
-    The mean of what is true or false is a share.
+    is_share: the values are shares themselves; those of true and false always are.
     """
     values = np.asarray(values)
-    statistic = Rests(partial(weighted.mean, values), (), values.dtype == bool)
+    is_share = is_share or values.dtype == bool
+    statistic = Rests(partial(weighted.mean, values), (), is_share)
     return estimate(statistic, counts, undefined=undefined)
 
 
