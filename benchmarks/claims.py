@@ -3,6 +3,7 @@
     python -m benchmarks.claims --table=areas   # intervals of an AUROC with few positives
     python -m benchmarks.claims --table=ece     # a calibrated model within its range
     python -m benchmarks.claims --table=sets    # 90 % sets after picking a checkpoint
+    python -m benchmarks.claims --table=verdicts --sets=200  # audits where nothing is wrong
 
 Everything goes through the functions that a run uses.
 """
@@ -18,7 +19,11 @@ from scipy import special, stats
 from benchmarks import machine
 from configs import common
 from cxr_jax import rng
-from cxr_jax.evaluation import settling
+from cxr_jax.audits.data import audit as data_audit
+from cxr_jax.audits.data import baselines
+from cxr_jax.audits.model import alterations
+from cxr_jax.audits.model.conclusions import altered, conclude, hidden
+from cxr_jax.evaluation import settling, subgroups
 from cxr_jax.metrics.confidence import DRAWS
 from cxr_jax.stats import (
     bootstrap,
@@ -26,8 +31,10 @@ from cxr_jax.stats import (
     conformal,
     patients,
     probability,
+    significance,
     weighted,
 )
+from cxr_jax.stats.patients import Rests
 from cxr_jax.tasks import make_task
 from tfds_builders.common import command
 
@@ -185,6 +192,112 @@ def _best(label, probs) -> int:
     return min(range(len(keys)), key=keys.__getitem__)
 
 
+# Of a model: what it may say of a set in which nothing is wrong.
+FALSE = ("shortcut", "shortcut_helps", "robustness", "worst_group")
+_GROUPS = (("sex", 2), ("hospital", 4), ("age", 3))
+
+
+def verdicts(sets: int, resamples: int, people: int = 100) -> str:
+    """False verdicts: of labels drawn at random, and of a model that is right for lungs.
+
+    One family is one audit of a model: 3 controls, 35 alterations, 9 groups; or of data:
+    4 baselines.
+    """
+    found = {"nothing to know": [], "a model of lungs": []}
+    before = {name: [] for name in found}
+    blind, blind_before = 0, 0
+    for k in range(sets):
+        numbers = rng.generator(k, "verdicts")
+        patient = np.repeat(np.arange(people), IMAGES)
+        positive = (numbers.random(people) < 0.5)[patient]
+        counts = bootstrap.weights(patient, resamples, k)
+        for name, signal in (("nothing to know", 0.0), ("a model of lungs", 1.5)):
+            told, one_by_one = _audited(numbers, positive, patient, signal, counts)
+            found[name].append(told)
+            before[name].append(one_by_one)
+        told, one_by_one = _without_lung(numbers, positive, patient, counts)
+        blind, blind_before = blind + told, blind_before + one_by_one
+    lines = [f"{'':36}{'false, after Holm':>22}{'as before, one by one':>25}"]
+    for name, each in found.items():
+        for kind in (*FALSE, "any of these"):
+            now, old = (
+                sum(
+                    bool(told) if kind == "any of these" else kind in told
+                    for told in sides
+                )
+                for sides in (each, before[name])
+            )
+            cells = f"{share(now, sets):>22}{share(old, sets):>25}"
+            lines.append(f"{name + ', ' + kind:36}{cells}")
+    cells = f"{share(blind, sets):>22}{share(blind_before, sets):>25}"
+    return "\n".join([*lines, f"{'label without a lung':36}{cells}"])
+
+
+def _audited(numbers, positive, patient, signal: float, counts):
+    """-> (false verdicts of an audit, and those that each cell alone would give)."""
+
+    def scores(strength):
+        """What varies from picture to picture is drawn anew, as any change does."""
+        return strength * positive + shared + 0.4 * numbers.normal(size=len(positive))
+
+    def area(values):
+        statistic = partial(weighted.auroc, positive, values)
+        return bootstrap.replicates(Rests(statistic, (positive, ~positive)), counts)
+
+    shared = numbers.normal(size=patient.max() + 1)[patient]
+    base, images = scores(signal), len(positive)
+    whole = area(base)
+    without = {
+        name: hidden("auroc", area(scores(0.0)), whole, 0.5, images)
+        for name in ("border only", "lungs hidden")
+    }
+    changed = {
+        name: [
+            altered("auroc", area(scores(signal)), whole, images)
+            for _ in alteration.strengths
+        ]
+        for name, alteration in alterations.ALTERATIONS.items()
+    }
+    table = {"patient_id": patient}
+    for name, levels in _GROUPS:
+        drawn = numbers.integers(0, levels, patient.max() + 1)[patient]
+        table[name] = [f"{name}{level}" for level in drawn]
+
+    def make(members):
+        own = positive[members]
+        statistic = partial(weighted.auroc, own, base[members])
+        return {"auroc": Rests(statistic, (own, ~own))}
+
+    rows = subgroups.of_metrics(table, {}, make, counts, ("auroc",))
+    estimate = bootstrap.summary(whole, images, undefined="")
+    told = conclude("auroc", 0.5, estimate, without, changed, rows)
+    now = {v.kind for v in told if v.values.get("first", "") is not None}
+    alone = set()
+    for each in without.values():
+        if each.figure.lo > 0.5:
+            alone.add("shortcut" if each.left.value >= 0.5 else "shortcut_helps")
+    # The alteration that costs most, from the first strength of which an interval is
+    # above 0.
+    worst = max(changed.values(), key=lambda found: found[-1].lost.value)
+    if any(each.lost.lo > 0 for each in worst):
+        alone.add("robustness")
+    if any(row.gaps["auroc"].lo > 0 for row in rows):
+        alone.add("worst_group")
+    return now & set(FALSE), alone
+
+
+def _without_lung(numbers, positive, patient, counts) -> tuple[bool, bool]:
+    found = []
+    for name in ("border", "border_histogram", "size", "metadata"):
+        values = numbers.normal(size=patient.max() + 1)[patient]
+        drawn = bootstrap.replicates(partial(weighted.auroc, positive, values), counts)
+        area = bootstrap.summary(drawn, len(positive), undefined="")
+        p = significance.p_value(drawn - 0.5)
+        found.append(baselines.Baseline(name, name, area, {}, p))
+    now = bool(data_audit.without_lung("drawn", found))
+    return now, any(each.auroc.lo > 0.5 for each in found)
+
+
 def main(argv: list[str]) -> None:
     del argv
     values = flags.FLAGS
@@ -193,13 +306,16 @@ def main(argv: list[str]) -> None:
         "areas": partial(areas, values.sets, values.resamples),
         "ece": partial(errors, values.sets, values.resamples),
         "sets": partial(sets_after_selection, values.sets),
+        "verdicts": partial(verdicts, values.sets, values.resamples),
     }
     print(f"{values.table}: {values.sets} sets, {values.resamples} resamples")
     print(tables[values.table]())
 
 
 if __name__ == "__main__":
-    flags.DEFINE_enum("table", "sets", ["areas", "ece", "sets"], "which one")
+    flags.DEFINE_enum(
+        "table", "sets", ["areas", "ece", "sets", "verdicts"], "which one"
+    )
     flags.DEFINE_integer("sets", 400, "drawn for each row")
     flags.DEFINE_integer("resamples", 1000, "of the bootstrap")
     command.run(main)

@@ -21,10 +21,10 @@ from cxr_jax.runs import results
 from cxr_jax.runs.predictions import Stored
 from cxr_jax.stats import bootstrap, delong
 from cxr_jax.stats.estimate import Estimate, json_number, number
+from cxr_jax.stats.significance import LEVEL, holm
 from cxr_jax.tasks import Probabilities
 from tfds_builders.common.errors import InputError
 
-LEVEL = 0.05
 # Audits and external validation draw so many at least: every verdict needs an interval.
 LEAST_RESAMPLES = 200
 
@@ -136,20 +136,6 @@ def difference(metric: str, one: np.ndarray, other: np.ndarray, n: int) -> Row:
         far = min((drawn <= 0).sum(), (drawn >= 0).sum())
         p = float(min(1.0, 2 * (far + 1) / (len(drawn) + 1)))
     return Row(metric, float(one[0]), float(other[0]), estimate, p)
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Corrected so that one false alarm among all has at most the chance it says.
-
-    Holm 1979, Scandinavian Journal of Statistics 6: 65-70. NaN stays, uncounted.
-    """
-    values = np.asarray(p, np.float64)
-    found = np.full(len(values), np.nan)
-    known = np.flatnonzero(np.isfinite(values))
-    order = known[np.argsort(values[known], kind="stable")]
-    factors = np.arange(len(order), 0, -1)
-    found[order] = np.minimum(np.maximum.accumulate(values[order] * factors), 1)
-    return found.tolist()
 
 
 def _delong(runs, stored: Stored, patients) -> dict[str, Any]:

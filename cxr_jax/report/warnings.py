@@ -200,10 +200,7 @@ def _elsewhere(material: Material, name: str, content: dict[str, Any]) -> Cautio
 def beats(name: str, found: Estimate, other: float) -> bool:
     """Whether the whole interval is better; a perfect value has no interval."""
     sign = metric(name).sign
-    is_perfect = found.value == (1.0 if sign > 0 else 0.0)
-    is_perfect = is_perfect and found.reason == bootstrap.ALIKE
-    ends = (found.value,) if is_perfect else (found.lo, found.hi)
-    return all(sign * (end - other) > 0 for end in ends)
+    return all(sign * (end - other) > 0 for end in bootstrap.ends(found))
 
 
 def _of_code(material: Material) -> list[Caution]:

@@ -175,6 +175,13 @@ def estimate(
     return _reasoned(found, counts, statistic.on)
 
 
+def ends(found: Estimate) -> tuple[float, float]:
+    """Of the interval; the value where all resamples are alike; else NaN: not known."""
+    if found.reason == ALIKE:
+        return found.value, found.value
+    return found.lo, found.hi
+
+
 def of_rows(
     values: np.ndarray, counts: np.ndarray, on: Sequence[np.ndarray], *, undefined: str
 ) -> Estimate:

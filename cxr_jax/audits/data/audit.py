@@ -29,6 +29,7 @@ from cxr_jax.data import attributes, copies, fingerprints
 from cxr_jax.data.attributes import Attribute
 from cxr_jax.data.copies import Link
 from cxr_jax.devices.terminal import say
+from cxr_jax.stats import significance
 from cxr_jax.stats.estimate import json_number
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
@@ -162,14 +163,23 @@ def _describe(
         "associations": [_association_to_json(*pair) for pair in associated],
         "no_attributes": left_out,
     }
-    return described, _without_lung(one.name, reached)
+    return described, without_lung(one.name, reached)
 
 
-def _without_lung(name: str, reached: Sequence[Baseline]) -> list[Verdict]:
-    """The strongest baseline that sees no lung, where it is better than chance."""
-    blind = [b for b in reached if not b.sees_lung and b.auroc.has_interval]
-    best = max(blind, key=lambda b: (b.auroc.lo, b.auroc.value), default=None)
-    if best is None or not best.auroc.lo > 0.5:
+def without_lung(name: str, reached: Sequence[Baseline]) -> list[Verdict]:
+    """The strongest baseline that sees no lung, where it is better than chance.
+
+    After Holm's correction: the best of several is above chance more often than one.
+    """
+    blind = [b for b in reached if not b.sees_lung and b.auroc.is_defined]
+    corrected = significance.holm([b.p for b in blind])
+    sure = [
+        b
+        for b, p in zip(blind, corrected, strict=True)
+        if p < significance.LEVEL and b.auroc.value > 0.5
+    ]
+    best = max(sure, key=lambda b: b.auroc.value, default=None)
+    if best is None:
         return []
     values = {"baseline": best.name, "sees": best.sees, "estimate": best.auroc}
     return [verdict("label_without_lung", dataset=name, **values)]
@@ -196,6 +206,7 @@ def _baseline_to_json(found: Baseline) -> dict[str, Any]:
         "sees": found.sees,
         "sees_lung": found.sees_lung,
         "auroc": found.auroc.to_json(),
+        "p": json_number(found.p),
         "by_class": {name: value.to_json() for name, value in found.by_class.items()},
     }
 
