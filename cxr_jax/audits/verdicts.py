@@ -139,6 +139,24 @@ def _without_lung(v: Values) -> str:
     )
 
 
+def _class_untrained(v: Values) -> str:
+    return (
+        f"{v['dataset']}: train has no image of {', '.join(v['classes'])}: a model cannot "
+        "learn it, and no figure of it means anything."
+    )
+
+
+def _classes_apart(v: Values) -> str:
+    shares = ", ".join(
+        f"{number(share, unit='%')} in {split}" for split, share in v["shares"].items()
+    )
+    return (
+        f"{v['dataset']}: the share of {v['class']} is {shares}. Patients are dealt to "
+        "splits whatever their class, so read predictive values and thresholds with that "
+        "in mind."
+    )
+
+
 def _no_copies(v: Values) -> str:
     return (
         "No image of val or test has a copy in train; whether their patients do is not "
@@ -197,6 +215,8 @@ _OF_DATA = {
     ),
     "blank_images": Kind(CARE, _blank),
     "label_without_lung": Kind(CARE, _without_lung),
+    "class_untrained": Kind(CARE, _class_untrained),
+    "classes_apart": Kind(CARE, _classes_apart),
     "patients_unnamed": Kind(CARE, _patients_unnamed),
     "patients_mixed": Kind(CARE, _patients_mixed),
     "synthetic": Kind(CARE, _synthetic),

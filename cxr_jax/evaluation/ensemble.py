@@ -116,16 +116,16 @@ def make_predictors(
     Temperatures are fitted on the part of val that picked no member, and thresholds of
     the averages chosen there: see `settling`.
     """
-    patients = val.split.table["patient_id"]
-    val = _at(val, settling.parts(task, patients, val.targets).settling)
-    patients = val.split.table["patient_id"] if len(val.labels) else []
+    patients = np.asarray(val.split.table["patient_id"])
+    rows = settling.parts(task, patients, val.targets).settling
+    labels = val.labels[rows]
     best = [run.results["best"]["decision"] for run in runs]
     # Those of a constant predictor, where all were trained on the same labels.
     shared = {k: v for k, v in best[0].items() if all(b.get(k) == v for b in best)}
     everyone = tuple(range(len(runs)))
-    fitted = [calibration.fit_temperature(probs, val.labels) for probs in val.probs]
+    fitted = [calibration.fit_temperature(probs[rows], labels) for probs in val.probs]
     plain = Predictor(everyone, (1.0,) * len(runs), {})
-    last = calibration.fit_temperature(probabilities(plain, val), val.labels)
+    last = calibration.fit_temperature(probabilities(plain, val)[rows], labels)
     averages = {
         AVERAGE: plain,
         TEMPERED: plain._replace(temperatures=tuple(fitted)),
@@ -136,19 +136,12 @@ def make_predictors(
     }
     decided = {}
     for name, predictor in (single | averages).items():
-        predicted = predict(task, predictor, val)
-        chosen = task.decide(val.targets, predicted, patients)
+        own = settling.at(predict(task, predictor, val), rows)
+        chosen = task.decide(settling.at(val.targets, rows), own, patients[rows])
         # A member keeps its own; what its version did not choose yet is added.
         own = best[predictor.members[0]] if name in single else {}
         decided[name] = predictor._replace(decision={**shared, **chosen, **own})
     return decided
-
-
-def _at(stored: Stored, rows: np.ndarray) -> Stored:
-    """The stored predictions of some images of the split, also of none."""
-    split = settling.part(stored.split, rows) if len(rows) else stored.split
-    targets = settling.at(stored.targets, rows)
-    return Stored(split, targets, stored.labels[rows], stored.probs[:, rows])
 
 
 def probabilities(predictor: Predictor, stored: Stored) -> np.ndarray:

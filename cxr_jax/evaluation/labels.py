@@ -8,6 +8,9 @@ import numpy as np
 
 from cxr_jax.tasks import Task
 
+# Shares of a class in two splits that differ by so much are worth a word.
+APART = 0.1
+
 
 def count(task: Task, targets: dict[str, np.ndarray]) -> dict[str, int]:
     """{class: images of it}, or zones of each score; {} where there are no labels."""

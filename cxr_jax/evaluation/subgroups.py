@@ -128,14 +128,23 @@ def of_metrics(
         statistics, inside = make(members), headlines_of(members)
         gaps, p = _gaps(inside, members, headlines_of)
         rest = [metric for metric in statistics if metric not in inside]
-        inside = inside | _replicates(statistics, of_members(counts, members), rest)
+        own = of_members(counts, members)
+        inside = inside | _replicates(statistics, own, rest)
         rows.append(
             Row(
                 group.attribute,
                 group.name,
                 int(members.sum()),
                 len(np.unique(patients[members])),
-                {metric: _within(inside[metric], members) for metric in statistics},
+                {
+                    metric: bootstrap.estimate(
+                        statistic,
+                        own,
+                        undefined="not defined in the group",
+                        values=inside[metric],
+                    )
+                    for metric, statistic in statistics.items()
+                },
                 gaps,
                 p,
             )
@@ -235,11 +244,6 @@ def _replicates(statistics, counts, metrics) -> dict[str, np.ndarray]:
         for metric in metrics
         if metric in statistics
     }
-
-
-def _within(values: np.ndarray, members: np.ndarray) -> Estimate:
-    reason = "not defined in the group"
-    return bootstrap.summary(values, int(members.sum()), undefined=reason)
 
 
 def _gaps(inside, members, headlines_of):

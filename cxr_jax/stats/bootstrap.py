@@ -156,15 +156,24 @@ def summary(values: np.ndarray, n: int, *, undefined: str) -> Estimate:
 
 
 def estimate(
-    statistic: Statistic, counts: np.ndarray, *, undefined: str, n: int | None = None
+    statistic: Statistic,
+    counts: np.ndarray,
+    *,
+    undefined: str,
+    values: np.ndarray | None = None,
 ) -> Estimate:
-    """`summary` of `replicates`; n is all images unless given.
+    """`summary` of `replicates`; n is all images, or the cases of a share.
 
     A share of exactly 0 or 1 has the exact interval over its patients: a patient with
     several images counts once.
+
+    values: of `replicates`, where they are known.
     """
-    n = counts.shape[1] if n is None else n
-    found = summary(replicates(statistic, counts), n, undefined=undefined)
+    n = counts.shape[1]
+    if isinstance(statistic, Rests) and statistic.is_share and statistic.on:
+        n = int(statistic.on[0].sum())
+    values = replicates(statistic, counts) if values is None else values
+    found = summary(values, n, undefined=undefined)
     if not isinstance(statistic, Rests):
         return _reasoned(found, counts, ())
     is_open = found.is_defined and not found.has_interval and len(counts) > 1
@@ -217,4 +226,4 @@ def mean(
 def share(hits, cases, counts, *, undefined: str = "no images") -> Estimate:
     """`estimate` of the share of the cases that are hits: bool [n] each; n is the cases."""
     statistic = Rests(partial(weighted.ratio, hits & cases, cases), (cases,), True)
-    return estimate(statistic, counts, undefined=undefined, n=int(cases.sum()))
+    return estimate(statistic, counts, undefined=undefined)

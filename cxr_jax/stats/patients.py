@@ -46,12 +46,15 @@ class Rests(NamedTuple):
 def of_columns(counts: np.ndarray) -> np.ndarray:
     """The patient of each image, int [n]: images of one are drawn equally often.
 
+    They are numbered as they come, whatever the seed of the draw.
+
     counts: of `bootstrap.weights`.
     """
     rows = counts[1 : _ROWS + 1].astype(np.uint64)
     factors = generator(0, "patients").integers(1, 2**63, len(rows), np.uint64)
     mixed = (rows * factors[:, None]).sum(axis=0, dtype=np.uint64)
-    return np.unique(mixed, return_inverse=True)[1]
+    _, first, patient = np.unique(mixed, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[patient]
 
 
 def number(counts: np.ndarray, members: np.ndarray | None = None) -> int:

@@ -25,10 +25,11 @@ from cxr_jax.audits.data.baselines import Baseline
 from cxr_jax.audits.data.collection import Collection
 from cxr_jax.audits.data.dataset import Dataset
 from cxr_jax.audits.verdicts import Verdict, verdict
-from cxr_jax.data import attributes, copies, fingerprints
+from cxr_jax.data import attributes, copies, fingerprints, roles
 from cxr_jax.data.attributes import Attribute
 from cxr_jax.data.copies import Link
 from cxr_jax.devices.terminal import say
+from cxr_jax.evaluation import labels
 from cxr_jax.stats import significance
 from cxr_jax.stats.estimate import json_number
 from tfds_builders.common import files
@@ -163,7 +164,7 @@ def _describe(
         "associations": [_association_to_json(*pair) for pair in associated],
         "no_attributes": left_out,
     }
-    return described, without_lung(one.name, reached)
+    return described, without_lung(one.name, reached) + of_classes(one.name, held)
 
 
 def without_lung(name: str, reached: Sequence[Baseline]) -> list[Verdict]:
@@ -183,6 +184,31 @@ def without_lung(name: str, reached: Sequence[Baseline]) -> list[Verdict]:
         return []
     values = {"baseline": best.name, "sees": best.sees, "estimate": best.auroc}
     return [verdict("label_without_lung", dataset=name, **values)]
+
+
+def of_classes(name: str, held: dict[str, Any]) -> list[Verdict]:
+    """Classes that are never trained, and shares of a class that lie far apart.
+
+    Splits are dealt by patient, so that in a small one the shares differ by chance.
+
+    held: of `contents.describe`.
+    """
+    counts = {
+        split: each["classes"]
+        for split, each in held["splits"].items()
+        if split in roles.ROLES and "classes" in each
+    }
+    if "train" not in counts:
+        return []
+    found = [
+        verdict("class_untrained", dataset=name, classes=[missing])
+        for missing in labels.untrained(counts)
+    ]
+    most, shares = labels.largest_gap(counts)
+    if shares and max(shares.values()) - min(shares.values()) >= labels.APART:
+        values = {"class": most, "shares": shares}
+        found.append(verdict("classes_apart", dataset=name, **values))
+    return found
 
 
 def _association_to_json(attribute: Attribute, found: Association) -> dict[str, Any]:

@@ -67,14 +67,17 @@ def judge(model: Trained, each: Set, out: LeftOut, is_own: bool) -> Cell:
     split = take(each.split, out.kept, each.split.split)
     make, labels = _statistics(model, split)
     counts = _draw(config, split, "" if is_own else each.name)
+    statistics = make(slice(None))
     values = {
         metric: bootstrap.replicates(statistic, counts)
-        for metric, statistic in make(slice(None)).items()
+        for metric, statistic in statistics.items()
     }
     reason = _undefined(known, labels)
     figures = {
-        metric: bootstrap.summary(found, split.size, undefined=reason)
-        for metric, found in values.items()
+        metric: bootstrap.estimate(
+            statistic, counts, undefined=reason, values=values[metric]
+        )
+        for metric, statistic in statistics.items()
     }
     sources = _by_source(split, make, counts, main)
     chance = known.chance(labels, model.best["decision"])

@@ -90,6 +90,19 @@ def test_the_best_of_several_baselines_has_to_be_better_than_one(noise):
     assert found.values["baseline"] == "size"
 
 
+def test_classes_that_are_never_trained_or_lie_apart():
+    def held(**splits):
+        return {"splits": {name: {"classes": each} for name, each in splits.items()}}
+
+    apart = held(train={"N": 10, "P": 0}, val={"N": 8, "P": 2}, test={"N": 9, "P": 1})
+    assert [v.kind for v in audit.of_classes("toy", apart)] == [
+        "class_untrained", "classes_apart",
+    ]  # fmt: skip
+    near = held(train={"N": 70, "P": 30}, val={"N": 7, "P": 3}, test={"N": 13, "P": 7})
+    assert audit.of_classes("toy", near) == []
+    assert audit.of_classes("toy", held(all={"N": 1, "P": 0})) == []
+
+
 def test_metadata_size_and_missing_values_are_shortcuts_too(noise):
     index = np.arange(120) % 2
     shown = [f[: 48 - 2 * k] for f, k in zip(noise, index, strict=True)]
