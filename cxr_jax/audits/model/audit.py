@@ -15,7 +15,7 @@ import numpy as np
 
 from cxr_jax import experiment
 from cxr_jax.audits import verdicts
-from cxr_jax.audits.model import alterations, controls, model_printout, saliency
+from cxr_jax.audits.model import alterations, model_printout, saliency
 from cxr_jax.audits.model.conclusions import Altered, Hidden, altered, conclude, hidden
 from cxr_jax.data import cache, decode, roles
 from cxr_jax.data.split import Split
@@ -213,9 +213,10 @@ def _group(model: Model, labels, probs):
 
 def _hide(model: Model, lungs, whole, chance) -> dict[str, Hidden]:
     """{control: what is left of its figure}."""
-    found, side = {}, model.split.pixels["image"].shape[1]
-    for control in _distinct(controls.controls(lungs is not None), side):
-        pixels = control.apply(model.split.pixels["image"], lungs)
+    found, images = {}, {"image": model.split.pixels["image"], "mask": lungs}
+    side = images["image"].shape[1]
+    for control in _distinct(masking.controls(lungs is not None), side):
+        pixels = control.hide(images)["image"]
         values = model.replicates(*model.answers(pixels))
         found[control.name] = hidden(
             model.figure, values, whole, chance, model.split.size
