@@ -196,11 +196,13 @@ def deal(labels, probs, units, first: int, splits: int, seed: int = 0) -> Dealt:
         place = generator.permutation(len(unique))[unit]
         until = np.sort(place)[first - 1]
         val = place <= until
-        fitted = confidence.fit_confidence(labels[val], probs[val])
+        fitted = confidence.fit_confidence(labels[val], probs[val], units[val])
         after = calibration.tempered(probs[~val], fitted["temperature"])
         least = fitted["least"]
-        coverage.append((conformal.truth(labels[~val], after) >= least).mean())
-        size.append(conformal.sets(after, least).sum(axis=-1).mean())
+        sets = conformal.sets(after, least)
+        held = np.take_along_axis(sets, labels[~val][..., None], axis=-1)
+        coverage.append(held.mean())
+        size.append(sets.sum(axis=-1).mean())
     return Dealt(np.array(coverage), np.array(size))
 
 

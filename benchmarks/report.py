@@ -135,7 +135,7 @@ def judged(made, draw: np.random.Generator, split: Split, decision) -> Evaluatio
         "expected": probs @ np.arange(made.levels),
         "loss": -np.log(probs.max(axis=-1)).reshape(split.size, -1).mean(axis=1),
     }
-    decision = decision or made.decide(targets, predictions)
+    decision = decision or made.decide(targets, predictions, split.table["patient_id"])
     found = made.metrics(
         split,
         targets,

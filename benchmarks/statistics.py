@@ -77,7 +77,7 @@ def draw(name: str, images: int, patients: int, seed: int = 0) -> Predicted:
         key = "label" if classes else "scores"
         return {key: label}, {"probs": probs, "expected": expected, "loss": loss}
 
-    decision = task.decide(*said())
+    decision = task.decide(*said(), np.arange(images) % patients)
     targets, predictions = said()
     decision |= task.constant(targets)
     table = {"patient_id": np.arange(images) % patients}

@@ -139,6 +139,24 @@ def _without_lung(v: Values) -> str:
     )
 
 
+def _class_untrained(v: Values) -> str:
+    return (
+        f"{v['dataset']}: train has no image of {', '.join(v['classes'])}: a model cannot "
+        "learn it, and no figure of it means anything."
+    )
+
+
+def _classes_apart(v: Values) -> str:
+    shares = ", ".join(
+        f"{number(share, unit='%')} in {split}" for split, share in v["shares"].items()
+    )
+    return (
+        f"{v['dataset']}: the share of {v['class']} is {shares}. Patients are dealt to "
+        "splits whatever their class, so read predictive values and thresholds with that "
+        "in mind."
+    )
+
+
 def _no_copies(v: Values) -> str:
     return (
         "No image of val or test has a copy in train; whether their patients do is not "
@@ -197,6 +215,8 @@ _OF_DATA = {
     ),
     "blank_images": Kind(CARE, _blank),
     "label_without_lung": Kind(CARE, _without_lung),
+    "class_untrained": Kind(CARE, _class_untrained),
+    "classes_apart": Kind(CARE, _classes_apart),
     "patients_unnamed": Kind(CARE, _patients_unnamed),
     "patients_mixed": Kind(CARE, _patients_mixed),
     "synthetic": Kind(CARE, _synthetic),
@@ -209,8 +229,8 @@ _OF_DATA = {
 
 def _at_chance(v: Values) -> str:
     return (
-        f"Whole picture: {_label(v)} {_estimate(v).text()} is no better than chance "
-        f"({number(v['chance'])}) on these {v['estimate']['n']:,} images, so the rest of the "
+        f"Whole picture: {_label(v)} {_estimate(v).text()} is not shown to be better than "
+        f"chance ({number(v['chance'])}) on these {v['estimate']['n']:,} images, so the rest of the "
         "audit says little."
     )
 
@@ -218,7 +238,7 @@ def _at_chance(v: Values) -> str:
 def _shortcut(meaning: str) -> Callable[[Values], str]:
     def make(v: Values) -> str:
         whole = number(_estimate(v, "whole").value)
-        left = number(_estimate(v, "left").value, unit="%")
+        left = _estimate(v, "left").text(unit="%")
         return (
             f"Shortcuts, {v['control']}: {_label(v)} {_estimate(v).text()}; whole "
             f"picture {whole}, chance {number(v['chance'])}. {meaning.format(left=left)}"
@@ -234,8 +254,14 @@ def _shortcut_undefined(v: Values) -> str:
     )
 
 
+def _corrected(v: Values) -> str:
+    return f" (Holm, over {count(v['of'], 'comparisons')})"
+
+
 def _robustness(v: Values) -> str:
-    since = f", beyond chance from {v['first']:g}" if v["first"] is not None else ""
+    since = ", which may be chance"
+    if v["first"] is not None:
+        since = f", beyond chance from {v['first']:g} on{_corrected(v)}"
     return (
         f"Robustness: of the alterations, {v['alteration']!r} costs most: "
         f"{number(v['lost'])} of {_label(v)} at {v['strength']:g} {v['unit']}{since}."
@@ -245,9 +271,8 @@ def _robustness(v: Values) -> str:
 def _worst_group(v: Values) -> str:
     return (
         f"Subgroups: {v['attribute']} {v['group']} ({v['images']:,} images) is worse "
-        f"than all others beyond chance, by {_estimate(v, 'gap').text()} of {_label(v)} "
-        f"(of {count(v['groups'], 'groups')}, about {v['groups'] / 40:.1f} would seem so "
-        "by chance)."
+        f"than all others, by {_estimate(v, 'gap').text()} of {_label(v)}: beyond "
+        f"chance{_corrected(v)}."
     )
 
 
@@ -264,8 +289,7 @@ def _biased_group(v: Values) -> str:
     return (
         f"Agreement: the bias of the global score is largest for {v['attribute']} "
         f"{v['group']} ({v['images']:,} images): {bias} points, limits of agreement "
-        f"{v['low']:+.1f} to {v['high']:+.1f} (of {count(v['groups'], 'groups')}, about "
-        f"{v['groups'] / 20:.1f} would seem biased by chance)."
+        f"{v['low']:+.1f} to {v['high']:+.1f}: beyond chance{_corrected(v)}."
     )
 
 
@@ -300,7 +324,11 @@ _OF_MODEL = {
             "helps."
         ),
     ),
-    "no_shortcut": Kind(FINE, _shortcut("No better than chance: no shortcut found.")),
+    "no_shortcut": Kind(FINE, _shortcut("Not beyond chance: no shortcut found.")),
+    "shortcut_untested": Kind(
+        CARE,
+        _shortcut("Whole pictures are near chance too, so nothing can be said."),
+    ),
     "shortcut_undefined": Kind(CARE, _shortcut_undefined),
     "robustness": Kind(FINE, _robustness),
     "worst_group": Kind(CARE, _worst_group),

@@ -15,6 +15,7 @@ from tfds_builders.common.duplicates.fingerprints import fingerprint, pixel_hash
 from tfds_builders.common.errors import InputError
 
 SIDE = 32  # of a thumbnail
+BORDER = 4  # pixels of a thumbnail, from each side: an eighth of the picture
 BINS = 64  # of a histogram, over the whole range of the stored type
 _AT_ONCE = 32  # images per unit of work
 
@@ -27,6 +28,7 @@ class Pictures(NamedTuple):
       pixel_hash: [N], equal if type, shape and all pixels are.
       thumbnail: uint8 [N, SIDE, SIDE], stretched, area-averaged.
       histogram: float32 [N, BINS], shares of pixels.
+      border_histogram: float32 [N, BINS], of the border alone: BORDER of SIDE on each side.
       height, width: int [N], as stored.
       dtype: [N] 'uint8' or 'uint16'.
       lowest, highest: float32 [N], shares of pixels at either end of the range.
@@ -37,6 +39,7 @@ class Pictures(NamedTuple):
     pixel_hash: np.ndarray
     thumbnail: np.ndarray
     histogram: np.ndarray
+    border_histogram: np.ndarray
     height: np.ndarray
     width: np.ndarray
     dtype: np.ndarray
@@ -117,13 +120,18 @@ def _summarised(pixels: np.ndarray) -> tuple:
     height, width = pixels.shape
     top = int(np.iinfo(pixels.dtype).max)
     small = cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    levels = cv2.calcHist([pixels], [0], None, [256], [0, top + 1]).ravel()
+    every, inner = (
+        cv2.calcHist([part], [0], None, [256], [0, top + 1]).reshape(BINS, -1)
+        for part in (pixels, _within_border(pixels))
+    )
+    every, inner = every.sum(axis=1), inner.sum(axis=1)
     low, high, _, _ = cv2.minMaxLoc(pixels)
     return (
         fingerprint(pixels),
         pixel_hash(pixels),
         as_8bit(small),
-        levels.reshape(BINS, -1).sum(axis=1) / pixels.size,
+        every / pixels.size,
+        (every - inner) / max((every - inner).sum(), 1),
         height,
         width,
         pixels.dtype.name,
@@ -131,3 +139,9 @@ def _summarised(pixels: np.ndarray) -> tuple:
         int(np.count_nonzero(pixels == top)) / pixels.size,
         low == high,
     )
+
+
+def _within_border(pixels: np.ndarray) -> np.ndarray:
+    """What the border leaves; at least a row and a column of it are border."""
+    rows, columns = (max(1, round(size * BORDER / SIDE)) for size in pixels.shape)
+    return np.ascontiguousarray(pixels[rows:-rows, columns:-columns])

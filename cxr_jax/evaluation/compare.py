@@ -21,10 +21,10 @@ from cxr_jax.runs import results
 from cxr_jax.runs.predictions import Stored
 from cxr_jax.stats import bootstrap, delong
 from cxr_jax.stats.estimate import Estimate, json_number, number
+from cxr_jax.stats.significance import LEVEL, holm
 from cxr_jax.tasks import Probabilities
 from tfds_builders.common.errors import InputError
 
-LEVEL = 0.05
 # Audits and external validation draw so many at least: every verdict needs an interval.
 LEAST_RESAMPLES = 200
 
@@ -80,7 +80,7 @@ def compare(folders: Sequence[str], workdir: pathlib.Path) -> int:
         "runs": {name: [_json(row) for row in rows] for name, rows in found.items()},
     }
     if task.probabilities.is_binary:
-        content["auroc_delong"] = _delong(runs, stored)
+        content["auroc_delong"] = _delong(runs, stored, patients)
     path = workdir / "comparison.json"
     results.save(path, content)
     _show(splits, runs[0].workdir, found)
@@ -138,26 +138,12 @@ def difference(metric: str, one: np.ndarray, other: np.ndarray, n: int) -> Row:
     return Row(metric, float(one[0]), float(other[0]), estimate, p)
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """Corrected so that one false alarm among all has at most the chance it says.
-
-    Holm 1979, Scandinavian Journal of Statistics 6: 65-70. NaN stays, uncounted.
-    """
-    values = np.asarray(p, np.float64)
-    found = np.full(len(values), np.nan)
-    known = np.flatnonzero(np.isfinite(values))
-    order = known[np.argsort(values[known], kind="stable")]
-    factors = np.arange(len(order), 0, -1)
-    found[order] = np.minimum(np.maximum.accumulate(values[order] * factors), 1)
-    return found.tolist()
-
-
-def _delong(runs, stored: Stored) -> dict[str, Any]:
+def _delong(runs, stored: Stored, patients) -> dict[str, Any]:
     """The area's paired test on images, without regard for patients."""
     positive, scores = stored.labels[:, 0] == 1, stored.probs[:, :, 0, 1]
     found = {}
     for run, own in zip(runs[1:], scores[1:], strict=True):
-        one = delong.compare(positive, own, scores[0])
+        one = delong.compare(positive, own, scores[0], patients)
         found[str(run.workdir)] = one.difference.to_json() | {"p": json_number(one.p)}
     return found
 

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from cxr_jax import metrics
 from cxr_jax.data import roles
 from cxr_jax.devices.terminal import say
-from cxr_jax.evaluation import evaluate, evaluators
+from cxr_jax.evaluation import evaluate, evaluators, settling
 from cxr_jax.evaluation.evaluators import Evaluation
 from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.runs import provenance, results
@@ -113,15 +113,19 @@ def make_predictors(
 ) -> dict[str, Predictor]:
     """{name: Predictor} of every member and of the three averages.
 
-    Temperatures are fitted on val, and thresholds of the averages chosen there.
+    Temperatures are fitted on the part of val that picked no member, and thresholds of
+    the averages chosen there: see `settling`.
     """
+    patients = np.asarray(val.split.table["patient_id"])
+    rows = settling.parts(task, patients, val.targets).settling
+    labels = val.labels[rows]
     best = [run.results["best"]["decision"] for run in runs]
     # Those of a constant predictor, where all were trained on the same labels.
     shared = {k: v for k, v in best[0].items() if all(b.get(k) == v for b in best)}
     everyone = tuple(range(len(runs)))
-    fitted = [calibration.fit_temperature(probs, val.labels) for probs in val.probs]
+    fitted = [calibration.fit_temperature(probs[rows], labels) for probs in val.probs]
     plain = Predictor(everyone, (1.0,) * len(runs), {})
-    last = calibration.fit_temperature(probabilities(plain, val), val.labels)
+    last = calibration.fit_temperature(probabilities(plain, val)[rows], labels)
     averages = {
         AVERAGE: plain,
         TEMPERED: plain._replace(temperatures=tuple(fitted)),
@@ -132,7 +136,8 @@ def make_predictors(
     }
     decided = {}
     for name, predictor in (single | averages).items():
-        chosen = task.decide(val.targets, predict(task, predictor, val))
+        own = settling.at(predict(task, predictor, val), rows)
+        chosen = task.decide(settling.at(val.targets, rows), own, patients[rows])
         # A member keeps its own; what its version did not choose yet is added.
         own = best[predictor.members[0]] if name in single else {}
         decided[name] = predictor._replace(decision={**shared, **chosen, **own})

@@ -11,6 +11,7 @@ from cxr_jax.data import pipeline
 from cxr_jax.data.pipeline import Examples
 from cxr_jax.data.split import Split
 from cxr_jax.devices import processes, sharding
+from cxr_jax.evaluation import settling
 from cxr_jax.experiment import Experiment
 from cxr_jax.state import TrainState, evaluation_variables
 from cxr_jax.stats import bootstrap
@@ -95,16 +96,42 @@ def evaluate(
 
     Args:
       exp, eval_step, state, split: see `predict`.
-      decision: what was chosen on val, such as thresholds; None to choose it here, which
-        only the split used for selection may do.
+      decision: what was settled on val, such as thresholds; None to choose it on this
+        very split, whose figures are then flattered.
       resamples: of the bootstrap; 0 for point estimates only.
     """
     targets, predictions = predict(exp, eval_step, state, split)
+    return judged(exp, split, targets, predictions, decision, resamples=resamples)
+
+
+def judged(
+    exp: Experiment, split: Split, targets, predictions, decision, *, resamples: int
+) -> Evaluation:
+    """`evaluate` of predictions that are there."""
+    patients = split.table["patient_id"]
     if decision is None:
-        decision = exp.task.decide(targets, predictions)
-    drawn = bootstrap.draw(split.table["patient_id"], resamples, exp.config.seed)
+        decision = exp.task.decide(targets, predictions, patients)
+    drawn = bootstrap.draw(patients, resamples, exp.config.seed)
     metrics = exp.task.metrics(split, targets, predictions, decision, drawn)
     return Evaluation(split, targets, predictions, decision, metrics)
+
+
+def select_and_settle(
+    exp: Experiment, val: Split, targets, predictions
+) -> tuple[Evaluation, dict[str, Any]]:
+    """-> (the part of val that picks the checkpoint, what the other part settles).
+
+    Thresholds that a metric of the first part needs are its own: the second takes no
+    part in the choice.
+    """
+    found = settling.parts(exp.task, val.table["patient_id"], targets)
+    own, rest = (
+        (settling.at(targets, rows), settling.at(predictions, rows)) for rows in found
+    )
+    part = settling.part(val, found.selecting)
+    evaluation = judged(exp, part, *own, None, resamples=0)
+    patients = np.asarray(val.table["patient_id"])[found.settling]
+    return evaluation, exp.task.decide(*rest, patients)
 
 
 def save_predictions(path: pathlib.Path, evaluation: Evaluation, task: Task) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cxr_jax.data import attributes
 from cxr_jax.metrics import brixia, registry
-from cxr_jax.stats import bootstrap, weighted
+from cxr_jax.stats import bootstrap, significance, weighted
 from cxr_jax.stats.estimate import Estimate, undefined
 
 # A group of fewer images says nothing.
@@ -41,6 +41,7 @@ class Row(NamedTuple):
       figures: {metric: Estimate} within it.
       gaps: {metric: Estimate} of the headline metrics: by how much it is worse than all
         other images, so above 0 is worse whichever way the metric goes.
+      p: {metric: of its gap}, not corrected for how many groups there are.
     """
 
     attribute: str
@@ -49,6 +50,7 @@ class Row(NamedTuple):
     patients: int
     figures: dict[str, Estimate]
     gaps: dict[str, Estimate]
+    p: dict[str, float]
 
 
 class Worst(NamedTuple):
@@ -76,6 +78,7 @@ class Limits(NamedTuple):
       bias: their mean; above 0 the model reads too high.
       sd: their standard deviation, of a sample (divided by n - 1).
       low, high: bias -+ 1.96 sd, between which 95 % of normal errors lie.
+      p: of the bias, not corrected for how many groups there are.
     """
 
     attribute: str
@@ -86,6 +89,7 @@ class Limits(NamedTuple):
     sd: Estimate
     low: Estimate
     high: Estimate
+    p: float
 
 
 def each(table: dict[str, Any], label_names: dict[str, Any]) -> Iterator[Group]:
@@ -122,17 +126,27 @@ def of_metrics(
     for group in each(table, label_names):
         members = group.members
         statistics, inside = make(members), headlines_of(members)
-        gaps = _gaps(inside, members, headlines_of)
+        gaps, p = _gaps(inside, members, headlines_of)
         rest = [metric for metric in statistics if metric not in inside]
-        inside = inside | _replicates(statistics, of_members(counts, members), rest)
+        own = of_members(counts, members)
+        inside = inside | _replicates(statistics, own, rest)
         rows.append(
             Row(
                 group.attribute,
                 group.name,
                 int(members.sum()),
                 len(np.unique(patients[members])),
-                {metric: _within(inside[metric], members) for metric in statistics},
+                {
+                    metric: bootstrap.estimate(
+                        statistic,
+                        own,
+                        undefined="not defined in the group",
+                        values=inside[metric],
+                    )
+                    for metric, statistic in statistics.items()
+                },
                 gaps,
+                p,
             )
         )
     return rows
@@ -198,7 +212,8 @@ def limits(
             for statistic in statistics
         ]
         size = len(own), len(np.unique(patients[group.members]))
-        found.append(Limits(group.attribute, group.name, *size, *figures))
+        p = significance.p_value(bootstrap.replicates(statistics[0], drawn))
+        found.append(Limits(group.attribute, group.name, *size, *figures, p))
     return found
 
 
@@ -231,25 +246,23 @@ def _replicates(statistics, counts, metrics) -> dict[str, np.ndarray]:
     }
 
 
-def _within(values: np.ndarray, members: np.ndarray) -> Estimate:
-    reason = "not defined in the group"
-    return bootstrap.summary(values, int(members.sum()), undefined=reason)
-
-
-def _gaps(inside, members, headlines_of) -> dict[str, Estimate]:
+def _gaps(inside, members, headlines_of):
+    """-> ({metric: Estimate}, {metric: p})."""
     images = int(members.sum())
     if (~members).sum() < LEAST:
         nothing = undefined(images, FEW_OTHERS)
-        return dict.fromkeys(inside, nothing)
+        return dict.fromkeys(inside, nothing), dict.fromkeys(inside, float("nan"))
     outside = headlines_of(~members)
-    return {
-        metric: bootstrap.summary(
-            registry.metric(metric).sign * (outside[metric] - own),
-            images,
-            undefined="not defined in the group, or not in all others",
-        )
+    values = {
+        metric: registry.metric(metric).sign * (outside[metric] - own)
         for metric, own in inside.items()
     }
+    reason = "not defined in the group, or not in all others"
+    gaps = {
+        metric: bootstrap.summary(gap, images, undefined=reason)
+        for metric, gap in values.items()
+    }
+    return gaps, {metric: significance.p_value(gap) for metric, gap in values.items()}
 
 
 def _members(attribute: attributes.Attribute):

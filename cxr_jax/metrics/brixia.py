@@ -68,8 +68,8 @@ def brixia_metrics(target, expected, probs, weights) -> dict[str, Estimate]:
     add("pearson_global", weighted.pearson, total, expected_total)
     add("kappa_zone", weighted.quadratic_kappa, target, level)
     add("kappa_global", weighted.quadratic_kappa, total, level_total)
-    add("exact_zone", weighted.mean, level == target)
-    add("within_one_zone", weighted.mean, np.abs(level - target) <= 1)
+    found["exact_zone"] = bootstrap.mean(level == target, weights)
+    found["within_one_zone"] = bootstrap.mean(np.abs(level - target) <= 1, weights)
     add("rps_zone", weighted.mean, ranked_probability(target, probs))
     return found | agreement_metrics(target, expected, weights)
 
@@ -118,8 +118,8 @@ def agreement_metrics(target, expected, weights) -> dict[str, Estimate]:
     for name, sign in (("low", -1), ("high", 1)):
         add(f"limits_{name}_global", partial(limit, error, sign * LIMITS))
     off = np.abs(rounded(expected.sum(axis=1), GLOBAL) - target.sum(axis=1))
-    add("exact_global", weighted.mean, off == 0)
-    add("within_one_global", weighted.mean, off <= 1)
+    found["exact_global"] = bootstrap.mean(off == 0, weights)
+    found["within_one_global"] = bootstrap.mean(off <= 1, weights)
     return found
 
 

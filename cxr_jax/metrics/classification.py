@@ -9,6 +9,7 @@ from cxr_jax.metrics import checks
 from cxr_jax.stats import bootstrap, contingency, probability, weighted
 from cxr_jax.stats.bootstrap import Statistic
 from cxr_jax.stats.estimate import Estimate
+from cxr_jax.stats.patients import Rests
 
 ONE_CLASS = "only one class is present"
 
@@ -41,8 +42,9 @@ def classify_metrics(
     auroc_<class>, auprc_<class>, and at its threshold sensitivity_<class> and
     specificity_<class>.
 
-    n is the number of images that a figure is computed from: the positives for sensitivity, the
-    negatives for specificity, all for the others.
+    n is the number of images that a figure is computed from: the positives for
+    sensitivity, the negatives for specificity, all for the others. Areas and means over
+    classes have an interval only where each class has enough patients (`patients`).
     """
     target, probs = np.asarray(target), np.asarray(probs, np.float64)
     thresholds = np.asarray(thresholds, np.float64)
@@ -57,45 +59,34 @@ def classify_metrics(
     predicted = decide(probs, thresholds)
     metrics = {}
 
-    def add(name, statistic, *values):
-        metrics[name] = bootstrap.estimate(
-            partial(statistic, *values), weights, undefined=ONE_CLASS
-        )
+    def add(name, statistic, undefined=ONE_CLASS):
+        metrics[name] = bootstrap.estimate(statistic, weights, undefined=undefined)
 
     def add_share(name, hits, cases):
-        metrics[name] = bootstrap.estimate(
-            partial(weighted.ratio, hits & cases, cases),
-            weights,
-            n=int(cases.sum()),
-            undefined="no images",
-        )
+        metrics[name] = bootstrap.share(hits, cases, weights)
 
     def add_one_class(k, suffix):
         positive, called = target == k, probs[:, k] >= thresholds[k]
-        areas = bootstrap.replicates(
-            partial(weighted.auroc, positive, probs[:, k]), weights
-        )
-        add(f"prevalence{suffix}", weighted.mean, positive)
-        metrics[f"auroc{suffix}"] = bootstrap.summary(
-            areas, images, undefined=ONE_CLASS
-        )
-        add(f"auprc{suffix}", weighted.average_precision, positive, probs[:, k])
+        metrics[f"prevalence{suffix}"] = bootstrap.mean(positive, weights)
+        for name, area in (
+            ("auroc", weighted.auroc),
+            ("auprc", weighted.average_precision),
+        ):
+            statistic = partial(area, positive, probs[:, k])
+            add(name + suffix, Rests(statistic, (positive, ~positive)))
         add_share(f"sensitivity{suffix}", called, positive)
         add_share(f"specificity{suffix}", ~called, ~positive)
-        return areas
 
-    add("accuracy", weighted.mean, predicted == target)
-    add("macro_f1", partial(macro_f1, target, predicted, len(classes)))
+    metrics["accuracy"] = bootstrap.mean(predicted == target, weights)
+    add("macro_f1", macro_f1(target, predicted, len(classes)))
     if len(classes) == 2:
         add_one_class(1, "")
     else:
-        areas = [add_one_class(k, f"_{slug(name)}") for k, name in enumerate(classes)]
+        for k, name in enumerate(classes):
+            add_one_class(k, f"_{slug(name)}")
         absent = [name for k, name in enumerate(classes) if not (target == k).any()]
-        metrics["auroc_macro"] = bootstrap.summary(
-            np.mean(areas, axis=0),
-            images,
-            undefined=f"no image of {', '.join(absent)}" if absent else ONE_CLASS,
-        )
+        why = f"no image of {', '.join(absent)}" if absent else ONE_CLASS
+        add("auroc_macro", macro_auroc(target, probs), why)
     if severity is not None:
         severity = np.asarray(severity)
         checks.shape("severity", severity, (images,))
@@ -114,32 +105,28 @@ def class_statistics(target, probs, thresholds) -> dict[str, Statistic]:
     classes = probs.shape[1]
     called = decide(probs, thresholds)
 
-    def of_table(statistic, *settings):
-        return lambda weights: statistic(
-            contingency.cells(target, called, classes, weights), *settings
-        )
+    def balanced(weights):
+        tables = contingency.cells(target, called, classes, weights)
+        return contingency.balanced_accuracy(tables)
 
     shared = {
-        "balanced_accuracy": of_table(contingency.balanced_accuracy),
-        "macro_f1": of_table(contingency.f1, "macro"),
+        "balanced_accuracy": Rests(balanced, of_classes(target, classes)),
+        "macro_f1": macro_f1(target, called, classes),
         "brier": partial(probability.brier, target, probs),
     }
     if classes > 2:
-
-        def macro(weights):
-            each = [
-                weighted.auroc(target == k, probs[:, k], weights)
-                for k in range(classes)
-            ]
-            return np.mean(each, axis=0)
-
-        return {"auroc_macro": macro, **shared}
+        return {"auroc_macro": macro_auroc(target, probs), **shared}
     positive, scores = target == 1, probs[:, 1]
+    both = positive, ~positive
+
+    def share(hits, cases):
+        return Rests(partial(weighted.ratio, hits & cases, cases), (cases,), True)
+
     return {
-        "auroc": partial(weighted.auroc, positive, scores),
-        "auprc": partial(weighted.average_precision, positive, scores),
-        "sensitivity": partial(weighted.ratio, positive & (called == 1), positive),
-        "specificity": partial(weighted.ratio, ~positive & (called == 0), ~positive),
+        "auroc": Rests(partial(weighted.auroc, positive, scores), both),
+        "auprc": Rests(partial(weighted.average_precision, positive, scores), both),
+        "sensitivity": share(called == 1, positive),
+        "specificity": share(called == 0, ~positive),
         **shared,
     }
 
@@ -184,17 +171,40 @@ def majority_metrics(target, frequencies, weights) -> dict[str, Estimate]:
     classes = len(frequencies)
     probs = np.broadcast_to(frequencies, (len(target), classes))
     called = decide(probs, np.full(classes, 0.5))
-    score = partial(macro_f1, target, called, classes)
+    score = macro_f1(target, called, classes)
     return {
         "accuracy_constant": bootstrap.mean(called == target, weights),
         "macro_f1_constant": bootstrap.estimate(score, weights, undefined=ONE_CLASS),
     }
 
 
-def macro_f1(target, called, classes: int, weights):
-    """Mean F1 over the classes that occur, as a target or as a call: [R]."""
-    tables = contingency.cells(target, called, classes, weights)
-    return contingency.f1(tables, "macro")
+def macro_f1(target, called, classes: int) -> Rests:
+    """Mean F1 over the classes that occur, as a target or as a call."""
+
+    def statistic(weights):
+        tables = contingency.cells(target, called, classes, weights)
+        return contingency.f1(tables, "macro")
+
+    return Rests(statistic, of_classes(target, classes))
+
+
+def macro_auroc(target, probs) -> Rests:
+    """Mean area over the classes, each against the rest."""
+    each = of_classes(target, probs.shape[1])
+
+    def statistic(weights):
+        areas = [
+            weighted.auroc(positive, probs[:, k], weights)
+            for k, positive in enumerate(each)
+        ]
+        return np.mean(areas, axis=0)
+
+    return Rests(statistic, (*each, *(~positive for positive in each)))
+
+
+def of_classes(target, classes: int) -> tuple[np.ndarray, ...]:
+    """Which images are of each class: bool [n] of every class."""
+    return tuple(np.asarray(target) == k for k in range(classes))
 
 
 def slug(name: str) -> str:

@@ -6,10 +6,23 @@ from typing import Any
 import numpy as np
 
 from cxr_jax.metrics import checks
-from cxr_jax.stats import bootstrap, calibration, conformal, probability, weighted
-from cxr_jax.stats.estimate import Estimate
+from cxr_jax.metrics.classification import of_classes
+from cxr_jax.stats import (
+    bootstrap,
+    calibration,
+    conformal,
+    patients,
+    probability,
+)
+from cxr_jax.stats.estimate import Estimate, point
+from cxr_jax.stats.patients import Rests
 
 SEPARATED = "the classes are separated, or only one is present"
+# Resamples of a calibration error are further off than the split itself, so their
+# percentiles lie above it and hold the truth less often than not.
+NO_INTERVAL = "no interval: compare with that of a calibrated model, ece_calibrated"
+# Drawn for the range of a calibrated model.
+DRAWS = 500
 
 
 def mean_loss(losses, weights) -> Estimate:
@@ -18,18 +31,19 @@ def mean_loss(losses, weights) -> Estimate:
     return bootstrap.mean(losses, weights, undefined="a loss is not finite")
 
 
-def fit_confidence(target, probs) -> dict[str, Any]:
-    """Temperature, vector scaling and threshold of prediction sets, all fitted on val.
+def fit_confidence(target, probs, patient_ids) -> dict[str, Any]:
+    """Temperature, vector scaling and threshold of prediction sets, from part of val.
 
-    target: [N] or [N, Z]; probs: [..., K].
+    target: [N] or [N, Z]; probs: [..., K]; patient_ids: [N]. Without an image nothing is
+    changed, and the sets hold all classes.
     """
     temperature = calibration.fit_temperature(probs, target)
-    tempered = calibration.tempered(probs, temperature)
     scale, shift = calibration.fit_vector(probs, target)
+    tempered = calibration.tempered(probs, temperature)
     return {
         "temperature": temperature,
         "vector": {"scale": scale, "shift": shift},
-        "least": conformal.set_threshold(target, tempered),
+        "least": conformal.set_threshold(target, tempered, patient_ids),
     }
 
 
@@ -40,40 +54,64 @@ def confidence_metrics(
 
     target: [N] whole classes, or [N, Z] of zones, which are pooled. probs: [..., K].
     weights: of `stats.bootstrap`. fitted: of `fit_confidence`.
-    brier, ece and, of two classes, calibration_slope and calibration_intercept; the
-    same with the suffix `_tempered`, and with `_vector` after vector scaling.
+    brier, ece and, of two classes, calibration_slope and calibration_intercept; where
+    there are resamples ece_calibrated, the range of ece for a model of the same
+    probabilities that is right about them, and ece_debiased, what is left beyond chance;
+    the same with the suffix `_tempered`, and with `_vector` after vector scaling.
     coverage_90 and set_size_90: the share of cases whose truth is in the set, and how
     many classes a set holds, of split conformal prediction for 90 %. n is the number
     of images.
     """
     target, probs = np.asarray(target, int), np.asarray(probs, np.float64)
     checks.finite("predicted probabilities", probs)
-    classes = probs.shape[-1]
-    found = {}
-
-    def add(name, statistic, undefined="no images"):
-        found[name] = bootstrap.estimate(statistic, weights, undefined=undefined)
-
     after = calibration.tempered(probs, fitted["temperature"])
     scaled = calibration.vector_scaled(probs, **fitted["vector"])
+    found = {}
     for suffix, each in (("", probs), ("_tempered", after), ("_vector", scaled)):
-        add(f"brier{suffix}", partial(probability.brier, target, each))
-        if classes == 2:
-            positive, scores = target == 1, each[..., 1]
-            add(f"ece{suffix}", _error(positive, scores))
-            line = probability.calibration_slope, probability.calibration_intercept
-            for name, statistic in zip(("slope", "intercept"), line, strict=True):
-                statistic = partial(statistic, positive, scores)
-                add(f"calibration_{name}{suffix}", statistic, SEPARATED)
-        else:
-            correct = each.argmax(axis=-1) == target
-            add(f"ece{suffix}", _error(correct, each.max(axis=-1)))
-    sets = conformal.sets(after, fitted["least"]).sum(axis=-1)
-    held = conformal.truth(target, after) >= fitted["least"]
-    add("coverage_90", partial(weighted.mean, held))
-    add("set_size_90", partial(weighted.mean, sets))
+        own = calibration_metrics(target, each, weights)
+        found |= {name + suffix: estimate for name, estimate in own.items()}
+    sets = conformal.sets(after, fitted["least"])
+    held = np.take_along_axis(sets, target[..., None], axis=-1)[..., 0]
+    found["coverage_90"] = bootstrap.mean(held, weights)
+    found["set_size_90"] = bootstrap.mean(sets.sum(axis=-1), weights)
     return found
 
 
-def _error(correct, confidence):
-    return partial(probability.calibration_error, correct, confidence)
+def calibration_metrics(target, probs, weights) -> dict[str, Estimate]:
+    """brier, ece with its range and, of two classes, slope and intercept."""
+    images = len(target)
+    statistic = partial(probability.brier, target, probs)
+    found = {
+        "brier": bootstrap.estimate(statistic, weights, undefined="no images")
+    } | _errors(target, probs, weights)
+    if probs.shape[-1] == 2 and images:
+        positive, scores = target == 1, probs[..., 1]
+        for name, line in (
+            ("calibration_slope", probability.calibration_slope),
+            ("calibration_intercept", probability.calibration_intercept),
+        ):
+            statistic = Rests(partial(line, positive, scores), of_classes(target, 2))
+            found[name] = bootstrap.estimate(statistic, weights, undefined=SEPARATED)
+    return found
+
+
+def _errors(target, probs, weights) -> dict[str, Estimate]:
+    images = len(target)
+    if not images:
+        return {"ece": point(np.nan, 0, "no images")}
+    if probs.shape[-1] == 2:
+        pair = target == 1, probs[..., 1]
+    else:
+        pair = probs.argmax(axis=-1) == target, probs.max(axis=-1)
+    found = {"ece": point(probability.calibration_error(*pair), images, NO_INTERVAL)}
+    if len(weights) == 1:
+        return found
+    patient = patients.of_columns(weights)
+    drawn = probability.calibrated_errors(*pair, patient, DRAWS)
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    found["ece_calibrated"] = Estimate(
+        float(drawn.mean()), float(low), float(high), images
+    )
+    left = probability.debiased_calibration_error(*pair, patient)
+    reason = "no interval" if np.isfinite(left) else "a single patient in every bin"
+    return found | {"ece_debiased": point(left, images, reason)}

@@ -1,10 +1,9 @@
 """Operating points of a classifier, and the agreement of its calls with the labels."""
 
-from functools import partial
-
 import numpy as np
 
-from cxr_jax.stats import bootstrap, contingency, weighted
+from cxr_jax.metrics.classification import of_classes
+from cxr_jax.stats import bootstrap, contingency
 from cxr_jax.stats.estimate import Estimate
 
 SENSITIVITY = 0.95
@@ -43,17 +42,14 @@ def operating_metrics(
         ("ppv", positive, called, "nothing is called"),
         ("npv", ~positive, ~called, "everything is called"),
     ):
-        found[name + suffix] = bootstrap.estimate(
-            partial(weighted.ratio, hits & cases, cases),
-            weights,
-            n=int(cases.sum()),
-            undefined=missing,
-        )
+        found[name + suffix] = bootstrap.share(hits, cases, weights, undefined=missing)
     tables = _tables(positive, called, 2, weights)
+    both = positive, ~positive
     for name, call in (("lr_positive", 1), ("lr_negative", 0)):
-        found[name + suffix] = bootstrap.summary(
+        found[name + suffix] = bootstrap.of_rows(
             contingency.likelihood_ratio(tables, call),
-            len(positive),
+            weights,
+            both,
             undefined="infinite, or only one class is present",
         )
     return found
@@ -78,10 +74,13 @@ def classes_agreement(target, predicted, classes: int, weights) -> dict[str, Est
         if average != "macro":
             values[f"{average}_f1"] = contingency.f1(tables, average)
     reason = "the targets or the calls are all of one class"
-    images = len(target)
+    each = of_classes(target, classes)
     return {
-        name: bootstrap.summary(each, images, undefined=reason)
-        for name, each in values.items()
+        # Micro averages pool all images: a rare class weighs as little as it should.
+        name: bootstrap.of_rows(
+            found, weights, () if "micro" in name else each, undefined=reason
+        )
+        for name, found in values.items()
     }
 
 
@@ -89,4 +88,4 @@ def _tables(target, called, classes: int, weights):
     def flat(rows):
         return contingency.cells(target, called, classes, rows).reshape(len(rows), -1)
 
-    return bootstrap.replicates(flat, weights).reshape(-1, classes, classes)
+    return bootstrap.per_row(flat, weights).reshape(-1, classes, classes)

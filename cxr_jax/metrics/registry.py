@@ -54,11 +54,17 @@ class Metric(NamedTuple):
         """{what it is compared with: a number or a metric of the same file}."""
         found: dict[str, float | str] = {}
         if self.chance is not None:
-            is_constant = str(self.chance).endswith("_constant")
-            found["constant predictor" if is_constant else "chance"] = self.chance
+            found[_beside(str(self.chance))] = self.chance
         if self.reader:
             found["second reader"] = self.reader
         return found
+
+
+def _beside(chance: str) -> str:
+    """What a metric's `chance` is, in words."""
+    if chance.endswith("_constant"):
+        return "constant predictor"
+    return "calibrated model" if chance.startswith("ece_calibrated") else "chance"
 
 
 # The figures by which a model of a task is judged, the one that counts first.
@@ -78,7 +84,9 @@ METRICS: dict[str, Metric] = {
     "prevalence": Metric("Prevalence", ""),
     "auroc": Metric("AUROC", "higher", 0.5),
     "auroc_macro": Metric("AUROC, mean of the classes", "higher", 0.5),
-    "auroc_delong": Metric("AUROC, DeLong interval", "higher", 0.5, shown="file"),
+    "auroc_delong": Metric(
+        "AUROC, DeLong interval of its log odds", "higher", 0.5, shown="file"
+    ),
     "auprc": Metric("AUPRC", "higher", "prevalence"),
     "sensitivity": Metric("Sensitivity", "higher"),
     "specificity": Metric("Specificity", "higher"),
@@ -99,7 +107,9 @@ METRICS: dict[str, Metric] = {
     },
     # Probabilities.
     "brier": Metric("Brier score", "lower", shown="file"),
-    "ece": Metric("Expected calibration error", "lower"),
+    "ece": Metric("Expected calibration error", "lower", "ece_calibrated"),
+    "ece_calibrated": Metric("Calibration error of a calibrated model", "", of="constant"),
+    "ece_debiased": Metric("Calibration error without that of chance", "lower"),
     "calibration_slope": Metric("Calibration slope", "middle"),
     "calibration_intercept": Metric("Calibration intercept", "middle", shown="file"),
     "coverage_90": Metric("Coverage of 90 % prediction sets", "middle"),
@@ -232,9 +242,12 @@ def _derived(name, base: Metric, suffix: str, label: str, changes) -> Metric:
     against = suffix in ("_junior", "_consensus")
     # Of the comparisons with another reader only the mean errors are shown.
     hidden = suffix in ("_junior",) and not name.startswith("mae_")
+    chance = base.chance
+    if base.chance == "ece_calibrated":  # of the same probabilities
+        chance = f"ece_calibrated{suffix}"
     return base._replace(
         label=f"{base.label}, {label}",
-        chance=None if against or suffix == "_constant" else base.chance,
+        chance=None if against or suffix == "_constant" else chance,
         reader=f"{name}_reader" if against else "",
         shown="file" if hidden else base.shown,
     )._replace(**changes)

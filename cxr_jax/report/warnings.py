@@ -10,6 +10,7 @@ from scipy import stats
 
 from cxr_jax.audits import verdicts
 from cxr_jax.audits.verdicts import CARE, FINE, SEVERITIES, STOP, Verdict
+from cxr_jax.evaluation import labels, settling
 from cxr_jax.metrics.registry import metric
 from cxr_jax.report import headline
 from cxr_jax.report.answers import command
@@ -27,7 +28,13 @@ from cxr_jax.stats.estimate import Estimate, number
 # With fewer test patients, intervals are wide and subgroups tell nothing.
 FEW = 100
 # Verdicts of the data audit that `_of_data` repeats for the splits of the run.
-_OF_SPLITS = ("patients_unnamed", "patients_mixed", "synthetic")
+_OF_SPLITS = (
+    "patients_unnamed",
+    "patients_mixed",
+    "synthetic",
+    "class_untrained",
+    "classes_apart",
+)
 
 
 class Caution(NamedTuple):
@@ -51,6 +58,8 @@ def cautions(material: Material) -> list[Caution]:
     found = [
         *_of_data(material),
         *_of_size(material),
+        *_of_classes(material),
+        *_of_val(material),
         *_of_figures(material),
         *_of_data_audit(material),
         *_of_model_audit(material),
@@ -91,6 +100,38 @@ def _of_size(material: Material) -> list[Caution]:
     return [Caution("test_size", FINE, f"{text}.")]
 
 
+def _of_classes(material: Material) -> list[Caution]:
+    """Classes that were never trained, and how far apart their shares lie."""
+    counts = material.results.get("labels", {})
+    if not any(counts.values()):
+        return []
+    values = {"dataset": material.results["dataset"]}
+    found = [
+        _of_verdict(verdicts.verdict("class_untrained", classes=[name], **values))
+        for name in labels.untrained(counts)
+    ]
+    name, shares = labels.largest_gap(counts)
+    if max(shares.values()) - min(shares.values()) >= labels.APART:
+        values |= {"class": name, "shares": shares}
+        found.append(_of_verdict(verdicts.verdict("classes_apart", **values)))
+    return found
+
+
+def _of_val(material: Material) -> list[Caution]:
+    """Whether another part of val than the one that picked settled the rest."""
+    parts = material.results.get("val_parts")
+    if not parts or material.labels is None:
+        return []
+    if parts["settling"]["images"]:
+        return []
+    text = (
+        f"Val has fewer than {settling.LEAST} {material.splits.val.unit}, too few to pick "
+        "the checkpoint and settle anything else: thresholds are 0.5, the temperature is 1 "
+        "and 90 % sets hold every class."
+    )
+    return [Caution("nothing_settled", CARE, text)]
+
+
 def _of_figures(material: Material) -> list[Caution]:
     found = []
     for each in headline.headlines(material)[:1]:
@@ -98,7 +139,9 @@ def _of_figures(material: Material) -> list[Caution]:
             if what != "second reader":
                 found.append(_compared(each, what, other))
     held = headline.estimates(material, "test").get("coverage_90")
-    if held is not None and held.hi < _least_coverage(material.splits.val.size):
+    settled = material.results.get("val_parts", {}).get("settling")
+    size = settled["images"] if settled else material.splits.val.size
+    if held is not None and held.hi < _least_coverage(size):
         text = (
             f"90 % prediction sets contain the reference in {held.text(unit='%')}, less "
             "than the sampling of val explains: test differs from val."
@@ -200,10 +243,7 @@ def _elsewhere(material: Material, name: str, content: dict[str, Any]) -> Cautio
 def beats(name: str, found: Estimate, other: float) -> bool:
     """Whether the whole interval is better; a perfect value has no interval."""
     sign = metric(name).sign
-    is_perfect = found.value == (1.0 if sign > 0 else 0.0)
-    is_perfect = is_perfect and found.reason == bootstrap.ALIKE
-    ends = (found.value,) if is_perfect else (found.lo, found.hi)
-    return all(sign * (end - other) > 0 for end in ends)
+    return all(sign * (end - other) > 0 for end in bootstrap.ends(found))
 
 
 def _of_code(material: Material) -> list[Caution]:

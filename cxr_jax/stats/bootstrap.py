@@ -7,7 +7,7 @@ weights, vectorised over rows: nothing is copied or sorted again per resample.
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
@@ -15,17 +15,19 @@ from typing import NamedTuple
 import numpy as np
 import threadpoolctl
 
-from cxr_jax.stats import weighted
+from cxr_jax.stats import patients, weighted
 from cxr_jax.stats.estimate import Estimate, point
 from cxr_jax.stats.generator import generator
+from cxr_jax.stats.patients import LEVEL, Rests
 
 # Weights handled at once: a block that stays in the processor's cache is several
 # times faster than all rows together.
 BLOCK = 2**18
-LEVEL = 0.95
 # Float64 weights [r, n] -> [r], NaN where it is not defined.
 Statistic = Callable[[np.ndarray], np.ndarray]
 ALIKE = "no interval: all resamples are alike"
+FEW = f"no interval: fewer than {patients.LEAST} patients in a group it rests on"
+EXACT = "exact interval over patients"
 
 _LIBRARIES = threadpoolctl.ThreadpoolController()
 
@@ -77,8 +79,29 @@ def weights(patient_ids, resamples: int, seed: int = 0) -> np.ndarray:
 def replicates(statistic: Statistic, counts: np.ndarray) -> np.ndarray:
     """The statistic of every row: [resamples + 1]; the first is the whole split's.
 
+    NaN in all rows but the first where it rests on too few patients: see `patients`.
+
     counts: of `weights`.
     """
+    on = statistic.on if isinstance(statistic, Rests) else ()
+    if _rests_on_few(counts, on):
+        return _withheld(per_row(statistic, counts[:1]), len(counts))
+    return per_row(statistic, counts)
+
+
+def _rests_on_few(counts: np.ndarray, on: Sequence[np.ndarray]) -> bool:
+    if len(counts) == 1 or counts.shape[1] == 0:
+        return False
+    return patients.fewest(counts, on) < patients.LEAST
+
+
+def _withheld(values: np.ndarray, rows: int) -> np.ndarray:
+    nothing = np.full((rows - 1, *values.shape[1:]), np.nan)
+    return np.concatenate([values[:1], nothing])
+
+
+def per_row(statistic: Statistic, counts: np.ndarray) -> np.ndarray:
+    """The statistic of every row, however few patients there are."""
     if counts.shape[1] == 0:
         return np.full(len(counts), np.nan)
     rows = max(1, BLOCK // counts.shape[1])
@@ -102,11 +125,11 @@ def replicates(statistic: Statistic, counts: np.ndarray) -> np.ndarray:
 def summary(values: np.ndarray, n: int, *, undefined: str) -> Estimate:
     """Value and 95 % percentile interval from `replicates`.
 
-    n: images that the figure is computed from. undefined: the reason to give where the statistic
-    is not defined on the split itself.
+    n: images that the figure is computed from. undefined: the reason to give where the
+    statistic is not defined on the split itself.
     Resamples where it is not defined are left out, and counted in the reason where
     they are more than one in twenty. There is no interval where more than half are
-    undefined, or all are alike: one patient, or a share of exactly 0 or 1.
+    undefined, all are (too few patients), or all are alike.
     """
     value, resampled = float(values[0]), values[1:]
     if n == 0:
@@ -117,6 +140,8 @@ def summary(values: np.ndarray, n: int, *, undefined: str) -> Estimate:
         return point(value, n, "no interval: no resamples asked for")
     defined = resampled[np.isfinite(resampled)]
     lost = np.mean(~np.isfinite(resampled))
+    if lost == 1:
+        return point(value, n, FEW)
     if lost > 0.5:
         reason = f"no interval: undefined in {lost:.0%} of the resamples"
         return point(value, n, reason)
@@ -130,12 +155,75 @@ def summary(values: np.ndarray, n: int, *, undefined: str) -> Estimate:
     return Estimate(value, lo, hi, n, reason)
 
 
-def estimate(statistic, counts, *, undefined: str, n: int | None = None) -> Estimate:
-    """`summary` of `replicates`; n is all images unless given."""
-    n = counts.shape[1] if n is None else n
-    return summary(replicates(statistic, counts), n, undefined=undefined)
+def estimate(
+    statistic: Statistic,
+    counts: np.ndarray,
+    *,
+    undefined: str,
+    values: np.ndarray | None = None,
+) -> Estimate:
+    """`summary` of `replicates`; n is all images, or the cases of a share.
+
+    A share of exactly 0 or 1 has the exact interval over its patients: a patient with
+    several images counts once.
+
+    values: of `replicates`, where they are known.
+    """
+    n = counts.shape[1]
+    if isinstance(statistic, Rests) and statistic.is_share and statistic.on:
+        n = int(statistic.on[0].sum())
+    values = replicates(statistic, counts) if values is None else values
+    found = summary(values, n, undefined=undefined)
+    if not isinstance(statistic, Rests):
+        return _reasoned(found, counts, ())
+    is_open = found.is_defined and not found.has_interval and len(counts) > 1
+    if statistic.is_share and is_open and found.value in (0.0, 1.0):
+        size = patients.number(counts, *statistic.on[:1])
+        lo, hi = patients.exact(size * int(found.value), size)
+        return Estimate(found.value, lo, hi, n, EXACT)
+    return _reasoned(found, counts, statistic.on)
 
 
-def mean(values, counts, *, undefined: str = "no images") -> Estimate:
-    """`estimate` of the mean of [n] values, or of [n, Z] of zones, which are pooled."""
-    return estimate(partial(weighted.mean, values), counts, undefined=undefined)
+def ends(found: Estimate) -> tuple[float, float]:
+    """Of the interval; the value where all resamples are alike; else NaN: not known."""
+    if found.reason == ALIKE:
+        return found.value, found.value
+    return found.lo, found.hi
+
+
+def of_rows(
+    values: np.ndarray, counts: np.ndarray, on: Sequence[np.ndarray], *, undefined: str
+) -> Estimate:
+    """`estimate` of values of every row that are known: [R + 1].
+
+    on: the images that they rest on, see `patients.Rests`.
+    """
+    if _rests_on_few(counts, on):
+        values = _withheld(values, len(counts))
+    found = summary(values, counts.shape[1], undefined=undefined)
+    return _reasoned(found, counts, on)
+
+
+def _reasoned(found: Estimate, counts: np.ndarray, on) -> Estimate:
+    if found.reason != FEW:
+        return found
+    return found._replace(reason=patients.few(patients.fewest(counts, on)))
+
+
+def mean(
+    values, counts, *, is_share: bool = False, undefined: str = "no images"
+) -> Estimate:
+    """`estimate` of the mean of [n] values, or of [n, Z] of zones, which are pooled.
+
+    is_share: the values are shares themselves; those of true and false always are.
+    """
+    values = np.asarray(values)
+    is_share = is_share or values.dtype == bool
+    statistic = Rests(partial(weighted.mean, values), (), is_share)
+    return estimate(statistic, counts, undefined=undefined)
+
+
+def share(hits, cases, counts, *, undefined: str = "no images") -> Estimate:
+    """`estimate` of the share of the cases that are hits: bool [n] each; n is the cases."""
+    statistic = Rests(partial(weighted.ratio, hits & cases, cases), (cases,), True)
+    return estimate(statistic, counts, undefined=undefined)

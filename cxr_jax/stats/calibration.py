@@ -46,8 +46,11 @@ def fit_temperature(probs: np.ndarray, labels: np.ndarray) -> float:
 
     The loss is convex in 1 / T, so the zero of its slope is the only minimum: found by
     Brent's method, to 10 digits. LOWEST or HIGHEST where the minimum lies beyond them,
-    and 1 where T makes no difference: all classes are equally probable everywhere.
+    and 1 where T makes no difference: all classes are equally probable everywhere, or
+    there is no image.
     """
+    if not np.size(labels):
+        return 1.0
     logits = log_probabilities(probs)
     logits = logits.reshape(-1, logits.shape[-1])
     logits = logits - logits.max(axis=1, keepdims=True)
@@ -84,9 +87,11 @@ def fit_vector(probs: np.ndarray, labels: np.ndarray) -> tuple[list, list]:
     """The (scale [K], shift [K]) that minimise the mean log loss, by L-BFGS.
 
     A weak pull towards (1, 0), worth one image, keeps them finite where a class is
-    always right or does not occur; the shifts sum to 0.
+    always right or does not occur; the shifts sum to 0. Without an image nothing changes.
     """
     classes = probs.shape[-1]
+    if not np.size(labels):
+        return [1.0] * classes, [0.0] * classes
     logits = _centred(probs).reshape(-1, classes)
     hit = np.asarray(labels).reshape(-1, 1) == np.arange(classes)
     start = np.r_[np.ones(classes), np.zeros(classes)]

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from cxr_jax.stats.bootstrap import LEVEL
+from cxr_jax.stats import patients
 from cxr_jax.stats.estimate import Estimate
+from cxr_jax.stats.patients import LEVEL
 
 
 class Comparison(NamedTuple):
@@ -20,11 +21,13 @@ class Comparison(NamedTuple):
     p: float
 
 
-def auroc(positive, scores) -> Estimate:
+def auroc(positive, scores, patient_ids) -> Estimate:
     """The area with DeLong's interval, on the scale of its log odds.
 
-    That keeps the interval within 0 and 1 (Pepe 2003, section 5.2.4). No interval
-    where all of one class stand above the other, and the variance is 0.
+    That keeps the interval within 0 and 1 (Pepe 2003, section 5.2.4), and makes it
+    another than that of pROC and of DeLong et al., which is on the scale of the area.
+    No interval where all of one class stand above the other, and the variance is 0, or
+    where a class has too few patients (`patients`).
     """
     positive = np.asarray(positive, bool)
     n, nan = len(positive), float("nan")
@@ -35,13 +38,16 @@ def auroc(positive, scores) -> Estimate:
     if error == 0 or not np.isfinite(error):
         reason = "no interval: the classes are separated, or one has a single image"
         return Estimate(float(area), nan, nan, n, reason)
+    least = _fewest(positive, patient_ids)
+    if least < patients.LEAST:
+        return Estimate(float(area), nan, nan, n, patients.few(least))
     odds = np.log(area / (1 - area))
     reach = stats.norm.ppf(0.5 + LEVEL / 2) * error / (area * (1 - area))
     lo, hi = (1 / (1 + np.exp(-(odds + sign * reach))) for sign in (-1, 1))
     return Estimate(float(area), float(lo), float(hi), n)
 
 
-def compare(positive, scores, others) -> Comparison:
+def compare(positive, scores, others, patient_ids) -> Comparison:
     """Area of `scores` minus that of `others`, on the same images."""
     positive = np.asarray(positive, bool)
     n, nan = len(positive), float("nan")
@@ -54,10 +60,19 @@ def compare(positive, scores, others) -> Comparison:
     if not variance > 1e-15:
         reason = "no interval: the two order the images alike"
         return Comparison(Estimate(difference, nan, nan, n, reason), nan)
+    least = _fewest(positive, patient_ids)
+    if least < patients.LEAST:
+        return Comparison(Estimate(difference, nan, nan, n, patients.few(least)), nan)
     error = float(np.sqrt(variance))
     reach = float(stats.norm.ppf(0.5 + LEVEL / 2)) * error
     estimate = Estimate(difference, difference - reach, difference + reach, n)
     return Comparison(estimate, float(2 * stats.norm.sf(abs(difference) / error)))
+
+
+def _fewest(positive, patient_ids) -> int:
+    """Patients of the rarer class."""
+    ids = np.asarray(patient_ids)
+    return min(len(np.unique(ids[members])) for members in (positive, ~positive))
 
 
 def areas(positive, scores) -> tuple[np.ndarray, np.ndarray]:

@@ -4,13 +4,15 @@ As in `weighted`: a row of the weights says how often each image counts, and wha
 defined for a row is NaN.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import special
 
 from cxr_jax.stats import weighted
+from cxr_jax.stats.generator import generator
 
-BINS = 15
+MOST_BINS = 15
 # Probabilities nearer to 0 or 1 than this are taken to be this near: their log odds
 # would be infinite.
 NEAREST = 1e-6
@@ -31,25 +33,120 @@ def brier(target, probs, weights):
     return weighted.mean(squares, weights)
 
 
-def calibration_error(correct, confidence, weights):
-    """Expected calibration error over 15 bins of equally many cases.
+class Binned(NamedTuple):
+    """Cases in bins of equally many, by their confidence; equal ones share a bin.
 
-    Mean over bins of |share correct - mean confidence| (Nixon et al. 2019, arXiv
-    1904.01685). Cases of equal confidence share a bin. The bins are those of the whole
-    split for every resample. It is above 0 for a perfect model too, the more so the
-    fewer cases there are. correct, confidence: [n], or [n, Z] of zones.
+    Attributes:
+      place: int [N], the bin of each case.
+      gap: [N], 1 or 0 for what was right minus the confidence.
+    """
+
+    place: np.ndarray
+    gap: np.ndarray
+
+
+def bins(cases: int) -> int:
+    """How many bins: the cube root of the cases, from 2 to 15.
+
+    With more the noise of a bin outweighs what it shows (Freedman and Diaconis 1981,
+    doi 10.1007/BF01025868): 4 for 60 cases, 10 for 1,000.
+    """
+    return int(np.clip(round(cases ** (1 / 3)), 2, MOST_BINS))
+
+
+def binned(correct, confidence) -> Binned:
+    """The cases of [N] or [N, Z] pooled; correct: bool, confidence: its probability."""
+    confidence = np.asarray(confidence, np.float64).ravel()
+    cases = confidence.size
+    _, rank, count = np.unique(confidence, return_inverse=True, return_counts=True)
+    place = (np.cumsum(count) - 1)[rank] * bins(cases) // cases
+    return Binned(place, np.asarray(correct, np.float64).ravel() - confidence)
+
+
+def calibration_error(correct, confidence) -> float:
+    """Expected calibration error over bins of equally many cases.
+
+    Mean over cases of their bin's |share correct - mean confidence| (Nixon et al. 2019,
+    arXiv 1904.01685). It is above 0 for a perfect model too, the more so the fewer cases
+    there are: read it beside `calibrated_errors`. correct, confidence: [N] or [N, Z].
+    """
+    place, gap = binned(correct, confidence)
+    return float(np.abs(np.bincount(place, gap)).sum() / len(gap))
+
+
+def debiased_calibration_error(correct, confidence, patient) -> float:
+    """Root mean square of the bins' gaps, without what chance adds to them.
+
+    The square of a bin's gap is estimated from pairs of cases of different patients
+    alone, whose mean is that of the true gap's square, so the mean square over the bins
+    is unbiased (Ferro and Fricker 2012, doi 10.1002/qj.1924; Kumar et al. 2019, arXiv
+    1909.10155; by pairs Widmann et al. 2019, arXiv 1910.11385). 0 where it is below 0.
+    patient: int [N] of each image.
+    """
+    return float(np.sqrt(max(0.0, mean_square_gap(correct, confidence, patient))))
+
+
+def mean_square_gap(correct, confidence, patient) -> float:
+    """The mean over cases of their bin's squared gap; below 0 by chance. NaN: no pairs."""
+    place, gap = binned(correct, confidence)
+    patient = np.repeat(patient, gap.size // len(patient))
+    shape = place.max() + 1, patient.max() + 1
+    cell = place * shape[1] + patient
+    sums = np.bincount(cell, gap, shape[0] * shape[1]).reshape(shape)
+    cases = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
+    pairs = cases.sum(axis=1) ** 2 - (cases**2).sum(axis=1)
+    squares = sums.sum(axis=1) ** 2 - (sums**2).sum(axis=1)
+    known = pairs > 0
+    if not known.any():
+        return float("nan")
+    weight = cases.sum(axis=1)[known]
+    return float((squares[known] / pairs[known] * weight).sum() / weight.sum())
+
+
+def calibrated_errors(
+    correct, confidence, patient, draws: int, seed: int = 0
+) -> np.ndarray:
+    """`calibration_error` of a model whose confidence is right: float64 [draws].
+
+    What was right is drawn anew with the probabilities that the model gave (parametric
+    bootstrap; Broecker and Smith 2007, doi 10.1175/WAF993.1). Cases of one patient are
+    right together as often as they were: their draws share a normal part, whose weight
+    is the correlation of the residuals within patients. patient: int [N].
     """
     confidence = np.asarray(confidence, np.float64)
-    images = len(confidence)
-    _, rank, count = np.unique(confidence, return_inverse=True, return_counts=True)
-    place = (np.cumsum(count) - 1)[rank] * BINS // confidence.size
-    place = place.reshape(images, -1)
-    gap = (np.asarray(correct, np.float64) - confidence).reshape(images, -1)
-    per_bin = np.zeros((images, BINS))
-    for column in range(place.shape[1]):
-        per_bin[np.arange(images), place[:, column]] += gap[:, column]
-    cases = weights.sum(axis=1) * place.shape[1]
-    return np.abs(weights @ per_bin).sum(axis=1) / cases
+    place, _ = binned(correct, confidence)
+    flat = confidence.ravel()
+    of_case = np.repeat(patient, flat.size // len(patient))
+    shared = _correlation_within(np.asarray(correct).ravel(), flat, of_case)
+    limit = special.ndtri(flat)
+    patients, numbers = of_case.max() + 1, generator(seed, "calibrated")
+    found = np.empty(draws)
+    for k in range(draws):
+        normal = np.sqrt(1 - shared) * numbers.standard_normal(flat.size)
+        if shared > 0:
+            normal += np.sqrt(shared) * numbers.standard_normal(patients)[of_case]
+        gap = (normal < limit) - flat
+        found[k] = np.abs(np.bincount(place, gap)).sum() / flat.size
+    return found
+
+
+def _correlation_within(correct, confidence, patient) -> float:
+    """Correlation, from 0 to 1, of the normal parts of two cases of one patient.
+
+    That of the residuals over pairs of cases, as a correlation of normal numbers that
+    are cut in the middle (Pearson 1900).
+    """
+    spread = np.sqrt(np.maximum(confidence * (1 - confidence), NEAREST))
+    residual = np.clip((correct - confidence) / spread, -5, 5)
+    cases = np.bincount(patient)
+    sums = np.bincount(patient, residual)
+    squares = np.bincount(patient, residual**2)
+    pairs = (cases * (cases - 1)).sum()
+    if not pairs:
+        return 0.0
+    together = (sums**2 - squares).sum() / pairs
+    alone = squares.sum() / cases.sum()
+    return float(np.sin(np.pi / 2 * np.clip(together / alone, 0, 1))) if alone else 0.0
 
 
 def calibration_slope(positive, probs, weights):

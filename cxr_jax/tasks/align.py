@@ -64,7 +64,7 @@ def make_align(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         loss=loss,
         eval_loss=loss,
         predict=lambda found: {"theta": found["theta"]},
-        decide=lambda targets, predictions: {
+        decide=lambda targets, predictions, patient_ids: {
             "mean_frame": predictions["frame"].mean(axis=0).tolist()
         },
         constant=lambda targets: {},

@@ -59,9 +59,9 @@ def make_brixia(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         loss=loss,
         eval_loss=loss,
         predict=predict,
-        decide=lambda targets, predictions: {
+        decide=lambda targets, predictions, patient_ids: {
             "confidence": metrics.fit_confidence(
-                targets["scores"], predictions["probs"]
+                targets["scores"], predictions["probs"], patient_ids
             )
         },
         constant=lambda targets: {

@@ -63,12 +63,12 @@ def make_classify(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
             return None
         return np.bincount(targets(split)["label"], minlength=len(classes))
 
-    def decide(targets, predictions):
+    def decide(targets, predictions, patient_ids):
         label, probs = targets["label"], predictions["probs"]
         return {
             "thresholds": metrics.choose_thresholds(label, probs).tolist(),
             "sensitive_thresholds": metrics.sensitive_thresholds(label, probs).tolist(),
-            "confidence": metrics.fit_confidence(label, probs),
+            "confidence": metrics.fit_confidence(label, probs, patient_ids),
         }
 
     def constant(targets):
@@ -186,7 +186,8 @@ def _class_metrics(split, targets, predictions, decision, resamples, *, classes)
     found |= metrics.confidence_metrics(label, probs, weights, decision["confidence"])
     if len(classes) == 2:
         positive, scores = label == 1, probs[:, 1]
-        found["auroc_delong"] = metrics.delong_auroc(positive, scores)
+        patients = split.table["patient_id"]
+        found["auroc_delong"] = metrics.delong_auroc(positive, scores, patients)
         for suffix, key in (("", "thresholds"), ("_at95", "sensitive_thresholds")):
             call = scores >= decision[key][1]
             found |= metrics.operating_metrics(positive, call, weights, suffix=suffix)

@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 
 from cxr_jax import metrics
 from cxr_jax.metrics import HEADLINES, checks
+from cxr_jax.stats import bootstrap
 from cxr_jax.stats.bootstrap import Resamples
 from cxr_jax.stats.estimate import Estimate, point
 from cxr_jax.tasks.task import Arrays, Task, choose_loss, read_settings
@@ -69,7 +70,7 @@ def make_contrast(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         loss=loss,
         eval_loss=loss,
         predict=lambda logits: {"views": unit(by_picture(logits))},
-        decide=lambda targets, predictions: {},
+        decide=lambda targets, predictions, patient_ids: {},
         constant=lambda targets: {},
         metrics=partial(_metrics, judge=judge),
         columns=columns,
@@ -167,7 +168,7 @@ def _metrics(
     constant = math.log(2 * min(BLOCK, split.size) - 1)
     return {
         "loss": metrics.mean_loss(losses, resamples.weights),
-        "retrieval": metrics.mean_loss(found, resamples.weights),
+        "retrieval": bootstrap.mean(found, resamples.weights, is_share=True),
         "loss_constant": point(
             constant, split.size, "no interval: the same whatever the pictures"
         ),

@@ -140,7 +140,8 @@ def _draw(generator: np.random.Generator, size: int) -> Arrays:
     return {**draw_overlap(generator, size), "coarse": coarse}
 
 
-def _decide(targets: Arrays, predictions: Arrays) -> dict[str, Any]:
+def _decide(targets: Arrays, predictions: Arrays, patient_ids) -> dict[str, Any]:
+    del targets, patient_ids
     mask = metrics.majority_mask(predictions["coarse"])
     return {"majority_mask": ["".join(".#"[int(c)] for c in row) for row in mask]}
 

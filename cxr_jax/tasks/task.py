@@ -46,7 +46,8 @@ class Task(NamedTuple):
       eval_loss: the same without class weights, so that the loss of a split does not
         depend on another split.
       predict: logits -> {name: [B, ...]}, inside jit.
-      decide: (targets, predictions) -> JSON values chosen on val, such as thresholds.
+      decide: (targets, predictions, patient_ids) -> JSON values chosen on val, such as
+        thresholds. Of no image it gives what is right without any.
       constant: targets of train -> JSON values: the best constant predictor.
       metrics: (split, targets, predictions, decision, resamples) -> {name: Estimate}.
       columns: (targets, predictions) -> {column: [N]} of the predictions file.
@@ -78,7 +79,7 @@ class Task(NamedTuple):
     loss: Callable[[jax.Array, dict[str, jax.Array]], jax.Array]
     eval_loss: Callable[[jax.Array, dict[str, jax.Array]], jax.Array]
     predict: Callable[[jax.Array], dict[str, jax.Array]]
-    decide: Callable[[Arrays, Arrays], dict[str, Any]]
+    decide: Callable[[Arrays, Arrays, Any], dict[str, Any]]
     constant: Callable[[Arrays], dict[str, Any]]
     metrics: Callable[
         [Split, Arrays, Arrays, dict[str, Any], Resamples], dict[str, Estimate]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from cxr_jax import trees
 from cxr_jax.data import roles
 from cxr_jax.devices.terminal import say
-from cxr_jax.evaluation import evaluators
+from cxr_jax.evaluation import evaluators, labels, settling
+from cxr_jax.evaluation.evaluators import Evaluation
 from cxr_jax.runs import checkpoint, results
+from cxr_jax.tasks import Task
 from cxr_jax.train.session import Run
 
 
@@ -42,6 +44,11 @@ def finish(run: Run) -> None:
             "parameters": trees.size(state.params),
             **{role: results.size(getattr(splits, role)) for role in roles.ROLES},
         },
+        "val_parts": _val_parts(exp.task, evaluations["val"]),
+        "labels": {
+            role: labels.count(exp.task, exp.task.targets(getattr(splits, role)))
+            for role in roles.ROLES
+        },
         "confusion": {
             role: exp.task.confusion(e.targets, e.predictions, best["decision"])
             for role, e in evaluations.items()
@@ -53,3 +60,9 @@ def finish(run: Run) -> None:
     results.save(workdir / "results.json", content)
     results.show("test", content)
     say(f"\nwritten: {workdir / 'results.json'}")
+
+
+def _val_parts(task: Task, val: Evaluation) -> dict[str, dict[str, int]]:
+    """How much of val picked the checkpoint, and how much settled the rest."""
+    found = settling.parts(task, val.split.table["patient_id"], val.targets)
+    return settling.size(val.split, found)

@@ -101,6 +101,7 @@ class Run:
         else:
             state = sharding.replicate(restore.first_state(exp), exp.mesh)
             self.memory = validation.start(exp.task.constant(self.targets))
+            validation.check_labels(exp, self.splits)
             validation.check_selection(exp, self.splits.val)
         self.start = int(state.step)
         if self._writer:

@@ -10,15 +10,16 @@ import jax
 import numpy as np
 
 from cxr_jax import rng, tasks
+from cxr_jax.data import roles
 from cxr_jax.data.split import Split
 from cxr_jax.devices import processes
-from cxr_jax.evaluation import evaluators
+from cxr_jax.devices.terminal import say
+from cxr_jax.evaluation import evaluators, labels
 from cxr_jax.experiment import Experiment
 from cxr_jax.metrics import Estimate, metric
 from cxr_jax.runs import pictures
 from cxr_jax.runs.writer import Writer
 from cxr_jax.state import TrainState
-from cxr_jax.stats import bootstrap
 from cxr_jax.train import plateau
 from tfds_builders.common.errors import InputError
 
@@ -51,11 +52,23 @@ def check_selection(exp: Experiment, val: Split) -> None:
     targets = exp.task.targets(val)
     drawn = rng.generator(exp.config.seed, "check_selection")
     predictions = _draw(exp.task, drawn, val.size)
-    decision = exp.task.decide(targets, predictions)
-    metrics = exp.task.metrics(
-        val, targets, predictions, decision, bootstrap.draw(val.table["patient_id"], 0)
-    )
-    selected(metrics, _name(exp))
+    evaluation, _ = evaluators.select_and_settle(exp, val, targets, predictions)
+    selected(evaluation.metrics, _name(exp))
+
+
+def check_labels(exp: Experiment, splits: roles.Splits) -> None:
+    """Warns of classes that occur, but not in train: no figure of theirs means anything."""
+    counts = {
+        role: labels.count(exp.task, exp.task.targets(getattr(splits, role)))
+        for role in roles.ROLES
+    }
+    for name in labels.untrained(counts):
+        others = counts["val"][name] + counts["test"][name]
+        say(
+            f"WARNING: no image of train is of class {name} ({others} of val and test "
+            "are): the model cannot learn it. Join classes by "
+            "--config.task.settings.merge, or use more data"
+        )
 
 
 def _draw(task: tasks.Task, generator: np.random.Generator, size: int):
@@ -74,9 +87,13 @@ def validate(
     val: Split,
     writer: Writer,
 ) -> tuple[Memory, bool]:
-    """-> (memory with the learning-rate factor, is it the best so far?)."""
+    """-> (memory with the learning-rate factor, is it the best so far?).
+
+    One part of val picks, another settles: see `evaluation.settling`.
+    """
     since, step, config = time.monotonic(), int(state.step), exp.config
-    evaluation = evaluators.evaluate(exp, eval_step, state, val, None, resamples=0)
+    found = evaluators.predict(exp, eval_step, state, val)
+    evaluation, decision = evaluators.select_and_settle(exp, val, *found)
     metrics, name = evaluation.metrics, _name(exp)
     confusion = exp.task.confusion(
         evaluation.targets, evaluation.predictions, evaluation.decision
@@ -100,7 +117,7 @@ def validate(
             "metric": f"val/{name}",
             "value": value,
             "loss": loss,
-            "decision": {**evaluation.decision, **memory["constant"]},
+            "decision": {**decision, **memory["constant"]},
         }
     reduced, lr_scale = plateau.reduce(
         memory["plateau"], loss, memory["lr_scale"], config.plateau, config.optim.lr

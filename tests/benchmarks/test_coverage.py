@@ -51,5 +51,6 @@ def test_sets_contain_the_truth_however_images_are_split(zones):
     for units in (np.arange(168), patients):
         found = coverage.deal(labels, probs, units, 80, splits=60)
         assert found.coverage.shape == found.size.shape == (60,)
-        assert found.coverage.mean() == pytest.approx(0.9, abs=0.02)
+        # Patients weigh alike, whatever their images and zones: at least as promised.
+        assert 0.885 <= found.coverage.mean() <= 0.945
         assert 1 < found.size.mean() < 4

@@ -33,7 +33,9 @@ def finished_run():
             probs = scipy.special.softmax(scale * logits, axis=-1).astype(np.float32)
             expected = probs @ np.arange(task.levels, dtype=np.float32)
             predictions = {"probs": probs, "expected": expected}
-            decision = decision or task.decide(targets, predictions)
+            decision = decision or task.decide(
+                targets, predictions, split.table["patient_id"]
+            )
             evaluations[role] = Evaluation(split, targets, predictions, decision, {})
             path = workdir / "predictions" / f"{split.dataset}-{role}.csv"
             evaluators.save_predictions(path, evaluations[role], task)

@@ -4,7 +4,9 @@ DeGrave et al. 2021, doi 10.1038/s42256-021-00338-7: a classifier may learn wher
 film comes from instead of what it shows. What these models reach is what a network
 may reach for the wrong reasons; it may reach more. They are extremely randomised
 trees (Geurts et al. 2006, doi 10.1007/s10994-006-6226-1): linear regression misses
-much of what the border and the histogram tell.
+much of what the border and its histogram tell. The histogram of a whole film is one of
+lungs too: on opacities alone it tells the classes apart, so like the thumbnail it is
+there for comparison only.
 """
 
 from __future__ import annotations
@@ -23,11 +25,10 @@ from cxr_jax.audits.data.target import Target
 from cxr_jax.data import attributes, fingerprints
 from cxr_jax.data.attributes import Attribute
 from cxr_jax.data.fingerprints import Pictures
-from cxr_jax.stats import bootstrap, weighted
+from cxr_jax.stats import bootstrap, significance, weighted
 from cxr_jax.stats.estimate import Estimate, undefined
 from tfds_builders.common import splits
 
-BORDER = 4  # pixels of a thumbnail, from each side
 # Of each class, for a figure that is worth its interval.
 LEAST_IMAGES, LEAST_GROUPS = 10, 5
 _LEAST = f"{LEAST_IMAGES} images of {LEAST_GROUPS} patients"
@@ -41,22 +42,24 @@ class Baseline(NamedTuple):
     """What is reached on one kind of feature.
 
     Attributes:
-      name: 'border', 'histogram', 'size', 'metadata' or 'thumbnail'.
+      name: 'border', 'border_histogram', 'size', 'metadata', 'histogram' or 'thumbnail'.
       sees: what it is given, in words.
       auroc: of the second of two classes, or the mean over classes, one against the
         rest.
       by_class: {class: Estimate}, one against the rest; of two classes, the second.
+      p: of the area being 0.5, not corrected for how many baselines there are.
     """
 
     name: str
     sees: str
     auroc: Estimate
     by_class: dict[str, Estimate]
+    p: float = float("nan")
 
     @property
     def sees_lung(self) -> bool:
         """It does, if coarsely: it is there for comparison."""
-        return self.name == "thumbnail"
+        return self.name in ("histogram", "thumbnail")
 
 
 def groups_of(patient_ids, copies: list[tuple[int, int]]) -> np.ndarray:
@@ -128,23 +131,27 @@ def run(
 def _features(shown, metadata, sizes) -> dict[str, tuple[str, np.ndarray | None]]:
     """{baseline: (what it sees, [N, F])}; None where there is nothing to see."""
     side = fingerprints.SIDE
-    inner = slice(BORDER, side - BORDER)
+    inner = slice(fingerprints.BORDER, side - fingerprints.BORDER)
     border = np.ones((side, side), bool)
     border[inner, inner] = False
     whole = f"{side} x {side}"
     return {
         "border": (
-            f"the outer {BORDER} pixels of the picture at {whole}",
+            f"the outer {fingerprints.BORDER} pixels of the picture at {whole}",
             shown.thumbnail[:, border],
         ),
-        "histogram": (
-            f"how much there is of each of {fingerprints.BINS} greys, not where",
-            shown.histogram,
+        "border_histogram": (
+            f"how much there is of each of {fingerprints.BINS} greys in that border",
+            shown.border_histogram,
         ),
         "size": ("height, width and aspect as stored", _joined(sizes)),
         "metadata": (
             ", ".join(attribute.name for attribute in metadata) or "no column",
             _joined(metadata),
+        ),
+        "histogram": (
+            f"how much there is of each of {fingerprints.BINS} greys in the whole picture",
+            shown.histogram,
         ),
         "thumbnail": (
             f"the whole picture at {whole}",
@@ -234,11 +241,16 @@ def _judged(name, sees, classes, areas, images: int) -> Baseline:
     def summary(values):
         return bootstrap.summary(values, images, undefined=_UNDEFINED)
 
-    whole = summary(np.mean(list(areas.values()), axis=0))
+    mean = np.mean(list(areas.values()), axis=0)
+    whole = summary(mean)
     rare = [c for k, c in enumerate(classes) if len(classes) > 2 and k not in areas]
     if rare:
         text = f"without {', '.join(rare)}: fewer than {_LEAST}"
         whole = whole._replace(reason="; ".join(filter(None, [whole.reason, text])))
     return Baseline(
-        name, sees, whole, {classes[k]: summary(area) for k, area in areas.items()}
+        name,
+        sees,
+        whole,
+        {classes[k]: summary(area) for k, area in areas.items()},
+        significance.p_value(mean - 0.5),
     )

@@ -56,7 +56,7 @@ def shortcuts(dataset: Dataset, baselines: Sequence[Baseline]) -> list[str]:
     rows = []
     for baseline in baselines:
         cells = [
-            f"({baseline.name})" if baseline.sees_lung else baseline.name,
+            _shown(baseline),
             number(baseline.auroc.value),
             baseline.auroc.interval(),
             *(_of_class(baseline, name) for name in shown),
@@ -70,9 +70,15 @@ def shortcuts(dataset: Dataset, baselines: Sequence[Baseline]) -> list[str]:
     lines = [f"Without looking at a lung, {dataset.name} ({what})"]
     lines += text_table.lines(head, rows)
     for reason in dict.fromkeys(b.auroc.reason for b in baselines if b.auroc.reason):
-        names = [b.name for b in baselines if b.auroc.reason == reason]
+        names = [_shown(b) for b in baselines if b.auroc.reason == reason]
         lines += _note(f"{', '.join(names)}: {reason}")
     return lines
+
+
+def _shown(baseline: Baseline) -> str:
+    """In brackets where it does see the lung."""
+    name = baseline.name.replace("_", " ")
+    return f"({name})" if baseline.sees_lung else name
 
 
 def associations(

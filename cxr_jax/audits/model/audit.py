@@ -16,16 +16,15 @@ import numpy as np
 from cxr_jax import experiment
 from cxr_jax.audits import verdicts
 from cxr_jax.audits.model import alterations, model_printout, saliency
-from cxr_jax.audits.model.conclusions import conclude
+from cxr_jax.audits.model.conclusions import Altered, Hidden, altered, conclude, hidden
 from cxr_jax.data import cache, decode, roles
 from cxr_jax.data.split import Split
 from cxr_jax.devices.terminal import say
 from cxr_jax.evaluation import compare, evaluators, subgroups
-from cxr_jax.metrics.registry import metric
 from cxr_jax.ops import masking
 from cxr_jax.runs import predictions, restore, results, text_table
 from cxr_jax.stats import bootstrap
-from cxr_jax.stats.estimate import Estimate
+from cxr_jax.stats.estimate import json_number
 from tfds_builders.common import files
 
 
@@ -80,8 +79,8 @@ def audit(checkpoint_of: pathlib.Path, workdir: pathlib.Path) -> int:
     whole = model.replicates(labels, probs)
     estimate = bootstrap.summary(whole, model.split.size, undefined="undefined")
     chance = model.exp.task.probabilities.chance(labels, model.decision)
-    hidden = _hide(model, lungs, whole, chance)
-    altered = _alter(model, whole)
+    without = _hide(model, lungs, whole, chance)
+    changed = _alter(model, whole)
     rows, agreed = _group(model, labels, probs)
     grouped = [
         row for row in rows if row.gaps[model.figure].reason != subgroups.FEW_OTHERS
@@ -90,9 +89,9 @@ def audit(checkpoint_of: pathlib.Path, workdir: pathlib.Path) -> int:
         model.exp, model.state, model.split, lungs, model.exp.config.seed
     )
     found = conclude(
-        model.figure, chance, estimate, hidden, altered, grouped, agreed, maps
+        model.figure, chance, estimate, without, changed, grouped, agreed, maps
     )
-    shown = (model.split, model.figure, estimate, hidden, altered, grouped)
+    shown = (model.split, model.figure, estimate, without, changed, grouped)
     say("\n".join(model_printout.tables(*shown)))
     sentences = [text_table.wrapped(verdicts.words(each)) for each in found]
     say("\n".join(["", "In words", *sentences]))
@@ -104,7 +103,7 @@ def audit(checkpoint_of: pathlib.Path, workdir: pathlib.Path) -> int:
         "figure": model.figure,
         "chance": chance,
         "whole": estimate.to_json(),
-        **_to_json(hidden, altered),
+        **_to_json(without, changed),
         "groups": [_group_to_json(row, model.figure) for row in grouped],
         "subgroups": [_row_to_json(row) for row in rows],
         "agreement": [_limits_to_json(each) for each in agreed],
@@ -117,19 +116,25 @@ def audit(checkpoint_of: pathlib.Path, workdir: pathlib.Path) -> int:
     return 0
 
 
-def _to_json(hidden, altered) -> dict[str, Any]:
+def _to_json(without, changed) -> dict[str, Any]:
     return {
         "hidden": {
-            name: results.estimates_to_json(found) for name, found in hidden.items()
+            name: {
+                "figure": found.figure.to_json(),
+                "left": found.left.to_json(),
+                "p": json_number(found.p),
+            }
+            for name, found in without.items()
         },
         "altered": {
             name: {
                 "unit": alterations.ALTERATIONS[name].unit,
                 "strengths": list(alterations.ALTERATIONS[name].strengths),
-                "figure": [one.to_json() for one, _ in found],
-                "lost": [lost.to_json() for _, lost in found],
+                "figure": [each.figure.to_json() for each in found],
+                "lost": [each.lost.to_json() for each in found],
+                "p": [json_number(each.p) for each in found],
             }
-            for name, found in altered.items()
+            for name, found in changed.items()
         },
     }
 
@@ -141,6 +146,7 @@ def _group_to_json(row: subgroups.Row, figure: str) -> dict[str, Any]:
         "images": row.images,
         "figure": row.figures[figure].to_json(),
         "gap": row.gaps[figure].to_json(),
+        "p": json_number(row.p[figure]),
     }
 
 
@@ -163,6 +169,7 @@ def _limits_to_json(found: subgroups.Limits) -> dict[str, Any]:
         "images": found.images,
         "patients": found.patients,
         **results.estimates_to_json(figures),
+        "p": json_number(found.p),
     }
 
 
@@ -204,22 +211,16 @@ def _group(model: Model, labels, probs):
     return rows, subgroups.limits(table, names, labels, expected, model.counts)
 
 
-def _hide(model: Model, lungs, whole, chance) -> dict[str, dict[str, Estimate]]:
-    """{control: its figure, and which share of it is left above chance}."""
-    found, side = {}, model.split.pixels["image"].shape[1]
-    images = {"image": model.split.pixels["image"], "mask": lungs}
+def _hide(model: Model, lungs, whole, chance) -> dict[str, Hidden]:
+    """{control: what is left of its figure}."""
+    found, images = {}, {"image": model.split.pixels["image"], "mask": lungs}
+    side = images["image"].shape[1]
     for control in _distinct(masking.controls(lungs is not None), side):
         pixels = control.hide(images)["image"]
         values = model.replicates(*model.answers(pixels))
-        n = model.split.size
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio, left = values / whole, (values - chance) / (whole - chance)
-        undefined = "undefined on these pictures"
-        found[control.name] = {
-            "figure": bootstrap.summary(values, n, undefined=undefined),
-            "ratio": bootstrap.summary(ratio, n, undefined=undefined),
-            "left": bootstrap.summary(left, n, undefined=undefined),
-        }
+        found[control.name] = hidden(
+            model.figure, values, whole, chance, model.split.size
+        )
     return found
 
 
@@ -240,10 +241,9 @@ def _distinct(found: list[masking.Control], side: int) -> list[masking.Control]:
     ]
 
 
-def _alter(model: Model, whole) -> dict[str, list[tuple[Estimate, Estimate]]]:
-    """{alteration: (figure, loss) at every strength}."""
+def _alter(model: Model, whole) -> dict[str, list[Altered]]:
+    """{alteration: what is lost at every strength}."""
     found = {}
-    sign = metric(model.figure).sign
     for name, alteration in alterations.ALTERATIONS.items():
         found[name] = []
         for strength in alteration.strengths:
@@ -251,13 +251,5 @@ def _alter(model: Model, whole) -> dict[str, list[tuple[Estimate, Estimate]]]:
                 model.split.pixels["image"], name, strength, model.exp.config.seed
             )
             values = model.replicates(*model.answers(pixels))
-            n = model.split.size
-            found[name].append(
-                (
-                    bootstrap.summary(values, n, undefined="undefined"),
-                    bootstrap.summary(
-                        sign * (whole - values), n, undefined="undefined"
-                    ),
-                )
-            )
+            found[name].append(altered(model.figure, values, whole, model.split.size))
     return found

@@ -16,17 +16,17 @@ def tables(split, figure, whole, hidden, altered, grouped) -> list[str]:
         lines.append("SYNTHETIC phantoms: these figures say nothing about patients.")
     rows = [["whole picture", *_cells(whole), ""]]
     rows += [
-        [name, *_cells(found["figure"]), number(found["ratio"].value)]
+        [name, *_cells(found.figure), number(found.left.value, unit="%")]
         for name, found in hidden.items()
     ]
     lines += ["", "With parts hidden", *text_table.lines(
-        ["", label, "95 % interval", "of whole"], rows
+        ["", label, "95 % interval", "left above chance"], rows
     )]  # fmt: skip
     rows = []
     for name, pairs in altered.items():
         alteration = alterations.ALTERATIONS[name]
         strengths = "/".join(f"{s:g}" for s in alteration.strengths)
-        values = [number(one.value) for one, _ in pairs]
+        values = [number(each.figure.value) for each in pairs]
         rows.append([name, f"{strengths} {alteration.unit}", *values])
     head = ["", "strength", *map(str, range(1, 6))]
     lines += ["", f"Altered, {label} by strength", *text_table.lines(head, rows)]

@@ -20,6 +20,7 @@ from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.state import evaluation_variables
 from cxr_jax.stats import bootstrap, weighted
 from cxr_jax.stats.estimate import Estimate, json_number
+from cxr_jax.stats.patients import Rests
 from tfds_builders.common.errors import InputError
 
 # So many pictures are enough for a mean, and maps cost up to 65 passes each.
@@ -124,9 +125,10 @@ def _mean_share(maps, masks, counts) -> Estimate:
     def mean(weights):
         return weighted.ratio(values, known, weights)
 
-    return bootstrap.estimate(
-        mean, counts, n=int(known.sum()), undefined="no map has anything above 0"
+    found = bootstrap.estimate(
+        Rests(mean, (known,)), counts, undefined="no map has anything above 0"
     )
+    return found._replace(n=int(known.sum()))
 
 
 def _resized(lungs: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

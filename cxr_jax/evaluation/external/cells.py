@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +16,7 @@ from cxr_jax.evaluation.external.sets import LeftOut, Library, Set
 from cxr_jax.metrics.registry import metric as record_of
 from cxr_jax.runs import results
 from cxr_jax.runs.restore import Trained
-from cxr_jax.stats import bootstrap
+from cxr_jax.stats import bootstrap, significance
 from cxr_jax.stats.estimate import Estimate, json_number, undefined
 from cxr_jax.tasks import Probabilities
 
@@ -34,6 +36,7 @@ class Cell(NamedTuple):
       in_own: how many of the images have a copy in the run's own test set.
       sources: where the set names its sources, the figures within each.
       chance: what a constant predictor reaches there in the metric that counts first.
+      p: {metric: of its drop being 0}, not corrected for how many sets there are.
     """
 
     left_out: LeftOut
@@ -44,6 +47,7 @@ class Cell(NamedTuple):
     in_own: int
     sources: list[subgroups.Row]
     chance: float = float("nan")
+    p: Mapping[str, float] = MappingProxyType({})
 
 
 def judge(model: Trained, each: Set, out: LeftOut, is_own: bool) -> Cell:
@@ -63,14 +67,17 @@ def judge(model: Trained, each: Set, out: LeftOut, is_own: bool) -> Cell:
     split = take(each.split, out.kept, each.split.split)
     make, labels = _statistics(model, split)
     counts = _draw(config, split, "" if is_own else each.name)
+    statistics = make(slice(None))
     values = {
         metric: bootstrap.replicates(statistic, counts)
-        for metric, statistic in make(slice(None)).items()
+        for metric, statistic in statistics.items()
     }
     reason = _undefined(known, labels)
     figures = {
-        metric: bootstrap.summary(found, split.size, undefined=reason)
-        for metric, found in values.items()
+        metric: bootstrap.estimate(
+            statistic, counts, undefined=reason, values=values[metric]
+        )
+        for metric, statistic in statistics.items()
     }
     sources = _by_source(split, make, counts, main)
     chance = known.chance(labels, model.best["decision"])
@@ -86,19 +93,21 @@ def compared(cell: Cell, each: Set, internal: Cell, own: Set, library: Library) 
     if cell.tested is None or internal.tested is None:
         return cell
     images = cell.tested.size + internal.tested.size
-    drops = {
-        metric: bootstrap.summary(
-            record_of(metric).sign * (internal.replicates[metric] - here),
-            images,
-            undefined="not defined on one of the two sets",
-        )
+    values = {
+        metric: record_of(metric).sign * (internal.replicates[metric] - here)
         for metric, here in cell.replicates.items()
     }
+    reason = "not defined on one of the two sets"
+    drops = {
+        metric: bootstrap.summary(drop, images, undefined=reason)
+        for metric, drop in values.items()
+    }
+    p = {metric: significance.p_value(drop) for metric, drop in values.items()}
     kinds = library.copied(
         library.numbers(each.folder, cell.tested),
         library.numbers(own.folder, internal.tested),
     )
-    return cell._replace(drops=drops, in_own=int((kinds != "").sum()))
+    return cell._replace(drops=drops, p=p, in_own=int((kinds != "").sum()))
 
 
 def to_json(cell: Cell, each: Set) -> dict[str, Any]:
@@ -111,6 +120,7 @@ def to_json(cell: Cell, each: Set) -> dict[str, Any]:
         "chance": json_number(cell.chance),
         "metrics": results.estimates_to_json(cell.figures),
         "worse_than_own": results.estimates_to_json(cell.drops),
+        "p": {metric: json_number(p) for metric, p in cell.p.items()},
         "copies_in_own_test": cell.in_own,
         "sources": [
             {

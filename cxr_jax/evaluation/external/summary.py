@@ -8,6 +8,7 @@ import string
 
 from cxr_jax.metrics.registry import metric
 from cxr_jax.runs import results, text_table
+from cxr_jax.stats import bootstrap, significance
 from cxr_jax.stats.estimate import Estimate, number
 
 # Shown in tables of their own, after the metric that counts first.
@@ -41,8 +42,17 @@ def tables(figure: str, own: dict[str, str], sets, found) -> list[str]:
 
 
 def verdicts(figure: str, own: dict[str, str], found) -> dict[str, str]:
-    """{run: a sentence on its figures elsewhere, and on what is lost there}."""
-    return {run: _verdict(figure, run, own[run], cells) for run, cells in found.items()}
+    """{run: a sentence on its figures elsewhere, and on what is lost there}.
+
+    What is lost beyond chance is so after Holm's correction over all runs and sets.
+    """
+    places = [(run, name) for run, cells in found.items() for name in cells]
+    p = [found[run][name].p.get(figure, float("nan")) for run, name in places]
+    corrected = dict(zip(places, significance.holm(p), strict=True))
+    return {
+        run: _verdict(figure, run, own[run], cells, corrected)
+        for run, cells in found.items()
+    }
 
 
 def held(figure: str, own: str, cells) -> list[str]:
@@ -54,11 +64,11 @@ def held(figure: str, own: str, cells) -> list[str]:
         name
         for name, cell in cells.items()
         if name != own and _is_known(figure, cell)
-        if _ends(cell.drops[figure])[0] <= 0 and _beats_chance(figure, cell)
+        if bootstrap.ends(cell.drops[figure])[0] <= 0 and _beats_chance(figure, cell)
     ]
 
 
-def _verdict(figure: str, run: str, own: str, cells) -> str:
+def _verdict(figure: str, run: str, own: str, cells, corrected) -> str:
     text = f"{run}: {metric(figure).label} {cells[own].figures[figure].text()} on {own}"
     others = [name for name in cells if name != own]
     if not others:
@@ -66,7 +76,9 @@ def _verdict(figure: str, run: str, own: str, cells) -> str:
             text + "; it was tested on no other set (give --eval_on, or more --runs)."
         )
     text += ", its own; "
-    text += "; ".join(_elsewhere(figure, name, cells[name]) for name in others)
+    text += "; ".join(
+        _elsewhere(figure, name, cells[name], corrected[run, name]) for name in others
+    )
     if not any(_is_known(figure, cells[name]) for name in others):
         return text + ". Nothing can be said about other sets."
     if good := held(figure, own, cells):
@@ -74,7 +86,7 @@ def _verdict(figure: str, run: str, own: str, cells) -> str:
     return f"{text}. Its own test set does not show how well it does elsewhere."
 
 
-def _elsewhere(figure: str, name: str, cell) -> str:
+def _elsewhere(figure: str, name: str, cell, p: float) -> str:
     here, drop = cell.figures[figure], cell.drops.get(figure)
     text = f"{here.text()} on {here.n:,} images of {name}"
     if drop is not None and drop.is_defined:
@@ -82,8 +94,7 @@ def _elsewhere(figure: str, name: str, cell) -> str:
             f", {number(abs(drop.value))} {'worse' if drop.value >= 0 else 'better'}"
         )
         if drop.has_interval:
-            sure = drop.lo > 0 or drop.hi < 0
-            chance = "beyond chance" if sure else "may be chance"
+            chance = "beyond chance" if p < significance.LEVEL else "may be chance"
             text += f" ({drop.interval(sign=True)} lost: {chance})"
     if here.has_interval and not _beats_chance(figure, cell):
         text += f", no better than chance ({number(cell.chance)})"
@@ -96,11 +107,8 @@ def _is_known(figure: str, cell) -> bool:
 
 def _beats_chance(figure: str, cell) -> bool:
     sign = metric(figure).sign
-    return all(sign * (end - cell.chance) > 0 for end in _ends(cell.figures[figure]))
-
-
-def _ends(estimate: Estimate) -> tuple[float, ...]:
-    return estimate[1:3] if estimate.has_interval else estimate[:1]
+    ends = bootstrap.ends(cell.figures[figure])
+    return all(sign * (end - cell.chance) > 0 for end in ends)
 
 
 def _matrix(figure: str, own, letter, found) -> list[str]:

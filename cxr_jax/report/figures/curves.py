@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from cxr_jax.report.figures import points, style
 from cxr_jax.stats import bootstrap
 from cxr_jax.stats.estimate import Estimate
+from cxr_jax.stats.patients import Rests
 
 _ONE_CLASS = "not defined:\nall cases are of one class"
 _EMPTY = "no cases"
@@ -58,7 +59,9 @@ def roc(one: Sequence[Curve], counts: np.ndarray) -> Figure:
         if _is_empty(axes, curve):
             continue
         cases = points.ranked(curve.positive, curve.probs)
-        band = points.band(partial(points.sensitivity, cases), counts)
+        both = curve.positive, ~curve.positive
+        sensitivity = Rests(partial(points.sensitivity, cases), both)
+        band = points.band(sensitivity, counts)
         _draw_band(axes, points.GRID, band)
         axes.plot(
             *points.roc(curve.positive, curve.probs), color=style.BLUE, lw=style.THICK
@@ -80,15 +83,18 @@ def precision_recall(one: Sequence[Curve], counts: np.ndarray) -> Figure:
             style.head(axes, curve.name)
             continue
         cases = points.ranked(curve.positive, curve.probs)
+        both = curve.positive, ~curve.positive
         area = bootstrap.estimate(
-            partial(points.average_precision, cases), counts, undefined=_ONE_CLASS
+            Rests(partial(points.average_precision, cases), both),
+            counts,
+            undefined=_ONE_CLASS,
         )
         words = "average precision" if len(one) == 1 else "AP"
         style.head(axes, curve.name, f"{words} {style.shown(area)}")
         _draw_band(
             axes,
             points.GRID,
-            points.band(partial(points.precision, cases), counts),
+            points.band(Rests(partial(points.precision, cases), both), counts),
         )
         recall, precision = points.precision_recall(curve.positive, curve.probs)
         axes.plot(

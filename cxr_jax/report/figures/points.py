@@ -7,7 +7,6 @@ values, one at each point of a grid.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -125,14 +124,6 @@ def bins(probs) -> np.ndarray:
     return np.searchsorted(edges[1:-1], probs)
 
 
-def observed(positive, place, weights) -> np.ndarray:
-    """Share of positives in each bin, [R, 10]; NaN where the bin is empty."""
-    inside = (place[:, None] == np.arange(BINS)).astype(np.float64)
-    cases = weights @ inside
-    hits = weights @ (inside * np.asarray(positive)[:, None])
-    return np.divide(hits, cases, out=np.full_like(hits, np.nan), where=cases > 0)
-
-
 def net_benefit(cases: Ranked, weights) -> np.ndarray:
     """`probability.net_benefit` at THRESHOLDS: [R, 99]."""
     reached = np.searchsorted(-cases.probs, -THRESHOLDS, "right")
@@ -161,13 +152,9 @@ def band(statistic, counts) -> Band | None:
 
 
 def shares(positive, place, counts) -> list[Estimate]:
-    """Share of positives in each of the 10 bins, with its interval and its n."""
-    drawn = bootstrap.replicates(partial(observed, positive, place), counts)
-    images = np.bincount(place, minlength=BINS)
-    return [
-        bootstrap.summary(drawn[:, k], int(images[k]), undefined="no images")
-        for k in range(BINS)
-    ]
+    """Share of positives in each of the 10 bins, with its interval and its images."""
+    positive = np.asarray(positive, bool)
+    return [bootstrap.share(positive, place == k, counts) for k in range(BINS)]
 
 
 def _precision(cases: Ranked, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

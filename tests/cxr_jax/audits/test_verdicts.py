@@ -21,7 +21,8 @@ VALUES = {
     "alteration": "blur", "lost": 0.2, "strength": 2, "first": 0.1, "attribute": "sex",
     "group": "F", "groups": 12, "gap": ESTIMATE, "least": 20, "bias": ESTIMATE,
     "low": -3.0, "high": 4.0, "method": "Grad-CAM", "where": "lungs", "area": 0.3,
-    "likeness": 0.2, "estimate": ESTIMATE,
+    "likeness": 0.2, "p": 0.01, "classes": ["P"], "class": "P",
+    "shares": {"train": 0.2, "val": 0.4}, "estimate": ESTIMATE,
 }  # fmt: skip
 
 

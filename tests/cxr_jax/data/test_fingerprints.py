@@ -26,6 +26,10 @@ def test_every_field_matches_numpy():
     np.testing.assert_allclose(found.thumbnail[0], blocks, atol=0.51)
     shares = np.histogram(film, bins=64, range=(0, 256))[0] / film.size
     np.testing.assert_allclose(found.histogram[0], shares, rtol=1e-6)
+    edge = np.ones((96, 64), bool)
+    edge[12:-12, 8:-8] = False
+    shares = np.histogram(film[edge], bins=64, range=(0, 256))[0] / edge.sum()
+    np.testing.assert_allclose(found.border_histogram[0], shares, rtol=1e-6)
     assert found.height.tolist() == [96, 40]
     assert found.width.tolist() == [64, 50]
     assert found.lowest[0] == pytest.approx((film == 0).mean())

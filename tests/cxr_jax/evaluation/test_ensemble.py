@@ -12,8 +12,10 @@ import scipy.special
 from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score
 
 from configs import common
-from cxr_jax.evaluation import ensemble
+from cxr_jax import config as config_lib
+from cxr_jax.evaluation import ensemble, settling
 from cxr_jax.runs import predictions
+from cxr_jax.tasks import make_task
 from cxr_jax.train import loop
 from tfds_builders.common.errors import InputError
 
@@ -25,6 +27,23 @@ def classify_config(tiny_config, covidgr_data):
         tiny_config.data.data_dir = str(covidgr_data)
         common.use_task(tiny_config, "classify", "cross_entropy", classes=("N", "P"))
     return tiny_config
+
+
+@pytest.fixture(autouse=True)
+def small_val(monkeypatch):
+    """The val splits of these tests are parted too, though they are small."""
+    monkeypatch.setattr(settling, "LEAST", 4)
+
+
+def settles(run, scores):
+    """Which rows of val settle."""
+    task = make_task(json_config(run).task)
+    ids = [row["patient_id"] for row in rows(run, "brixia-val")]
+    return settling.parts(task, ids, {"scores": scores}).settling
+
+
+def json_config(run):
+    return config_lib.from_json(run / "config.json")
 
 
 @pytest.fixture
@@ -85,14 +104,18 @@ def test_the_ensemble_is_the_mean_of_tempered_members(two, tmp_path):
 def test_one_temperature_for_the_average_is_the_best_one_on_val(two, tmp_path):
     found = combine(two, tmp_path / "ensemble")["average tempered last"]
     (scores, one), (_, other) = (zones(run, "val") for run in two)
-    logits = np.log((one + other) / 2).reshape(-1, 4)
+    own = settles(two[0], scores)
+    assert 0 < len(own) < len(scores)
+    every = np.log((one + other) / 2)
 
-    def loss(temperature):
+    def loss(temperature, rows=own):
+        logits = every[rows].reshape(-1, 4)
         probs = scipy.special.softmax(logits / temperature, axis=1)
-        return log_loss(scores.ravel(), probs, labels=range(4))
+        return log_loss(scores[rows].ravel(), probs, labels=range(4))
 
     best = loss(found["temperature"])
-    assert found["metrics"]["val/log_loss"]["value"] == pytest.approx(best, rel=1e-6)
+    shown = found["metrics"]["val/log_loss"]["value"]
+    assert shown == pytest.approx(loss(found["temperature"], slice(None)), rel=1e-6)
     assert best < min(loss(found["temperature"] * factor) for factor in (0.98, 1.02))
 
 
@@ -292,7 +315,8 @@ def test_what_an_earlier_version_did_not_settle_is_settled_now(two, tmp_path):
     after = combine(two, tmp_path / "after")
     for name, estimate in before["members"][str(two[0])]["metrics"].items():
         found = after["members"][str(two[0])]["metrics"][name]
-        assert found == pytest.approx(estimate, abs=1e-5), name
+        # The temperature of two patients hangs on the last digit of the file.
+        assert found == pytest.approx(estimate, abs=5e-3), name
     assert after["metrics"] == before["metrics"]
 
 

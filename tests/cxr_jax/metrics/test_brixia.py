@@ -92,8 +92,12 @@ def test_a_perfect_prediction(split):
     for name, m in metrics.items():
         wanted = 1.0 if name.startswith(ones) else 0.0
         assert m.value == pytest.approx(wanted, abs=1e-12), name
-        assert np.isnan(m.lo), name
-        assert m.reason == "no interval: all resamples are alike"
+        is_share = name.startswith(("exact", "within_one"))
+        if is_share:  # 25 of 25 patients
+            assert (m.lo, m.hi) == pytest.approx((0.8628, 1), abs=1e-4)
+            assert m.reason == bootstrap.EXACT
+        else:
+            assert np.isnan(m.lo) and m.reason == bootstrap.ALIKE
 
 
 def test_a_constant_prediction_has_no_correlation(split):

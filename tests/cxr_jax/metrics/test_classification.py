@@ -95,10 +95,11 @@ def test_by_severity():
         "sensitivity_severity_SEVERE": (pytest.approx(2 / 3), 3),
     }
     assert metrics["sensitivity_severity_MODERATE"].reason == "no images"
-    # One mild image, called in every resample that holds it.
+    # One mild image, called: 1 of 1. Of three, two are called: too few to resample.
     mild = metrics["sensitivity_severity_MILD"]
-    assert np.isnan(mild.lo)
-    assert mild.reason == "no interval: all resamples are alike"
+    assert (mild.lo, mild.hi) == pytest.approx((0.025, 1))
+    severe = metrics["sensitivity_severity_SEVERE"]
+    assert np.isnan(severe.lo) and "only 3 patients" in severe.reason
 
 
 def test_severity_is_left_out_where_it_does_not_follow_the_classes():

@@ -92,14 +92,16 @@ def test_the_temperature_mends_calibration_and_only_that():
     """A model that is three times too sure."""
     target, probs, weights = split(2, n=2000)
     too_sure = calibration.tempered(probs, 1 / 3)
-    fitted = fit_confidence(target, too_sure)
+    fitted = fit_confidence(target, too_sure, np.arange(len(target)))
     found = confidence_metrics(target, too_sure, weights, fitted)
     assert found["calibration_slope"].hi < 0.6
     after = found["calibration_slope_tempered"]
     assert after.value == pytest.approx(
         found["calibration_slope"].value * fitted["temperature"], rel=1e-3
     )
-    assert found["ece_tempered"].hi < found["ece"].lo
+    assert found["ece"].value > found["ece_calibrated"].hi
+    assert found["ece_tempered"].value < found["ece_calibrated_tempered"].hi
+    assert found["ece_debiased"].value > 0.1 > 3 * found["ece_debiased_tempered"].value
     assert found["brier"].value == pytest.approx(
         sk.brier_score_loss(target, too_sure[:, 1])
     )
@@ -109,7 +111,7 @@ def test_sets_of_zones_hold_what_was_promised():
     g = generator(0, "sets")
     probs = g.dirichlet(np.ones(4), (600, 6))
     target = (g.random((600, 6, 1)) > probs.cumsum(axis=-1)).sum(axis=-1).clip(max=3)
-    fitted = fit_confidence(target[:300], probs[:300])
+    fitted = fit_confidence(target[:300], probs[:300], np.arange(300))
     found = confidence_metrics(
         target[300:], probs[300:], bootstrap.weights(np.arange(300), 100), fitted
     )

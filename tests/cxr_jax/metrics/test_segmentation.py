@@ -46,13 +46,13 @@ def test_the_figures_are_scikit_learns(masks):
 
 
 def test_intervals_are_wider_when_images_of_a_patient_are_alike():
-    common = np.repeat([40, 90, 60, 20], 5)
-    size = np.full(20, 100)
+    common = np.repeat([40, 90, 60, 20, 50], 5)
+    size = np.full(25, 100)
     alone, together = (
         metrics.overlap_metrics(common, size, size, bootstrap.weights(ids, 1000))[
             "dice"
         ]
-        for ids in (np.arange(20), np.repeat(np.arange(4), 5))
+        for ids in (np.arange(25), np.repeat(np.arange(5), 5))
     )
     assert alone.value == together.value == pytest.approx(common.mean() / 100)
     assert together.hi - together.lo > 1.5 * (alone.hi - alone.lo)

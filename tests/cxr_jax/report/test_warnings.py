@@ -128,6 +128,27 @@ def test_the_command_of_an_audit_has_the_config_of_the_run(brixia):
     assert "'--config=my configs/a.py' --config.data.fold=2" in asked
 
 
+def test_a_class_that_was_never_trained(brixia):
+    def with_labels(train):
+        labels = {"train": train, "val": {"a": 5, "b": 5}, "test": {"a": 6, "b": 4}}
+        return brixia._replace(results=brixia.results | {"labels": labels})
+
+    assert severities(with_labels({"a": 9, "b": 0}), "class_untrained") == [CARE]
+    far = with_labels({"a": 8, "b": 2})
+    assert not severities(far, "class_untrained")
+    assert severities(far, "classes_apart") == [CARE]
+    assert not severities(with_labels({"a": 55, "b": 45}), "classes_apart")
+
+
+def test_a_val_that_settles_nothing(brixia):
+    def with_val(images):
+        parts = {"selecting": {"images": 7}, "settling": {"images": images}}
+        return brixia._replace(results=brixia.results | {"val_parts": parts})
+
+    assert severities(with_val(0), "nothing_settled") == [CARE]
+    assert not severities(with_val(12), "nothing_settled")
+
+
 def test_prediction_sets_that_cover_too_little(brixia):
     found = with_results(brixia, coverage_90=(0.1, 0.05, 0.15))
     assert severities(found, "coverage") == [CARE]

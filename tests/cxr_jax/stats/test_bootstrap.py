@@ -108,7 +108,8 @@ def test_no_images_one_patient_no_resamples():
     alike = "no interval: all resamples are alike"
     one = mean_estimate(np.array([0.1, 0.7, 0.9]), ["p"] * 3)
     assert one.value == pytest.approx(1.7 / 3)
-    same(one, Estimate(one.value, nan, nan, 3, alike))
+    few = "no interval: only 1 patient in a group it rests on, and 5 are needed"
+    same(one, Estimate(one.value, nan, nan, 3, few))
     same(mean_estimate(np.ones(9), np.arange(9)), Estimate(1.0, nan, nan, 9, alike))
     same(
         mean_estimate(np.array([1.0, 3.0]), [0, 1], resamples=0),

@@ -20,7 +20,7 @@ def test_coverage_on_new_images_is_as_promised(zones):
     g, covered = generator(0, "conformal"), []
     for _ in range(200):
         target, probs = draw(g, 100, zones)
-        least = conformal.set_threshold(target, probs)
+        least = conformal.set_threshold(target, probs, np.arange(100))
         target, probs = draw(g, 200, zones)
         covered.append((conformal.truth(target, probs) >= least).mean())
     error = np.std(covered) / np.sqrt(len(covered))
@@ -31,13 +31,45 @@ def test_the_limit_is_the_quantile_with_the_correction():
     """19 images: the 18th of 20 places; 8 images cannot promise 0.9."""
     probs = np.linspace(0.05, 0.95, 19)
     both = np.stack([probs, 1 - probs], axis=1)
-    assert conformal.set_threshold(np.zeros(19, int), both) == pytest.approx(
+    assert conformal.set_threshold(np.zeros(19, int), both, range(19)) == pytest.approx(
         np.sort(probs)[1]
     )
-    assert conformal.set_threshold(np.zeros(8, int), both[:8]) == 0.0
+    assert conformal.set_threshold(np.zeros(8, int), both[:8], range(8)) == 0.0
     assert conformal.sets(both, 0.0).all()
 
 
 def test_sets_hold_what_is_likely_enough():
     found = conformal.sets(np.array([[0.7, 0.2, 0.1]]), 0.2)
     assert found.tolist() == [[True, True, False]]
+
+
+def test_no_set_is_empty():
+    """Where no class is as likely as asked for, the most likely is the set."""
+    probs = np.array([[0.4, 0.35, 0.25], [0.5, 0.5, 0.0]])
+    found = conformal.sets(probs, 0.9)
+    assert found.tolist() == [[True, False, False], [True, True, False]]
+
+
+def test_images_of_one_patient_count_as_one():
+    """Copies of every image change nothing, and 30 of three patients promise nothing."""
+    g = generator(1, "copies")
+    target, probs = draw(g, 40)
+    once = conformal.set_threshold(target, probs, range(40))
+    many = np.repeat(np.arange(40), 5)
+    assert conformal.set_threshold(target[many], probs[many], many) == once
+    assert conformal.set_threshold(target[:30], probs[:30], np.arange(30) % 3) == 0.0
+
+
+def test_coverage_of_a_new_patient_whose_images_are_alike():
+    """25 patients with 6 zones alike: pooled zones would hold 23 / 26 = 0.885."""
+    g, covered = generator(0, "alike"), []
+    for _ in range(400):
+        confidence = g.random(500)
+        probs = np.stack([confidence, 1 - confidence], axis=-1)
+        probs = np.repeat(probs[:, None], 6, axis=1)
+        target = np.zeros((500, 6), int)
+        val, test = slice(0, 25), slice(25, None)
+        least = conformal.set_threshold(target[val], probs[val], range(25))
+        covered.append((conformal.truth(target[test], probs[test]) >= least).mean())
+    error = np.std(covered) / np.sqrt(len(covered))
+    assert abs(np.mean(covered) - 24 / 26) < 3 * error

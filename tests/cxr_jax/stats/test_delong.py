@@ -48,28 +48,50 @@ def test_the_comparison_is_a_normal_test_of_the_difference():
     positive, scores = draw(3, n=200)
     (one, other), c = by_pairs(positive, scores)
     error = np.sqrt(c[0, 0] + c[1, 1] - 2 * c[0, 1])
-    found = delong.compare(positive, *scores)
+    found = delong.compare(positive, *scores, range(200))
     assert found.difference.value == pytest.approx(one - other)
     assert found.difference.hi - found.difference.value == pytest.approx(
         1.959964 * error
     )
     assert found.p == pytest.approx(2 * stats.norm.sf(abs(one - other) / error))
-    back = delong.compare(positive, *scores[::-1])
+    back = delong.compare(positive, *scores[::-1], range(200))
     assert back.difference.value == -found.difference.value and back.p == found.p
 
 
 def test_what_has_no_interval_says_why():
-    separated = delong.auroc([True, True, False, False], [3, 4, 1, 2])
+    separated = delong.auroc([True, True, False, False], [3, 4, 1, 2], range(4))
     assert (
         separated.value == 1
         and np.isnan(separated.lo)
         and "separated" in separated.reason
     )
-    one_class = delong.auroc([True, True], [1, 2])
+    one_class = delong.auroc([True, True], [1, 2], range(2))
     assert np.isnan(one_class.value) and "one class" in one_class.reason
     positive, scores = draw(0)
-    alike = delong.compare(positive, scores[0], 2 * scores[0] + 1)
+    alike = delong.compare(positive, scores[0], 2 * scores[0] + 1, range(40))
     assert alike.difference.value == 0 and "alike" in alike.difference.reason
+
+
+def test_four_patients_of_a_class_have_no_interval():
+    positive, scores = np.arange(60) < 8, generator(2, "few").normal(size=60)
+    patients = np.r_[np.repeat(np.arange(4), 2), np.arange(4, 56)]
+    assert delong.auroc(positive, scores, range(60)).has_interval
+    found = delong.auroc(positive, scores, patients)
+    assert not found.has_interval and "only 4 patients" in found.reason
+    other = delong.compare(positive, scores, -scores, patients)
+    assert not other.difference.has_interval and np.isnan(other.p)
+
+
+def test_the_interval_is_that_of_the_log_odds():
+    """By hand from the area and its variance; pROC's, of the area, is another."""
+    positive, scores = draw(5, n=80)
+    (area,) = by_pairs(positive, scores)[0][:1]
+    found = delong.auroc(positive, scores[0], range(80))
+    covariance = by_pairs(positive, scores)[1]
+    reach = 1.959964 * np.sqrt(covariance[0, 0]) / (area * (1 - area))
+    odds = np.log(area / (1 - area))
+    ends = [1 / (1 + np.exp(-(odds + s * reach))) for s in (-1, 1)]
+    assert (found.lo, found.hi) == pytest.approx(ends)
 
 
 def test_intervals_cover_the_true_area():
@@ -79,7 +101,7 @@ def test_intervals_cover_the_true_area():
     positive = np.repeat([True, False], [60, 90])
     hits = 0
     for _ in range(1000):
-        found = delong.auroc(positive, g.normal(size=150) + positive)
+        found = delong.auroc(positive, g.normal(size=150) + positive, range(150))
         hits += found.lo <= true <= found.hi
     # Binomial: 0.95 +- 3 x 0.0069.
     assert 0.929 <= hits / 1000 <= 0.971

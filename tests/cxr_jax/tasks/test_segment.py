@@ -236,7 +236,11 @@ def test_drawn_predictions_have_every_metric(masked_config, tmp_path):
         targets = task.targets(split)
         resamples = bootstrap.draw(split.table["patient_id"], 5)
         found = task.metrics(
-            split, targets, drawn, task.decide(targets, drawn), resamples
+            split,
+            targets,
+            drawn,
+            task.decide(targets, drawn, split.table["patient_id"]),
+            resamples,
         )
         assert all(np.isfinite(estimate.value) for estimate in found.values())
         assert task.select in found

@@ -29,8 +29,8 @@ def split(**columns) -> Split:
     return Split("set", "test", None, np.arange(size), table, names, "patients", False)
 
 
-def draw(images):
-    return bootstrap.draw(np.arange(images), 0)
+def draw(images, resamples=0):
+    return bootstrap.draw(np.arange(images), resamples)
 
 
 def classify(**changes):
@@ -60,7 +60,7 @@ def test_brixia_metrics_agree_with_scikit_learn():
     }
     decision = {
         "median": [1, 1, 2, 1, 1, 2],
-        **task.decide({"scores": scores}, predictions),
+        **task.decide({"scores": scores}, predictions, np.arange(20)),
     }
     found = task.metrics(
         split(scores=scores), {"scores": scores}, predictions, decision, draw(20),
@@ -132,7 +132,7 @@ def test_thresholds_come_from_val_and_the_figures_from_scikit_learn():
         "probs": np.stack([1 - probability, probability], 1),
         "loss": np.zeros(40),
     }
-    decision = task.decide({"label": label}, predictions)
+    decision = task.decide({"label": label}, predictions, np.arange(40))
     found = task.metrics(
         split(label=label, names={"label": ("no", "yes")}),
         {"label": label}, predictions, decision, draw(40),
@@ -240,7 +240,7 @@ def test_the_direction_of_every_metric_is_known():
             split(scores=scores),
             {"scores": scores},
             predictions,
-            task.decide({"scores": scores}, predictions),
+            task.decide({"scores": scores}, predictions, np.arange(30)),
             draw(30),
         )
 
@@ -252,7 +252,7 @@ def test_the_direction_of_every_metric_is_known():
             assert good[name].value >= bad[name].value, name
 
 
-def drawn_metrics(task, **columns):
+def drawn_metrics(task, resamples=0, **columns):
     """{name: Estimate} of random predictions, with the constant predictor."""
     generator, images = np.random.default_rng(4), 40
     kind = (task.levels, (6,)) if task.name == "brixia" else (task.levels, ())
@@ -265,17 +265,15 @@ def drawn_metrics(task, **columns):
         predictions = {k: np.asarray(v) for k, v in predictions.items()}
     else:
         predictions = task.draw(generator, images)
-    decision = task.decide(targets, predictions)
+    decision = task.decide(targets, predictions, np.arange(images))
     decision |= task.constant(targets) if task.label else {}
     if columns.get("severity"):
         columns["severity"] = np.where(labels, generator.integers(1, 3, images), 0)
         columns["names"] = {"severity": ("none", "mild", "severe")}
     table = {"x": np.zeros(images)} | columns
-    return task.metrics(split(**table), targets, predictions, decision, draw(images)), (
-        targets,
-        predictions,
-        decision,
-    )
+    drawn = draw(images, resamples)
+    found = task.metrics(split(**table), targets, predictions, decision, drawn)
+    return found, (targets, predictions, decision)
 
 
 def all_tasks():
@@ -294,7 +292,7 @@ def all_tasks():
 def test_every_metric_of_every_task_is_known_and_none_other():
     names = {"log_loss"}  # of ensembles
     for task, columns in all_tasks():
-        found, _ = drawn_metrics(task, **columns)
+        found, _ = drawn_metrics(task, 10, **columns)
         assert {task.select, *task.headline} <= set(found), task.name
         names |= set(found)
     for name in names:

@@ -27,12 +27,14 @@ def follow(tiny_config, monkeypatch):
             tiny_config.select = select
         state, memory, found = exp.init(), validation.start({"median": [1] * 6}), []
         for step, metrics in enumerate(evaluations, 1):
+            selecting = Evaluation(
+                None, {}, {}, {"thresholds": [0.1]}, estimates(**metrics)
+            )
+            monkeypatch.setattr(validation.evaluators, "predict", lambda *_: ({}, {}))
             monkeypatch.setattr(
                 validation.evaluators,
-                "evaluate",
-                lambda *_, m=metrics, **__: Evaluation(
-                    None, {}, {}, {"thresholds": [0.5]}, estimates(**m)
-                ),
+                "select_and_settle",
+                lambda *_, found=selecting: (found, {"thresholds": [0.5]}),
             )
             memory, improved = validation.validate(
                 exp, None, state._replace(step=np.int32(step)), memory, None, writer
@@ -50,7 +52,7 @@ def test_errors_fall_and_areas_rise(follow):
     found, memory = follow("auroc", rising)
     assert found == [True, True, False, True]
     assert memory["best"]["step"] == 4
-    # What was settled on val and on train travels with the best checkpoint.
+    # What the other part of val settled, and train, travels with the best checkpoint.
     assert memory["best"]["decision"] == {"thresholds": [0.5], "median": [1] * 6}
 
 

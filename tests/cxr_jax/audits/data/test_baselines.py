@@ -3,12 +3,15 @@ import pytest
 import toys
 from sklearn.metrics import roc_auc_score
 
-from cxr_jax.audits.data import baselines
+from cxr_jax.audits.data import audit, baselines
 from cxr_jax.audits.data.target import Target
 from cxr_jax.data import attributes, fingerprints
+from cxr_jax.stats.estimate import Estimate
 from tfds_builders.common import splits
 
-NAMES = ("border", "histogram", "size", "metadata", "thumbnail")
+NAMES = (
+    "border", "border_histogram", "size", "metadata", "histogram", "thumbnail",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +61,46 @@ def test_a_shortcut_shows_where_it_is_and_nowhere_else(noise):
     found = run(inside, index)
     assert found["thumbnail"].auroc.value > 0.95
     assert found["border"].auroc.lo < 0.5 < found["border"].auroc.hi
-    assert [b.sees_lung for b in found.values()] == [False] * 4 + [True]
+    assert [b.sees_lung for b in found.values()] == [False] * 4 + [True] * 2
+
+
+def test_an_opacity_alone_is_no_label_without_a_lung(noise):
+    """Only the middle differs: the whole histogram knows, and no verdict names it."""
+    index = np.arange(120) % 2
+    shown = [film.copy() for film in noise]
+    for film, label in zip(shown, index, strict=True):
+        film[12:36, 12:36] = np.clip(film[12:36, 12:36] + 90.0 * label, 0, 255)
+    found = run(shown, index)
+    assert found["histogram"].auroc.lo > 0.9
+    for name in ("border", "border_histogram"):
+        assert found[name].auroc.lo < 0.5 < found[name].auroc.hi
+    assert audit.without_lung("toy", list(found.values())) == []
+
+
+def test_the_best_of_several_baselines_has_to_be_better_than_one(noise):
+    """p 0.03 in one of four is not beyond chance; 0.01 is, and the strongest is named."""
+
+    def baseline(name, area, p):
+        return baselines.Baseline(name, "it", Estimate(area, 0.51, 0.8, 90), {}, p)
+
+    chance = [baseline("border", 0.6, 0.03), baseline("size", 0.55, 0.4)]
+    chance += [baseline("metadata", 0.5, 0.9), baseline("histogram", 0.99, 0.0)]
+    assert audit.without_lung("toy", chance) == []
+    (found,) = audit.without_lung("toy", [*chance, baseline("size", 0.7, 0.001)])
+    assert found.values["baseline"] == "size"
+
+
+def test_classes_that_are_never_trained_or_lie_apart():
+    def held(**splits):
+        return {"splits": {name: {"classes": each} for name, each in splits.items()}}
+
+    apart = held(train={"N": 10, "P": 0}, val={"N": 8, "P": 2}, test={"N": 9, "P": 1})
+    assert [v.kind for v in audit.of_classes("toy", apart)] == [
+        "class_untrained", "classes_apart",
+    ]  # fmt: skip
+    near = held(train={"N": 70, "P": 30}, val={"N": 7, "P": 3}, test={"N": 13, "P": 7})
+    assert audit.of_classes("toy", near) == []
+    assert audit.of_classes("toy", held(all={"N": 1, "P": 0})) == []
 
 
 def test_metadata_size_and_missing_values_are_shortcuts_too(noise):

@@ -14,7 +14,7 @@ from cxr_jax.audits.model import alterations, audit
 from cxr_jax.data import decode, roles
 from cxr_jax.evaluation import subgroups
 from cxr_jax.rng import generator
-from cxr_jax.stats import bootstrap, weighted
+from cxr_jax.stats import bootstrap, patients, weighted
 from cxr_jax.train import loop
 
 
@@ -80,6 +80,7 @@ def test_a_group_has_the_metric_of_its_own_images(seed):
 @pytest.fixture(params=[True, False], ids=["marker", "none"])
 def trained(request, tiny_config, tmp_path, keep_signals, monkeypatch):
     """A classifier of left and right halves; half the time a corner says the class."""
+    monkeypatch.setattr(patients, "LEAST", 2)  # of each class there are four
     with tiny_config.unlocked():
         tiny_config.total = "120 steps"
         tiny_config.batch_size = 16

@@ -12,7 +12,7 @@ from sklearn.calibration import calibration_curve
 
 from cxr_jax.report.figures import curves, points, style
 from cxr_jax.rng import generator
-from cxr_jax.stats import bootstrap, probability, weighted
+from cxr_jax.stats import bootstrap, patients, probability, weighted
 from cxr_jax.stats.estimate import Estimate
 
 
@@ -147,12 +147,17 @@ def test_calibration_intervals_are_of_the_share_in_the_bin():
     defined = 0
     for k in np.unique(place):
         own, inside = counts[1:, place == k], one.positive[place == k]
-        if 0 < inside.mean() < 1:
+        size = patients.number(counts, place == k)
+        if 0 < inside.mean() < 1 and size >= patients.LEAST:
             shares = own @ inside / own.sum(axis=1)
             expected = np.nanquantile(shares, (0.025, 0.975))
-            np.testing.assert_allclose(bars[defined].get_ydata(), expected)
-            defined += 1
-    # All or none of the others are positive, and no interval can be told.
+        elif inside.mean() in (0, 1):  # all or none are positive
+            expected = patients.exact(size * int(inside.mean()), size)
+        else:
+            continue
+        np.testing.assert_allclose(bars[defined].get_ydata(), expected)
+        defined += 1
+    # The others have too few patients.
     assert len(bars) == defined and len(hollow) == len(np.unique(place)) - defined
 
 
@@ -231,7 +236,8 @@ def test_six_classes_of_five_thousand_cases_stay_small(draw):
     assert len(style.inline_svg(figure, "a", "b")) < 150_000
 
 
-def test_a_band_leaves_out_resamples_of_one_class():
+def test_a_band_leaves_out_resamples_of_one_class(monkeypatch):
+    monkeypatch.setattr(patients, "LEAST", 1)
     positive, probs = np.array([True, False, False]), np.array([0.9, 0.5, 0.1])
     counts = np.array([[1, 1, 1], [0, 2, 1], [2, 1, 0], [1, 0, 2]], np.uint16)
     statistic = partial(points.sensitivity, points.ranked(positive, probs))
