@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 
@@ -50,6 +51,16 @@ class Checked:
         self._base.clear()
 
 
+class _MakeChecked(NamedTuple):
+    """JAX's function from a path to (cache, path), with entries that are checked."""
+
+    make: Callable[[str], Any]
+
+    def __call__(self, path: str):
+        found = self.make(path)
+        return None if found is None else (Checked(found[0]), found[1])
+
+
 def use(folder: pathlib.Path) -> None:
     """Keeps what is compiled in a folder; the programs are checked when read.
 
@@ -65,12 +76,6 @@ def use(folder: pathlib.Path) -> None:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    if getattr(make, "is_checked", False):
+    if isinstance(make, _MakeChecked):
         return
-
-    def make_checked(path: str):
-        found = make(path)
-        return None if found is None else (Checked(found[0]), found[1])
-
-    make_checked.is_checked = True
-    compilation_cache.get_file_cache = make_checked
+    compilation_cache.get_file_cache = _MakeChecked(make)
