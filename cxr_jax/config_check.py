@@ -5,6 +5,7 @@ What has to be looked up to be known (a model, an op, a loss) is checked where i
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
 import pathlib
@@ -50,6 +51,21 @@ _CHOICES = {
 
 _PATTERNS = ("init_excuse", "optim.no_decay", "optim.frozen_norms")
 
+# The keys of every config, by section. Settings of models, tasks and optimisers are
+# checked where those are made.
+KEYS = {
+    "": "seed batch_size accumulate total data task model init_from init_excuse "
+    "preprocess optim plateau stop_patience every select resamples report audit",
+    "data": "dataset data_dir train val test fold masks size square residency phantom",
+    "task": "name loss label_noise settings",
+    "preprocess": "train eval strength",
+    "optim": "name settings lr schedule warmup weight_decay no_decay layers frozen_norms "
+    "torch_norms clip_norm ema_decay",
+    "plateau": "patience factor floor",
+    "every": "log eval checkpoint",
+    "audit": "against allow",
+}
+
 # Of every config; an older one lacks them.
 _PRESENT = ("init_from", "optim.layers")
 
@@ -63,6 +79,8 @@ def check(config: ConfigDict) -> None:
     Raises:
       InputError: also where a key is missing, as in a config of an earlier version.
     """
+    for section in KEYS:
+        _check_keys(section, config[section] if section else config)
     for key in _PRESENT:
         _value(config, key)
     for key, (low, high, closed) in _RANGES.items():
@@ -100,6 +118,21 @@ def check(config: ConfigDict) -> None:
             f"{folder} is not a folder",
             "give the --data_dir that tfds_builders.build wrote to",
         )
+
+
+def _check_keys(section: str, found: ConfigDict) -> None:
+    """Refuses a key that nothing reads, as a misspelt one in a config file."""
+    known = KEYS[section].split()
+    for key in found:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, 1)
+            raise InputError(
+                "config." + f"{section}.{key}".lstrip("."),
+                "is not a setting",
+                f"did you mean {close[0]}?"
+                if close
+                else f"there are: {', '.join(known)}",
+            )
 
 
 def check_encoding(where: str, folder: str | pathlib.Path) -> None:

@@ -65,3 +65,25 @@ def test_a_setting_of_another_model_is_named(name):
     config.model.name = name
     with pytest.raises(InputError, match=r"config\.model\.(stem_stride|widths)"):
         experiment.make_model(config.model, 24)
+
+
+def test_the_known_keys_are_those_of_the_defaults():
+    config = common.get_config()
+    for section, known in config_check.KEYS.items():
+        assert set(known.split()) == set(config[section] if section else config)
+
+
+@pytest.mark.parametrize(
+    "section, key, close",
+    [
+        ("optim", "lrr", "lr"),
+        ("data", "fold_", "fold"),
+        ("", "batchsize", "batch_size"),
+    ],
+)
+def test_a_misspelt_key_is_refused(section, key, close):
+    config = quickstart.get_config()
+    part = config[section] if section else config
+    part[key] = 3
+    with pytest.raises(InputError, match=rf"{key}: is not a setting(.|\n)*{close}"):
+        config_check.check(config)
