@@ -41,8 +41,8 @@ def data_dir(given: str | Path | None = None) -> Path:
 def unreadable(folder: Path) -> Path | None:
     """The first of a folder, its parents and what is in it that may not be read."""
     for path in (*reversed(folder.parents), folder):
-        if not os.access(path, os.F_OK):
-            return None  # it is not there
+        if not path.is_dir():
+            return None  # it is not there, or is a file: another error says so
         if not os.access(path, os.X_OK if path != folder else os.R_OK | os.X_OK):
             return path
     for here, folders, names in os.walk(folder):

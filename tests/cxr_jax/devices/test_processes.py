@@ -218,7 +218,7 @@ def test_a_missing_scheduler_is_reported(environment):
         text=True,
         check=False,
     )
-    assert "the processes do not come together" in done.stderr
+    assert "the processes could not connect" in done.stderr
 
 
 @pytest.mark.parametrize(
