@@ -79,29 +79,16 @@ def measure(name: str, side: int, batch_size: int, repeats: int) -> Row:
 
 
 def operations(model, shape: tuple[int, int, int]) -> int:
-    """Operations per image: products, convolutions, and depthwise ones besides."""
-    import flax.linen as nn
+    """Operations per image: products and convolutions."""
     import jax
     import jax.numpy as jnp
 
     from cxr_jax.models import init
-    from cxr_jax.models.layers import DepthwiseConv
     from cxr_jax.train import flops
-
-    depthwise = 0
-
-    def count(call, arguments, settings, context):
-        nonlocal depthwise
-        y = call(*arguments, **settings)
-        if isinstance(context.module, DepthwiseConv):
-            depthwise += 2 * y.size * context.module.size**2
-        return y
 
     variables = init.abstract_variables(model, shape)
     images = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    with nn.intercept_methods(count):
-        others = flops.flops(partial(model.apply, train=False), variables, images)
-    return others + depthwise
+    return flops.flops(partial(model.apply, train=False), variables, images)
 
 
 def inference(model, shape, batch_size: int):

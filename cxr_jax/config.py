@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import importlib.util
 import json
 import math
@@ -54,6 +55,31 @@ def shipped() -> dict[str, pathlib.Path]:
     folders = (spec and spec.submodule_search_locations) or ()
     paths = [path for folder in folders for path in pathlib.Path(folder).rglob("*.py")]
     return {path.name: path for path in sorted(paths)}
+
+
+def names() -> str:
+    """'brixia.py, covidgr.py, ...': the shipped configs that train one model."""
+    paths = shipped().items()
+    return ", ".join(
+        name
+        for name, path in paths
+        if path.parent.name != "ablations" and not name.startswith(("common", "_"))
+    )
+
+
+def check_file(path: pathlib.Path) -> None:
+    """Refuses what cannot be a config file, before it is imported.
+
+    Raises:
+      InputError: no such file, or a folder; suggests a shipped config.
+    """
+    if path.is_file():
+        return
+    found = "is a folder" if path.is_dir() else "there is no such file"
+    close = difflib.get_close_matches(path.name, shipped(), 1, 0.7)
+    hint = f"did you mean {close[0]}? " if close else ""
+    hint += f"Give a file of your own, or one of: {names()}"
+    raise InputError("--config", f"{str(path)!r}: {found}", hint)
 
 
 def locate(config: str) -> str:

@@ -137,7 +137,7 @@ def main(argv: list[str]) -> int:
         raise InputError(
             "--config",
             "is not given",
-            f"give a file of your own, or one of: {', '.join(config_lib.shipped())}",
+            f"give a file of your own, or one of: {config_lib.names()}",
         )
     if _DRY_RUN.value:
         dry_run.show(*session.prepare(config, workdir))
@@ -246,18 +246,14 @@ def _audit(config: ConfigDict | None, workdir: pathlib.Path) -> int:
 
 
 def _config() -> ConfigDict | None:
-    # ml_collections tells of a missing file only when the config is used.
-    try:
-        return None if _CONFIG.value is None else _CONFIG.value.lock()
-    except OSError as error:
-        path = pathlib.Path(_spec().partition(":")[0])
-        if fault := config_lib.fault_in(path, error):
-            raise fault from error
+    config = _CONFIG.value
+    if config is not None and not isinstance(config, ConfigDict):
         raise InputError(
-            "--config",
-            str(error).strip().splitlines()[-1].strip(),
-            f"give a file that exists, or one of: {', '.join(config_lib.shipped())}",
-        ) from None
+            _spec(),
+            f"get_config() returns a {type(config).__name__}",
+            "return an ml_collections.ConfigDict, as the shipped configs do",
+        )
+    return None if config is None else config.lock()
 
 
 def _spec() -> str:
@@ -266,31 +262,44 @@ def _spec() -> str:
 
 
 def _parse(argv: list[str]) -> list[str]:
+    argv = _locate(argv)
+    path = _config_path(argv)
+    if path:
+        config_lib.check_file(path)
     try:
-        return flags.FLAGS(_locate(argv))
-    except InputError:
-        raise
-    except Exception as error:
-        path = _config_path(_locate(argv))
+        return flags.FLAGS(argv)
+    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         if fault := path and config_lib.fault_in(path, error):
             raise fault from error
-        if isinstance(error, AttributeError | KeyError):
-            raise InputError(
-                "--config",
-                f"it has no key {config_lib.message(error)}",
-                "see the config file, and configs/common.py, for the keys there are",
-            ) from None
-        if isinstance(error, TypeError | ValueError | OSError):
-            raise InputError("--config", str(error), "see the config file") from None
-        raise
+        raise _fault(argv, str(path), error) from None
+
+
+def _fault(argv: list[str], path: str, error: Exception) -> InputError:
+    """The error about a flag of the config that ml_collections refuses."""
+    message = config_lib.message(error)
+    if "'get_config'" in message:
+        return InputError(path, "has no get_config()", "add one that returns a config")
+    given = [text.partition("=") for text in argv if text.startswith("--config.")]
+    wrong = [(key, value) for key, _, value in given if value and value in message]
+    if wrong:
+        key, value = wrong[0]
+        hint = "give a value of the type that the config has there"
+        return InputError(key, f"{value!r} does not fit ({message})", hint)
+    if not isinstance(error, AttributeError | KeyError):
+        return InputError("--config", message, "see the config file")
+    return InputError(
+        "--config",
+        f"it has no key {message}",
+        "see the config file, and configs/common.py, for the keys there are",
+    )
 
 
 def _config_path(argv: list[str]) -> pathlib.Path | None:
     """The file of --config=FILE[:arguments] or --config FILE."""
     for place, text in enumerate(argv):
-        flag, _, value = text.partition("=")
+        flag, equals, value = text.partition("=")
         if flag.lstrip("-") == "config" and flag.startswith("-"):
-            value = value or "".join(argv[place + 1 : place + 2])
+            value = value if equals else "".join(argv[place + 1 : place + 2])
             return pathlib.Path(value.partition(":")[0])
     return None
 

@@ -22,12 +22,12 @@ flags.FLAGS.mark_as_parsed()
 # The longest tests begin first, or one of them would run alone at the end.
 LONGEST = (
     "devices/test_processes.py",
+    "cxr_jax/test_main.py",
     "train/test_loop.py",
-    "train/test_together.py",
-    "audits/model/test_audit.py",
-    "evaluation/test_external.py",
     "models/test_models.py",
-    "test_wheel.py",
+    "tests/test_configs.py",
+    "models/test_bsnet.py",
+    "tests/test_wheel.py",
 )
 
 

@@ -1,9 +1,8 @@
 """How many floating point operations a function does, read off its jaxpr.
 
 Counted are matrix products and convolutions, a multiply-add as two; they are nearly all
-that a network computes. (Papers and model tables often call multiply-adds FLOPs.) A
-convolution written out as products of single numbers is not seen: the depthwise ones of
-`models.depthwise`, which are 7 % of MobileNetV2.
+that a network computes. (Papers and model tables often call multiply-adds FLOPs.) Of
+a depthwise convolution the plain, grouped form is counted.
 """
 
 from __future__ import annotations

@@ -42,6 +42,7 @@ def test_both_read_the_same_images(tmp_path):
         assert (written == stored).all() and written.dtype == stored.dtype
 
 
+@pytest.mark.slow
 def test_our_command_is_valid(tmp_path, brixia_data, environment):
     """The flags would refuse a wrong key before anything is trained."""
     arguments = end_to_end.ours(str(brixia_data), 32, "cnn", 32, str(tmp_path / "run"))

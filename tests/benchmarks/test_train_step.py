@@ -49,6 +49,7 @@ def test_operations_are_three_times_those_published_for_a_forward_pass():
     assert facts["flops"] / 2 == pytest.approx(6 * multiply_adds - first, rel=5e-3)
 
 
+@pytest.mark.slow
 def test_trainers_are_timed_in_separate_processes():
     chosen = (train_step.ours, train_step.torch_eager, train_step.keras)
     found = train_step.measure(case("s4_cnn", 16), chosen, repeats=2)

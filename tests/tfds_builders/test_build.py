@@ -417,6 +417,7 @@ def test_any_number_of_workers_writes_the_same_bytes(
         assert other == one
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("apache_beam") is None, reason="Apache Beam is an extra"
 )

@@ -51,12 +51,12 @@ def test_one_wrong_partial_sum_is_noticed(name):
 def test_gradients_match_those_of_jax():
     """Both gradients of the programs against jax's."""
     x, kernel = PROGRAMS["convolution"].arrays
-    _, dy = PROGRAMS["convolution's gradient for its kernel"].arrays
+    _, dy = PROGRAMS["convolution's kernel gradient"].arrays
     _, gradients = jax.vjp(PROGRAMS["convolution"].function, x, kernel)
     to_picture, to_kernel = gradients(dy)
-    find = PROGRAMS["convolution's gradient for its picture"].reference
+    find = PROGRAMS["convolution's image gradient"].reference
     np.testing.assert_array_equal(find(kernel, dy), to_picture)
-    find = PROGRAMS["convolution's gradient for its kernel"].reference
+    find = PROGRAMS["convolution's kernel gradient"].reference
     np.testing.assert_array_equal(find(x, dy), to_kernel)
 
 

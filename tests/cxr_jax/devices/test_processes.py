@@ -135,6 +135,7 @@ def test_eight_devices_train_the_same_as_one(
     same_losses(tmp_path / "eight", alone, 1e-5)
 
 
+@pytest.mark.slow
 def test_one_process_resumes_a_run_of_two(
     pair, command, config, tiny_config, environment, tmp_path
 ):

@@ -130,6 +130,7 @@ def test_an_unknown_localiser_is_refused():
         abstract_variables(SMALL.clone(localiser="x"), SHAPE)
 
 
+@pytest.mark.slow
 def test_a_step_reaches_every_part(variables):
     x = images(4, *SHAPE)
     params = dict(variables["params"])

@@ -202,6 +202,7 @@ def test_a_step_under_the_strict_settings(name):
         assert not updated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["cnn", "basic", "densenet", "mobilenet", "vgg", "efficientnet"],

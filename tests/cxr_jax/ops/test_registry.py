@@ -37,6 +37,7 @@ EXAMPLES = {
     "flip_ud": "flip_ud",
     "brightness": "brightness(0.2)",
     "contrast": "contrast(0.2)",
+    "equalise": "equalise",
     "erase": "erase(0.1)",
 }
 
@@ -162,7 +163,7 @@ def test_evaluation_needs_no_key():
         ("to_float|resize(0)", ["height must be from 1"]),
         ("to_float|resize(25.6)", ["height must be a whole number"]),
         ("to_float|resize()", ["resize:", "height"]),
-        ("to_float|resize(64, 64, 64)", ["resize:", "too many"]),
+        ("to_float|resize(64, 64, 64)", ["resize:", "method", "64"]),
         ("to_float|brightness()", ["either one amount", "both lo and hi"]),
         ("to_float|brightness(0.2, hi=1)", ["either one amount"]),
         ("to_float|brightness(lo=1, hi=0.2)", ["lo must not exceed hi"]),

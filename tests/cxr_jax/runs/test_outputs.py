@@ -9,6 +9,7 @@ import pytest
 from ml_collections import ConfigDict
 from places import REPOSITORY
 
+from configs import quickstart
 from cxr_jax.metrics import Estimate
 from cxr_jax.runs import nonfinite, provenance, results, workdir
 from cxr_jax.runs.nonfinite import NotFinite
@@ -99,7 +100,9 @@ def test_results_say_null_and_why():
 
 def test_provenance_keeps_the_first_start_and_notes_what_changed(tmp_path, monkeypatch):
     path = tmp_path / "provenance.json"
-    data = {"name": "a/1.0.0", "roles": {"test": {"images": 3, "sha256": "abcdefghi"}}}
+    val = {"images": 1, "sha256": "v"}
+    roles = {"val": val, "test": {"images": 3, "sha256": "abcdefghi"}}
+    data = {"name": "a/1.0.0", "roles": roles}
     origin = {"file": "my.py:a=1", "overrides": {"model.widths": (4, 8)}}
     provenance.save(path, data, origin)
     first = json.loads(path.read_text())
@@ -115,8 +118,10 @@ def test_provenance_keeps_the_first_start_and_notes_what_changed(tmp_path, monke
     provenance.save(path, data, origin)
     changed = json.loads(path.read_text())
     assert changed.pop("resumed")[0]["command"] == ["main.py", "--another"]
+    assert changed.pop("digest") != first.pop("digest")
     assert changed == first
-    other = {"name": "a/1.0.0", "roles": {"test": {"images": 2, "sha256": "xyz"}}}
+    roles = {"val": val, "test": {"images": 2, "sha256": "xyz"}}
+    other = {"name": "a/1.0.0", "roles": roles}
     with pytest.raises(
         InputError, match=r"images of test: 3, and now 2\n.*test: abcdefgh"
     ):
@@ -132,15 +137,21 @@ def test_git_revision_is_that_of_this_repository():
         assert found == {"revision": None, "changed": None}
 
 
+def with_seed(seed: int) -> ConfigDict:
+    config = quickstart.get_config()
+    config.seed, config.data.phantom = seed, 0
+    return config
+
+
 def test_workdir_is_let_go_of_and_keeps_its_config(tmp_path):
     for seed in (0, 1, 1):  # without a checkpoint, the folder may be taken over
-        config = ConfigDict({"seed": seed})
+        config = with_seed(seed)
         with workdir.claimed(tmp_path, config):
             workdir.keep_config(tmp_path, config)
     (tmp_path / "checkpoints/4").mkdir(parents=True)
     with (
         pytest.raises(InputError, match=r"- seed = 1\n  \+ seed = 2"),
-        workdir.claimed(tmp_path, ConfigDict({"seed": 2})),
+        workdir.claimed(tmp_path, with_seed(2)),
     ):
         pass
 
@@ -152,7 +163,7 @@ def test_a_workdir_without_locks_is_used_with_a_warning(tmp_path, monkeypatch, c
         raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
     monkeypatch.setattr("fcntl.flock", flock)
-    with workdir.claimed(tmp_path, ConfigDict({"seed": 0})) as changes:
+    with workdir.claimed(tmp_path, with_seed(0)) as changes:
         assert changes == ""
     said = capsys.readouterr().err
     assert said.count("WARNING") == 1 and str(tmp_path) in said

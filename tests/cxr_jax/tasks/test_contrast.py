@@ -199,6 +199,7 @@ def test_the_batch_size_changes_nothing(contrast_config):
     assert constant == pytest.approx(math.log(2 * min(split.size, 64) - 1))
 
 
+@pytest.mark.slow
 def test_training_learns_to_find_the_other_view(
     contrast_config, tmp_path, keep_signals
 ):

@@ -253,6 +253,7 @@ def test_drawn_predictions_have_every_metric(masked_config, tmp_path):
 PLACES = {"segment": "device", "align": "disk", "score": "host"}
 
 
+@pytest.mark.slow
 def test_the_stages_follow_each_other(
     masked_config, tiny_config, brixia_data, tmp_path, keep_signals
 ):

@@ -70,7 +70,6 @@ def test_position_embeddings_keep_class_token_and_ramps(side):
     "theirs, format, model, ours",
     [
         ("layer2.0.downsample.1.weight", "torch", "resnet50", "layer2_0/downsample_bn"),
-        ("model.conv1.weight", "torch", "resnet50", "conv1"),
         (
             "features.denseblock1.denselayer2.norm.1.weight",
             "torch",
