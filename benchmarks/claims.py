@@ -237,7 +237,7 @@ def _audited(numbers, positive, patient, signal: float, counts):
     """-> (false verdicts of an audit, and those that each cell alone would give)."""
 
     def scores(strength):
-        """What varies from picture to picture is drawn anew, as any change does."""
+        """What varies from picture to picture is drawn again, as any change does."""
         return strength * positive + shared + 0.4 * numbers.normal(size=len(positive))
 
     def area(values):

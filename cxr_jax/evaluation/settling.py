@@ -55,7 +55,7 @@ def parts(task: Task, patient_ids, targets: dict[str, np.ndarray]) -> Parts:
     np.maximum.at(level, patient, labels)
     order = np.lexsort(([_hash(str(each)) for each in patients], level))
     turn = np.arange(len(order))
-    if not task.probabilities.is_graded:  # begin anew with every class
+    if not task.probabilities.is_graded:  # start over with every class
         _, first = np.unique(level[order], return_index=True)
         turn = turn - first[np.searchsorted(first, turn, "right") - 1]
     settles = np.zeros(len(patients), bool)

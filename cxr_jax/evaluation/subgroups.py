@@ -276,17 +276,25 @@ def _members(attribute: attributes.Attribute):
         return
     known = attribute.numbers[~attribute.missing]
     edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)))
-    names = edge_names(edges)
-    for k, (low, high) in enumerate(itertools.pairwise(edges)):
+    groups = []
+    for low, high in itertools.pairwise(edges):
         is_last = high == edges[-1]
         below = attribute.numbers <= high if is_last else attribute.numbers < high
-        yield " to ".join(names[k : k + 2]), (attribute.numbers >= low) & below
+        groups.append((attribute.numbers >= low) & below)
+    groups = [members for members in groups if members.any()]
+    if len(groups) < 2:  # of nearly all it is not a group
+        return
+    # Named by the values in it: no two groups then share an edge.
+    ends = [f(attribute.numbers[group]) for group in groups for f in (np.min, np.max)]
+    names = edge_names(np.array(ends))
+    for k, members in enumerate(groups):
+        yield " to ".join(dict.fromkeys(names[2 * k : 2 * k + 2])), members
 
 
 def edge_names(edges: np.ndarray) -> list[str]:
     """With as few decimals as tell them apart: [505.333, 512] -> ['505', '512']."""
     for decimals in range(6):
         names = [f"{edge:.{decimals}f}" for edge in edges]
-        if len(set(names)) == len(names):
+        if len(set(names)) == len(set(edges)):
             return names
     return [f"{edge:g}" for edge in edges]

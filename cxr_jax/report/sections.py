@@ -110,7 +110,7 @@ def _gaps(rows: list[subgroups.Row], main: str) -> list[str]:
         if not gap.value > 0:  # undefined, or no worse than all others
             continue
         text = (
-            f"{found.attribute}: {metric(main).label} is worst for {found.worst.name} "
+            f"{found.attribute.replace('_', ' ')}: {metric(main).label} is worst for {found.worst.name} "
             f"({count(found.worst.images, 'images')}), {number(gap.value)} worse than "
             "for all others"
         )

@@ -64,7 +64,7 @@ class Board:
             self._path = folder / _name(f"{max(before, default=0) + 1:010}")
             self._writer = RecordWriter(str(self._path))
         # Everything from the step of the mark on is hidden; what belongs to `start`
-        # itself was written before the checkpoint, unless the run begins anew.
+        # itself was written before the checkpoint, unless the run starts over.
         first = start + 1 if start else 0
         self._write(
             Event(file_version="brain.Event:2"),

@@ -108,7 +108,7 @@ def calibrated_errors(
 ) -> np.ndarray:
     """`calibration_error` of a model whose confidence is right: float64 [draws].
 
-    What was right is drawn anew with the probabilities that the model gave (parametric
+    What was right is drawn again with the probabilities that the model gave (parametric
     bootstrap; Broecker and Smith 2007, doi 10.1175/WAF993.1). Cases of one patient are
     right together as often as they were: their draws share a normal part, whose weight
     is the correlation of the residuals within patients. patient: int [N].

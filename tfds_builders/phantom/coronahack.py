@@ -114,7 +114,7 @@ def _plan(n: int, seed: int) -> list[_Image]:
 def _children(rng, labels, count: int, first: int) -> list[_Image]:
     """Films of children; `first` is a number for the first of them.
 
-    Persons are counted anew for bacteria and for viruses, as in the release.
+    Persons are counted separately for bacteria and for viruses, as in the release.
     """
     images: list[_Image] = []
     person = 0

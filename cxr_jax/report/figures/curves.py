@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cxr_jax.report.figures import points, style
-from cxr_jax.stats import bootstrap
+from cxr_jax.stats import bootstrap, weighted
 from cxr_jax.stats.estimate import Estimate
 from cxr_jax.stats.patients import Rests
 
@@ -85,7 +85,9 @@ def precision_recall(one: Sequence[Curve], counts: np.ndarray) -> Figure:
         cases = points.ranked(curve.positive, curve.probs)
         both = curve.positive, ~curve.positive
         area = bootstrap.estimate(
-            Rests(partial(points.average_precision, cases), both),
+            Rests(
+                partial(weighted.average_precision, curve.positive, curve.probs), both
+            ),
             counts,
             undefined=_ONE_CLASS,
         )

@@ -112,12 +112,6 @@ def precision(cases: Ranked, weights) -> np.ndarray:
     return found
 
 
-def average_precision(cases: Ranked, weights) -> np.ndarray:
-    """The area under the steps, [R]; equals `weighted.average_precision`."""
-    recall, shares, _ = _precision(cases, weights)
-    return (np.diff(recall, axis=1) * shares[:, 1:]).sum(axis=1)
-
-
 def bins(probs) -> np.ndarray:
     """The bin of each case, of 10 bins of about equal size; ties share a bin."""
     edges = np.percentile(probs, np.linspace(0, 100, BINS + 1))

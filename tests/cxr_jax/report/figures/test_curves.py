@@ -12,7 +12,7 @@ from sklearn.calibration import calibration_curve
 
 from cxr_jax.report.figures import curves, points, style
 from cxr_jax.rng import generator
-from cxr_jax.stats import bootstrap, patients, probability, weighted
+from cxr_jax.stats import bootstrap, patients, probability
 from cxr_jax.stats.estimate import Estimate
 
 
@@ -115,15 +115,6 @@ def test_the_precision_band_is_at_the_threshold_that_reaches_a_recall():
         drawn.append([precision[np.argmax(recall >= g - 1e-9)] for g in grid])
     expected = np.quantile(drawn, (0.025, 0.975), axis=0)
     np.testing.assert_allclose(filled(axes)[1:], expected, atol=1e-9)
-
-
-def test_average_precision_matches_the_metric():
-    one, counts = cases()
-    found = points.average_precision(
-        points.ranked(one.positive, one.probs), counts.astype(float)
-    )
-    expected = weighted.average_precision(one.positive, one.probs, counts.astype(float))
-    np.testing.assert_allclose(found, expected)
 
 
 @pytest.mark.parametrize("decimals", [1, 2, 9])
