@@ -28,6 +28,11 @@ class Headline(NamedTuple):
         """The name of the metric as papers write it."""
         return metric(self.metric).label
 
+    @property
+    def title(self) -> str:
+        """The same with the unit, where it has one."""
+        return ", ".join(filter(None, [self.label, metric(self.metric).unit]))
+
 
 def headlines(material: Material) -> list[Headline]:
     """Returns the task's headline metrics that the run has, the main one first."""

@@ -249,7 +249,7 @@ def _of_attribute(attribute: attributes.Attribute, places: list[slice]):
     if attribute.numbers is None:
         for code, category in enumerate(attribute.categories):
             hits = [attribute.codes[place] == code for place in places]
-            cells = [f"{hit.sum():,} ({hit.mean():.0%})" for hit in hits]
+            cells = [f"{hit.sum():,} ({100 * hit.mean():.0f} %)" for hit in hits]
             yield (name, category, *cells)
         return
     cells = []
