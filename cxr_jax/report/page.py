@@ -67,7 +67,9 @@ def to_markdown(report: Report) -> str:
         "cards": headline_table(report.headlines),
         "cases_table": cases.table(report.cases.shown),
     }
-    return _environment(autoescape=False).get_template("page.md").render(content)
+    environment = _environment(autoescape=False)
+    environment.finalize = _without_html
+    return environment.get_template("page.md").render(content)
 
 
 def headline_table(headlines: list[Headline]) -> Table:
@@ -125,6 +127,11 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _without_html(value: Any) -> Any:
+    """Markdown passes HTML through, which the names of files and classes may hold."""
+    return value.replace("<", "&lt;") if isinstance(value, str) else value
 
 
 def _svg(drawing: Drawing) -> Markup:

@@ -96,6 +96,15 @@ def test_the_same_run_gives_the_same_report(brixia_run):
     assert len(first) == len([p for p in folder.rglob("*") if p.is_file()])
 
 
+def test_html_in_names_stays_text(brixia_run, copied):
+    run = copied(brixia_run)
+    run = run.rename(run.with_name("<img src=x>"))
+    write.write(run)
+    for name in ("report.md", "report.html"):
+        text = (run / "report" / name).read_text()
+        assert "<img src=x>" not in text and "&lt;img src=x" in text
+
+
 def test_a_failure_leaves_the_previous_report(brixia_run, monkeypatch):
     before = (brixia_run / "report/report.html").read_bytes()
 
