@@ -11,12 +11,13 @@ from ml_collections import ConfigDict
 from sklearn.metrics import f1_score, log_loss
 
 from configs import bsnet, common, radiography
-from cxr_jax import experiment, losses, main, tasks
+from cxr_jax import experiment, losses, tasks
 from cxr_jax.data import cache, decode, pipeline, roles
 from cxr_jax.data.split import take
 from cxr_jax.evaluation import evaluate
 from cxr_jax.models import Output
 from cxr_jax.ops import frame
+from cxr_jax.report import write
 from cxr_jax.rng import generator
 from cxr_jax.stats import bootstrap
 from cxr_jax.train import loop
@@ -271,7 +272,7 @@ def test_the_stages_follow_each_other(
             config.report = stage != "score"
             config.data.residency = PLACES[stage]
         workdir = tmp_path / stage
-        assert loop.train(config, workdir, report=main.write_report) == 0
+        assert loop.train(config, workdir, report=write.write_missing) == 0
         results = json.loads((workdir / "results.json").read_text())
         page = workdir / "report" / "report.html"
         assert page.exists() == config.report
