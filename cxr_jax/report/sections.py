@@ -144,7 +144,7 @@ def _limits(material: Material) -> list[Table]:
         "lower limit",
         "upper limit",
     )
-    rows = [tuple(each) for each in found]
+    rows = [tuple(each[:-1]) for each in found]  # but for p
     title = "Bias and limits of agreement of the global score by group"
     return [Table("limits", title, head, rows)] if rows else []
 

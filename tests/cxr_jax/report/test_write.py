@@ -13,6 +13,7 @@ import pytest
 
 from cxr_jax import config as config_lib
 from cxr_jax.audits import verdicts
+from cxr_jax.evaluation import subgroups
 from cxr_jax.report import cases, page, table, write
 from cxr_jax.report.table import Table
 from cxr_jax.stats.estimate import Estimate
@@ -94,6 +95,14 @@ def test_the_same_run_gives_the_same_report(brixia_run):
     assert write.write(brixia_run) == 0
     assert first == {p: p.read_bytes() for p in first}
     assert len(first) == len([p for p in folder.rglob("*") if p.is_file()])
+
+
+def test_scores_by_group_are_tabulated(brixia_run, copied, monkeypatch):
+    monkeypatch.setattr(subgroups, "LEAST", 2)
+    run = copied(brixia_run)
+    write.write(run)
+    rows = (run / "report/tables/limits.csv").read_text().splitlines()
+    assert len(rows) > 2 and rows[0].startswith("attribute,group,images")
 
 
 def test_html_in_names_stays_text(brixia_run, copied):
