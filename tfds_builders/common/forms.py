@@ -71,7 +71,7 @@ def read(path: pathlib.Path, form: Any, *, missing: str, damaged: str = RESTORE)
 
 
 def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl: a step and numbers, null where one is no number.
+    """The rows of metrics.jsonl: a step and numbers, null where a value is not a number.
 
     Raises:
       InputError: names the file and the line.
