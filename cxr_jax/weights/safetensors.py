@@ -84,7 +84,9 @@ def _header(path: pathlib.Path, text: bytes, length: int) -> dict[str, Any]:
     try:
         header = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, f"its header is not valid JSON: {str(error)[:100]}") from None
+        raise _damaged(
+            path, f"its header is not valid JSON: {str(error)[:100]}"
+        ) from None
     if not isinstance(header, dict):
         raise _damaged(path, "its header is not a JSON object")
     if not isinstance(header.pop("__metadata__", {}), dict):
