@@ -247,13 +247,23 @@ def _audit(config: ConfigDict | None, workdir: pathlib.Path) -> int:
 
 def _config() -> ConfigDict | None:
     config = _CONFIG.value
-    if config is not None and not isinstance(config, ConfigDict):
+    if config is None:
+        return None
+    try:
+        # ml_collections keeps an OSError of the file until the config is used.
+        return config.lock()
+    except OSError as error:
+        path = pathlib.Path(_spec().partition(":")[0])
+        if fault := config_lib.fault_in(path, error):
+            raise fault from error
+        last = str(error).strip().splitlines()[-1].strip()
+        raise InputError(path, last, "correct the file") from None
+    except AttributeError:
         raise InputError(
             _spec(),
             f"get_config() returns a {type(config).__name__}",
             "return an ml_collections.ConfigDict, as the shipped configs do",
-        )
-    return None if config is None else config.lock()
+        ) from None
 
 
 def _spec() -> str:

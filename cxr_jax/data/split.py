@@ -121,8 +121,3 @@ def fingerprint(split: Split) -> dict[str, Any]:
 def patients_in_both(one: Split, other: Split) -> int:
     """Number of patients with images in both splits; should be 0."""
     return len(set(one.table["patient_id"]) & set(other.table["patient_id"]))
-
-
-def images_in_both(one: Split, other: Split) -> int:
-    """Number of images in both splits."""
-    return len(set(one.table["example_id"]) & set(other.table["example_id"]))

@@ -53,6 +53,24 @@ def test_mistakes_are_one_message_and_exit_code_1(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("open('/nowhere/x')\n\ndef get_config(): ...", "/nowhere/x"),
+        ("def get_config():\n    return None.lr", "line 2"),
+        ("def get_config():\n    return {}", "returns a dict"),
+        ("x = 1", "has no get_config()"),
+    ],
+    ids=["missing file", "attribute", "dict", "no function"],
+)
+def test_a_faulty_config_file_is_named(environment, tmp_path, text, message):
+    path = tmp_path / "mine.py"
+    path.write_text(text + "\n")
+    done = run(environment, f"--config={path}", f"--workdir={tmp_path / 'r'}", code=1)
+    assert "mine.py" in done.stderr and message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_quickstart_in_small_then_eval_without_tensorflow(environment, tmp_path):
     workdir = tmp_path / "run"
     small = [
