@@ -100,10 +100,12 @@ def classify_metrics(
     return metrics
 
 
-def class_statistics(target, probs, thresholds) -> dict[str, Statistic]:
-    """Those by which runs and groups are compared: [N] whole classes, [N, K], [K]."""
+def class_statistics(target, probs, called) -> dict[str, Statistic]:
+    """Those by which runs and groups are compared.
+
+    target: [N] whole classes; probs: [N, K]; called: [N], of `decide`.
+    """
     classes = probs.shape[1]
-    called = decide(probs, thresholds)
 
     def balanced(weights):
         tables = contingency.cells(target, called, classes, weights)
@@ -146,10 +148,13 @@ def choose_thresholds(target, probs) -> np.ndarray:
 
 
 def decide(probs, thresholds) -> np.ndarray:
-    """The class called for each image, [N]: by threshold for two, else the argmax."""
+    """The class called for each image, [N]: by threshold for two, else the argmax.
+
+    thresholds: [K], or [N, K] where every image has its own.
+    """
     probs = np.asarray(probs, np.float64)
     if probs.shape[1] == 2:
-        return (probs[:, 1] >= thresholds[1]).astype(int)
+        return (probs[:, 1] >= np.asarray(thresholds)[..., 1]).astype(int)
     return probs.argmax(axis=1)
 
 

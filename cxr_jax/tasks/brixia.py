@@ -89,6 +89,9 @@ def make_brixia(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
                     labels, probs @ np.arange(probs.shape[-1]), probs, weights
                 )
             ),
+            pooled_statistics=lambda labels, probs, decisions, fold: (
+                metrics.brixia_statistics(labels, probs)
+            ),
         ),
     )
 

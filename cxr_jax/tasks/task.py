@@ -117,6 +117,7 @@ class Probabilities(NamedTuple):
       chance: (labels, decision) -> what a constant predictor reaches in `Task.main`.
       pooled: (labels, probs, decisions, fold [N], weights) -> {metric: Estimate} of
         images that were evaluated by different runs, with their decisions.
+      pooled_statistics: `statistics` of the same, of (labels, probs, decisions, fold).
     """
 
     classes: tuple[str, ...]
@@ -125,6 +126,7 @@ class Probabilities(NamedTuple):
     statistics: Callable[..., dict[str, Callable[[np.ndarray], np.ndarray]]]
     chance: Callable[[np.ndarray, dict[str, Any]], float]
     pooled: Callable[..., dict[str, Estimate]]
+    pooled_statistics: Callable[..., dict[str, Callable[[np.ndarray], np.ndarray]]]
 
     @property
     def is_binary(self) -> bool:
