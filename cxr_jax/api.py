@@ -19,6 +19,7 @@ from cxr_jax.devices import known_answers, sharding
 from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.runs import restore
 from cxr_jax.state import evaluation_variables
+from tfds_builders.common import places
 from tfds_builders.common.errors import InputError
 
 _TYPES = (np.uint8, np.uint16)
@@ -82,7 +83,7 @@ def load(workdir: str | pathlib.Path) -> Model:
       InputError: there is no such run, it is not finished, or a file is damaged.
     """
     known_answers.require()
-    workdir = pathlib.Path(workdir).expanduser()
+    workdir = places.expanded(workdir)
     config = config_lib.from_json(workdir / "config.json")
     with _quiet():
         trained = restore.load(workdir, config)

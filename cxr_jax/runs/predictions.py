@@ -15,7 +15,7 @@ from cxr_jax import config as config_lib
 from cxr_jax.data.split import Split
 from cxr_jax.runs import alike, forms, provenance, results
 from cxr_jax.tasks import Task, make_task
-from tfds_builders.common import files
+from tfds_builders.common import files, places
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.forms import RESTORE
 from tfds_builders.common.text import uncell
@@ -103,7 +103,7 @@ def _folders(texts: list[str]) -> list[pathlib.Path]:
     found = []
     while texts:
         for count in range(len(texts), 0, -1):
-            folder = pathlib.Path(",".join(texts[:count])).expanduser()
+            folder = places.expanded(",".join(texts[:count]))
             if folder.is_dir() or count == 1:
                 found.append(folder)
                 texts = texts[count:]
