@@ -218,6 +218,10 @@ COUNTS: dict[str, Count] = {
         "left as they are",
     ),
     "dicom_ignored": Count("noted", "DICOM headers with {}, which was not applied"),
+    "dicom_rle_rows_torn": Count(
+        "noted",
+        "DICOM files in RLE with codes across the ends of some rows: bytes may be lost",
+    ),
     "dicom_functional_groups": Count(
         "noted", "DICOM headers whose functional groups were obeyed"
     ),
