@@ -73,7 +73,9 @@ def classify_metrics(
             ("auprc", weighted.average_precision),
         ):
             statistic = partial(area, positive, probs[:, k])
-            add(name + suffix, Rests(statistic, (positive, ~positive)))
+            is_area = name == "auroc"
+            both = positive, ~positive
+            add(name + suffix, Rests(statistic, both, is_area=is_area))
         add_share(f"sensitivity{suffix}", called, positive)
         add_share(f"specificity{suffix}", ~called, ~positive)
 
@@ -125,7 +127,7 @@ def class_statistics(target, probs, called) -> dict[str, Statistic]:
         return Rests(partial(weighted.ratio, hits & cases, cases), (cases,), True)
 
     return {
-        "auroc": Rests(partial(weighted.auroc, positive, scores), both),
+        "auroc": Rests(partial(weighted.auroc, positive, scores), both, is_area=True),
         "auprc": Rests(partial(weighted.average_precision, positive, scores), both),
         "sensitivity": share(called == 1, positive),
         "specificity": share(called == 0, ~positive),
@@ -204,7 +206,8 @@ def macro_auroc(target, probs) -> Rests:
         ]
         return np.mean(areas, axis=0)
 
-    return Rests(statistic, (*each, *(~positive for positive in each)))
+    on = (*each, *(~positive for positive in each))
+    return Rests(statistic, on, is_area=True)
 
 
 def of_classes(target, classes: int) -> tuple[np.ndarray, ...]:
