@@ -18,6 +18,7 @@ from cxr_jax.metrics.classification import (
     confusion_matrix,
     decide,
     majority_metrics,
+    without_threshold,
 )
 from cxr_jax.metrics.confidence import confidence_metrics, fit_confidence, mean_loss
 from cxr_jax.metrics.operating_points import (
@@ -71,4 +72,5 @@ __all__ = [
     "rounded",
     "second_reader_metrics",
     "sensitive_thresholds",
+    "without_threshold",
 ]

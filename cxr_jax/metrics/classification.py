@@ -1,6 +1,7 @@
 """Metrics of a classifier: two classes, or several one against the rest."""
 
 import re
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -100,6 +101,20 @@ def classify_metrics(
             else:
                 add_share(f"sensitivity_severity_{slug(name)}", predicted == 1, cases)
     return metrics
+
+
+def names_of_class(family: str, classes: Sequence[str]) -> list[str]:
+    """'auroc' of two classes, 'auroc_<class>' of each of several."""
+    if len(classes) == 2:
+        return [family]
+    return [f"{family}_{slug(name)}" for name in classes]
+
+
+def without_threshold(classes: Sequence[str]) -> set[str]:
+    """Those of `classify_metrics` that rest on no threshold."""
+    families = ("prevalence", "auroc", "auprc")
+    found = {name for each in families for name in names_of_class(each, classes)}
+    return found if len(classes) == 2 else found | {"auroc_macro"}
 
 
 def class_statistics(target, probs, called) -> dict[str, Statistic]:

@@ -186,9 +186,10 @@ def of_area(value: float, resampled: np.ndarray, patients: int) -> tuple[float, 
 
 def area_of(statistic: Statistic, counts: np.ndarray) -> int:
     """Patients of the rarer class of an area under a ROC curve; 0 of other statistics."""
-    is_area = isinstance(statistic, Rests) and statistic.is_area
+    if not isinstance(statistic, Rests) or not statistic.is_area:
+        return 0
     is_drawn = len(counts) > 1 and counts.shape[1] > 0
-    return patients.fewest(counts, statistic.on) if is_area and is_drawn else 0
+    return patients.fewest(counts, statistic.on) if is_drawn else 0
 
 
 def estimate(

@@ -176,7 +176,7 @@ def _found(release, lists, kept, places) -> tuple[list[Image], dict[str, int]]:
             path.stem if stems[path.stem] == 1 else path.name,
             path,
             row.label,
-            _MISSPELT.get(row.source, row.source),
+            _MISSPELT.get(row.source) or row.source,
             row.patient,
             split,
         )
