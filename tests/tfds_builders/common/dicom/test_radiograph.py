@@ -245,8 +245,8 @@ def test_voi_lut_of_any_place_and_depth(tmp_path_factory, signed, start, count, 
     # pydicom counts the distance to the first entry in 16 bits without a sign.
     shown = apply_voi(np.maximum(values, start), header)
     expected = shown * 65535.0 / (2**depth - 1)
-    if np.ptp(expected) == 0:
-        fails(path, "shows them all as")
+    if (greys := len(np.unique(expected))) <= 3:
+        fails(path, "shows them all as" if greys == 1 else f"as {greys} greys")
     else:
         np.testing.assert_allclose(read_dicom(path).pixels, expected, atol=0.51)
 
