@@ -186,19 +186,19 @@ def _roughness(values: np.ndarray) -> float:
 def _sign_contradicted(layout: Layout, codes: np.ndarray) -> bool:
     """Whether the picture is far smoother with the other PixelRepresentation.
 
-    Values that wrap at the sign leave steps of the whole range. What is saturated has
-    such steps too, and is left out.
+    Values that wrap at the sign leave steps of the whole range. Black beside white that
+    are saturated has such steps too, and is left out.
     """
     if not layout.high + 1 <= 8 * codes.itemsize:
         return False
     rows = codes[:: max(1, len(codes) // _SAMPLE)]
     both = layout, layout._replace(signed=not layout.signed)
-    inside, steps = np.ones(rows.shape, bool), []
+    ends, steps = np.zeros(rows.shape, bool), []
     for each in both:
         values = each.values()[rows]
-        inside &= (values != each.lowest) & (values != each.highest)
+        ends |= (values == each.lowest) | (values == each.highest)
         steps.append(np.abs(np.diff(values)))
-    pairs = inside[:, 1:] & inside[:, :-1]
+    pairs = ~(ends[:, 1:] & ends[:, :-1])
     here, there = (float(step[pairs].sum()) for step in steps)
     return here > 2 * there
 
