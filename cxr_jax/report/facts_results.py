@@ -49,8 +49,9 @@ def uncertainty(material: Material) -> Answer:
     if not config.resamples:
         return Answer(OPEN, "No intervals: config.resamples is 0.", "headline")
     text = (
-        f"95 % percentile bootstrap over {material.splits.test.unit}, "
-        f"{config.resamples:,} resamples, seed {config.seed}. No hypothesis was tested; "
+        f"95 % bootstrap over {material.splits.test.unit}, {config.resamples:,} "
+        f"resamples, seed {config.seed}: percentiles, and for areas under ROC curves "
+        "the spread of their log odds. No hypothesis was tested; "
         "--mode=compare compares runs, with Holm's correction."
     )
     return Answer(ANSWERED, text, "headline")
