@@ -9,8 +9,8 @@ from cxr_jax import config as config_lib
 from cxr_jax.data import roles
 from cxr_jax.evaluation.evaluators import Evaluation
 from cxr_jax.report import write
-from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.runs import digest, provenance, results
+from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.stats import bootstrap
 from cxr_jax.tasks import make_task
 
