@@ -203,7 +203,7 @@ def from_json(path: pathlib.Path) -> ConfigDict:
     """Reads `config.json` of a workdir; lists become tuples again."""
     missing = "give the --workdir of a run that was trained"
     loaded = forms.read(path, _FORM, missing=missing)
-    return ConfigDict(_tuples(loaded)).lock()
+    return ConfigDict(tuples(loaded)).lock()
 
 
 def fault_in(path: pathlib.Path, error: BaseException) -> InputError | None:
@@ -266,9 +266,10 @@ def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _tuples(value: Any) -> Any:
+def tuples(value: Any) -> Any:
+    """JSON values as a config has them: its lists are tuples."""
     if isinstance(value, list):
-        return tuple(_tuples(item) for item in value)
+        return tuple(tuples(item) for item in value)
     if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
+        return {key: tuples(item) for key, item in value.items()}
     return value

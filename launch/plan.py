@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import pathlib
 import traceback
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
 
 from cxr_jax import config as config_lib
 from tfds_builders.common.errors import InputError
@@ -19,33 +23,35 @@ _LONGEST = 200  # bytes of the name of a folder
 
 
 class Run(NamedTuple):
-    """One run: its folder name and its changes to the config."""
+    """One run: its changes to the config, and what it is then.
+
+    Attributes:
+      name: made of the changes, see `name`.
+      overrides: {'optim.lr': 1e-3}.
+      config: the whole, as JSON values: that of the file, the changes for every run
+        and those of this one.
+      folder: name of its workdir in that of the sweep; see `unique.placed`.
+    """
 
     name: str
     overrides: dict[str, Any]
+    config: dict[str, Any]
+    folder: str
 
 
-def load(config: str) -> list[Run]:
+def load(config: str, extra: Sequence[str] = ()) -> list[Run]:
     """Reads the runs of `configs/ablations/loss.py[:argument]` in order.
 
     Args:
       config: a file with `get_config` and `sweep(add)`, or the name of a shipped one.
+      extra: overrides for every run, '--config.total=2epochs'.
 
     Raises:
       InputError: the file is missing, cannot be imported or lacks a function, two runs
         are equal, or the config does not have a key.
     """
-    path = pathlib.Path(config_lib.locate(config).partition(":")[0])
-    if not path.is_file():
-        raise InputError(path, "there is no such file", _one_of_the_shipped())
-    module = _import(path)
-    for function, hint in (
-        ("get_config", "def get_config(arg=None): ... return config"),
-        ("sweep", "def sweep(add): add({'optim.lr': 1e-3}) ..."),
-    ):
-        if not hasattr(module, function):
-            raise InputError(path, f"does not define {function}()", f"add: {hint}")
-    runs: list[Run] = []
+    path, module = open_file(config, "sweep", "add({'optim.lr': 1e-3}) ...")
+    changes: list[dict[str, Any]] = []
 
     def add(overrides: Mapping[str, Any]) -> None:
         if not isinstance(overrides, Mapping) or not all(
@@ -54,20 +60,103 @@ def load(config: str) -> list[Run]:
             raise InputError(
                 path, f"adds {overrides!r}", "give {key: value}: {'optim.lr': 1e-3}"
             )
-        runs.append(Run(name(overrides), dict(overrides)))
+        changes.append(dict(overrides))
 
-    argument = config.partition(":")[2] or None
-    with _explained(path, "fails"):
+    with explained(path, "fails"):
         module.sweep(add)
-        known = module.get_config(argument).lock()
-    for run in runs:
-        if sum(run.name == other.name for other in runs) > 1:
-            raise InputError(path, f"adds the run {run.name} twice", "remove one")
-        for key, value in run.overrides.items():
-            _check(path, known, key, value)
-    if not runs:
+    names = [name(each) for each in changes]
+    for each in names:
+        if names.count(each) > 1:
+            raise InputError(path, f"adds the run {each} twice", "remove one")
+    if not names:
         raise InputError(path, "sweep(add) does not add a run", "call add({...})")
-    return runs
+    check_extra(extra, {key for each in changes for key in each})
+    base = read_config(config, path, module, extra)
+    return [
+        Run(text, each, changed(path, base, each), text)
+        for text, each in zip(names, changes, strict=True)
+    ]
+
+
+def open_file(
+    config: str, function: str, example: str
+) -> tuple[pathlib.Path, types.ModuleType]:
+    """The path and the module of a file that has get_config and another function.
+
+    Args:
+      config: 'FILE[:argument]', or the name of a shipped file.
+      function: that it has to have.
+      example: of its body, for the message.
+
+    Raises:
+      InputError: there is no such file, or it cannot be imported.
+    """
+    path = pathlib.Path(config_lib.locate(config).partition(":")[0])
+    if not path.is_file():
+        raise InputError(path, "there is no such file", _one_of_the_shipped())
+    module = _import(path)
+    argument = {"sweep": "add", "search": "trial"}[function]
+    for needed, hint in (
+        ("get_config", "def get_config(arg=None): ... return config"),
+        (function, f"def {function}({argument}): {example}"),
+    ):
+        if not hasattr(module, needed):
+            raise InputError(path, f"does not define {needed}()", f"add: {hint}")
+    return path, module
+
+
+def read_config(
+    config: str, path: pathlib.Path, module: types.ModuleType, extra: Sequence[str]
+) -> ConfigDict:
+    """The config that all runs share, read as the command line of a run reads it."""
+    with explained(path, "fails"):
+        found = module.get_config(config.partition(":")[2] or None).lock()
+    if not extra:
+        return found
+    values = flags.FlagValues()
+    argv = ["sweep", f"--config={config_lib.locate(config)}", *extra]
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
+    try:
+        values(argv)
+        return values.config.lock()
+    except (AttributeError, KeyError, TypeError, ValueError, flags.Error) as error:
+        raise InputError(
+            " ".join(extra), _first_line(error), "use keys and types of the config"
+        ) from None
+
+
+def changed(
+    path: pathlib.Path, config: ConfigDict, overrides: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The config with these changes, as JSON values.
+
+    Raises:
+      InputError: the config has no such key, or not such values.
+    """
+    found = config.copy_and_resolve_references().lock()
+    for key, value in overrides.items():
+        try:
+            found.update_from_flattened_dict({key: value})
+            json.dumps(value)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                path,
+                f"sets {key}={value!r}: {_first_line(error)}",
+                "use a key of the config, and a value of its type",
+            ) from None
+    return config_lib.to_dict(found)
+
+
+def check_extra(extra: Sequence[str], varied: set[str]) -> None:
+    """Refuses what is no override, or one of what the runs differ in."""
+    for text in extra:
+        key = text.partition("=")[0].removeprefix("--config.")
+        if text.startswith("--config.") and key in varied:
+            raise InputError(text, "the sweep itself sets this key", "omit it")
+        if not text.startswith(("--config.", "--noconfig.")):
+            raise InputError(
+                text, "is not an override", "after -- use --config.key=value"
+            )
 
 
 def name(overrides: dict[str, Any]) -> str:
@@ -88,7 +177,7 @@ def _one_of_the_shipped() -> str:
 
 
 @contextmanager
-def _explained(path: pathlib.Path, what: str) -> Iterator[None]:
+def explained(path: pathlib.Path, what: str) -> Iterator[None]:
     """Turns what the code of a sweep raises into a message with its line."""
     try:
         yield
@@ -108,7 +197,7 @@ def _import(path: pathlib.Path) -> types.ModuleType:
     if spec is None:
         raise InputError(path, "is not a Python file", _one_of_the_shipped())
     module = importlib.util.module_from_spec(spec)
-    with _explained(path, "cannot be imported"):
+    with explained(path, "cannot be imported"):
         try:
             spec.loader.exec_module(module)
         except ModuleNotFoundError as error:
@@ -124,14 +213,3 @@ def _import(path: pathlib.Path) -> types.ModuleType:
 def _first_line(error: BaseException) -> str:
     # ml_collections adds the whole config.
     return config_lib.message(error).partition(" Other fields present")[0][:300]
-
-
-def _check(path, config, key: str, value: Any) -> None:
-    try:
-        config.update_from_flattened_dict({key: value})
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            path,
-            f"sets {key}={value!r}: {_first_line(error)}",
-            "use a key of the config, and a value of its type",
-        ) from None

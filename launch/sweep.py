@@ -1,37 +1,88 @@
-"""Runs a sweep on this machine: python -m launch.sweep configs/ablations/loss.py."""
+"""Runs a sweep: python -m launch.sweep configs/ablations/loss.py --workdir=runs/loss."""
 
 from __future__ import annotations
 
-import json
 import pathlib
-import shlex
-import signal
-import sys
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 from absl import flags
 
-from cxr_jax.train.signals import listening
-from tfds_builders.common import command, files, places
+from cxr_jax.devices.terminal import say
+from tfds_builders.common import command
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.places import expanded
 
-from . import child, plan
+from . import (
+    attempts,
+    cluster,
+    grouping,
+    jobs,
+    kubernetes,
+    local,
+    plan,
+    register,
+    unique,
+)
+from . import slots as slots_lib
+from . import slurm as slurm_lib
+from .jobs import Job, Part
+from .live_table import failures, summary
+from .progress import OVER
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder for the workdirs of the runs.", required=True
 )
-_TOGETHER = flags.DEFINE_bool(
-    "together",
-    False,
-    "Train all runs side by side in one program; they may differ in seed, fold, rate, "
-    "weight decay, strength of augmentation and label noise.",
+_BACKEND = flags.DEFINE_enum(
+    "backend",
+    "local",
+    ["local", "members", "auto", "slurm", "kubernetes"],
+    "local: a process for each run, --parallel at a time. members: runs that differ only "
+    "in seed, fold, rate, weight decay, strength of augmentation and label noise share a "
+    "program. auto: chooses one of these, and says why. slurm: an array job. kubernetes: "
+    "prints an Indexed Job, and sends nothing.",
 )
+_PARALLEL = flags.DEFINE_integer(
+    "parallel",
+    1,
+    "Processes at a time, which share the cores and the GPUs; of a scheduler, jobs.",
+)
+_CLUSTER = flags.DEFINE_string(
+    "cluster", "", "With slurm and kubernetes: a TOML file of settings; docs/sweeps.md."
+)
+_PARTITION = flags.DEFINE_string(
+    "partition", None, "With slurm, instead of the file's."
+)
+_TIME = flags.DEFINE_string(
+    "time", None, "With slurm: the limit of one run, as 4:00:00."
+)
+_GRES = flags.DEFINE_string("gres", None, "With slurm: what a run needs, as gpu:1.")
 _DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "Print the commands without running them."
 )
 
 _RESUME = "run the same command again to resume"
-# `launch` from a checkout, `cxr_jax.launch` where it is installed.
-_COLLECT = f"python -m {__package__}.collect"
+
+
+class Asked(NamedTuple):
+    """What the command line asks for.
+
+    Attributes:
+      config: see `plan.load`.
+      folder: the workdir of a run is `folder/<name>`.
+      extra: more overrides for every run, `--config.key=value`, given after a `--`.
+      parallel: processes at a time.
+      dry_run: print the commands instead of running them.
+      settings: {'path': of the file of --cluster, 'partition': ..., 'time': ..., 'gres': ...}.
+    """
+
+    config: str
+    folder: pathlib.Path
+    extra: Sequence[str] = ()
+    parallel: int = 1
+    dry_run: bool = False
+    settings: Mapping[str, str | None] = MappingProxyType({})
 
 
 def main(argv: list[str]) -> int:
@@ -39,124 +90,147 @@ def main(argv: list[str]) -> int:
         raise InputError(
             "command line",
             "does not name a config",
+            # `launch` from a checkout, `cxr_jax.launch` where it is installed.
             f"python -m {__package__}.sweep loss.py --workdir=runs/loss",
         )
-    folder = places.expanded(_WORKDIR.value)
-    start = run_together if _TOGETHER.value else run
-    return start(argv[1], folder, argv[2:], _DRY_RUN.value)
+    if _PARALLEL.value < 1:
+        raise InputError("--parallel", f"is {_PARALLEL.value}", "give 1 or more")
+    given = {"partition": _PARTITION.value, "time": _TIME.value, "gres": _GRES.value}
+    asked = Asked(
+        argv[1],
+        expanded(_WORKDIR.value),
+        argv[2:],
+        _PARALLEL.value,
+        _DRY_RUN.value,
+        {"path": _CLUSTER.value, **given},
+    )
+    return run(asked, _BACKEND.value)
 
 
-def run(config: str, folder: pathlib.Path, extra: list[str], dry_run: bool) -> int:
-    """Runs everything that is not finished yet, one run after another.
-
-    A finished run is started too: it returns at once, or refuses other settings.
-
-    Args:
-      config: see `plan.load`.
-      folder: the workdir of a run is `folder/<name>`.
-      extra: more overrides for every run, `--config.key=value`, given after a `--`.
-      dry_run: print the commands instead of running them.
+def run(asked: Asked, backend: str = "local") -> int:
+    """Runs or submits everything that is not finished yet.
 
     Returns:
-      The exit code: 0 if all runs finished, 1 if some failed, 128 + the signal (130 for
-      Ctrl-C, 143 for SIGTERM) if the sweep or one of its runs was stopped.
+      The exit code: 0 if all runs are finished, or submitted; 1 if some are not; 128 +
+      the signal (130 for Ctrl-C, 143 for SIGTERM) if the sweep was stopped.
     """
-    runs = plan.load(config)
-    _check_extra(extra, runs)
-    failed = []
-    with listening(patient=True) as stop:
-        for number, each in enumerate(runs, 1):
-            print(f"[{number}/{len(runs)}] {each.name}", flush=True)
-            workdir = folder / each.name
-            arguments = command_of(config, workdir, each.overrides, extra)
-            if dry_run:
-                print("  " + shlex.join(arguments), flush=True)
-                continue
-            # `collect` groups by these; config.json does not record what was varied.
-            note = json.dumps(each.overrides, indent=2) + "\n"
-            files.write_text(workdir / "overrides.json", note)
-            before = (workdir / "results.json").exists()
-            code = child.follow(arguments, stop.received)
-            finished = (workdir / "results.json").exists()
-            asked = stop.signal or child.asked_by(code, finished)
-            if asked is not None:
-                _report_failed(failed, number)
-                print(
-                    f"\n{asked.name}: stopped at run {number} of {len(runs)}, "
-                    f"{each.name}; {_RESUME}",
-                    flush=True,
-                )
-                return 128 + asked
-            if code:
-                failed.append(each.name)
-                print(f"  failed: {_reason(code)}", flush=True)
-            else:
-                print("  already finished" if before else "  finished", flush=True)
-    _report_failed(failed, len(runs))
-    if not failed and not dry_run:
-        print(f"\nall {len(runs)} runs are finished: {_COLLECT} {folder}")
-    return 1 if failed else 0
+    runs = unique.placed(plan.load(asked.config, asked.extra), asked.folder)
+    if backend == "auto":
+        backend, why = grouping.choose(runs)
+        say(f"--backend={backend}: {why}")
+    for each in runs:
+        if each.folder != each.name:
+            say(f"{each.name} has the config of {each.folder}: it is run once, there")
+    made = make_jobs(asked, runs, share=backend == "members")
+    return _BACKENDS[backend](asked, made, [jobs.part(each) for each in runs])
 
 
-def run_together(
-    config: str, folder: pathlib.Path, extra: list[str], dry_run: bool
-) -> int:
-    """Trains all runs together, as members of one program; see `run`."""
-    runs = plan.load(config)
-    _check_extra(extra, runs)
-    overrides = {each.name: each.overrides for each in runs}
-    path = folder / "members.json"
-    arguments = [*command_of(config, folder, {}, extra), f"--members={path}"]
-    if dry_run:
-        print(shlex.join(arguments), flush=True)
-        return 0
-    files.write_text(path, json.dumps(overrides, indent=2) + "\n")
-    with listening(patient=True) as stop:
-        code = child.follow(arguments, stop.received)
-    finished = all((folder / name / "results.json").exists() for name in overrides)
-    asked = stop.signal or child.asked_by(code, finished)
-    if asked is not None:
-        print(f"\n{asked.name}: stopped; {_RESUME}", flush=True)
-        return 128 + asked
-    if code:
-        print(f"\nthe members failed: {_reason(code)}", flush=True)
-        return 1
-    print(f"\nall {len(runs)} runs are finished: {_COLLECT} {folder}")
-    return 0
-
-
-def command_of(config, workdir, overrides, extra) -> list[str]:
-    """The command line of one run, as a person would type it."""
+def make_jobs(asked: Asked, runs: Sequence[plan.Run], *, share: bool) -> list[Job]:
+    """The processes to start, in the order of the runs; each config once."""
+    once: dict[str, plan.Run] = {}
+    for each in runs:
+        once.setdefault(each.folder, each)
+    left = list(once.values())
+    groups = grouping.groups(left) if share else [[each] for each in left]
     return [
-        sys.executable,
-        "-m",
-        "cxr_jax.main",
-        f"--config={config}",
-        f"--workdir={workdir}",
-        *(f"--config.{key}={value}" for key, value in overrides.items()),
-        *extra,
+        jobs.together(asked.config, asked.folder, group, asked.extra)
+        if len(group) > 1
+        else jobs.alone(asked.config, asked.folder, group[0], asked.extra)
+        for group in groups
     ]
 
 
-def _check_extra(extra: list[str], runs: list[plan.Run]) -> None:
-    varied = {key for each in runs for key in each.overrides}
-    for text in extra:
-        key = text.partition("=")[0].removeprefix("--config.")
-        if text.startswith("--config.") and key in varied:
-            raise InputError(text, "the sweep itself sets this key", "omit it")
-        if text.startswith("-") and not text.startswith(("--config.", "--noconfig.")):
-            raise InputError(
-                text, "is not an override", "after -- use --config.key=value"
-            )
+def _print(made: Sequence[Job]) -> int:
+    for number, job in enumerate(made, 1):
+        say(f"[{number}/{len(made)}] {jobs.title(job)}\n  {jobs.line(job)}")
+    return 0
 
 
-def _report_failed(failed: list[str], of: int) -> None:
-    if failed:
-        print(f"\n{len(failed)} of {of} runs failed: {', '.join(failed)}", flush=True)
+def _local(asked: Asked, made: list[Job], parts: list[Part]) -> int:
+    if asked.dry_run:
+        return _print(made)
+    register.save(asked.folder, asked.config, asked.extra, parts)
+    places = slots_lib.share(asked.parallel, slots_lib.cores(), slots_lib.gpus())
+    found, signal = local.run(asked.folder, made, places)
+    ends = {
+        part.name: _end(asked.folder, part)
+        for job in made
+        for part in job.parts
+        if found[part.name].state == "failed"
+    }
+    if ends or any(each.state == "damaged" for each in found.values()):
+        say(f"\n{failures(found, ends)}")
+    say(f"\n{summary(found)}")
+    if signal is not None:
+        say(f"{signal.name}: stopped; {_RESUME}")
+        return 128 + signal
+    if all(each.state == "finished" for each in found.values()):
+        say(f"python -m {__package__}.collect {asked.folder}")
+        return 0
+    say(_RESUME)
+    return 1
 
 
-def _reason(code: int) -> str:
-    return f"exit code {code}" if code > 0 else signal.Signals(-code).name
+def _end(folder: pathlib.Path, part: Part) -> list[str]:
+    tried = attempts.read(folder / part.folder)
+    log = tried[-1].log if tried else attempts.LOG
+    return attempts.last_lines(folder / part.folder, log)
+
+
+def _left(asked: Asked, made: list[Job]) -> list[Job]:
+    """Those with a run that is not over, and that no submission is going to run."""
+    queued = {
+        part.folder
+        for each in slurm_lib.submissions(asked.folder)
+        for index in each.states
+        for part in each.jobs[index].parts
+    }
+    found: list[Job] = []
+    for job in made:
+        at = jobs.standing(asked.folder, job)
+        if any(part.folder in queued for part in job.parts):
+            say(f"{jobs.title(job)}: queued or running already")
+        elif any(each.state not in OVER for each in at.values()):
+            found.append(job)
+    return found
+
+
+def _slurm(asked: Asked, made: list[Job], parts: list[Part]) -> int:
+    settings = cluster.read(kind="slurm", **asked.settings)
+    name = pathlib.PurePath(asked.config.partition(":")[0]).stem
+    left = _left(asked, made)
+    if not left:
+        say(f"nothing to submit: python -m {__package__}.status {asked.folder}")
+        return 0
+    if asked.dry_run:
+        place = asked.folder.absolute() / slurm_lib.FOLDER / "N"
+        say(slurm_lib.script(place, len(left), settings, asked.parallel, name))
+        return _print([slurm_lib.with_tasks(job, settings) for job in left])
+    register.save(asked.folder, asked.config, asked.extra, parts)
+    identity = slurm_lib.submit(asked.folder, left, settings, asked.parallel, name)
+    say(
+        f"submitted {len(left)} run(s) as job {identity}, {asked.parallel} at a time\n"
+        f"python -m {__package__}.status {asked.folder}\n"
+        f"python -m {__package__}.cancel {asked.folder}"
+    )
+    return 0
+
+
+def _kubernetes(asked: Asked, made: list[Job], parts: list[Part]) -> int:
+    path = asked.settings.get("path") or ""
+    settings = cluster.read(path, "kubernetes")
+    name = pathlib.PurePath(asked.config.partition(":")[0]).stem
+    documents = kubernetes.manifest(asked.folder, made, settings, asked.parallel, name)
+    say(kubernetes.rendered(documents).rstrip())
+    return 0
+
+
+_BACKENDS: dict[str, Callable[[Asked, list[Job], list[Part]], int]] = {
+    "local": _local,
+    "members": _local,
+    "slurm": _slurm,
+    "kubernetes": _kubernetes,
+}
 
 
 if __name__ == "__main__":

@@ -75,9 +75,9 @@ def make(
     origin = origin or {}
     if not text:
         return [Member("", folder, config, {}, origin)]
-    made = []
-    for name, overrides in read(text, config).items():
-        changed = _changed(config, name, overrides)
+    made, everyone = [], read(text, config)
+    for name, overrides in everyone.items():
+        changed = _changed(config, name, overrides, _alike(everyone))
         own = origin | {"overrides": origin.get("overrides", {}) | overrides}
         made.append(Member(name, folder / name, changed, overrides, own))
     _check_folds(made)
@@ -89,7 +89,7 @@ def read(text: str, config: ConfigDict) -> dict[str, dict[str, Any]]:
 
     Args:
       text: a number K, for K seeds beginning with that of the config, or a JSON file
-        {name: {'optim.lr': 1e-3}}, as `launch.sweep --together` writes it.
+        {name: {'optim.lr': 1e-3}}, as `launch.sweep --backend=members` writes it.
       config: what is overridden.
 
     Raises:
@@ -115,18 +115,30 @@ def read(text: str, config: ConfigDict) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _changed(config: ConfigDict, name: str, overrides: dict[str, Any]) -> ConfigDict:
+def _alike(everyone: dict[str, dict[str, Any]]) -> set[str]:
+    """Keys that all members change, to one value."""
+    first, *others = everyone.values()
+    return {
+        key
+        for key, value in first.items()
+        if all(key in other and other[key] == value for other in others)
+    }
+
+
+def _changed(
+    config: ConfigDict, name: str, overrides: dict[str, Any], alike: set[str]
+) -> ConfigDict:
     member = config.copy_and_resolve_references().lock()
     for key, value in overrides.items():
-        if key not in MAY_DIFFER:
+        if key not in MAY_DIFFER and key not in alike:
             raise InputError(
                 f"member {name}",
                 f"changes {key}, which all members of one program share",
                 f"they may differ in: {', '.join(MAY_DIFFER)}. Run it alone",
             )
         try:
-            member.update_from_flattened_dict({key: value})
-        except (AttributeError, KeyError, TypeError) as error:
+            member.update_from_flattened_dict({key: config_lib.tuples(value)})
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"member {name}",
                 f"sets {key}={value!r}: {error}",

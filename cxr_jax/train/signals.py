@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 _ASKING = (signal.SIGTERM, signal.SIGINT)
+# Names the descriptor of a pipe that ends with the launcher that started this process.
+LAUNCHER = "CXR_JAX_LAUNCHER"
 
 
 class StopRequest:
@@ -83,6 +85,7 @@ def begin(arguments: Sequence[str] = ()) -> None:
     threading.Thread(
         target=_watch, args=(asleep, _is_training(arguments)), daemon=True
     ).start()
+    _follow_launcher()
 
 
 def again() -> None:
@@ -135,6 +138,23 @@ def _forget() -> None:
     signal.set_wakeup_fd(-1)
     for number in _ASKING:
         signal.signal(number, signal.SIG_DFL)
+
+
+def _follow_launcher() -> None:
+    """Ends this process, politely, when the launcher of a sweep has ended.
+
+    Nobody would see it any more, and a new launcher would start the same run.
+    """
+    # Not for our own children, which do not have the pipe.
+    descriptor = os.environ.pop(LAUNCHER, "")
+
+    def wait() -> None:
+        with contextlib.suppress(OSError):
+            os.read(int(descriptor), 1)  # nothing is ever written: it returns at the end
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    if descriptor.isdecimal():
+        threading.Thread(target=wait, daemon=True).start()
 
 
 def _is_training(arguments: Sequence[str]) -> bool:

@@ -378,7 +378,11 @@ def test_members_that_stopped_at_different_steps_resume_from_a_common_one(
 @pytest.mark.parametrize(
     "overrides, message",
     [
-        ({"a": {"model.name": "cnn"}}, "which all members of one program share"),
+        (
+            {"a": {"model.name": "cnn"}, "b": {"model.name": "vit"}},
+            "which all members of one program share",
+        ),
+        ({"a": {"model.name": "cnn"}, "b": {}}, "which all members of one program"),
         ({"a": {"optim.lr": "fast"}}, "sets optim.lr='fast'"),
         ({"a": 3}, "write it as"),
         ({"../a": {}}, "each name becomes a folder"),
@@ -393,6 +397,18 @@ def test_runs_that_cannot_be_members_are_refused(
     path.write_text(json.dumps(overrides))
     with pytest.raises(InputError, match=message):
         members.make(tiny_config, str(path), tmp_path)
+
+
+def test_members_may_share_what_they_may_not_differ_in(tiny_config, tmp_path):
+    """Lists of JSON are the tuples of a config."""
+    layers = [["^stem", 0]]
+    shared = {"batch_size": 4, "optim.layers": layers}
+    path = tmp_path / "members.json"
+    path.write_text(json.dumps({str(k): {**shared, "seed": k} for k in range(2)}))
+    for k, member in enumerate(members.make(tiny_config, str(path), tmp_path)):
+        assert member.config.batch_size == 4 and member.config.seed == k
+        assert member.config.optim.layers == (("^stem", 0),)
+        assert member.overrides == {**shared, "seed": k}
 
 
 def test_members_need_the_device(tiny_config, tmp_path):
