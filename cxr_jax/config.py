@@ -20,6 +20,17 @@ from tfds_builders.common.forms import REAL
 
 _UNITS = ("steps", "epochs", "examples", "percent")
 
+# What members of one program may differ in: neither the shape of an array nor the
+# program depends on it.
+MAY_DIFFER = (
+    "seed",
+    "data.fold",
+    "optim.lr",
+    "optim.weight_decay",
+    "preprocess.strength",
+    "task.label_noise",
+)
+
 # Of every config.json; what an earlier version did not have is for `config_check`.
 _FORM = {
     "seed": int,

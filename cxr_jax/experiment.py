@@ -134,7 +134,7 @@ def build(
 
 
 def variant(exp: Experiment, config: ConfigDict, *, train_examples: int) -> Experiment:
-    """The same for a config that differs in `members.MAY_DIFFER` only: no tracing."""
+    """The same for a config that differs in `config.MAY_DIFFER` only: no tracing."""
     config_check.check(config)
     lengths, schedule = _lengths_and_schedule(config, train_examples)
     params = exp.abstract_state.params

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cxr_jax import config as config_lib
-from cxr_jax.train.members import MAY_DIFFER
+from cxr_jax.config import MAY_DIFFER
 
 from . import unique
 from .plan import Run

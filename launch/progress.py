@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from cxr_jax import config as config_lib
-from cxr_jax.runs import examples, results
+from cxr_jax.runs import seal
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 
@@ -54,7 +54,8 @@ def of(workdir: pathlib.Path, digest: str, result: str = RESULTS) -> Progress:
     now = measured(workdir)
     if (workdir / result).exists() and unique.of_folder(workdir) in (digest, None):
         try:
-            results.read(workdir / result, {})
+            content = files.read_json(workdir / result, missing="")
+            seal.check(workdir / result, content)
         except InputError as error:
             return now._replace(state="damaged", reason=_one_line(error))
         return now._replace(state="finished", seconds_left=None)
@@ -118,10 +119,9 @@ def _length(workdir: pathlib.Path) -> tuple[int | None, int]:
 @lru_cache(maxsize=1024)
 def _length_of(workdir: pathlib.Path, stamp: int) -> tuple[int, int]:
     config = files.read_json(workdir / "config.json", missing="")
-    found = examples.read(workdir)
-    assert found is not None  # its time was just read
+    splits = files.read_json(workdir / "splits.json", missing="")
     batch = config["batch_size"]
-    train = len(found["train"].examples)
+    train = len(splits["train"]["examples"])
     total = config_lib.steps(
         config["total"], key="total", train_examples=train, batch_size=batch
     )

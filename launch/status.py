@@ -10,7 +10,6 @@ from tfds_builders.common.errors import InputError
 from tfds_builders.common.places import expanded
 
 from . import attempts, claim, progress, register, slurm
-from .jobs import Part
 from .live_table import failures, lines, summary
 from .progress import Progress
 
@@ -32,7 +31,7 @@ def show(folder: pathlib.Path) -> int:
       The exit code: 0 unless a run failed or a result was edited.
     """
     parts = register.read(folder)
-    found = read(folder, parts)
+    found = read(folder)
     for line in lines(found):
         say(line)
     ends = {}
@@ -47,8 +46,9 @@ def show(folder: pathlib.Path) -> int:
     return 1 if failed else 0
 
 
-def read(folder: pathlib.Path, parts: list[Part]) -> dict[str, Progress]:
+def read(folder: pathlib.Path) -> dict[str, Progress]:
     """{name: where it is}, from its files, claims, and the queue of Slurm."""
+    parts = register.read(folder)
     queued = {
         part.folder: state
         for each in slurm.submissions(folder)

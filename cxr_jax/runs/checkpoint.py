@@ -25,7 +25,7 @@ import orbax.checkpoint as ocp
 from cxr_jax import trees
 from cxr_jax.devices import processes
 from cxr_jax.devices.terminal import say
-from cxr_jax.runs import best, digest
+from cxr_jax.runs import best, digest, own_digest
 from cxr_jax.state import TrainState
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
@@ -247,7 +247,7 @@ def _write(
             step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(leaves),
-                record=ocp.args.JsonSave(digest.seal(record)),
+                record=ocp.args.JsonSave(own_digest.seal(record)),
             ),
             force=True,
         )
@@ -379,7 +379,7 @@ def _record(store: Store, step: int) -> dict[str, Any]:
             "train again in a new --workdir, or resume with that version",
         )
     record = _load(store, step, record=ocp.args.JsonRestore()).record
-    if not digest.is_sealed(record):
+    if not own_digest.is_sealed(record):
         raise _Damaged("its record is not what was saved")
     return record
 

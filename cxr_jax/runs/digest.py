@@ -67,23 +67,6 @@ def check_fit(
     )
 
 
-def seal(record: dict[str, Any]) -> dict[str, Any]:
-    """The JSON record with a digest of its own."""
-    return record | {"digest": _of_json(record)}
-
-
-def is_sealed(record: Any) -> bool:
-    """Nothing in it was changed since `seal`."""
-    if not isinstance(record, dict):
-        return False
-    content = {key: value for key, value in record.items() if key != "digest"}
-    return record.get("digest") == _of_json(content)
-
-
-def _of_json(content: dict[str, Any]) -> str:
-    return _hash(json.dumps(content, sort_keys=True).encode())
-
-
 def _hash(*parts: bytes | memoryview) -> str:
     digest = hashlib.sha256()
     for part in parts:

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from cxr_jax import config as config_lib
-from cxr_jax.runs import digest, forms, seal
+from cxr_jax.runs import forms, own_digest, seal
 from cxr_jax.runs.workdir import has_begun
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
@@ -95,7 +95,7 @@ def read(path: pathlib.Path) -> dict[str, Any]:
 
 def _write(path: pathlib.Path, content: dict[str, Any]) -> None:
     content = config_lib.plain(content)
-    files.write_text(path, json.dumps(digest.seal(content), indent=2) + "\n")
+    files.write_text(path, json.dumps(own_digest.seal(content), indent=2) + "\n")
 
 
 def config_arguments(content: dict[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ import pathlib
 from typing import Any
 
 from cxr_jax.devices.terminal import warn
-from cxr_jax.runs import digest
+from cxr_jax.runs import own_digest
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.forms import RESTORE, read_lines
@@ -34,7 +34,7 @@ def made(path: pathlib.Path, content: dict[str, Any]) -> dict[str, Any]:
         for name in _names(path, content)
         if (root / name).is_file()
     }
-    return digest.seal({**content, "sealed": found})
+    return own_digest.seal({**content, "sealed": found})
 
 
 def check(path: pathlib.Path, content: dict[str, Any]) -> None:
@@ -61,7 +61,7 @@ def check_own(path: pathlib.Path, content: dict[str, Any]) -> None:
       InputError: it was edited, or its digest was removed.
     """
     if "digest" in content:
-        if not digest.is_sealed(content):
+        if not own_digest.is_sealed(content):
             raise _edited(path)
     elif _is_due(path, content):
         raise InputError(

@@ -10,19 +10,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
+from cxr_jax.config import MAY_DIFFER
 from cxr_jax.data import cache, roles
 from tfds_builders.common import files, places
 from tfds_builders.common.errors import InputError
-
-# Neither the shape of an array nor the program depends on these.
-MAY_DIFFER = (
-    "seed",
-    "data.fold",
-    "optim.lr",
-    "optim.weight_decay",
-    "preprocess.strength",
-    "task.label_noise",
-)
 
 
 class Member(NamedTuple):

@@ -150,7 +150,9 @@ def _follow_launcher() -> None:
 
     def wait() -> None:
         with contextlib.suppress(OSError):
-            os.read(int(descriptor), 1)  # nothing is ever written: it returns at the end
+            os.read(
+                int(descriptor), 1
+            )  # nothing is ever written: it returns at the end
             os.kill(os.getpid(), signal.SIGTERM)
 
     if descriptor.isdecimal():

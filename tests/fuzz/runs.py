@@ -13,7 +13,14 @@ import numpy as np
 
 from configs import quickstart
 from cxr_jax import config as config_lib
-from cxr_jax.runs import best, digest, forms, predictions, provenance, results
+from cxr_jax.runs import (
+    best,
+    forms,
+    own_digest,
+    predictions,
+    provenance,
+    results,
+)
 from cxr_jax.runs.writer import Writer
 from cxr_jax.stats.estimate import Estimate
 from cxr_jax.tasks import make_task
@@ -115,7 +122,7 @@ def _predictions() -> str:
 def originals() -> tuple[Original, ...]:
     texts = {
         "config.json": config_lib.to_json(quickstart.get_config()),
-        "provenance.json": json.dumps(digest.seal(_provenance()), indent=2),
+        "provenance.json": json.dumps(own_digest.seal(_provenance()), indent=2),
         "checkpoints/best.json": json.dumps(_best(), indent=2),
         "metrics.jsonl": _metrics(),
         "predictions/brixia-test.csv": _predictions(),

@@ -1,4 +1,9 @@
+import sys
+
 import pytest
+from toy_runs import BEGIN
+
+from launch import jobs
 
 SWEEP = """
 from cxr_jax.configs import quickstart
@@ -26,3 +31,37 @@ def config(tmp_path):
     path = tmp_path / "question.py"
     path.write_text(SWEEP)
     return path
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def act(monkeypatch):
+    """act({name: code}, default) makes runs execute Python code instead of training.
+
+    `started` in the folder of the sweep lists what was started, one name a line.
+    """
+
+    def set_code(code_of, default="finish()"):
+        def command_of(config, workdir, overrides, extra):
+            code = code_of.get(workdir.name, default)
+            program = BEGIN.format(workdir=str(workdir)) + code
+            return [sys.executable, "-S", "-c", program]
+
+        monkeypatch.setattr(jobs, "command_of", command_of)
+
+    return set_code
+
+
+@pytest.fixture
+def started(out):
+    """The names in the order in which they were started."""
+
+    def read():
+        path = out / "started"
+        return path.read_text().split() if path.exists() else []
+
+    return read

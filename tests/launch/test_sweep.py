@@ -6,52 +6,22 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from places import REPOSITORY
 
 from cxr_jax.train.signals import listening
-from launch import plan, sweep
+from launch import attempts, jobs, plan, sweep
 from tfds_builders.common.errors import InputError
 
-FINISH = "(workdir / 'results.json').write_text('{}')"
 
-
-@pytest.fixture
-def out(tmp_path):
-    return tmp_path / "out"
-
-
-@pytest.fixture
-def act(monkeypatch, out):
-    """act({name: code}) makes runs execute Python code; the others finish.
-
-    `out/started` lists what was started, one name per line.
-    """
-
-    def set_code(code_of):
-        def command_of(config, workdir, overrides, extra):
-            code = (
-                "import os, pathlib, signal, sys\n"
-                f"workdir = pathlib.Path({str(workdir)!r})\n"
-                f"print(workdir.name, file=open({str(out / 'started')!r}, 'a'))\n"
-                + code_of.get(workdir.name, FINISH)
-            )
-            return [sys.executable, "-S", "-c", code]
-
-        monkeypatch.setattr(sweep, "command_of", command_of)
-
-    return set_code
-
-
-def started(out):
-    return tuple((out / "started").read_text().split())
+def run_sweep(config, out, *extra, backend="local", **changes):
+    return sweep.run(sweep.Asked(str(config), out, extra, **changes), backend)
 
 
 def test_command_is_what_a_person_would_type(config):
     run = plan.load(str(config))[0]
-    command = sweep.command_of(
+    command = jobs.command_of(
         config, pathlib.Path("runs/q"), run.overrides, ["--config.total=1steps"]
     )
     assert command[0] == sys.executable
@@ -66,144 +36,121 @@ def test_command_is_what_a_person_would_type(config):
     ]
 
 
-def test_dry_run_prints_the_commands_and_leaves_nothing(config, out, capsys):
-    assert sweep.run(str(config), out, ["--config.total=1 steps"], dry_run=True) == 0
+@pytest.mark.parametrize("backend, count", [("local", 4), ("members", 1)])
+def test_dry_run_prints_the_commands_and_leaves_nothing(
+    config, out, capsys, backend, count
+):
+    extra = "--config.total=1 steps"
+    assert run_sweep(config, out, extra, backend=backend, dry_run=True) == 0
     shown = capsys.readouterr().out
-    assert shown.count("cxr_jax.main") == 4
-    assert "'--config.total=1 steps'" in shown
+    assert shown.count("cxr_jax.main") == count
+    assert f"'{extra}'" in shown
     assert not out.exists()
 
 
-def test_every_run_is_started_and_its_outcome_reported(config, names, out, act, capsys):
-    # Only a run itself can tell that its folder belongs to other settings.
-    for name in names[:2]:
-        (out / name).mkdir(parents=True)
-        (out / name / "results.json").write_text("{}")
-    crash = "os.kill(os.getpid(), signal.SIGABRT)"
-    act({names[0]: "", names[1]: "sys.exit(1)", names[2]: crash})
-    assert sweep.run(str(config), out, [], dry_run=False) == 1
-    assert started(out) == names
-    shown = capsys.readouterr().out.splitlines()
-    assert shown == [
-        f"[1/4] {names[0]}",
-        "  already finished",
-        f"[2/4] {names[1]}",
-        "  failed: exit code 1",
-        f"[3/4] {names[2]}",
-        "  failed: SIGABRT",
-        f"[4/4] {names[3]}",
-        "  finished",
-        "",
-        f"2 of 4 runs failed: {names[1]}, {names[2]}",
-    ]
-
-
-def test_a_finished_sweep_says_what_to_do_next(config, names, out, act, capsys):
-    act({})
-    assert sweep.run(str(config), out, [], dry_run=False) == 0
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_every_run_is_started_once_and_its_outcome_reported(
+    config, names, out, act, started, capsys, parallel
+):
+    crash = "print('no such film'); os.kill(os.getpid(), signal.SIGABRT)"
+    act({names[0]: "sys.exit(3)", names[2]: crash})
+    assert run_sweep(config, out, parallel=parallel) == 1
+    assert sorted(started()) == sorted(names)
     shown = capsys.readouterr().out
-    assert f"all 4 runs are finished: python -m launch.collect {out}" in shown
+    assert f"{names[0]}: failed, exit code 3\n" in shown
+    assert f"{names[2]}: failed, crashed with SIGABRT\n" in shown
+    assert "    no such film\n" in shown
+    assert "2 failed, 2 finished of 4 runs" in shown
+    # The same command fills the holes, and nothing else is run again.
+    act({})
+    assert run_sweep(config, out, parallel=parallel) == 0
+    assert sorted(started()) == sorted([*names, names[0], names[2]])
+    assert f"python -m launch.collect {out}" in capsys.readouterr().out
+    assert run_sweep(config, out) == 0
+    assert len(started()) == 6
+
+
+def test_what_a_run_leaves_for_its_readers(config, names, out, act):
+    act({})
+    assert run_sweep(config, out) == 0
     for name, lr, seed in zip(names, (1e-3, 1e-3, 1e-2, 1e-2), (0, 1) * 2, strict=True):
         overrides = json.loads((out / name / "overrides.json").read_text())
         assert overrides == {"optim.lr": lr, "seed": seed}
-    assert {path.name for path in (out / names[0]).iterdir()} == {
-        "overrides.json",
-        "results.json",
-    }
+        (attempt,) = attempts.read(out / name)
+        assert attempt.code == 0 and attempt.seconds > 0 and attempt.peak_mb > 0
+        assert (out / name / "log.txt").exists()
 
 
-@pytest.mark.parametrize(
-    "code, expected, name",
-    [
-        ("sys.exit(0)", 143, "SIGTERM"),  # what a run does on SIGTERM
-        ("sys.exit(130)", 130, "SIGINT"),
-        ("os.kill(os.getpid(), signal.SIGTERM)", 143, "SIGTERM"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", 137, "SIGKILL"),
-    ],
-)
-def test_a_stopped_run_ends_the_sweep(
-    config, names, out, act, capsys, code, expected, name
+def test_a_run_that_is_stopped_by_itself_does_not_stop_the_others(
+    config, names, out, act, started, capsys
 ):
-    act({names[0]: "sys.exit(1)", names[1]: code})
-    assert sweep.run(str(config), out, [], dry_run=False) == expected
-    assert started(out) == names[:2]
+    act({names[0]: "os.kill(os.getpid(), signal.SIGTERM)", names[1]: "sys.exit(0)"})
+    assert run_sweep(config, out) == 1
+    assert started() == list(names)
+    assert "2 stopped, 2 finished of 4 runs" in capsys.readouterr().out
+
+
+def test_a_killed_run_is_a_failure(config, names, out, act, capsys):
+    act({names[0]: "os.kill(os.getpid(), signal.SIGKILL)"})
+    assert run_sweep(config, out) == 1
+    assert "killed by SIGKILL (often: out of memory)" in capsys.readouterr().out
+
+
+def test_a_result_that_was_edited_is_not_a_result(
+    config, names, out, act, started, capsys
+):
+    act({})
+    assert run_sweep(config, out) == 0
+    path = out / names[1] / "results.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "metrics": {}}))
+    assert run_sweep(config, out) == 1
+    assert started() == list(names)
     shown = capsys.readouterr().out
-    assert f"1 of 2 runs failed: {names[0]}" in shown
-    assert f"{name}: stopped at run 2 of 4, {names[1]}; run the same command" in shown
-    assert "are finished" not in shown
+    assert f"{names[1]}: damaged, results.json was edited" in shown
+    assert "1 damaged, 3 finished of 4 runs" in shown
+
+
+def test_the_same_config_is_run_once(config, names, out, act, started, capsys):
+    """Within a sweep, across sweeps in one folder, and whatever it is called."""
+
+    def keep(run):
+        path = out / run.folder / "config.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(run.config))
+
+    act({})
+    for run in plan.load(str(config)):
+        keep(run)
+    assert run_sweep(config, out) == 0
+    other = config.with_name("other.py")
+    text = config.read_text().partition("def sweep")[0]
+    other.write_text(
+        text + "def sweep(add):\n"
+        "    add({'seed': 1, 'optim.lr': 1e-2})\n"
+        "    add({'seed': 1, 'optim.lr': 0.01, 'batch_size': get_config().batch_size})\n"
+        "    add({'seed': 7})\n"
+        "    add({'seed': 7, 'task.label_noise': 0.0})\n"
+    )
+    assert run_sweep(other, out) == 0
+    assert started() == [*names, "seed=7"]
+    shown = capsys.readouterr().out
+    assert f"seed=1,lr=0.01 has the config of {names[3]}" in shown
+    assert json.loads((out / names[3] / "overrides.json").read_text()) == {
+        "optim.lr": 0.01,
+        "seed": 1,
+    }
+    # Another length is another config, whose run refuses the folder.
+    act({}, "sys.exit('belongs to another config')")
+    assert run_sweep(config, out, "--config.total=3 steps") == 1
+    assert started() == [*names, "seed=7", *names]
 
 
 def test_the_sweep_restores_signal_handlers(config, out, act):
     act({})
     before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
-    sweep.run(str(config), out, [], dry_run=False)
+    run_sweep(config, out)
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == before
-
-
-# Counts what it gets, "saves" a while later, and leaves with 0, as a run does.
-SLOW = """
-import pathlib, signal, sys, time
-workdir = pathlib.Path(next(a for a in sys.argv if "workdir" in a).split("=", 1)[1])
-got = []
-for number in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(number, lambda n, _: got.append(signal.Signals(n).name))
-(workdir / "ready").touch()
-for _ in range(600):
-    time.sleep(0.05)
-    if got:
-        time.sleep(0.5)
-        (workdir / "saved").write_text(" ".join(got))
-        sys.exit(130 if got[0] == "SIGINT" else 0)
-"""
-
-
-@pytest.mark.parametrize("whole_group", [False, True])
-@pytest.mark.parametrize(
-    "number, passed_on, code",
-    [
-        (signal.SIGTERM, "SIGTERM", 143),
-        (signal.SIGINT, "SIGINT", 130),
-        (signal.SIGHUP, "SIGTERM", 129),
-    ],
-)
-def test_a_signal_to_the_sweep_reaches_the_run_once(
-    config, names, out, tmp_path, number, passed_on, code, whole_group
-):
-    slow = tmp_path / "slow.py"
-    slow.write_text(SLOW)
-    program = (
-        "import pathlib, signal, sys\n"
-        "from launch import sweep\n"
-        # Started in the background, a test run may have inherited 'ignore'.
-        "for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):\n"
-        "    signal.signal(n, signal.SIG_DFL)\n"
-        "former = sweep.command_of\n"
-        "sweep.command_of = lambda *a: "
-        f"[sys.executable, '-S', {str(slow)!r}, *former(*a)[3:]]\n"
-        f"sys.exit(sweep.run({str(config)!r}, pathlib.Path({str(out)!r}), [], False))"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + 60
-        while not (out / names[0] / "ready").exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        # A terminal's Ctrl-C goes to the whole group, a scheduler's often to one.
-        (os.killpg if whole_group else os.kill)(process.pid, number)
-        shown, _ = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == code
-    assert (out / names[0] / "saved").read_text() == passed_on
-    assert f"stopped at run 1 of 4, {names[0]}" in shown
-    assert not (out / names[1]).exists()
 
 
 def test_ignored_signals_stay_ignored():
@@ -223,11 +170,14 @@ def test_ignored_signals_stay_ignored():
         ("--config.seed=5", "the sweep itself sets this key"),
         ("--workdir=elsewhere", "is not an override"),
         ("--mode=eval", "is not an override"),
+        ("seed=5", "is not an override"),
+        ("--config.sede=5", "sede"),
+        ("--config.batch_size=x", "batch_size"),
     ],
 )
 def test_overrides_for_all_runs_must_not_change_the_sweep(config, out, extra, message):
     with pytest.raises(InputError, match=message):
-        sweep.run(str(config), out, ["--config.total=1steps", extra], dry_run=False)
+        run_sweep(config, out, "--config.total=1steps", extra)
     assert not out.exists()
 
 
@@ -249,8 +199,13 @@ def run(arguments, cwd=REPOSITORY, **environment):
         (["launch.sweep", "x.py"], "--workdir must have a value"),
         (["launch.sweep", "--workdir=r"], "does not name a config"),
         (["launch.sweep", "x.py", "--workdir=r", "--config.seed=1"], "come last: -- "),
+        (["launch.sweep", "x.py", "--workdir=r", "--parallel=0"], "--parallel: is 0"),
         (["launch.collect", "r", "--metric=a"], "Unknown command line flag 'metric'"),
         (["launch.collect"], "one folder is needed"),
+        (["launch.status"], "one folder is needed"),
+        (["launch.status", "/nowhere"], "/nowhere: there is no such folder"),
+        (["launch.cancel"], "a folder is needed"),
+        (["launch.cancel", "docs"], "docs: holds no sweep"),
     ],
 )
 def test_a_mistyped_command_is_one_error(arguments, message):
@@ -276,51 +231,47 @@ def test_a_sweep_file_without_its_imports_is_one_error(config, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-FINISH_ALL = (
-    "import json, pathlib, sys\n"
-    "path = pathlib.Path(sys.argv[1].removeprefix('--members='))\n"
-    "for name, overrides in json.loads(path.read_text()).items():\n"
-    "    (path.parent / name).mkdir()\n"
-    "    (path.parent / name / 'results.json').write_text(json.dumps(overrides))\n"
-)
+# --- members
+
+
+def members_of(config, out):
+    """{name: overrides} of the one job in which all runs share a program."""
+    return json.loads((out / "lr=0.001,seed=0" / "members.json").read_text())
+
+
+FINISH_ALL = """
+root = workdir
+for name in json.loads((root / "lr=0.001,seed=0/members.json").read_text()):
+    workdir = root / name
+    finish()
+"""
 
 
 @pytest.mark.parametrize(
     "code, expected, said",
     [
         (FINISH_ALL, 0, "all 4 runs are finished"),
-        ("import sys; sys.exit(1)", 1, "the members failed: exit code 1"),
-        (
-            "import sys; sys.exit(0)",
-            143,
-            "SIGTERM: stopped; run the same command again",
-        ),
+        ("sys.exit(1)", 1, "4 failed of 4 runs"),
+        ("sys.exit(0)", 1, "4 stopped of 4 runs"),
     ],
 )
 def test_runs_as_members_of_one_program(
-    config, names, out, monkeypatch, capsys, code, expected, said
+    config, names, out, act, capsys, code, expected, said
 ):
-    monkeypatch.setattr(
-        sweep, "command_of", lambda *_: [sys.executable, "-S", "-c", code]
-    )
-    assert sweep.run_together(str(config), out, [], dry_run=False) == expected
+    act({"out": code})
+    assert run_sweep(config, out, backend="members") == expected
     assert said in capsys.readouterr().out
-    overrides = json.loads((out / "members.json").read_text())
-    assert tuple(overrides) == names
-    for name in names if not expected else ():
-        # What the program was told is what the sweep file says.
-        written = json.loads((out / name / "results.json").read_text())
-        assert (
-            written
-            == overrides[name]
-            == dict(plan.load(str(config))[names.index(name)].overrides)
-        )
+    runs = plan.load(str(config))
+    assert members_of(config, out) == {run.name: run.overrides for run in runs}
+    shares = {attempts.read(out / name)[0].seconds for name in names}
+    assert len(shares) == 1
 
 
-def test_the_command_of_members(config, out, capsys):
-    extra = ["--config.total=1 steps"]
-    assert sweep.run_together(str(config), out, extra, dry_run=True) == 0
-    shown = capsys.readouterr().out
-    assert shown.count("cxr_jax.main") == 1
-    assert f"--workdir={out}" in shown and f"--members={out}/members.json" in shown
-    assert not out.exists()
+def test_members_that_are_finished_are_left_out(config, names, out, act):
+    act({"out": FINISH_ALL})
+    (out / names[2]).mkdir(parents=True)
+    seal = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+    (out / names[2] / "results.json").write_text(json.dumps({"digest": seal}))
+    assert run_sweep(config, out, backend="members") == 0
+    assert set(members_of(config, out)) == set(names) - {names[2]}
+    assert attempts.read(out / names[2]) == []

@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score
 from configs import common
 from cxr_jax import config as config_lib
 from cxr_jax.evaluation import ensemble, settling
-from cxr_jax.runs import digest, predictions
+from cxr_jax.runs import own_digest, predictions
 from cxr_jax.tasks import make_task
 from cxr_jax.train import loop
 from tfds_builders.common.errors import InputError
@@ -268,7 +268,7 @@ def test_other_data_than_those_of_the_runs_are_refused(two, tmp_path):
         origin = json.loads(text)
         del origin["digest"]
         origin["dataset"]["roles"]["test"]["sha256"] = "0" * 64
-        (run / "provenance.json").write_text(json.dumps(digest.seal(origin)))
+        (run / "provenance.json").write_text(json.dumps(own_digest.seal(origin)))
     with pytest.raises(InputError, match=r"columns .* of test: 00000000"):
         combine(two, tmp_path / "ensemble")
 
@@ -312,7 +312,7 @@ def test_what_an_earlier_version_did_not_settle_is_settled_now(two, tmp_path):
     content = json.loads(path.read_text())
     assert content["best"]["decision"].pop("confidence")
     assert content.pop("digest")
-    path.write_text(json.dumps(digest.seal(content)))
+    path.write_text(json.dumps(own_digest.seal(content)))
     after = combine(two, tmp_path / "after")
     for name, estimate in before["members"][str(two[0])]["metrics"].items():
         found = after["members"][str(two[0])]["metrics"][name]

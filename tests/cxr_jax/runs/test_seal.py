@@ -7,7 +7,7 @@ import pytest
 
 from cxr_jax.evaluation import evaluate
 from cxr_jax.report import write
-from cxr_jax.runs import digest, predictions, restore, results
+from cxr_jax.runs import own_digest, predictions, restore, results
 from cxr_jax.train import loop
 from tfds_builders.common import forms
 from tfds_builders.common.errors import InputError
@@ -175,4 +175,4 @@ def test_the_key_is_named(tmp_path, content, form, found):
 
 def test_forms_let_pass_what_fits():
     forms.check("x", {"a": None, "more": 3}, {"a": (str, None), "b?": int})
-    assert digest.is_sealed(digest.seal({"a": 0.1}))
+    assert own_digest.is_sealed(own_digest.seal({"a": 0.1}))
