@@ -70,6 +70,12 @@ _ALLOW = flags.DEFINE_list(
     [],
     "Keys of the config that may differ from those a run began with, as total,optim.lr.",
 )
+_TEST = flags.DEFINE_bool(
+    "test",
+    True,
+    "--notest leaves the test split alone: the result of val goes to val.json, and the "
+    "same command with --test finishes the run. A search does so for all but its best.",
+)
 _PROFILE = flags.DEFINE_integer(
     "profile",
     0,
@@ -148,6 +154,7 @@ def main(argv: list[str]) -> int:
         members=_MEMBERS.value,
         profile=_PROFILE.value,
         allow=_ALLOW.value,
+        test=_TEST.value,
         origin={
             "file": _spec(),
             "overrides": dict(flags.FLAGS["config"].override_values),

@@ -54,6 +54,8 @@ def read(folder: pathlib.Path) -> tuple[list[Finished], list[str]]:
     for path in sorted(folder.iterdir()):
         if (path / "results.json").exists():
             finished.append(_read(path))
+        elif (path / "val.json").exists():
+            continue  # of a search, which tests its best only
         elif any((path / name).exists() for name in ("overrides.json", "config.json")):
             unfinished.append(path.name)
     return finished, unfinished

@@ -133,11 +133,15 @@ def check_finished(workdir: pathlib.Path) -> None:
         read(path, forms.FINISHED)
 
 
-def show_finished(path: pathlib.Path) -> None:
-    """Prints the result of a run that was finished before."""
-    content = read(path, missing="train first")
-    say(f"{path.parent} is finished.")
-    show("test", content)
+def show_finished(workdir: pathlib.Path) -> None:
+    """Prints the result of a run that was finished before, or what it has on val."""
+    path = workdir / "results.json"
+    role = "test" if path.exists() else "val"
+    path = path if role == "test" else workdir / "val.json"
+    form = forms.RESULTS if role == "test" else forms.EVALUATION
+    content = read(path, form, missing="train first")
+    say(f"{workdir} is {'finished' if role == 'test' else 'trained'}.")
+    show(role, content)
     say(f"\nwritten: {path}")
 
 

@@ -1,4 +1,8 @@
-"""The end of a run: val again and test for the only time, into `results.json`."""
+"""The end of a run: val again and test for the only time, into `results.json`.
+
+Of several runs that compete on val, only the best goes on to test: the others end with
+`val.json`.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,12 @@ from cxr_jax.tasks import Task
 from cxr_jax.train.session import Run
 
 
-def finish(run: Run) -> None:
-    """Evaluates the checkpoint that was best on val, and writes what it found."""
+def finish(run: Run, *, test: bool = True) -> None:
+    """Evaluates the checkpoint that was best on val, and writes what it found.
+
+    test: also on test, which finishes the run.
+    """
+    evaluated = ("val", "test") if test else ("val",)
     exp, splits, workdir, best = run.exp, run.splits, run.workdir, run.memory["best"]
     if run.label:
         say(f"\n{run.label}")
@@ -21,7 +29,7 @@ def finish(run: Run) -> None:
     state, _ = checkpoint.restore(store, exp.abstract_state, best["step"])
     eval_step = exp.compile_eval_step()
     evaluations = {}
-    for role in ("val", "test"):
+    for role in evaluated:
         evaluations[role] = evaluators.evaluate(
             exp,
             eval_step,
@@ -57,9 +65,10 @@ def finish(run: Run) -> None:
         "dataset": splits.description["name"],
         "synthetic": splits.description["synthetic"],
     }
-    results.save(workdir / "results.json", content)
-    results.show("test", content)
-    say(f"\nwritten: {workdir / 'results.json'}")
+    path = workdir / ("results.json" if test else "val.json")
+    results.save(path, content)
+    results.show(evaluated[-1], content)
+    say(f"\nwritten: {path}")
 
 
 def _val_parts(task: Task, val: Evaluation) -> dict[str, dict[str, int]]:

@@ -39,6 +39,7 @@ def train(
     members: str = "",
     profile: int = 0,
     allow: Sequence[str] = (),
+    test: bool = True,
     origin: dict[str, Any] | None = None,
     report: Callable[[pathlib.Path], None] | None = None,
 ) -> int:
@@ -51,6 +52,8 @@ def train(
       members: of `--members`, see `members.read`; empty for a single run.
       profile: calls of the step that are traced, after the one that compiles.
       allow: keys of the config that may differ from those the run began with.
+      test: evaluate on test at the end, into results.json; else on val alone, into
+        val.json, and the run is not finished.
       origin: where the config comes from, {'file', 'overrides'}, for the record.
       report: writes the report of a finished workdir, unless there is one. Called
         where `config.report` is set, also of runs that finished before: a kill may
@@ -70,6 +73,7 @@ def train(
             each._replace(changes=changes)
             for each, changes in zip(everyone, claims, strict=True)
             if not (each.workdir / "results.json").exists()
+            and (test or not (each.workdir / "val.json").exists())
         ]
         if members and len(left) < len(everyone):
             say(f"{len(everyone) - len(left)} of {len(everyone)} members are finished")
@@ -83,12 +87,12 @@ def train(
                 say(f"{stop.name}: {saved}; run the same command again to resume")
                 return stop.exit_code
             for run in runs:
-                finish(run)
+                finish(run, test=test)
         else:
             for each in everyone:
-                results.show_finished(each.workdir / "results.json")
+                results.show_finished(each.workdir)
         for each in everyone:
-            if report and each.config.report:
+            if report and each.config.report and test:
                 report(each.workdir)
     return 0
 
