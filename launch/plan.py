@@ -194,7 +194,7 @@ def explained(path: pathlib.Path, what: str) -> Iterator[None]:
 
 def _import(path: pathlib.Path) -> types.ModuleType:
     spec = importlib.util.spec_from_file_location("sweep_config", path)
-    if spec is None:
+    if spec is None or spec.loader is None:
         raise InputError(path, "is not a Python file", _one_of_the_shipped())
     module = importlib.util.module_from_spec(spec)
     with explained(path, "cannot be imported"):

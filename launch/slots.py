@@ -60,7 +60,8 @@ def share(
     made = []
     for k in range(parallel):
         own = cores[k::parallel] or [cores[k % len(cores)]]
-        variables = {} if parallel == 1 else dict.fromkeys(_THREADS, str(len(own)))
+        names = _THREADS if parallel > 1 else ()
+        variables: dict[str, str] = {name: str(len(own)) for name in names}
         given = {name: environment[name] for name in variables if name in environment}
         devices = gpus[k::parallel] if gpus else []
         if gpus and not devices:

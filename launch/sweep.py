@@ -196,7 +196,9 @@ def _left(asked: Asked, made: list[Job]) -> list[Job]:
 
 
 def _slurm(asked: Asked, made: list[Job], parts: list[Part]) -> int:
-    settings = cluster.read(kind="slurm", **asked.settings)
+    flags_given = {k: v for k, v in asked.settings.items() if k != "path"}
+    path = asked.settings.get("path") or ""
+    settings = cluster.read(path, "slurm", **flags_given)
     name = pathlib.PurePath(asked.config.partition(":")[0]).stem
     left = _left(asked, made)
     if not left:

@@ -152,7 +152,9 @@ def ask(search: Search) -> tuple[Any, Part]:
         raise
     trial.set_user_attr(_DIGEST, unique.digest(whole))
     trial.set_user_attr(_OVERRIDES, overrides)
-    return trial, part(search.study.trials[trial.number])
+    own = part(search.study.trials[trial.number])
+    assert own is not None  # it was just written
+    return trial, own
 
 
 def part(trial: Any) -> Part | None:
@@ -217,8 +219,9 @@ def ranked(search: Search) -> list[Any]:
     sign = metric(search.metric).sign
     complete = optuna().trial.TrialState.COMPLETE
 
-    def order(trial: Any):
-        done = trial.state == complete and trial.value is not None
-        return (not done, -sign * trial.value if done else 0, trial.number)
+    def order(trial: Any) -> tuple[bool, float, int]:
+        if trial.state != complete:
+            return True, 0.0, trial.number
+        return False, -sign * trial.value, trial.number
 
     return sorted(search.study.get_trials(deepcopy=False), key=order)
