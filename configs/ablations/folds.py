@@ -1,6 +1,6 @@
 """Cross-validation by patient: five trainings, each tested on a different fifth.
 
-    python -m launch.sweep configs/ablations/folds.py --workdir=runs/folds --together
+    python -m launch.sweep configs/ablations/folds.py --workdir=runs/folds --backend=members
     python -m launch.collect runs/folds
 
 Every image is in the test set of one run. Argument: `brixia` uses the prepared release and

@@ -3,7 +3,7 @@
 Any other comparison has to exceed their spread. All members train side by side in one
 program, and each ends as if it had been trained alone.
 
-    python -m launch.sweep configs/ablations/seeds.py --workdir=runs/seeds --together
+    python -m launch.sweep configs/ablations/seeds.py --workdir=runs/seeds --backend=members
     python -m launch.collect runs/seeds
 
 Argument: `brixia` uses the prepared release and the settings of `configs/brixia.py`

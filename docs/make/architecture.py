@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 DOCS = Path(__file__).resolve().parents[1]
 SAYS = {
-    "launch": "sweep, collect: many runs",
+    "launch": "sweep, search, collect: many runs, here or on a cluster",
     "api": "from Python: build, load, predict, metrics",
     "main": "the command line: one function for each mode",
     "report": "one page: figures, tables, warnings, checklists",

@@ -62,6 +62,7 @@ def test_an_array_job_runs_the_sweep(config, names, out, act, slurm_here, capsys
     done = {name: "failed" if name == names[1] else "finished" for name in names}
     wait(lambda: states(out) == done, "the end of the runs", slurm_here)
     assert (out / names[0] / "log.txt").exists()
+    wait(lambda: attempts.read(out / names[0]), "its record", slurm_here)
     assert attempts.read(out / names[0])[0].backend == "slurm"
     assert status.show(out) == 1
     shown = capsys.readouterr().out
@@ -71,8 +72,11 @@ def test_an_array_job_runs_the_sweep(config, names, out, act, slurm_here, capsys
     act({})
     assert submit(config, out) == 0
     wait(lambda: set(states(out).values()) == {"finished"}, "the end", slurm_here)
-    counts = [len(attempts.read(out / name)) for name in names]
-    assert counts == [1, 2, 1, 1]
+
+    def counts():
+        return [len(attempts.read(out / name)) for name in names]
+
+    wait(lambda: counts() == [1, 2, 1, 1], "the record of the last", slurm_here)
     assert submit(config, out) == 0
     assert "nothing to submit" in capsys.readouterr().out
 
