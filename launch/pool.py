@@ -16,7 +16,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from cxr_jax.train.signals import LAUNCHER
@@ -45,6 +45,15 @@ class Ended(NamedTuple):
     peak_mb: int
 
 
+def signalled(pid: int, number: signal.Signals) -> None:
+    """Sends a signal to a child; SIGKILL goes to its own children too."""
+    with contextlib.suppress(ProcessLookupError):
+        if number == signal.SIGKILL:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+
+
 class Pool:
     """Starts jobs while there is a slot, and hands over those that have ended.
 
@@ -61,9 +70,10 @@ class Pool:
         places: Sequence[slots.Slot],
         *,
         scheduled: bool = False,
+        hand_on: Callable[[int, signal.Signals], None] = signalled,
     ):
         self._folder, self._free = folder, list(places)
-        self._scheduled = scheduled
+        self._scheduled, self._hand_on = scheduled, hand_on
         self._ended: queue.SimpleQueue[Ended] = queue.SimpleQueue()
         self._read, self._write = os.pipe()
         self.running: dict[int, Child] = {}
@@ -123,13 +133,9 @@ class Pool:
         return found
 
     def send(self, number: signal.Signals) -> None:
-        """A signal to all that are running; SIGKILL goes to their children too."""
+        """A signal to all that are running."""
         for pid in self.running:
-            with contextlib.suppress(ProcessLookupError):
-                if number == signal.SIGKILL:
-                    os.killpg(pid, number)
-                else:
-                    os.kill(pid, number)
+            self._hand_on(pid, number)
 
     def close(self) -> None:
         """Whatever is still running is told to save and stop."""

@@ -11,6 +11,7 @@ import os
 import pathlib
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -177,6 +178,16 @@ def come_back(submission: pathlib.Path, index: int) -> bool:
     )
     # Where Slurm itself preempted the job it has done so already.
     return done.returncode == 0
+
+
+def signal_steps(pid: int, number: signal.Signals) -> None:
+    """Sends a signal to the processes that srun started in this job.
+
+    Not by way of srun, the process `pid`: on SIGTERM it kills them at once.
+    """
+    del pid
+    name = os.environ["SLURM_JOB_ID"]
+    subprocess.run(["scancel", "--quiet", f"--signal={number.name}", name], check=False)
 
 
 def _call(command: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from tfds_builders.common.errors import InputError
 from . import attempts, claim, jobs, local, progress, slurm
 from . import slots as slots_lib
 from .live_table import LiveTable
-from .pool import Pool
+from .pool import Pool, signalled
 
 _INDEX = flags.DEFINE_integer("index", 0, "Which of the jobs in the file.")
 _BACKEND = flags.DEFINE_enum(
@@ -57,7 +57,9 @@ def work(
         return 0
     print(f"{jobs.title(job)}: {jobs.line(job)}", flush=True)
     gpus = tuple(slots_lib.gpus())
-    pool = Pool(folder, [slots_lib.Slot((), gpus, {})], scheduled=True)
+    hand_on = slurm.signal_steps if job.command[0] == "srun" else signalled
+    places = [slots_lib.Slot((), gpus, {})]
+    pool = Pool(folder, places, scheduled=True, hand_on=hand_on)
     table, passed_on, ended = LiveTable(terminal=False), 0, []
     with listening(patient=True) as stop:
         pool.start(job._replace(parts=tuple(left)), held)

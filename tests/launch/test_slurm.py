@@ -111,6 +111,28 @@ def test_a_preempted_run_comes_back_and_resumes(
 
 
 @NEEDS_SLURM
+@pytest.mark.slow  # Slurm looks at time limits twice a minute
+def test_processes_that_reach_the_time_limit_save_and_come_back(
+    config, names, out, act, slurm_here
+):
+    """Two processes train one model: srun starts them, and hands on the signal."""
+    act({names[0]: TRAIN.format(steps=10**6)})
+    assert submit(config, out, parallel=1, tasks=2, time="1", grace=50) == 0
+
+    def begun():
+        path = out / names[0] / "log.txt"
+        log = path.read_text() if path.exists() else ""
+        return [int(step) for step in re.findall(r"begins at (\d+)", log)]
+
+    wait(lambda: len(begun()) == 4, "the two again", slurm_here, 240)
+    (out / "enough").touch()
+    wait(lambda: set(states(out).values()) == {"finished"}, "the end", slurm_here, 120)
+    assert begun()[:2] == [0, 0] and min(begun()[2:]) > 0
+    wait(lambda: len(attempts.read(out / names[0])) == 2, "the record", slurm_here)
+    assert [each.asked for each in attempts.read(out / names[0])] == [True, False]
+
+
+@NEEDS_SLURM
 def test_a_cancelled_run_is_saved_and_does_not_come_back(
     config, names, out, act, slurm_here
 ):
