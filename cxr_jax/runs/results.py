@@ -138,8 +138,7 @@ def show_finished(workdir: pathlib.Path) -> None:
     path = workdir / "results.json"
     role = "test" if path.exists() else "val"
     path = path if role == "test" else workdir / "val.json"
-    form = forms.RESULTS if role == "test" else forms.EVALUATION
-    content = read(path, form, missing="train first")
+    content = read(path, missing="train first")
     say(f"{workdir} is {'finished' if role == 'test' else 'trained'}.")
     show(role, content)
     say(f"\nwritten: {path}")

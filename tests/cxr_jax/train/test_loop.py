@@ -434,3 +434,24 @@ def test_images_are_found_in_splits_of_any_order():
     rows = np.array([7, 2, 9, 4])
     wanted = np.array([4, 7, 2])
     np.testing.assert_array_equal(rows[_places(rows, wanted)], wanted)
+
+
+def test_without_test_a_run_is_not_finished_and_can_be(tiny_config, tmp_path, capsys):
+    """The same command with test ends as a run that never was without."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert loop.train(tiny_config, one, test=False) == 0
+    assert not (one / "results.json").exists()
+    assert [p.name for p in (one / "predictions").iterdir()] == ["brixia-val.csv"]
+    found = json.loads((one / "val.json").read_text())
+    assert found["metrics"] and all(key.startswith("val/") for key in found["metrics"])
+    before = (one / "metrics.jsonl").read_bytes()
+    capsys.readouterr()
+    assert loop.train(tiny_config, one, test=False) == 0
+    assert "is trained" in capsys.readouterr().out
+    assert (one / "metrics.jsonl").read_bytes() == before
+    for folder in (one, other):
+        assert loop.train(tiny_config, folder) == 0
+    assert_same_run(one, other, tiny_config, 6)
+    results = json.loads((one / "results.json").read_text())
+    expected = {k: v for k, v in results["metrics"].items() if k.startswith("val/")}
+    assert found["metrics"] == expected and found["best"] == results["best"]

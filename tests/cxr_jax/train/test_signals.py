@@ -1,5 +1,6 @@
 """SIGINT and SIGTERM at any moment of a training, from the start of its process on."""
 
+import os
 import pathlib
 import random
 import signal
@@ -146,3 +147,55 @@ def test_children_end_with_the_process():
 )
 def test_only_a_training_ends_with_0(arguments, expected):
     assert signals._is_training(arguments) == expected
+
+
+@pytest.mark.parametrize("is_training, code", [(True, 0), (False, 143)])
+def test_a_run_ends_with_its_launcher(is_training, code):
+    """However that ends: nothing but the end of a pipe is left of it."""
+    mode = "train" if is_training else "eval"
+    program = (
+        "import os, time\n"
+        "from cxr_jax.train import signals\n"
+        f"signals.begin(['--mode={mode}'])\n"
+        # A child of its own must not take another descriptor for the pipe.
+        f"assert {signals.LAUNCHER!r} not in os.environ\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(600)"
+    )
+    read, write = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        env={**os.environ, signals.LAUNCHER: str(read)},
+        pass_fds=[read],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout.readline() == "ready\n"
+        assert process.poll() is None
+        os.close(write)
+        _, said = process.communicate(timeout=_PATIENCE)
+        assert process.returncode == code
+        assert said.startswith("SIGTERM: stopped")
+    finally:
+        process.kill()
+        os.close(read)
+
+
+@pytest.mark.parametrize("text", ["", "x", "99999"])
+def test_a_variable_that_names_no_pipe_ends_nothing(text):
+    program = (
+        "import time\n"
+        "from cxr_jax.train import signals\n"
+        "signals.begin()\n"
+        "time.sleep(0.2)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        env={**os.environ, signals.LAUNCHER: text},
+        check=False,
+    )
+    assert done.returncode == 0
