@@ -74,10 +74,13 @@ def two_are_running(out, names):
     return all((out / name / "ready").exists() for name in names[:2])
 
 
-@pytest.mark.parametrize("whole_group", [False, True])
 @pytest.mark.parametrize(
-    "number, code",
-    [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)],
+    "number, code, whole_group",
+    [
+        (signal.SIGTERM, 143, False),
+        (signal.SIGINT, 130, True),
+        (signal.SIGHUP, 129, True),
+    ],
 )
 def test_one_signal_and_all_save(launch, names, out, number, code, whole_group):
     process = launch()
