@@ -4,12 +4,18 @@ import json
 
 import pytest
 
+from cxr_jax.runs import own_digest
 from launch import attempts, grouping, live_table, plan, progress, unique
 from launch.progress import Progress
 
 
 def row(step, **values):
     return json.dumps({"step": step, **values}) + "\n"
+
+
+def seal(path):
+    """An empty result with its digest."""
+    path.write_text(json.dumps(own_digest.seal({})))
 
 
 def test_a_run_is_where_its_files_say(tmp_path):
@@ -33,7 +39,7 @@ def test_a_run_is_where_its_files_say(tmp_path):
     attempts.add(tmp_path, attempts.Attempt(code=0, seconds=1.0))
     assert progress.of(tmp_path, "x").state == "stopped"
     # A result of other settings is not its result.
-    (tmp_path / "results.json").write_text("{}")
+    seal(tmp_path / "results.json")
     assert progress.of(tmp_path, "x").state == "stopped"
     own = unique.of_folder(tmp_path)
     assert progress.of(tmp_path, own).state == "finished"
