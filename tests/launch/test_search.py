@@ -9,7 +9,7 @@ import sys
 import pytest
 from places import REPOSITORY
 
-from launch import claim, jobs, search, trials
+from launch import claim, jobs, trial_loop, trials
 from tfds_builders.common.errors import InputError
 
 optuna = pytest.importorskip("optuna", reason="the extra [search] is not installed")
@@ -76,7 +76,7 @@ def toy(monkeypatch):
 
 
 def asked(question, out, **changes):
-    return search.Asked(
+    return trial_loop.Asked(
         str(question), out, [], **{"trials": 6, "pruner": "none", **changes}
     )
 
@@ -91,7 +91,7 @@ def started(out):
 
 def test_only_the_best_on_val_is_tested(question, out, toy, capsys):
     toy()
-    assert search.run(asked(question, out)) == 0
+    assert trial_loop.run(asked(question, out)) == 0
     rows = table(out)
     assert [row["state"] for row in rows] == ["complete"] * 6
     values = [float(row["val/mae_zone"]) for row in rows]
@@ -103,16 +103,16 @@ def test_only_the_best_on_val_is_tested(question, out, toy, capsys):
     assert [p.parent.name for p in out.glob("*/results.json")] == [best]
     assert "6 trials, " in capsys.readouterr().out and rows[0]["gpu_hours"] == "0.0"
     # The same command changes nothing; more trials would be chosen with test in sight.
-    assert search.run(asked(question, out)) == 0
+    assert trial_loop.run(asked(question, out)) == 0
     assert len(started(out)) == 7
     with pytest.raises(InputError, match=f"{best} was the best of 6 trials"):
-        search.run(asked(question, out, trials=7))
+        trial_loop.run(asked(question, out, trials=7))
 
 
 def test_trials_are_a_function_of_the_seed_also_in_parts(question, tmp_path, toy):
     toy()
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert search.run(asked(question, whole, trials=12)) == 0
+    assert trial_loop.run(asked(question, whole, trials=12)) == 0
     for count in (3, 12):
         made = trials.open_search(str(question), [], parts, "", "none")
         while len(made.study.trials) < count:
@@ -131,7 +131,7 @@ def test_a_trial_that_promises_little_is_pruned(question, out, toy):
             "(0.01, 0.01001, 0.01002, 0.01003, 0.01004, 0.0001)[trial.number]",
         )
     )
-    assert search.run(asked(question, out, pruner="median")) == 0
+    assert trial_loop.run(asked(question, out, pruner="median")) == 0
     rows = {int(row["trial"]): row["state"] for row in table(out)}
     assert rows == {**dict.fromkeys(range(5), "complete"), 5: "pruned"}
     assert not (out / "trial=0005/val.json").exists()
@@ -145,14 +145,14 @@ def test_the_same_config_is_trained_once(question, out, toy):
             'trial.suggest_categorical("lr", [0.01, 0.1])',
         )
     )
-    assert search.run(asked(question, out, trials=8)) == 0
+    assert trial_loop.run(asked(question, out, trials=8)) == 0
     assert len(table(out)) == 8
     assert sum(split == "val" for _, split in started(out)) == 2
 
 
 def test_a_trial_that_fails_is_shown_and_not_tried_again(question, out, toy, capsys):
     toy(code="3 if rate < 0.005 else 0")
-    assert search.run(asked(question, out, trials=8)) == 0
+    assert trial_loop.run(asked(question, out, trials=8)) == 0
     rows = table(out)
     failed = [row for row in rows if row["state"] == "fail"]
     assert failed and all(float(row["optim.lr"]) < 0.005 for row in failed)
@@ -160,13 +160,13 @@ def test_a_trial_that_fails_is_shown_and_not_tried_again(question, out, toy, cap
     assert "exit code 3" in capsys.readouterr().out
     toy(code="3")
     with pytest.raises(InputError, match="was the best"):
-        search.run(asked(question, out, trials=9))
+        trial_loop.run(asked(question, out, trials=9))
 
 
 PROGRAM = """
 import pathlib, sys
 sys.path.insert(0, {support!r})
-from launch import jobs, search
+from launch import jobs, trial_loop
 text = {trial!r}
 jobs.command_of = lambda config, workdir, overrides, extra: [
     sys.executable, "-S", "-c", text.format(
@@ -174,7 +174,7 @@ jobs.command_of = lambda config, workdir, overrides, extra: [
         pause=0.1, code="0",
     )
 ]
-sys.exit(search.run(search.Asked({question!r}, pathlib.Path({out!r}), [], 3, pruner="none")))
+sys.exit(trial_loop.run(trial_loop.Asked({question!r}, pathlib.Path({out!r}), [], 3, pruner="none")))
 """
 
 
@@ -201,7 +201,9 @@ def test_a_search_that_is_stopped_goes_on_where_it_was(
     left = trials.part(made.study.trials[1])
     while claim.holder(out, left.digest) is not None:
         pass
-    assert search.run(search.Asked(str(question), out, [], 3, pruner="none")) == 0
+    assert (
+        trial_loop.run(trial_loop.Asked(str(question), out, [], 3, pruner="none")) == 0
+    )
     assert [row["state"] for row in table(out)] == ["complete"] * 3
     names = [name for name, split in started(out) if split == "val"]
     assert sorted(set(names)) == [f"trial={k:04d}" for k in range(3)]
@@ -222,30 +224,30 @@ def test_mistakes_in_the_file(question, out, toy, old, new, message):
     toy()
     question.write_text(SEARCH.replace(old, new))
     with pytest.raises(InputError, match=message):
-        search.run(asked(question, out))
+        trial_loop.run(asked(question, out))
 
 
 def test_another_search_or_storage_is_refused(question, out, toy):
     toy()
-    assert search.run(asked(question, out, trials=1)) == 0
+    assert trial_loop.run(asked(question, out, trials=1)) == 0
     question.write_text(SEARCH.replace("report = False", "batch_size = 4"))
     with pytest.raises(InputError, match="holds a search of another config"):
-        search.run(asked(question, out))
+        trial_loop.run(asked(question, out))
     with pytest.raises(InputError, match="--storage=nothing://here: cannot be used"):
-        search.run(asked(question, out, storage="nothing://here"))
+        trial_loop.run(asked(question, out, storage="nothing://here"))
 
 
 def test_a_journal_file_is_a_storage(question, out, tmp_path, toy):
     toy()
     storage = f"journal:{tmp_path / 'shared.journal'}"
-    assert search.run(asked(question, out, trials=2, storage=storage)) == 0
+    assert trial_loop.run(asked(question, out, trials=2, storage=storage)) == 0
     assert not (out / "search.db").exists()
     made = trials.open_search(str(question), [], out, storage, "none")
     assert len(made.study.trials) == 2
 
 
 def test_a_dry_run_leaves_nothing(question, out, capsys):
-    assert search.show(asked(question, out)) == 0
+    assert trial_loop.show(asked(question, out)) == 0
     shown = capsys.readouterr().out
     assert "cxr_jax.main" in shown and "--notest" in shown
     assert not out.exists()
