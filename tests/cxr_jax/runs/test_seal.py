@@ -57,7 +57,7 @@ def test_evaluations_and_reports_refuse_it(run, name):
         lambda: evaluate.evaluate(None, run, ":test"),
         lambda: write.write(run),
         lambda: restore.weights(run),
-        lambda: results.show_finished(run / "results.json"),
+        lambda: results.show_finished(run),
     ):
         with pytest.raises(InputError, match=f"{name}: was edited"):
             use()
