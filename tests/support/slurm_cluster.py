@@ -40,6 +40,8 @@ JobRequeue=1
 MpiDefault=none
 KillWait=5
 OverTimeLimit=0
+# The two cores of the node need not be there.
+SlurmdParameters=config_overrides
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 NodeName=localhost NodeHostname={host} NodeAddr=127.0.0.1 CPUs=2 CoresPerSocket=2
@@ -121,7 +123,7 @@ def is_idle(environment):
     return done.stdout.strip() == "idle"
 
 
-def wait(condition, what, folder=None, seconds=60):
+def wait(condition, what, folder=None, seconds=120):
     """Waits for a condition; shows the logs of the daemons where it does not come."""
     deadline = time.monotonic() + seconds
     while not condition():
