@@ -1,6 +1,6 @@
-"""Which loss scores zones best: cross-entropy, ordinal, or cross-entropy with MAE?
+"""Which loss scores zones best: cross-entropy, with MAE, ordinal, or focal?
 
-Three losses, three seeds each, on the phantom; everything else as in the quickstart. They
+Four losses, three seeds each, on the phantom; everything else as in the quickstart. They
 are compared by zone MAE and by quadratic kappa, which reward different things.
 
     python -m launch.sweep configs/ablations/loss.py --workdir=runs/loss
@@ -14,7 +14,7 @@ about 20 minutes for the phantom on 2 cores.
 from cxr_jax.config import parse_arg
 from cxr_jax.configs import brixia, quickstart
 
-LOSSES = ("cross_entropy", "ordinal", "ce_mae")
+LOSSES = ("ce_mae", "cross_entropy", "ordinal", "focal")
 SEEDS = (0, 1, 2)
 
 

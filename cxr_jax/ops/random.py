@@ -94,9 +94,14 @@ def make_flip(axis, zones, p):
     return apply
 
 
-def flip_lr(p=0.5):
-    """Mirror left to right with probability p; zones A-B-C swap with D-E-F."""
-    return make_flip(2, MIRRORED, p)
+def flip_lr(p=0.5, swap_zones=True):
+    """Mirror left to right with probability p; zones A-B-C swap with D-E-F.
+
+    swap_zones: False repeats a fault, to measure it: labels stay where they were.
+    """
+    if not isinstance(swap_zones, bool):
+        raise TypeError(f"swap_zones must be True or False, found {swap_zones!r}")
+    return make_flip(2, MIRRORED if swap_zones else range(len(MIRRORED)), p)
 
 
 def flip_ud(p=0.5):

@@ -1,0 +1,43 @@
+"""What is augmentation worth: none, that of two published systems, or ours?
+
+None; the affine moves, brightness and flips of S3's and S4's code; ours; ours without
+flips; and ours with flips that forget to swap the zones of the two lungs, a fault that is
+easily made. Three seeds each, everything else the same.
+
+    python -m launch.sweep configs/ablations/augmentation.py --workdir=runs/augmentation
+    python -m launch.collect runs/augmentation --against=ours
+
+Arguments: `public` uses brixia_public instead of the quickstart's phantoms; `size=64` in
+pixels. Results and time on 2 cores: docs/ablations.md.
+"""
+
+from cxr_jax.config import parse_arg
+from cxr_jax.configs import brixia_public, quickstart
+
+OURS = "affine(rotate=10, shift=0.05, zoom=0.1)|brightness(0.2)|contrast(0.2)"
+ARMS = {
+    "none": "",
+    "S3": "affine(rotate=40, shift=0.2, shear=11.5, zoom=0.2)|brightness(lo=0.2, hi=1.0)"
+    "|flip_lr",
+    "S4": "affine(rotate=20, shift=0.2)|flip_lr",
+    "ours": f"{OURS}|flip_lr",
+    "ours without flips": OURS,
+    "ours, zones not swapped": f"{OURS}|flip_lr(swap_zones=False)",
+}
+SEEDS = (0, 1, 2)
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, public=False, size=64)
+    config = brixia_public.get_config() if arg.public else quickstart.get_config()
+    config.data.size = arg.size
+    config.report = False
+    config.preprocess.eval = "to_float|standardise"
+    return config
+
+
+def sweep(add):
+    for name, moves in ARMS.items():
+        text = "|".join(filter(None, ["to_float", moves, "standardise"]))
+        for seed in SEEDS:
+            add({"preprocess.train": text, "seed": seed}, setting=name)

@@ -1,0 +1,52 @@
+"""Does contrast enhancement help, and does hiding all but the lungs change that?
+
+The six ways of Rahman et al. 2021 (arXiv 2012.02238), who found gamma best: none,
+histogram equalisation, CLAHE, complement, gamma and BCET, on whole films and on the lungs
+of the release's masks alone. Three seeds each, everything else the same.
+
+    python -m tfds_builders.build covid_radiography/segmentation --manual_dir=DIR
+    python -m launch.sweep configs/ablations/enhancement.py --workdir=runs/enhancement
+    python -m launch.collect runs/enhancement --against="none, whole film"
+
+Argument: `size=64` in pixels. Results and time on 2 cores: docs/ablations.md.
+"""
+
+from cxr_jax.config import parse_arg
+from cxr_jax.configs import brixia_public, common, radiography
+
+WAYS = {
+    "none": "",
+    "equalised": "equalise(256)",
+    "CLAHE": "clahe",
+    "complement": "complement",
+    "gamma": "gamma(0.5)",
+    "BCET": "bcet",
+}
+FILMS = {"whole film": "", "lungs only": "lungs_only"}
+SEEDS = (0, 1, 2)
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, size=64)
+    config = brixia_public.get_config(f"size={arg.size}")
+    config.data.dataset = "covid_radiography/segmentation"
+    config.data.masks = True
+    classes = radiography.get_config().task.settings.classes
+    common.use_task(config, "classify", "cross_entropy", classes=classes)
+    config.total = "6 epochs"
+    config.every.eval = config.every.checkpoint = "1 epochs"
+    config.preprocess.eval = "to_float|standardise"
+    return config
+
+
+def sweep(add):
+    for way, op in WAYS.items():
+        for film, hide in FILMS.items():
+            before = "|".join(filter(None, ["to_float", op, hide]))
+            moves = "affine(rotate=10, shift=0.05, zoom=0.1)|flip_lr"
+            changes = {
+                "preprocess.train": f"{before}|{moves}|standardise",
+                "preprocess.eval": f"{before}|standardise",
+            }
+            for seed in SEEDS:
+                add({**changes, "seed": seed}, setting=f"{way}, {film}")
