@@ -16,7 +16,7 @@ from tfds_builders.common.errors import InputError
 from tfds_builders.common.forms import read_lines
 from tfds_builders.common.text import csv_text
 
-from . import answer_tables, answer_words, judged, workdirs
+from . import answer_tables, answer_words, judged, register, workdirs
 from .answer import Answer, answer
 
 _METRICS = flags.DEFINE_list(
@@ -64,7 +64,11 @@ def collect(
             f"run: python -m {__package__}.sweep CONFIG --workdir={folder}",
         )
     workdirs.check_alike(folder, runs)
-    found = answer(judged.settings(runs), metrics, against)
+    asked = register.read(folder) if register.holds(folder) else []
+    place = {part.folder: k for k, part in enumerate(asked)}
+    runs.sort(key=lambda run: place.get(run.name, len(place)))
+    named = {part.folder: part.setting for part in asked}
+    found = answer(judged.settings(runs, named), metrics, against)
     write_csv(folder / "table.csv", runs)
     path = write(found, folder, len(runs), unfinished)
     _show(found)
@@ -100,7 +104,7 @@ def write(
     files.write_text(folder / FOLDER / "answer.md", text + "\n")
     files.write_text(folder / FOLDER / "table.tex", answer_tables.latex(found))
     whole = page.Sweep(
-        title=f"Sweep {folder.resolve().name}",
+        title=" ".join(register.questions(folder)) or f"Sweep {folder.resolve().name}",
         subtitle=f"{runs} runs of {len(found.rows)} settings.",
         verdicts=verdicts,
         drawings=_drawings(found),

@@ -23,12 +23,14 @@ class Part(NamedTuple):
       folder: name of its workdir in that of the sweep.
       digest: of its config.
       overrides: what the sweep changed.
+      setting: of `plan.Run`.
     """
 
     name: str
     folder: str
     digest: str
     overrides: dict[str, Any]
+    setting: str = ""
 
 
 class Job(NamedTuple):
@@ -50,14 +52,21 @@ class Job(NamedTuple):
 
 
 _MEMBERS = "members.json"
-PART = {"name": str, "folder": str, "digest": str, "overrides": dict}
+PART = {
+    "name": str,
+    "folder": str,
+    "digest": str,
+    "overrides": dict,
+    "setting": str,
+}
 _FORM = {"folder": str, "jobs": list}
 _JOB = {"parts": list, "command": list, "log": str, "shares": bool, "result": str}
 
 
 def part(run: Run) -> Part:
     """What a job needs to know of a run."""
-    return Part(run.name, run.folder, unique.digest(run.config), run.overrides)
+    digest = unique.digest(run.config)
+    return Part(run.name, run.folder, digest, run.overrides, run.setting)
 
 
 def alone(config: str, folder: pathlib.Path, run: Run, extra: Sequence[str]) -> Job:

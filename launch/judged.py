@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +15,10 @@ from cxr_jax.stats import bootstrap
 from cxr_jax.tasks import Task, make_task
 from tfds_builders.common.errors import InputError
 
+from .plan import REPEATS
 from .workdirs import Finished
 
-_FOLD, _SEED = "data.fold", "seed"
+_SEED, _FOLD = REPEATS
 
 
 class Setting(NamedTuple):
@@ -51,8 +54,12 @@ class Judged(NamedTuple):
     fold: np.ndarray
 
 
-def settings(runs: list[Finished]) -> list[Setting]:
+def settings(
+    runs: list[Finished], named: Mapping[str, str] = MappingProxyType({})
+) -> list[Setting]:
     """The settings in the order of the runs.
+
+    named: {run: setting} of those whose sweep gave them a name.
 
     Raises:
       InputError: two runs of one setting have the same seed and fold, or a seed lacks
@@ -64,9 +71,10 @@ def settings(runs: list[Finished]) -> list[Setting]:
         shared = {
             short[key]: value
             for key, value in run.overrides.items()
-            if key not in (_SEED, _FOLD)
+            if key not in REPEATS
         }
-        name = ", ".join(f"{key}={value}" for key, value in shared.items()) or "all"
+        text = ", ".join(f"{key}={value}" for key, value in shared.items()) or "all"
+        name = named.get(run.name) or text
         seeds = found.setdefault(name, {})
         seeds.setdefault(int(run.config[_SEED]), []).append(run)
     made = [Setting(name, dict(sorted(seeds.items()))) for name, seeds in found.items()]

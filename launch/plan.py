@@ -20,6 +20,8 @@ from cxr_jax import config as config_lib
 from tfds_builders.common.errors import InputError
 
 _LONGEST = 200  # bytes of the name of a folder
+# The keys in which runs of one setting differ.
+REPEATS = ("seed", "data.fold")
 
 
 class Run(NamedTuple):
@@ -31,12 +33,15 @@ class Run(NamedTuple):
       config: the whole, as JSON values: that of the file, the changes for every run
         and those of this one.
       folder: name of its workdir in that of the sweep; see `unique.placed`.
+      setting: what `collect` calls it and the runs of other seeds and folds; '' for its
+        changes.
     """
 
     name: str
     overrides: dict[str, Any]
     config: dict[str, Any]
     folder: str
+    setting: str = ""
 
 
 def load(config: str, extra: Sequence[str] = ()) -> list[Run]:
@@ -52,8 +57,9 @@ def load(config: str, extra: Sequence[str] = ()) -> list[Run]:
     """
     path, module = open_file(config, "sweep", "add({'optim.lr': 1e-3}) ...")
     changes: list[dict[str, Any]] = []
+    settings: list[str] = []
 
-    def add(overrides: Mapping[str, Any]) -> None:
+    def add(overrides: Mapping[str, Any], setting: str = "") -> None:
         if not isinstance(overrides, Mapping) or not all(
             isinstance(key, str) for key in overrides
         ):
@@ -61,10 +67,11 @@ def load(config: str, extra: Sequence[str] = ()) -> list[Run]:
                 path, f"adds {overrides!r}", "give {key: value}: {'optim.lr': 1e-3}"
             )
         changes.append(dict(overrides))
+        settings.append(str(setting))
 
     with explained(path, "fails"):
         module.sweep(add)
-    names = [name(each) for each in changes]
+    names = [name(*each) for each in zip(changes, settings, strict=True)]
     for each in names:
         if names.count(each) > 1:
             raise InputError(path, f"adds the run {each} twice", "remove one")
@@ -73,9 +80,15 @@ def load(config: str, extra: Sequence[str] = ()) -> list[Run]:
     check_extra(extra, {key for each in changes for key in each})
     base = read_config(config, path, module, extra)
     return [
-        Run(text, each, changed(path, base, each), text)
-        for text, each in zip(names, changes, strict=True)
+        Run(text, each, changed(path, base, each), text, setting)
+        for text, each, setting in zip(names, changes, settings, strict=True)
     ]
+
+
+def question(config: str) -> str:
+    """The first line of a sweep's docstring; '' where it has none."""
+    _, module = open_file(config, "sweep", "add({'optim.lr': 1e-3}) ...")
+    return (module.__doc__ or "").strip().partition("\n")[0]
 
 
 def open_file(
@@ -159,9 +172,17 @@ def check_extra(extra: Sequence[str], varied: set[str]) -> None:
             )
 
 
-def name(overrides: dict[str, Any]) -> str:
-    """{'task.loss': 'ordinal', 'seed': 1} -> 'loss=ordinal,seed=1'."""
-    parts = [f"{key.split('.')[-1]}={value}" for key, value in overrides.items()]
+def name(overrides: dict[str, Any], setting: str = "") -> str:
+    """{'task.loss': 'ordinal', 'seed': 1} -> 'loss=ordinal,seed=1'.
+
+    setting: stands for all changes but those of the seed and the fold.
+    """
+    parts = [
+        f"{key.split('.')[-1]}={value}"
+        for key, value in overrides.items()
+        if not setting or key in REPEATS
+    ]
+    parts = [setting, *parts] if setting else parts
     text = ",".join(parts) or "base"
     text = "".join(c if c.isalnum() or c in "=,.-_+" else "_" for c in text)
     if len(os.fsencode(text)) <= _LONGEST:

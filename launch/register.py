@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 from tfds_builders.common import files, forms
 from tfds_builders.common.errors import InputError
 
+from . import plan
 from .jobs import PART, Part
 
 FOLDER = "plans"
-_FORM = {"config": str, "extra": list, "runs": list}
+_FORM = {"config": str, "question": str, "extra": list, "runs": list}
 _ADVICE = "run the sweep again, which writes it"
 
 
@@ -26,6 +28,7 @@ def save(
     name = "".join(c if c.isalnum() or c in "=,.-_+" else "_" for c in name)[:100]
     content = {
         "config": config,
+        "question": plan.question(config),
         "extra": list(extra),
         "runs": [part._asdict() for part in parts],
     }
@@ -39,15 +42,33 @@ def read(folder: pathlib.Path) -> list[Part]:
     Raises:
       InputError: the folder holds no sweep, or a file is damaged.
     """
-    paths = sorted((folder / FOLDER).glob("*.json"))
+    paths = _paths(folder)
     if not paths:
         found = "there is no such folder" if not folder.is_dir() else "holds no sweep"
         raise InputError(folder, found, "give the --workdir of a sweep")
     parts: dict[str, Part] = {}
     for path in paths:
-        content = forms.read(path, _FORM, missing=_ADVICE, damaged=_ADVICE)
-        for each in content["runs"]:
+        for each in _content(path)["runs"]:
             forms.check(path, each, PART, _ADVICE)
             part = Part(**{key: each[key] for key in PART})
             parts.setdefault(part.folder, part)
     return list(parts.values())
+
+
+def holds(folder: pathlib.Path) -> bool:
+    """Whether a sweep was started in the folder."""
+    return bool(_paths(folder))
+
+
+def questions(folder: pathlib.Path) -> list[str]:
+    """What the sweeps of a folder ask, one line each; [] where it holds none."""
+    found = [_content(path)["question"] for path in _paths(folder)]
+    return [each for each in dict.fromkeys(found) if each]
+
+
+def _paths(folder: pathlib.Path) -> list[pathlib.Path]:
+    return sorted((folder / FOLDER).glob("*.json"))
+
+
+def _content(path: pathlib.Path) -> dict[str, Any]:
+    return forms.read(path, _FORM, missing=_ADVICE, damaged=_ADVICE)
