@@ -16,7 +16,6 @@ from cxr_jax.metrics.classification import (
     class_statistics,
     classify_metrics,
     confusion_matrix,
-    decide,
     majority_metrics,
 )
 from cxr_jax.metrics.confidence import confidence_metrics, fit_confidence, mean_loss
@@ -34,6 +33,7 @@ from cxr_jax.metrics.segmentation import (
     per_image_overlap,
     pixel_confusion,
 )
+from cxr_jax.stats.calling import decide
 from cxr_jax.stats.delong import auroc as delong_auroc
 from cxr_jax.stats.estimate import Estimate
 

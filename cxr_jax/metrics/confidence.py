@@ -13,6 +13,7 @@ from cxr_jax.stats import (
     conformal,
     patients,
     probability,
+    tempering,
 )
 from cxr_jax.stats.estimate import Estimate, point
 from cxr_jax.stats.patients import Rests
@@ -39,7 +40,7 @@ def fit_confidence(target, probs, patient_ids) -> dict[str, Any]:
     """
     temperature = calibration.fit_temperature(probs, target)
     scale, shift = calibration.fit_vector(probs, target)
-    tempered = calibration.tempered(probs, temperature)
+    tempered = tempering.tempered(probs, temperature)
     return {
         "temperature": temperature,
         "vector": {"scale": scale, "shift": shift},
@@ -64,7 +65,7 @@ def confidence_metrics(
     """
     target, probs = np.asarray(target, int), np.asarray(probs, np.float64)
     checks.finite("predicted probabilities", probs)
-    after = calibration.tempered(probs, fitted["temperature"])
+    after = tempering.tempered(probs, fitted["temperature"])
     scaled = calibration.vector_scaled(probs, **fitted["vector"])
     found = {}
     for suffix, each in (("", probs), ("_tempered", after), ("_vector", scaled)):

@@ -9,6 +9,7 @@ import numpy as np
 from tfds_builders.common import jpeg, limits, png
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.film_checks import check_film
+from tfds_builders.common.limits import Held
 from tfds_builders.common.orientation import UPRIGHT, upright
 
 # Channels of a grey picture stored as colour JPEG differ by rounding. The mean, over
@@ -71,7 +72,7 @@ def read_picture_8bit(path: Path) -> np.ndarray:
     return read_grey(path, colour=False).pixels
 
 
-def read_grey(path: Path, bits: int = 8, colour: bool = True) -> Picture:
+def read_grey(path: Path | Held, bits: int = 8, colour: bool = True) -> Picture:
     """A PNG or JPEG, recognised by content, in grey.
 
     Palettes and colour become luma (ITU-R BT.601), also where the channels differ by

@@ -14,7 +14,7 @@ from cxr_jax.metrics import (
     sensitive_thresholds,
 )
 from cxr_jax.rng import generator
-from cxr_jax.stats import bootstrap, calibration
+from cxr_jax.stats import bootstrap, tempering
 
 
 def split(classes, n=120, seed=0):
@@ -91,7 +91,7 @@ def test_agreement_over_classes(classes):
 def test_the_temperature_mends_calibration_and_only_that():
     """A model that is three times too sure."""
     target, probs, weights = split(2, n=2000)
-    too_sure = calibration.tempered(probs, 1 / 3)
+    too_sure = tempering.tempered(probs, 1 / 3)
     fitted = fit_confidence(target, too_sure, np.arange(len(target)))
     found = confidence_metrics(target, too_sure, weights, fitted)
     assert found["calibration_slope"].hi < 0.6
