@@ -17,7 +17,7 @@ LAYERS = (
     "config config_check experiment",
     "runs",
     "train evaluation",
-    "audits predict export serve",
+    "audits gate predict bundle export view",
     "report",
     "main api",
     "launch",
