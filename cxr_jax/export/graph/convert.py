@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from cxr_jax.export.graph import contractions, elementwise, indexing
-from cxr_jax.export.graph.nodes import Graph
-from cxr_jax.export.graph.values import Operand, Value, plain, straight, whole
+from cxr_jax.export.graph.nodes import Graph, Node
+from cxr_jax.export.graph.values import Operand, Value, plain, straight
 from tfds_builders.common.errors import InputError
 
 RULES = elementwise.RULES | indexing.RULES | contractions.RULES
@@ -25,7 +25,8 @@ def convert(
 ) -> Graph:
     """The graph of `function`, which takes float32 arrays and returns a tuple.
 
-    inputs: {name: shape}, in the order of the arguments. outputs: names.
+    inputs: {name: shape}, in the order of the arguments. outputs: names, of which the
+    last are left over where the function returns fewer.
 
     Raises:
       InputError: it computes something for which there is no rule.
@@ -38,18 +39,12 @@ def convert(
         graph.shapes[name] = shape
         values.append(plain(name, shape, np.float32))
     found = _run(graph, traced.jaxpr, [np.asarray(c) for c in traced.consts], values)
-    for name, value in zip(outputs, found, strict=True):
+    for name, value in zip(outputs, found, strict=False):
         last = straight(graph, value)
         graph.shapes[name] = tuple(value.shape)
         graph.outputs[name] = (tuple(value.shape), np.dtype(value.dtype))
-        graph.nodes.append(_named(last, name))
+        graph.nodes.append(Node("Identity", [last], name, {}))
     return graph
-
-
-def _named(last: str, name: str):
-    from cxr_jax.export.graph.nodes import Node
-
-    return Node("Identity", [last], name, {})
 
 
 def _run(graph: Graph, jaxpr: Any, consts: list, values: list) -> list[Operand]:
