@@ -133,7 +133,7 @@ def _model(opened: Opened, content: dict[str, Any]) -> Section:
         ("input", f"{config.data.size} x {config.data.size}, {config.data.square}"),
         ("preprocessing", config.preprocess.eval),
         ("begun with", str(config.init_from or "random weights")),
-        ("checkpoint", f"step {best['step']}, best {best['metric']} on val"),
+        ("checkpoint", f"step {best['step']}, {best['metric']} best"),
         ("code", _code(opened.workdir)),
     ]
     return Section("Model", (), (("", ""), *rows))
@@ -205,7 +205,8 @@ def _limits(opened: Opened, content: dict[str, Any]) -> Section:
         "The heat map shows where the score comes from in the model, not where disease "
         "is.",
     ]
-    if opened.recipe.decision.interval_factor is None:
+    is_graded = opened.recipe.task == BRIXIA
+    if is_graded and opened.recipe.decision.interval_factor is None:
         sentences.append(
             "The run was trained by a version that settled no interval of the global "
             "score."

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from cxr_jax.export.graph import contractions, elementwise, indexing
+from cxr_jax.export.graph import constants, contractions, elementwise, indexing
 from cxr_jax.export.graph.nodes import Graph, Node
 from cxr_jax.export.graph.values import Operand, Value, plain, straight
 from tfds_builders.common.errors import InputError
@@ -73,9 +73,7 @@ def _apply(graph: Graph, eqn: Any, operands: list[Operand]) -> list[Operand]:
         consts = [np.asarray(c) for c in getattr(inner, "consts", ())]
         return _run(graph, getattr(inner, "jaxpr", inner), consts, operands)
     if not any(isinstance(x, Value) for x in operands):
-        found = eqn.primitive.bind(*operands, **eqn.params)
-        many = found if eqn.primitive.multiple_results else [found]
-        return [np.asarray(x) for x in many]
+        return constants.compute(eqn, operands)
     if name not in RULES:
         raise _no_rule(name, "no ONNX operator is known for it")
     try:
