@@ -18,7 +18,13 @@ from cxr_jax.metrics.classification import (
     confusion_matrix,
     majority_metrics,
 )
-from cxr_jax.metrics.confidence import confidence_metrics, fit_confidence, mean_loss
+from cxr_jax.metrics.confidence import (
+    confidence_metrics,
+    fit_confidence,
+    fit_interval,
+    interval_metrics,
+    mean_loss,
+)
 from cxr_jax.metrics.operating_points import (
     classes_agreement,
     operating_metrics,
@@ -59,6 +65,8 @@ __all__ = [
     "decide",
     "delong_auroc",
     "fit_confidence",
+    "fit_interval",
+    "interval_metrics",
     "majority_mask",
     "majority_mask_metrics",
     "majority_metrics",

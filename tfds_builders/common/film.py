@@ -7,9 +7,10 @@ import numpy as np
 
 from tfds_builders.common import jpeg, limits, png
 from tfds_builders.common.dicom.radiograph import POLARITIES, read_radiograph
-from tfds_builders.common.images import read_grey, resize_longest
+from tfds_builders.common.images import SUFFIXES, read_grey, resize_longest
 from tfds_builders.common.limits import Held
 
+PICTURE_SUFFIXES = (*SUFFIXES, ".tif", ".tiff", ".webp")
 DICOM_SUFFIXES = (".dcm", ".dicom")
 HEADER = ("view", "sex", "manufacturer", "modality", "photometric_interpretation")
 _MARK_AT, _MARK = 128, b"DICM"  # PS3.10, 7.1
@@ -44,17 +45,18 @@ def format_of(head: bytes, suffix: str) -> str:
     found = next((kind for mark, kind in _MARKS.items() if head.startswith(mark)), "")
     if found:
         return found
-    return "dicom" if has_dicom_mark(head) or is_dicom_suffix(suffix) else ""
+    is_dicom = head[_MARK_AT:HEAD] == _MARK or _is_data_set(head)
+    return "dicom" if is_dicom or suffix.lower() in DICOM_SUFFIXES else ""
 
 
-def has_dicom_mark(head: bytes) -> bool:
-    """Whether a file that begins so, with HEAD bytes or more, is DICOM."""
-    return head[_MARK_AT:HEAD] == _MARK
-
-
-def is_dicom_suffix(suffix: str) -> bool:
-    """Whether the ending is one of DICOM, in any case."""
-    return suffix.lower() in DICOM_SUFFIXES
+def _is_data_set(head: bytes) -> bool:
+    """Whether it begins like DICOM without a preamble: group 2 or 8, a short element."""
+    if head.startswith(_MARK):
+        return True
+    if len(head) < 12 or head[:2] not in (b"\x02\0", b"\x08\0") or head[3]:
+        return False
+    explicit = head[4:6].isalpha() and head[4:6].isupper()
+    return explicit or int.from_bytes(head[4:8], "little") < 256
 
 
 def read_film(
