@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,15 +13,17 @@ import numpy as np
 from cxr_jax.bundle import contents
 from cxr_jax.bundle.network import Network, check_fits
 from cxr_jax.gate import gate_file
-from cxr_jax.gate.gate import Gate
 from cxr_jax.gate.judge import judge
+from cxr_jax.predict import inputs, reading, scoring
 from cxr_jax.predict import recipe as recipes
-from cxr_jax.predict import record as records
-from cxr_jax.predict import squares
+from cxr_jax.predict.inputs import Item
+from cxr_jax.predict.reading import Read, Task
 from cxr_jax.predict.recipe import Recipe
+from cxr_jax.predict.scoring import NO_GATE, REFUSE, Gate, Scorer
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.places import expanded
 
-GATES = ("refuse", "warn", "off")
+BATCH = 32  # films that are held at once
 Source = str | os.PathLike | np.ndarray
 
 
@@ -29,24 +32,25 @@ class Bundle(NamedTuple):
 
     Attributes:
       path: its folder.
-      recipe: how films are read, and what the figures mean.
-      network: float32 [n, S, S, 1] in 0..1 -> Outputs.
-      gate: by which films are judged; None where the bundle was made without.
+      scorer: recipe, network and gate, as `predict.scoring` takes them.
     """
 
     path: pathlib.Path
-    recipe: Recipe
-    network: Network
-    gate: Gate | None
+    scorer: Scorer
+
+    @property
+    def recipe(self) -> Recipe:
+        """How films are read, and what the figures mean."""
+        return self.scorer.recipe
 
     def predict(
-        self, films: Source | Sequence[Source], *, gate: str = "refuse"
+        self, films: Source | Sequence[Source], *, gate: str = REFUSE
     ) -> list[dict[str, Any]]:
         """One record a film, with the columns of predictions.csv.
 
         Args:
-          films: one or several, of files (DICOM, PNG, JPEG) and arrays [H, W] of uint8
-            or uint16 over their full range, dense structures bright.
+          films: one or several, of files (DICOM, PNG, JPEG, TIFF, WebP) and arrays
+            [H, W] of uint8 or uint16 over their full range, dense structures bright.
           gate: 'refuse' gives no figures of a film that fails a check, 'warn' gives
             them all the same, 'off' looks at nothing.
 
@@ -57,53 +61,24 @@ class Bundle(NamedTuple):
         Raises:
           InputError: an array that is no film, or a gate that is not there.
         """
-        self._check_gate(gate)
+        check_gate(self.path, self.scorer, gate)
         if isinstance(films, str | os.PathLike | np.ndarray):
             films = [films]
         listed = list(films)
-        names = _names(listed)
-        return [
-            self._record(film, *name, gate)
-            for film, name in zip(listed, names, strict=True)
+        paths = [
+            f"film_{i}" if isinstance(film, np.ndarray) else os.fspath(film)
+            for i, film in enumerate(listed)
         ]
-
-    def _check_gate(self, gate: str) -> None:
-        if gate not in GATES:
-            raise InputError("gate", f"is {gate!r}", f"choose of {', '.join(GATES)}")
-        if gate != "off" and self.gate is None:
-            raise InputError(
-                self.path,
-                "was exported without a gate",
-                "give gate='off', and look at the films yourself; or export the run "
-                "again where its data are",
-            )
-
-    def _record(self, film: Source, path: str, name: str, gate: str) -> dict[str, Any]:
-        recipe = self.recipe
-        try:
-            pixels, notes = _pixels(film, path, recipe)
-            square = squares.square(pixels, recipe.preprocess)
-        except (InputError, OSError) as error:
-            if isinstance(film, np.ndarray):
-                raise
-            return records.record(recipe, path, name, error=str(error))
-        outputs = self.network(square[None])
-        said, reasons, probs = records.OFF, "", outputs.probs[0]
-        if gate != "off":
-            assert self.gate is not None  # _check_gate
-            verdict = judge(self.gate, pixels, outputs.features[0])
-            said, reasons = records.PASSED, records.reasons(verdict.findings)
-            if not verdict.passed:
-                said = records.REFUSED if gate == "refuse" else records.WARNED
-        return records.record(
-            recipe,
-            path,
-            name,
-            None if said == records.REFUSED else probs,
-            gate=said,
-            gate_reasons=reasons,
-            warnings=notes,
-        )
+        names = inputs.unique_names(paths)
+        asked = self.scorer.gate if gate != NO_GATE else None
+        task = Task(self.recipe.preprocess, asked.look if asked else None, False)
+        records = []
+        for start in range(0, len(listed), BATCH):
+            part = range(start, min(start + BATCH, len(listed)))
+            pairs = [_read(task, listed[i], paths[i], names[i]) for i in part]
+            scored = scoring.of_batch(self.scorer, pairs, gate)
+            records += [each.record for each in scored]
+        return records
 
 
 def load(
@@ -119,7 +94,7 @@ def load(
     Raises:
       InputError: it is no bundle, of another version, or one of its files was changed.
     """
-    folder = pathlib.Path(path).expanduser()
+    folder = expanded(path)
     known = contents.check(folder)
     described = contents.read_json(folder, known, contents.BUNDLE)
     steps = contents.read_json(folder, known, contents.PREPROCESS)
@@ -130,11 +105,36 @@ def load(
     model = contents.read(folder, known, name, contents.MOST_MODEL)
     network = Network(model, folder / name, threads)
     check_fits(network, recipe, folder / name)
-    gate = None
-    if contents.GATE in known:
-        content = contents.read_json(folder, known, contents.GATE)
-        gate = gate_file.from_json(content, folder / contents.GATE)
-    return Bundle(folder, recipe, network, gate)
+    return Bundle(folder, Scorer(recipe, network, BATCH, _gate(folder, known)))
+
+
+def is_bundle(path: pathlib.Path) -> bool:
+    """Whether a folder is meant to be a bundle, not a run."""
+    return (path / contents.BUNDLE).is_file() or (path / contents.SUMS).is_file()
+
+
+def check_gate(path: pathlib.Path, scorer: Scorer, mode: str) -> None:
+    """Raises InputError for a mode that does not exist, or a gate that is not there."""
+    if mode not in scoring.MODES:
+        raise InputError("gate", f"is {mode!r}", f"use {', '.join(scoring.MODES)}")
+    if mode != NO_GATE and scorer.gate is None:
+        raise InputError(
+            path,
+            "was exported without a gate: films of another kind would be scored too",
+            "use gate 'off' and look at the films yourself; or export the run again",
+        )
+
+
+def _gate(folder: pathlib.Path, known: dict[str, str]) -> Gate | None:
+    if contents.GATE not in known:
+        return None
+    content = contents.read_json(folder, known, contents.GATE)
+    gate = gate_file.from_json(content, folder / contents.GATE)
+    return Gate(_whole, partial(judge, gate), known[contents.GATE])
+
+
+def _whole(pixels: np.ndarray) -> np.ndarray:
+    return pixels
 
 
 def _model(folder: pathlib.Path, known: Iterable[str], variant: str) -> str:
@@ -146,28 +146,14 @@ def _model(folder: pathlib.Path, known: Iterable[str], variant: str) -> str:
     return there[variant]
 
 
-def _pixels(film: Source, path: str, recipe: Recipe):
+def _read(task: Task, film: Source, path: str, name: str) -> tuple[Item, Read]:
+    item = Item(path, name, pathlib.Path(path))
     if not isinstance(film, np.ndarray):
-        found = squares.read(path, recipe.preprocess)
-        return found.pixels, found.notes
+        return item, reading.read(task, item)
     if film.ndim != 2 or film.dtype not in (np.uint8, np.uint16) or not film.size:
         raise InputError(
             path,
             f"is an array of {film.dtype} {list(film.shape)}",
             "give [H, W] of uint8 or uint16 over the full range of the type",
         )
-    return film, ()
-
-
-def _names(films: Sequence[Source]) -> list[tuple[str, str]]:
-    """(path, example_id) of each: its stem, with folders where two have the same."""
-    paths = [
-        f"film_{i}" if isinstance(film, np.ndarray) else os.fspath(film)
-        for i, film in enumerate(films)
-    ]
-    ids = [pathlib.PurePath(path).stem for path in paths]
-    seen = {name: ids.count(name) for name in set(ids)}
-    return [
-        (path, name if seen[name] == 1 else str(pathlib.PurePath(path).with_suffix("")))
-        for path, name in zip(paths, ids, strict=True)
-    ]
+    return item, reading.of_pixels(task, film)

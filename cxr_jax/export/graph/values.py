@@ -143,8 +143,9 @@ def reshaped(graph: Graph, x: Value, shape) -> Value:
     stored, places = [1] * len(shape), []
     for at in sorted(starts):
         old, new = starts[at]
+        is_alone = len(old) == len(new) == 1
         for axis in new:
-            stored[axis] = x.stored[old[0]] if len(old) == len(new) else shape[axis]
+            stored[axis] = x.stored[old[0]] if is_alone else shape[axis]
         places += [axis for axis in new if stored[axis] != 1]
     found = _with_ones(x, shape, stored, places)
     return found._replace(name=_reshape(graph, x.name, x.laid, found.laid))
