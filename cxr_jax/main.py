@@ -250,10 +250,9 @@ def _of_files(config: ConfigDict | None) -> int:
 
     settings.apply()
     settings.check_device()
-    from cxr_jax.predict import batch, of_run
+    from cxr_jax.predict import batch, opening
 
-    checkpoint = places.expanded(_CHECKPOINT.value)
-    scorer = of_run.scorer(checkpoint, with_gate=_GATE.value != "off")
+    scorer = opening.scorer(places.expanded(_CHECKPOINT.value), _GATE.value)
     output = places.expanded(_OUTPUT.value)
     return batch.predict(scorer, _INPUT.value, output, _GATE.value)
 

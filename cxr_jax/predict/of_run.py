@@ -19,7 +19,7 @@ from cxr_jax.experiment import Experiment
 from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.predict.recipe import BRIXIA, Decision, Preprocess, Recipe
 from cxr_jax.predict.record import Outputs
-from cxr_jax.predict.scoring import Network, Scorer
+from cxr_jax.predict.scoring import Network
 from cxr_jax.runs import provenance, restore
 from cxr_jax.state import evaluation_variables
 from tfds_builders.common import files
@@ -69,21 +69,6 @@ def open_run(workdir: pathlib.Path) -> Opened:
     recipe = _recipe(workdir, exp, best["decision"], finished)
     network = _Programs(exp, variables, trained.eval_step, recipe.preprocess.bits)
     return Opened(workdir, recipe, network, config.batch_size, exp, variables)
-
-
-def scorer(workdir: pathlib.Path, *, with_gate: bool) -> Scorer:
-    """The model of a run that scores films.
-
-    Args:
-      workdir: of a finished run.
-      with_gate: whether films are judged; the gate is fitted on the first time.
-
-    Raises:
-      InputError: as of `open_run`.
-    """
-    opened = open_run(workdir)
-    gate = None
-    return Scorer(opened.recipe, opened.network, opened.batch_size, gate)
 
 
 def forward(exp: Experiment, variables: dict[str, Any]) -> Callable[..., Outputs]:

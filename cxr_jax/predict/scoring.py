@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cxr_jax.gate import judge
+from cxr_jax.gate.fitted import Gate
 from cxr_jax.predict import reading, record, squares
 from cxr_jax.predict.inputs import Item
 from cxr_jax.predict.reading import Read, Task
@@ -20,20 +22,6 @@ REFUSE, WARN, NO_GATE = "refuse", "warn", "off"
 MODES = (REFUSE, WARN, NO_GATE)
 # float32 [n, S, S, 1] in 0..1 -> Outputs
 Network = Callable[[np.ndarray], Outputs]
-
-
-class Gate(NamedTuple):
-    """What decides whether a film is one that the model may score.
-
-    Attributes:
-      look: pixels [H, W] -> what it wants to know of them, a few numbers; picklable.
-      judge: (look, features [D]) -> a verdict with `passed` and `findings`.
-      digest: of its constants.
-    """
-
-    look: Callable[[np.ndarray], Any]
-    judge: Callable[[Any, np.ndarray], Any]
-    digest: str
 
 
 class Scorer(NamedTuple):
@@ -77,7 +65,7 @@ def score(
       shows: whether the films will be drawn.
     """
     gate = scorer.gate if mode != NO_GATE else None
-    task = Task(scorer.recipe.preprocess, gate.look if gate else None, shows)
+    task = Task(scorer.recipe.preprocess, looks=gate is not None, shows=shows)
     kept, fed = itertools.tee(items)
     found = workers.in_order(partial(reading.read, task), fed, reading.crashed)
     pairs = zip(kept, found, strict=True)
@@ -107,8 +95,8 @@ def of_batch(
 
 def _judged(scorer: Scorer, item: Item, read: Read, own: Outputs, mode: str) -> Scored:
     state, why = OFF, ""
-    if scorer.gate is not None and mode != NO_GATE:
-        verdict = scorer.gate.judge(read.look, own.features)
+    if scorer.gate is not None and read.look is not None:
+        verdict = judge.judge_look(scorer.gate, read.look, own.features)
         turned_away = REFUSED if mode == REFUSE else WARNED
         state = PASSED if verdict.passed else turned_away
         why = record.reasons(verdict.findings)
