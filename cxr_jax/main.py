@@ -266,9 +266,9 @@ def _of_files(config: ConfigDict | None) -> int:
         from cxr_jax.export import export
 
         return export.export(checkpoint, output, with_gate=_GATE.value != "off")
-    from cxr_jax.predict import batch, of_run
+    from cxr_jax.predict import batch, opening
 
-    scorer = of_run.scorer(checkpoint, with_gate=_GATE.value != "off")
+    scorer = opening.scorer(checkpoint, _GATE.value)
     return batch.predict(scorer, _INPUT.value, output, _GATE.value)
 
 

@@ -20,8 +20,8 @@ from cxr_jax.export import card, films, golden, network, variants, verification
 from cxr_jax.export.graph import model as models
 from cxr_jax.export.graph.nodes import Graph
 from cxr_jax.gate import gate_file
-from cxr_jax.gate.gate import Gate
-from cxr_jax.predict import of_run
+from cxr_jax.gate.fitted import Gate
+from cxr_jax.predict import gate_of_run, of_run
 from cxr_jax.predict import recipe as recipes
 from cxr_jax.predict.of_run import Opened
 from cxr_jax.weights.optional import package
@@ -51,7 +51,7 @@ def export(workdir: pathlib.Path, output: pathlib.Path, *, with_gate: bool) -> i
     for name in ("onnx", "onnxruntime"):
         package(name, "export", output)
     opened = of_run.open_run(workdir)
-    gate = None
+    gate = gate_of_run.of_run(opened) if with_gate else None
     new = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     with files.explained(output):
         try:

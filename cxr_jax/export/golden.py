@@ -8,7 +8,7 @@ from typing import Any
 
 from cxr_jax.bundle.network import Network
 from cxr_jax.export import films
-from cxr_jax.gate.gate import Gate
+from cxr_jax.gate.fitted import Gate
 from cxr_jax.gate.judge import judge
 from cxr_jax.predict import record, squares
 from cxr_jax.predict.recipe import Recipe

@@ -38,7 +38,10 @@ def cut(rasters: np.ndarray, side: int, rng: np.random.Generator) -> list[np.nda
     start = rng.uniform(0, 1 - size)
     ends = start + size
     parts = [*_HALVES, (start[0], ends[0], start[1], ends[1])]
-    return [window(rasters, *part, side) for part in parts]
+    return [
+        window(rasters, top, bottom, left, right, side)
+        for top, bottom, left, right in parts
+    ]
 
 
 def usual(rasters: np.ndarray, side: int, rng: np.random.Generator) -> list[np.ndarray]:

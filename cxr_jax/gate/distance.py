@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cxr_jax.gate.gate import Distance
+from cxr_jax.gate.fitted import Distance
 
 _DIRECTIONS = 64  # at most
 _FILMS_A_DIRECTION = 5  # at least
@@ -27,9 +27,9 @@ def fit(x: np.ndarray) -> Distance:
     k = min(_DIRECTIONS, n // _FILMS_A_DIRECTION, d - 1)
     rest = max((total - variances[:k].sum()) / (d - k), _TINY * total / d)
     return Distance(
-        np.float32(mean),
-        np.float32(basis[:k]),
-        np.float32(np.maximum(variances[:k], rest)),
+        mean.astype(np.float32),
+        basis[:k].astype(np.float32),
+        np.maximum(variances[:k], rest).astype(np.float32),
         float(rest),
         np.inf,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cxr_jax.gate import gradients
-from cxr_jax.gate.gate import MAPS, UNLIKE, VIEW, Distance, Gate, Map
+from cxr_jax.gate.fitted import MAPS, UNLIKE, VIEW, Distance, Gate, Map
 from tfds_builders.common import forms
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.forms import REAL, Each

@@ -2,33 +2,73 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from cxr_jax.gate import distance, gradients
-from cxr_jax.gate.gate import MAPS, UNLIKE, VIEW, Finding, Gate, Map, Verdict
+from cxr_jax.gate.fitted import MAPS, UNLIKE, VIEW, Gate, Map
 from cxr_jax.gate.raster import raster
 
 
-def judge(gate: Gate, pixels: np.ndarray, features: np.ndarray) -> Verdict:
-    """What is wrong with a film.
+class Look(NamedTuple):
+    """All that a gate wants to know of the pixels of a film: a few numbers.
 
-    A blank film, or one of a wrong size, is not judged further.
+    Attributes:
+      shape: rows, columns.
+      flatness: of `flatness`.
+      described: float64 [LENGTH], of `gradients`.
+    """
+
+    shape: tuple[int, int]
+    flatness: float
+    described: np.ndarray
+
+
+class Finding(NamedTuple):
+    """One check that a film fails: its score is above the limit."""
+
+    check: str
+    score: float
+    limit: float
+
+
+class Verdict(NamedTuple):
+    """What was found, in the order of CHECKS; a film passes where that is nothing."""
+
+    findings: tuple[Finding, ...]
+    passed: bool
+
+
+def look(pixels: np.ndarray) -> Look:
+    """What any gate needs of a film.
 
     Args:
       pixels: uint8 or uint16 [H, W], at its own size, dense structures bright.
-      features: float [D], of the network that the gate belongs to.
-
-    Raises:
-      ValueError: the film has no pixels, or the features another length.
     """
     small = raster(pixels, gradients.SIDE)
+    height, width = pixels.shape
+    return Look((height, width), flatness(small), gradients.describe(small[None])[0])
+
+
+def judge(gate: Gate, pixels: np.ndarray, features: np.ndarray) -> Verdict:
+    """What is wrong with a film: `judge_look` of `look`."""
+    return judge_look(gate, look(pixels), features)
+
+
+def judge_look(gate: Gate, seen: Look, features: np.ndarray) -> Verdict:
+    """What is wrong with a film. A blank one, or one of a wrong size, is not judged on.
+
+    Args:
+      seen: of the film.
+      features: float [D], of the network that the gate belongs to.
+    """
     found = _findings(
-        {"blank": flatness(small), "size": misfit(gate, pixels)},
+        {"blank": seen.flatness, "size": misfit(gate, seen.shape)},
         {"blank": gate.flat, "size": 1.0},
     )
     if not found:
-        described = gradients.describe(small[None])[0]
-        found = _findings(scores(gate, described, features), limits(gate))
+        found = _findings(scores(gate, seen.described, features), limits(gate))
     return Verdict(found, not found)
 
 
@@ -43,21 +83,21 @@ def flatness(small: np.ndarray) -> float:
     return float(1 - (values[-1 - aside] - values[aside]))
 
 
-def misfit(gate: Gate, pixels: np.ndarray) -> float:
-    """How far the sides of a film [H, W] are beyond what is allowed: above 1.
+def misfit(gate: Gate, shape: tuple[int, int]) -> float:
+    """How far the sides of a film are beyond what is allowed: above 1.
 
     With its shorter and its longer side it is the larger one of
     longer / shorter / gate.aspect and gate.shortest / shorter.
     """
-    short, long = sorted(pixels.shape)
+    short, long = sorted(shape)
     return max(long / gate.aspect, gate.shortest) / short
 
 
 def scores(gate: Gate, described: np.ndarray, features: np.ndarray) -> dict[str, float]:
-    """The score of each check but the explicit ones.
+    """The score of each check but the first two.
 
-    Of a map it is sum(weights * described) + bias: log odds of an altered film
-    against one as it is, if both were equally frequent.
+    Of a map it is sum(weights * described) + bias: the log odds that a film is altered,
+    if altered films were as frequent as others.
 
     Args:
       described: float64 [LENGTH], of `gradients`.
@@ -65,7 +105,7 @@ def scores(gate: Gate, described: np.ndarray, features: np.ndarray) -> dict[str,
     """
     of_maps = {name: score(gate.maps[name], described) for name in MAPS}
     away = distance.distances(gate.view, described[None])[0]
-    unlike = distance.distances(gate.unlike_training, features[None])[0]
+    unlike = distance.distances(gate.unlike_training, np.asarray(features)[None])[0]
     return {**of_maps, VIEW: float(away), UNLIKE: float(unlike)}
 
 
@@ -81,7 +121,7 @@ def limits(gate: Gate) -> dict[str, float]:
 
 
 def _findings(found: dict[str, float], most: dict[str, float]) -> tuple[Finding, ...]:
-    # NaN, as of features that are not finite, is above no limit, but is no film either.
+    # What is not a number, as of features that overflowed, is not within a limit.
     return tuple(
         Finding(check, value, most[check])
         for check, value in found.items()

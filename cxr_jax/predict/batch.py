@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import pathlib
 from collections.abc import Sequence
@@ -12,6 +14,7 @@ import cv2
 import numpy as np
 
 from cxr_jax.devices.terminal import say
+from cxr_jax.gate import gate_file
 from cxr_jax.predict import batch_page, inputs, overlay, store
 from cxr_jax.predict import record as record_lib
 from cxr_jax.predict.inputs import Item
@@ -71,10 +74,17 @@ def _settings(scorer: Scorer, items: Sequence[Item], mode: str) -> dict:
         "trained_on": recipe.trained_on,
         "made_by": recipe.made_by,
         "gate": mode,
-        "gate_digest": scorer.gate.digest if scorer.gate and mode != NO_GATE else "",
+        "gate_sha256": _gate_sha256(scorer, mode),
         "films": len(items),
         "films_sha256": store.digest(items),
     }
+
+
+def _gate_sha256(scorer: Scorer, mode: str) -> str:
+    if scorer.gate is None or mode == NO_GATE:
+        return ""
+    content = json.dumps(gate_file.to_json(scorer.gate), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _score(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfds_builders.common import jpeg, limits, png
+from tfds_builders.common import jpeg, limits, png, tiff, webp
 from tfds_builders.common.dicom.radiograph import POLARITIES, read_radiograph
 from tfds_builders.common.images import SUFFIXES, read_grey, resize_longest
 from tfds_builders.common.limits import Held
@@ -15,7 +15,7 @@ DICOM_SUFFIXES = (".dcm", ".dicom")
 HEADER = ("view", "sex", "manufacturer", "modality", "photometric_interpretation")
 _MARK_AT, _MARK = 128, b"DICM"  # PS3.10, 7.1
 HEAD = _MARK_AT + len(_MARK)
-_MARKS = {png.MARK: "png", jpeg.MARK: "jpeg"}
+_MARKS = {png.MARK: "png", jpeg.MARK: "jpeg", **dict.fromkeys(tiff.MARKS, "tiff")}
 
 
 class Film(NamedTuple):
@@ -38,13 +38,13 @@ class Film(NamedTuple):
 
 
 def format_of(head: bytes, suffix: str) -> str:
-    """png, jpeg or dicom, by the first HEAD bytes or more of a file; '' if unknown.
+    """png, jpeg, tiff, webp or dicom, by the first HEAD bytes or more of a file; '' if unknown.
 
     suffix: its ending, which makes DICOM of what has no mark (PS3.10 wants one).
     """
     found = next((kind for mark, kind in _MARKS.items() if head.startswith(mark)), "")
-    if found:
-        return found
+    if found or webp.is_webp(head):
+        return found or "webp"
     is_dicom = head[_MARK_AT:HEAD] == _MARK or _is_data_set(head)
     return "dicom" if is_dicom or suffix.lower() in DICOM_SUFFIXES else ""
 

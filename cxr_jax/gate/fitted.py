@@ -1,4 +1,4 @@
-"""What was fitted to the films of training, and what is found about another film."""
+"""What is fitted to the films of training."""
 
 from __future__ import annotations
 
@@ -68,18 +68,3 @@ class Gate(NamedTuple):
     maps: dict[str, Map]
     view: Distance
     unlike_training: Distance
-
-
-class Finding(NamedTuple):
-    """One check that a film fails: its score is above the limit."""
-
-    check: str
-    score: float
-    limit: float
-
-
-class Verdict(NamedTuple):
-    """What was found, in the order of CHECKS; a film passes where that is nothing."""
-
-    findings: tuple[Finding, ...]
-    passed: bool
