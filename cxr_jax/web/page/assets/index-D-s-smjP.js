@@ -1,0 +1,1 @@
+var e=new Worker(new URL(new URL(`worker-iP6bjRQh.js`,import.meta.url).href,``+import.meta.url),{type:`module`});window.w=e;
