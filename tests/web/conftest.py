@@ -1,6 +1,7 @@
 """A bundle with a toy network, served to a real browser with the page as it is built."""
 
 import base64
+import hashlib
 import json
 import shutil
 import threading
@@ -63,7 +64,18 @@ def write_bundle(folder, task: str):
         "</style><p>A toy. For research only.</p>"
     )
     shutil.copytree(web.PAGE, folder / "web")
+    write_sums(folder)
     return folder
+
+
+def write_sums(folder):
+    """SHA256SUMS of the files beside it."""
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.name != "SHA256SUMS"
+    ]
+    (folder / "SHA256SUMS").write_text("".join(lines))
 
 
 @contextmanager

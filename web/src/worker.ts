@@ -1,7 +1,8 @@
 /** Reads, judges and scores films beside the page, so that it never waits. */
 
 import { type Film, FilmError } from "./films/film";
-import { prepared, type Preprocess, read, stepsOf } from "./preprocess/steps";
+import { type Preprocess, stepsOf } from "./preprocess/language";
+import { prepared, read } from "./preprocess/steps";
 import { type Gate, gateOf, judge, reasonsOf, type Verdict } from "./score/gate";
 import { type Network, openNetwork, type Outputs } from "./score/network";
 import { type GateWord, type Record, record } from "./score/record";
@@ -85,8 +86,8 @@ async function answer(request: Request): Promise<unknown> {
 
 /** The words of an error; other than FilmError they are the browser's. */
 function messageOf(error: unknown): string {
-  if (error instanceof FilmError) return error.message;
-  if (error instanceof RangeError) return "too large for this browser's memory\n  -> Close other pages, or score it on the command line.";
+  if (error instanceof FilmError) return `${error.found} -> ${error.hint}`.split(/\s+/).join(" ");
+  if (error instanceof RangeError) return "too large for this browser's memory -> Score it on the command line.";
   return error instanceof Error ? error.message : String(error);
 }
 

@@ -1,1 +1,0 @@
-var e=new Worker(new URL(new URL(`worker-iP6bjRQh.js`,import.meta.url).href,``+import.meta.url),{type:`module`});window.w=e;
