@@ -1,28 +1,32 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { defineConfig, type Plugin } from "vite";
 
 const OUT = "../cxr_jax/web/page";
 
 /** sw.js, which names every file of the page and the digest of them all. */
 function serviceWorker(): Plugin {
+  let out = OUT;
   return {
     name: "service-worker",
     apply: "build",
+    configResolved(config) {
+      out = config.build.outDir;
+    },
     closeBundle() {
-      const files = readdirSync(OUT, { recursive: true, withFileTypes: true })
+      const files = readdirSync(out, { recursive: true, withFileTypes: true })
         .filter((entry) => entry.isFile() && !["sw.js", "LICENSES.txt"].includes(entry.name))
-        .map((entry) => join(entry.parentPath, entry.name).slice(OUT.length).replace(/^\//, ""))
+        .map((entry) => relative(out, join(entry.parentPath, entry.name)))
         .sort();
       const digest = createHash("sha256");
-      for (const file of files) digest.update(file).update(readFileSync(join(OUT, file)));
+      for (const file of files) digest.update(file).update(readFileSync(join(out, file)));
       const list = ["./", ...files.filter((file) => file !== "index.html")];
       const script = readFileSync("src/sw.js", "utf8")
         .replace("__DIGEST__", digest.digest("hex").slice(0, 16))
         .replace("__FILES__", JSON.stringify(list, undefined, 2));
-      writeFileSync(join(OUT, "sw.js"), script);
-      writeFileSync(join(OUT, "LICENSES.txt"), licences());
+      writeFileSync(join(out, "sw.js"), script);
+      writeFileSync(join(out, "LICENSES.txt"), licences());
     },
   };
 }

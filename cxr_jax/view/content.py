@@ -62,7 +62,7 @@ def locate(bundle: pathlib.Path, target: str) -> pathlib.Path | None:
         root, parts = web.PAGE, parts[1:]
     try:
         found = root.joinpath(*parts).resolve()
-        if found.is_dir() and path.endswith("/"):
+        if path.endswith("/"):
             found = found / "index.html"
         inside = found.is_relative_to(root.resolve())
         return found if inside and found.is_file() else None

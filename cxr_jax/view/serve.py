@@ -36,7 +36,7 @@ def serve(bundle: pathlib.Path, port: int = 0) -> int:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     with signals.listening() as request, contextlib.closing(server.socket):
         thread.start()
-        say(f"http://{HOST}:{server.server_port}/web/")
+        say(f"Open http://{HOST}:{server.server_port}/web/ in a browser.")
         say("For research only; no medical device. Ctrl-C ends it.")
         while not request.signal:
             time.sleep(0.1)

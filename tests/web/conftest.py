@@ -10,10 +10,16 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from browser import opened_browser
-from toy_onnx import toy_onnx
+from toy_onnx import outputs, toy_onnx
 
 from cxr_jax import web
+from cxr_jax.gate.fit import fit
+from cxr_jax.gate.gate_file import to_json
+from cxr_jax.predict import squares
+from cxr_jax.predict.recipe import steps_from_json
 from cxr_jax.view import serve
+from tfds_builders.common.film import read_film
+from tfds_builders.phantom import write_release
 
 SIDE = 64
 STEPS = {
@@ -51,8 +57,8 @@ def recipe(task: str) -> dict:
     }
 
 
-def write_bundle(folder, task: str):
-    """A bundle without gate; its card is one sentence."""
+def write_bundle(folder, task: str, gate=None):
+    """A bundle whose card is one sentence."""
     made = recipe(task)
     folder.mkdir(parents=True)
     (folder / "bundle.json").write_text(json.dumps(made))
@@ -64,8 +70,31 @@ def write_bundle(folder, task: str):
         "</style><p>A toy. For research only.</p>"
     )
     shutil.copytree(web.PAGE, folder / "web")
+    if gate:
+        (folder / "gate.json").write_text(json.dumps(to_json(gate)))
     write_sums(folder)
     return folder
+
+
+def toy_features(films) -> np.ndarray:
+    """Features [n, 64] of the toy network, of films as `read` gives them."""
+    steps = steps_from_json("preprocess.json", STEPS)
+    squares_ = [squares.square(film, steps)[..., 0] for film in films]
+    return np.stack([outputs(each, 6, 4)[1] for each in squares_]).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory):
+    """Sixty phantom films as JPEG, of 110 pixels."""
+    folder = tmp_path_factory.mktemp("phantoms")
+    write_release("covidgr", folder, 60, size=128)
+    return sorted(folder.rglob("*.jpg"))
+
+
+@pytest.fixture(scope="session")
+def gate(phantoms):
+    """A gate of the toy network, fitted to phantoms."""
+    return fit([read_film(path, 16).pixels for path in phantoms], toy_features, 0)
 
 
 def write_sums(folder):
@@ -90,12 +119,14 @@ def served(bundle):
 
 
 @pytest.fixture(scope="session")
-def brixia_bundle(tmp_path_factory):
-    return write_bundle(tmp_path_factory.mktemp("bundles") / "brixia", "brixia")
+def brixia_bundle(tmp_path_factory, gate):
+    """Of six zones, with a gate."""
+    return write_bundle(tmp_path_factory.mktemp("bundles") / "brixia", "brixia", gate)
 
 
 @pytest.fixture(scope="session")
 def class_bundle(tmp_path_factory):
+    """Of two classes, without a gate."""
     return write_bundle(tmp_path_factory.mktemp("bundles") / "classify", "classify")
 
 
@@ -114,39 +145,53 @@ def site(tmp_path_factory, brixia_bundle):
         yield folder, address
 
 
-ASK = """async ([address, name, steps]) => {
+# Sends a request to the worker; arrays come back as text.
+ASK = """async ([address, name, request]) => {
   const file = await (await fetch(address)).blob();
-  const request = {id: ++window.asked, op: 'prepare', file, name, preprocess: steps};
+  const asked = {...request, id: ++window.asked, file, name};
   const {found, error} = await new Promise(resolve => {
     const heard = event => {
-      if (event.data.id !== request.id) return;
+      if (event.data.id !== asked.id) return;
       window.worker.removeEventListener('message', heard);
       resolve(event.data);
     };
     window.worker.addEventListener('message', heard);
+    window.worker.postMessage(asked);
+  });
+  const packed = value => {
+    if (ArrayBuffer.isView(value)) {
+      const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+      let text = '';
+      for (let k = 0; k < bytes.length; k += 32768)
+        text += String.fromCharCode(...bytes.subarray(k, k + 32768));
+      return {dtype: value.constructor.name, text: btoa(text)};
+    }
+    if (Array.isArray(value)) return value.map(packed);
+    if (value === null || typeof value !== 'object') return value;
+    return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, packed(v)]));
+  };
+  return error ? {error} : packed(found);
+}"""
+
+OPEN = """async () => {
+  const json = name => fetch(name).then(found => found.ok ? found.json() : undefined);
+  const model = new Uint8Array(await (await fetch('/model.onnx')).arrayBuffer());
+  const request = {id: ++window.asked, op: 'open', model, bundle: await json('/bundle.json'),
+    preprocess: await json('/preprocess.json'), gate: await json('/gate.json')};
+  const {error} = await new Promise(resolve => {
+    window.worker.onmessage = event => resolve(event.data);
     window.worker.postMessage(request);
   });
-  if (error) return {error};
-  const text = array => {
-    const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-    let out = '';
-    for (let k = 0; k < bytes.length; k += 32768)
-      out += String.fromCharCode(...bytes.subarray(k, k + 32768));
-    return btoa(out);
-  };
-  const {width, height, data, notes} = found.film;
-  return {width, height, notes, bytes: data.BYTES_PER_ELEMENT,
-    film: text(data), input: text(found.input)};
+  window.worker.onmessage = null;
+  return error;
 }"""
+
+DTYPES = {"Uint8Array": np.uint8, "Uint16Array": np.uint16, "Float32Array": np.float32}
 
 
 @pytest.fixture(scope="module")
-def prepare(site, browser):
-    """prepare(path, steps) -> what the page's worker makes of a file.
-
-    {'film': uint8 or uint16 [H, W], 'input': float32 [S, S], 'notes': [...]}, or
-    {'error': text}.
-    """
+def ask(site, browser):
+    """ask(file, **request) -> what the worker of the page answers about a file."""
     folder, address = site
     (script,) = (folder / "web" / "assets").glob("worker-*.js")
     page = browser.new_page()
@@ -155,24 +200,48 @@ def prepare(site, browser):
         "url => { window.asked = 0; window.worker = new Worker(url, {type: 'module'}); }",
         f"/web/assets/{script.name}",
     )
+    assert page.evaluate(OPEN) is None
+
+    def ask(file, **request):
+        target = folder / "films" / file.name
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(file, target)
+        found = page.evaluate(ASK, [f"/films/{file.name}", file.name, request])
+        target.unlink()
+        return unpacked(found)
+
+    yield ask
+    page.close()
+
+
+def unpacked(value):
+    """The arrays of an answer of `ask`."""
+    if isinstance(value, list):
+        return [unpacked(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"dtype", "text"}:
+        return np.frombuffer(base64.b64decode(value["text"]), DTYPES[value["dtype"]])
+    return {key: unpacked(each) for key, each in value.items()}
+
+
+@pytest.fixture(scope="module")
+def prepare(ask):
+    """prepare(path, steps) -> what the page makes of a film.
+
+    {'film': uint8 or uint16 [H, W], 'input': float32 [S, S], 'notes': [...]}, or
+    {'error': text}.
+    """
 
     def prepare(path, steps=STEPS):
-        target = folder / "films" / path.name
-        target.parent.mkdir(exist_ok=True)
-        shutil.copy(path, target)
-        found = page.evaluate(ASK, [f"/films/{path.name}", path.name, steps])
-        target.unlink()
+        found = ask(path, op="prepare", preprocess=steps)
         if "error" in found:
             return found
-        dtype = np.uint8 if found["bytes"] == 1 else np.uint16
-        film = np.frombuffer(base64.b64decode(found["film"]), dtype)
-        side = steps["steps"][-2]["side"]
-        given = np.frombuffer(base64.b64decode(found["input"]), np.float32)
+        film, side = found["film"], steps["steps"][-2]["side"]
         return {
-            "film": film.reshape(found["height"], found["width"]),
-            "input": given.reshape(side, side),
-            "notes": found["notes"],
+            "film": film["data"].reshape(film["height"], film["width"]),
+            "input": found["input"].reshape(side, side),
+            "notes": film["notes"],
         }
 
-    yield prepare
-    page.close()
+    return prepare
