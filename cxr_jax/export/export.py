@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cxr_jax import web
 from cxr_jax.bundle import bundle as bundles
 from cxr_jax.bundle import contents
 from cxr_jax.bundle.network import INPUT, Network
@@ -97,6 +98,7 @@ def _fill(folder: pathlib.Path, opened: Opened, gate: Gate | None) -> None:
     files.write_text(folder / "card.md", card.to_markdown(opened, sections))
     files.write_text(folder / contents.CARD, card.to_html(opened, sections))
     files.write_text(folder / LICENCE, _licence())
+    shutil.copytree(web.PAGE, folder / "web")
 
 
 def _models(folder, opened: Opened, graph: Graph, images) -> dict[str, str]:

@@ -36,7 +36,7 @@ ENTRYWISE = {
     "gelu": lambda x: jax.nn.gelu(x, approximate=False),
     "limits": lambda x: jnp.clip(x, 0, 0.5) + jnp.minimum(x, ROW) + jnp.maximum(x, -1),
     "rounding": lambda x: jnp.floor(3 * x) + jnp.ceil(x) + jnp.sign(x),
-    "choice": lambda x: jnp.where((x > 0) & ~(x >= 1) | (x != x), x, ROW),
+    "choice": lambda x: jnp.where((x > 0) & ~(x >= 1) | (x != ROW), x, 2 * ROW),
     "integers": lambda x: ((9 * x).astype(jnp.int32) // 4 % 3).astype(jnp.float32),
     "softmax": lambda x: jax.nn.softmax(x, axis=-1),
     "softmax of rows": lambda x: jax.nn.softmax(x, axis=1),
