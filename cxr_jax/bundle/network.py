@@ -68,6 +68,14 @@ def _session(model: bytes, path: Any, threads: int) -> Any:
         return runtime.InferenceSession(
             model, options, providers=["CPUExecutionProvider"]
         )
-    except Exception as error:  # of a class of its own, by kind of fault
+    except (RuntimeError, *_faults(runtime)) as error:
         found = f"ONNX Runtime cannot read it: {str(error)[:200]}"
         raise InputError(path, found, _HINT) from None
+
+
+def _faults(runtime: Any) -> tuple[type[Exception], ...]:
+    """ONNX Runtime's own exceptions: one for each kind of fault, without a base."""
+    known = vars(runtime.capi.onnxruntime_pybind11_state).values()
+    return tuple(
+        each for each in known if isinstance(each, type) and issubclass(each, Exception)
+    )

@@ -28,7 +28,7 @@ def check(data: bytes, path: Any) -> None:
     """Raises InputError, which names `path`, for what is refused, or no protobuf."""
     try:
         fault = _fault_of_model(memoryview(data))
-    except (IndexError, ValueError) as error:
+    except (IndexError, TypeError, ValueError) as error:
         fault = f"is no ONNX model: {error}"
     if fault:
         raise InputError(path, fault, _HINT)
@@ -92,7 +92,7 @@ def _fault_of_tensor(data: memoryview) -> str:
 def _fields(data: Any) -> Iterator[tuple[int, Any]]:
     """(field number, value) of a message: bytes as a memoryview, numbers as int."""
     if not isinstance(data, memoryview):
-        raise ValueError("a number where a message is expected")
+        raise TypeError("a number where a message is expected")
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)

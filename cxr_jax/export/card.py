@@ -92,10 +92,12 @@ def _use(opened: Opened) -> Section:
         "Intended use",
         (
             what,
-            "Meant for research on such films: for comparing methods, for studies that "
-            "look back, for teaching. Not meant for diagnosis or triage, for films of "
-            "another kind (lateral views, CT, children where none were trained on), or "
-            "for any decision about a patient.",
+            (
+                "Meant for research on such films: for comparing methods, for studies that "
+                "look back, for teaching. Not meant for diagnosis or triage, for films of "
+                "another kind (lateral views, CT, children where none were trained on), or "
+                "for any decision about a patient."
+            ),
         ),
     )
 
@@ -106,8 +108,10 @@ def _data(opened: Opened, content: dict[str, Any]) -> Section:
     sentences = [f"Trained and tested on {opened.recipe.trained_on}."]
     if content["synthetic"]:
         sentences = [
-            f"SYNTHETIC phantoms in the format of {dataset}, drawn by a program: the "
-            "figures say nothing about patients."
+            (
+                f"SYNTHETIC phantoms in the format of {dataset}, drawn by a program: the "
+                "figures say nothing about patients."
+            )
         ]
     elif name in DATASETS:
         known = cards.load(name)
@@ -129,7 +133,10 @@ def _data(opened: Opened, content: dict[str, Any]) -> Section:
 def _model(opened: Opened, content: dict[str, Any]) -> Section:
     config, best = opened.exp.config, content["best"]
     rows = [
-        ("architecture", f"{config.model.name}, {content['sizes']['parameters']:,} parameters"),
+        (
+            "architecture",
+            f"{config.model.name}, {content['sizes']['parameters']:,} parameters",
+        ),
         ("input", f"{config.data.size} x {config.data.size}, {config.data.square}"),
         ("preprocessing", config.preprocess.eval),
         ("begun with", str(config.init_from or "random weights")),
@@ -153,7 +160,9 @@ def _results(opened: Opened, content: dict[str, Any]) -> Section:
         for name, each in found.items()
         if name not in names and metric(name).shown == "terminal" and each.is_defined
     ]
-    rows = [(metric(name).label, found[name].text(), str(found[name].n)) for name in names]
+    rows = [
+        (metric(name).label, found[name].text(), str(found[name].n)) for name in names
+    ]
     return Section(
         "Results on test",
         ("With 95 % intervals by bootstrap over patients, where there are any.",),
@@ -170,7 +179,9 @@ def _elsewhere(workdir: pathlib.Path) -> Section:
                 row = (path.stem, metric(name).label, each.text(), str(each.n))
                 rows.append(row)
     if not rows:
-        text = "None was made: how the model does on films of other hospitals is unknown."
+        text = (
+            "None was made: how the model does on films of other hospitals is unknown."
+        )
         return Section("External tests", (text,))
     return Section("External tests", (), (("data", "metric", "value", "n"), *rows))
 
@@ -200,10 +211,14 @@ def _limits(opened: Opened, content: dict[str, Any]) -> Section:
         known = cards.load(name)
         sentences += [known.limitations, f"Acquisition: {known.acquisition}"]
     sentences += [
-        "Probabilities, sets and intervals were settled on val of the same data; on "
-        "others they need not hold.",
-        "The heat map shows where the score comes from in the model, not where disease "
-        "is.",
+        (
+            "Probabilities, sets and intervals were settled on val of the same data; on "
+            "others they need not hold."
+        ),
+        (
+            "The heat map shows where the score comes from in the model, not where disease "
+            "is."
+        ),
     ]
     is_graded = opened.recipe.task == BRIXIA
     if is_graded and opened.recipe.decision.interval_factor is None:
@@ -232,10 +247,14 @@ def _export(opened: Opened, verification: dict[str, Any]) -> Section:
     return Section(
         "Export",
         (
-            f"Largest differences between this file and the run on "
-            f"{verification['films']} films ({verification['source']}): {gaps}.",
-            f"Below, the largest difference of a probability from float32, and {main} "
-            "of the films compared.",
+            (
+                f"Largest differences between this file and the run on "
+                f"{verification['films']} films ({verification['source']}): {gaps}."
+            ),
+            (
+                f"Below, the largest difference of a probability from float32, and {main} "
+                "of the films compared."
+            ),
         ),
         (("variant", "size", "a film", "difference", main), *rows),
     )

@@ -83,5 +83,7 @@ def phantoms(count: int, bits: int) -> list[np.ndarray]:
         levels = draw.integers(0, LEVELS, len(ZONES))
         picture = draw_film(draw_chest(draw), levels, draw, _SIDE).picture
         top = 255 if bits == 8 else 65535
-        found.append(np.rint(picture * top).astype(np.uint8 if bits == 8 else np.uint16))
+        found.append(
+            np.rint(picture * top).astype(np.uint8 if bits == 8 else np.uint16)
+        )
     return found

@@ -64,7 +64,9 @@ def int8(model: Any, images: np.ndarray) -> Any:
     logger.setLevel(logging.ERROR)  # its advice is for its developers
     try:
         with tempfile.TemporaryDirectory() as folder:
-            original, path = (pathlib.Path(folder) / name for name in ("a.onnx", "b.onnx"))
+            original, path = (
+                pathlib.Path(folder) / name for name in ("a.onnx", "b.onnx")
+            )
             onnx.save(model, str(original))
             quantization.quantize_static(
                 str(original),

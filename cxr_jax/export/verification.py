@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,11 +28,9 @@ def reference(function: Callable[..., Outputs], images: np.ndarray) -> Outputs:
         parts = []
         for start in range(0, len(images), BATCH):
             part = images[start : start + BATCH]
-            filled = np.concatenate([part, np.zeros_like(images[: BATCH - len(part)])])
-            missing = BATCH - len(filled)
-            filled = np.pad(filled, ((0, missing), (0, 0), (0, 0), (0, 0)))
+            filled = np.pad(part, ((0, BATCH - len(part)), *[(0, 0)] * 3))
             found = jax.device_get(compiled(filled))
-            parts.append(jax.tree.map(lambda x, n=len(part): x[:n], found))
+            parts.append(jax.tree.map(operator.itemgetter(slice(len(part))), found))
     return jax.tree.map(lambda *each: np.concatenate(each), *parts)
 
 
@@ -46,7 +45,9 @@ def differences(found: Outputs, wanted: Outputs) -> dict[str, float]:
     return gaps
 
 
-def verify(network: Network, wanted: Outputs, films: Films, path: Any) -> dict[str, float]:
+def verify(
+    network: Network, wanted: Outputs, films: Films, path: Any
+) -> dict[str, float]:
     """`differences` on the verified films.
 
     Raises:
@@ -68,7 +69,9 @@ def verify(network: Network, wanted: Outputs, films: Films, path: Any) -> dict[s
     return gaps
 
 
-def losses(opened: Opened, networks: dict[str, Network], films: Films) -> dict[str, Any]:
+def losses(
+    opened: Opened, networks: dict[str, Network], films: Films
+) -> dict[str, Any]:
     """{variant: what it says otherwise than float32}.
 
     'probs' is the largest difference of a probability, 'called' the share of questions

@@ -18,7 +18,9 @@ BETWEEN = ("Sqrt", "Reciprocal", "Add", "Mul", "Div", "Neg", "Exp")
 
 def reshaped_later(sweep: Sweep, node: Node) -> Node | None:
     """What works entry by entry comes before a Reshape, so that chains are unbroken."""
-    if node.op not in BETWEEN or (len(node.inputs) == 2 and number(sweep, node) is None):
+    if node.op not in BETWEEN or (
+        len(node.inputs) == 2 and number(sweep, node) is None
+    ):
         return None
     before = sweep.only(node.inputs[0], "Reshape")
     if before is None or node.output in sweep.graph.outputs:
@@ -40,7 +42,10 @@ def softmax(sweep: Sweep, node: Node) -> Node | None:
     """exp(x - max(x)) over its sum."""
     if node.op != "Div":
         return None
-    top, total = sweep.made(node.inputs[0], "Exp"), sweep.made(node.inputs[1], "ReduceSum")
+    top, total = (
+        sweep.made(node.inputs[0], "Exp"),
+        sweep.made(node.inputs[1], "ReduceSum"),
+    )
     if top is None or total is None or total.inputs[0] != top.output:
         return None
     less = sweep.made(top.inputs[0], "Sub")

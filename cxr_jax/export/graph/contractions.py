@@ -103,7 +103,11 @@ def _product(graph: Graph, eqn, x: Operand, y: Operand) -> Value:
     is_dense = isinstance(x, Value) and not isinstance(y, Value) and not batch
     if is_dense and len(ours) == 1 and y.ndim == 2 and ours[0] == len(x.shape) - 1:
         kernel = y if theirs[0] == 0 else y.T
-        if len(x.shape) == 4 and x.order == CHANNELS_FIRST and math.prod(x.shape[1:3]) > 1:
+        if (
+            len(x.shape) == 4
+            and x.order == CHANNELS_FIRST
+            and math.prod(x.shape[1:3]) > 1
+        ):
             return _as_convolution(graph, whole(graph, x), kernel)
         shape = (*x.shape[:-1], kernel.shape[1])
         name = graph.add("MatMul", straight(graph, x), kernel, shape=shape)
@@ -163,7 +167,9 @@ def _moves(x: Operand, axes: list[int]) -> bool:
     """Whether the axes lie in another order, those of 1 left out."""
     if not isinstance(x, Value):
         return False
-    return [a for a in x.order if x.shape[a] != 1] != [a for a in axes if x.shape[a] != 1]
+    return [a for a in x.order if x.shape[a] != 1] != [
+        a for a in axes if x.shape[a] != 1
+    ]
 
 
 def _rest(x: Operand, taken: list[int]) -> list[int]:

@@ -175,7 +175,11 @@ def as_mean(sweep: Sweep, node: Node) -> Node | None:
         return None
     total.op = "ReduceMean"
     if axes == SPATIAL and len(shape) == 4:
-        total.op, total.inputs, total.attributes = "GlobalAveragePool", total.inputs[:1], {}
+        total.op, total.inputs, total.attributes = (
+            "GlobalAveragePool",
+            total.inputs[:1],
+            {},
+        )
     return moved or total
 
 

@@ -164,7 +164,10 @@ def _gather(graph: Graph, eqn, x: Operand, indices: Operand) -> Value:
 
 def _arranged(graph: Graph, found: Value, count: int, picked, numbers, shape) -> Value:
     """[before, picked, after] with the axes where JAX wants them."""
-    before, after = found.shape[:count], found.shape[len(found.shape) - _left(found, count, picked) :]
+    before, after = (
+        found.shape[:count],
+        found.shape[len(found.shape) - _left(found, count, picked) :],
+    )
     found = reshaped(graph, found, (*before, *picked, *after))
     offsets = [int(a) for a in numbers.offset_dims]
     collapsed = {*map(int, numbers.collapsed_slice_dims)}
