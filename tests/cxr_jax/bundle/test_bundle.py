@@ -109,7 +109,7 @@ def test_a_model_of_another_size_is_refused(bundle_of_trained, tmp_path):
     content = json.loads((bundle / "preprocess.json").read_text())
     content["steps"][-2]["side"] = 64
     (bundle / "preprocess.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match="256 pixels"):
+    with pytest.raises(InputError, match="where the bundle says 64"):
         load(resealed(bundle))
 
 

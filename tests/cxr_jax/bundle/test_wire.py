@@ -69,7 +69,9 @@ def test_random_bytes_are_refused(data):
 @given(st.data())
 def test_a_damaged_model_is_taken_or_refused(data):
     """Never another error: the bytes of a good one, some of them changed."""
-    made = bytearray(model([helper.make_node("Relu", ["x"], ["y"])]).SerializeToString())
+    made = bytearray(
+        model([helper.make_node("Relu", ["x"], ["y"])]).SerializeToString()
+    )
     for _ in range(data.draw(st.integers(1, 5))):
         place = data.draw(st.integers(0, len(made) - 1))
         made[place] = data.draw(st.integers(0, 255))

@@ -22,6 +22,12 @@ def opened(bundle_of_trained, trained):
     return of_run.open_run(trained)
 
 
+@pytest.fixture(scope="module")
+def noise(opened):
+    side = opened.recipe.preprocess.side
+    return np.random.default_rng(1).random((5, side, side, 1), np.float32)
+
+
 def test_sha256sum_finds_every_file_as_it_was_written(bundle_of_trained):
     done = subprocess.run(
         ["sha256sum", "-c", "--strict", "SHA256SUMS"],
@@ -41,11 +47,10 @@ def test_sha256sum_finds_every_file_as_it_was_written(bundle_of_trained):
     assert {"card.md", "card.html", "gate.json", "web/index.html", "LICENSE"} <= there
 
 
-def test_it_is_the_run_within_the_bound(bundle_of_trained, opened):
+def test_it_is_the_run_within_the_bound(bundle_of_trained, opened, noise):
     """Of films that export did not see, by the run's own program."""
-    images = np.random.default_rng(1).random((5, 256, 256, 1), np.float32)
-    found = load(bundle_of_trained).scorer.network(images)
-    wanted = opened.network(images)
+    found = load(bundle_of_trained).scorer.network(noise)
+    wanted = opened.network(noise)
     for gap in verification.differences(found, wanted).values():
         assert gap <= 1e-4
     assert found.heatmap.shape[1:] == wanted.heatmap.shape[1:]
@@ -65,16 +70,15 @@ def test_golden_films_are_scored_as_written(bundle_of_trained):
         np.testing.assert_allclose(found, each["probs"], atol=1e-6)
 
 
-def test_smaller_variants_are_smaller_and_nearly_the_same(bundle_of_trained):
+def test_smaller_variants_are_smaller_and_nearly_the_same(bundle_of_trained, noise):
     made = json.loads((bundle_of_trained / "verification.json").read_text())
     assert made["films"] == 64 and max(made["differences"].values()) <= 1e-4
     sizes = {name: row["bytes"] for name, row in made["variants"].items()}
     assert sizes["float16"] < 0.6 * sizes["float32"]
     assert sizes["int8"] < 0.6 * sizes["float32"]
-    image = np.random.default_rng(2).random((1, 256, 256, 1), np.float32)
-    whole = load(bundle_of_trained).scorer.network(image).probs
+    whole = load(bundle_of_trained).scorer.network(noise).probs
     for variant, most in {"float16": 5e-3, "int8": 0.1}.items():
-        probs = load(bundle_of_trained, variant=variant).scorer.network(image).probs
+        probs = load(bundle_of_trained, variant=variant).scorer.network(noise).probs
         assert np.abs(probs - whole).max() < most
 
 
@@ -154,7 +158,8 @@ def test_phantoms_take_the_place_of_data_that_are_gone(
     moved = opened._replace(exp=opened.exp._replace(config=config))
     found = films.of_run(moved)
     assert found.source == "phantoms" and not len(found.compared)
-    assert found.verified.shape == (64, 256, 256, 1)
+    side = opened.recipe.preprocess.side
+    assert found.verified.shape == (64, side, side, 1)
     assert found.verified.std() > 0.1 and not len(found.labels)
     shutil.rmtree(tmp_path / "gone", ignore_errors=True)
 
