@@ -21,7 +21,7 @@ from tfds_builders.common.errors import InputError
 from tfds_builders.common.places import expanded
 
 BATCH = 32  # films that are held at once
-Source = str | os.PathLike | np.ndarray
+Source = str | os.PathLike[str] | np.ndarray
 
 
 class Bundle(NamedTuple):
@@ -72,7 +72,7 @@ class Bundle(NamedTuple):
 
 
 def load(
-    path: str | os.PathLike, *, variant: str = "float32", threads: int = 0
+    path: str | os.PathLike[str], *, variant: str = "float32", threads: int = 0
 ) -> Bundle:
     """Opens a bundle, after the digests of all its files were checked.
 
@@ -84,7 +84,7 @@ def load(
     Raises:
       InputError: it is no bundle, of another version, or one of its files was changed.
     """
-    folder = expanded(path)
+    folder = expanded(os.fspath(path))
     known = contents.check(folder)
     described = contents.read_json(folder, known, contents.BUNDLE)
     steps = contents.read_json(folder, known, contents.PREPROCESS)

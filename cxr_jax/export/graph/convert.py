@@ -72,8 +72,9 @@ def _apply(graph: Graph, eqn: Any, operands: list[Operand]) -> list[Operand]:
             raise _no_rule(name, "a loop or a branch")
         consts = [np.asarray(c) for c in getattr(inner, "consts", ())]
         return _run(graph, getattr(inner, "jaxpr", inner), consts, operands)
-    if not any(isinstance(x, Value) for x in operands):
-        return constants.compute(eqn, operands)
+    known = [x for x in operands if not isinstance(x, Value)]
+    if len(known) == len(operands):
+        return [*constants.compute(eqn, known)]
     if name not in RULES:
         raise _no_rule(name, "no ONNX operator is known for it")
     try:

@@ -96,10 +96,7 @@ def _pad(graph: Graph, eqn, x: Operand, fill: np.ndarray) -> Value:
     pads = eqn.params["padding_config"]
     if any(between for _, _, between in pads) or isinstance(fill, Value):
         raise NotImplementedError("a pad between the entries")
-    x = whole(graph, x)
-    if not isinstance(x, Value):
-        name = graph.constant(x)
-        x = plain(name, x.shape, x.dtype)
+    x = whole(graph, _computed(graph, x))
     shape = eqn.outvars[0].aval.shape
     found = x._replace(shape=shape, stored=shape)
     sides = [pads[axis] for axis in x.order]
@@ -110,6 +107,13 @@ def _pad(graph: Graph, eqn, x: Operand, fill: np.ndarray) -> Value:
     return found._replace(
         name=graph.add("Pad", x.name, *arguments, shape=found.laid, mode="constant")
     )
+
+
+def _computed(graph: Graph, x: Operand) -> Value:
+    """A constant as a value, which can be moved."""
+    if isinstance(x, Value):
+        return x
+    return plain(graph.constant(x), x.shape, x.dtype)
 
 
 def _reverse(graph: Graph, eqn, x: Value) -> Value:
@@ -145,11 +149,8 @@ def _gather(graph: Graph, eqn, x: Operand, indices: Operand) -> Value:
     before = [n for a, n in enumerate(x.shape) if a < axis and a not in alone]
     after = [n for a, n in enumerate(x.shape) if a > axis and a not in alone]
     kept = [*before, x.shape[axis], *after]
-    data = _as(graph, x, kept)
+    data = whole(graph, _computed(graph, _as(graph, x, kept)))
     row = _as(graph, indices, picked)
-    if not isinstance(data, Value):
-        data = plain(graph.constant(data), data.shape, data.dtype)
-    data = whole(graph, data)
     place = data.order.index(len(before))
     if len([n for n in picked if n != 1]) > 1 or data.order != tuple(range(len(kept))):
         row = _as(graph, row, [int(np.prod(picked))])
@@ -159,34 +160,22 @@ def _gather(graph: Graph, eqn, x: Operand, indices: Operand) -> Value:
     logical = [*before, *length, *after]
     order = data.order if len(length) == 1 else tuple(range(len(logical)))
     found = Value(found, tuple(logical), tuple(logical), order, data.dtype)
-    return _arranged(graph, found, len(before), picked, numbers, shape)
+    return _arranged(graph, found, before, picked, after, numbers, shape)
 
 
-def _arranged(graph: Graph, found: Value, count: int, picked, numbers, shape) -> Value:
+def _arranged(graph: Graph, found: Value, before, picked, after, numbers, shape):
     """[before, picked, after] with the axes where JAX wants them."""
-    before, after = (
-        found.shape[:count],
-        found.shape[len(found.shape) - _left(found, count, picked) :],
-    )
     found = reshaped(graph, found, (*before, *picked, *after))
+    count = len(before)
     offsets = [int(a) for a in numbers.offset_dims]
     collapsed = {*map(int, numbers.collapsed_slice_dims)}
     taken = [axis for axis in range(len(shape)) if axis not in offsets]
-    rest = [axis for axis in offsets if True]
+    rest = list(offsets)
     if not collapsed and len(offsets) == len(before) + len(after) + 1:
         rest.pop(count)  # the axis gathered along is kept, with 1 entry
     places = [*rest[:count], *taken, *rest[count:]]
     order = sorted(range(len(places)), key=lambda i: places[i])
     return reshaped(graph, transposed(found, order), shape)
-
-
-def _left(found: Value, count: int, picked) -> int:
-    sizes, total = found.shape[count:], int(np.prod(picked))
-    done, seen = 1, 0
-    while done < total or (total == 1 and not seen):
-        done *= sizes[seen]
-        seen += 1
-    return len(sizes) - seen
 
 
 def _as(graph: Graph, x: Operand, shape) -> Operand:
