@@ -274,9 +274,9 @@ def _of_files(config: ConfigDict | None) -> int:
     checkpoint = places.expanded(_CHECKPOINT.value)
     output = places.expanded(_OUTPUT.value)
     if is_export:
-        from cxr_jax.export import export
+        from cxr_jax.export import bundling
 
-        return export.export(checkpoint, output, with_gate=_GATE.value != "off")
+        return bundling.export(checkpoint, output, with_gate=_GATE.value != "off")
     from cxr_jax.predict import batch, opening
 
     scorer = opening.scorer(checkpoint, _GATE.value)

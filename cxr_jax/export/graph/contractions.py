@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def _pool(graph: Graph, eqn, x: Value, op: str) -> Value:
         raise NotImplementedError("a pool that is not over height and width")
     shape = eqn.outvars[0].aval.shape
     found = Value("", shape, shape, CHANNELS_FIRST, x.dtype)
-    settings = {
+    settings: dict[str, Any] = {
         "kernel_shape": window[2:],
         "strides": strides[2:],
         "pads": [low for low, _ in pads[2:]] + [high for _, high in pads[2:]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,29 @@ def _part(graph: Graph, x: Value, starts, ends, steps) -> Value:
     return found._replace(name=name)
 
 
+def row(graph: Graph, x: Operand, place: int) -> Operand:
+    """One entry of the first axis, without it."""
+    if not isinstance(x, Value):
+        return x[place]
+    starts = [place, *[0] * (len(x.shape) - 1)]
+    ends = [place + 1, *x.shape[1:]]
+    part = _part(graph, x, starts, ends, (1,) * len(x.shape))
+    return reshaped(graph, part, x.shape[1:])
+
+
+def stacked(graph: Graph, rows: Sequence[Operand]) -> Operand:
+    """Rows side by side along a new first axis."""
+    wide = [_as(graph, each, (1, *each.shape)) for each in rows]
+    if len(wide) == 1:
+        return wide[0]
+    if not any(isinstance(each, Value) for each in wide):
+        return np.concatenate(wide)
+    shape = (len(wide), *wide[0].shape[1:])
+    names = [straight(graph, each) for each in wide]
+    name = graph.add("Concat", *names, shape=shape, axis=0)
+    return plain(name, shape, wide[0].dtype)
+
+
 def _unstack(graph: Graph, eqn, x: Value) -> list[Value]:
     axis, found = eqn.params["axis"], []
     for i in range(x.shape[axis]):
@@ -135,8 +159,10 @@ def _gather(graph: Graph, eqn, x: Operand, indices: Operand) -> Value:
     p = eqn.params
     numbers = p["dimension_numbers"]
     alone = [int(axis) for axis in numbers.operand_batching_dims]
-    if len(numbers.start_index_map) != 1 or any(x.shape[a] != 1 for a in alone):
-        raise NotImplementedError("a gather along several axes")
+    if any(x.shape[a] != 1 for a in alone):
+        raise NotImplementedError("a gather from several films at once")
+    if len(numbers.start_index_map) != 1:
+        return _gather_points(graph, eqn, x, indices, alone)
     axis = int(numbers.start_index_map[0])
     sizes = [int(n) for n in p["slice_sizes"]]
     expected = [1 if a == axis or a in alone else n for a, n in enumerate(x.shape)]
@@ -161,6 +187,34 @@ def _gather(graph: Graph, eqn, x: Operand, indices: Operand) -> Value:
     order = data.order if len(length) == 1 else tuple(range(len(logical)))
     found = Value(found, tuple(logical), tuple(logical), order, data.dtype)
     return _arranged(graph, found, before, picked, after, numbers, shape)
+
+
+def _gather_points(graph: Graph, eqn, x: Operand, indices: Operand, alone) -> Value:
+    """Single entries by an index of every axis, by ONNX's GatherND."""
+    p = eqn.params
+    numbers = p["dimension_numbers"]
+    rest = [axis for axis in range(len(x.shape)) if axis not in alone]
+    axes = [int(axis) for axis in numbers.start_index_map]
+    if sorted(axes) != rest or numbers.offset_dims or set(p["slice_sizes"]) != {1}:
+        raise NotImplementedError("a gather of parts along several axes")
+    if "PROMISE" not in str(p["mode"]).upper() and isinstance(indices, Value):
+        raise NotImplementedError("a gather that fills in what does not exist")
+    columns = [_wide(graph, _column(graph, indices, axes.index(axis))) for axis in rest]
+    count = int(np.prod(indices.shape[:-1]))
+    names = [straight(graph, _as(graph, each, (count, 1))) for each in columns]
+    places = graph.add("Concat", *names, shape=(count, len(rest)), axis=1)
+    data = straight(graph, _as(graph, x, [x.shape[axis] for axis in rest]))
+    name = graph.add("GatherND", data, places, shape=(count,))
+    found = plain(name, (count,), x.dtype)
+    return reshaped(graph, found, eqn.outvars[0].aval.shape)
+
+
+def _column(graph: Graph, indices: Operand, place: int) -> Operand:
+    if not isinstance(indices, Value):
+        return indices[..., place]
+    starts = [*[0] * (len(indices.shape) - 1), place]
+    ends = [*indices.shape[:-1], place + 1]
+    return _part(graph, indices, starts, ends, (1,) * len(starts))
 
 
 def _arranged(graph: Graph, found: Value, before, picked, after, numbers, shape):
@@ -199,21 +253,28 @@ def _within(graph: Graph, indices: Operand, length: int, mode: Any) -> Operand:
 
 
 def _scatter_add(graph: Graph, eqn, x: Operand, indices: Operand, updates: Operand):
-    """A histogram: ONNX's ScatterND into one row."""
+    """Histograms of rows: ONNX's ScatterND into all rows as one."""
     numbers = eqn.params["dimension_numbers"]
-    length = x.shape[-1]
-    if numbers.update_window_dims or any(n != 1 for n in x.shape[:-1]):
-        raise NotImplementedError("a scatter but into one row")
+    length, rows = x.shape[-1], int(np.prod(x.shape[:-1]))
+    batched = len(numbers.operand_batching_dims)
+    if numbers.update_window_dims or (rows > 1 and batched != len(x.shape) - 1):
+        raise NotImplementedError("a scatter but into rows")
     count = int(np.prod(updates.shape))
+    places = _as(graph, _wide(graph, indices), (rows, count // rows))
+    starts = np.arange(rows, dtype=np.int64)[:, None] * length
+    if isinstance(places, Value):
+        places = apply(graph, "Add", places, starts)
+    else:
+        places = places + starts
     name = graph.add(
         "ScatterND",
-        straight(graph, _as(graph, x, (length,))),
-        straight(graph, _as(graph, _wide(graph, indices), (count, 1))),
+        straight(graph, _as(graph, x, (rows * length,))),
+        straight(graph, _as(graph, places, (count, 1))),
         straight(graph, _as(graph, updates, (count,))),
-        shape=(length,),
+        shape=(rows * length,),
         reduction="add",
     )
-    found = plain(name, (length,), x.dtype)
+    found = plain(name, (rows * length,), x.dtype)
     return reshaped(graph, found, eqn.outvars[0].aval.shape)
 
 

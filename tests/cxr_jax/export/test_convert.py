@@ -114,6 +114,9 @@ def test_it_is_so_behind_a_convolution_too(name):
         "to_rgb|normalise((0.4, 0.5, 0.6), (0.2, 0.3, 0.2))",
         "hide_middle(0.3)|border_only(0.2)",
         "equalise(64)",
+        "complement|gamma(0.7)",
+        "bcet",
+        "clahe(2.0, 2)",
     ],
 )
 def test_preprocessing_is_in_the_graph(text):
