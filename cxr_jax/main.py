@@ -267,20 +267,31 @@ def _of_files(config: ConfigDict | None) -> int:
             raise InputError(f"--{flag.name}", "is not given", hint)
     if is_export and _INPUT.value:
         raise InputError("--input", "belongs to --mode=predict", "omit it")
+    checkpoint = places.expanded(_CHECKPOINT.value)
+    output = places.expanded(_OUTPUT.value)
+    if is_export:
+        _begin_jax()
+        from cxr_jax.export import bundling
+
+        return bundling.export(checkpoint, output, with_gate=_GATE.value != "off")
+    from cxr_jax.bundle import loaded
+    from cxr_jax.predict import batch
+
+    if loaded.is_bundle(checkpoint):  # without JAX
+        scorer = loaded.load(checkpoint).scorer
+    else:
+        _begin_jax()
+        from cxr_jax.predict import opening
+
+        scorer = opening.scorer(checkpoint, _GATE.value)
+    return batch.predict(scorer, _INPUT.value, output, _GATE.value)
+
+
+def _begin_jax() -> None:
     from cxr_jax.devices import settings
 
     settings.apply()
     settings.check_device()
-    checkpoint = places.expanded(_CHECKPOINT.value)
-    output = places.expanded(_OUTPUT.value)
-    if is_export:
-        from cxr_jax.export import bundling
-
-        return bundling.export(checkpoint, output, with_gate=_GATE.value != "off")
-    from cxr_jax.predict import batch, opening
-
-    scorer = opening.scorer(checkpoint, _GATE.value)
-    return batch.predict(scorer, _INPUT.value, output, _GATE.value)
 
 
 def _view() -> int:

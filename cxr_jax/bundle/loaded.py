@@ -16,7 +16,7 @@ from cxr_jax.gate.fitted import Gate
 from cxr_jax.predict import recipe as recipes
 from cxr_jax.predict import scoring
 from cxr_jax.predict.recipe import Recipe
-from cxr_jax.predict.scoring import NO_GATE, REFUSE, Scorer
+from cxr_jax.predict.scoring import REFUSE, Scorer
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.places import expanded
 
@@ -60,12 +60,6 @@ class Bundle(NamedTuple):
           InputError: there is no such file, an array is no film, or the bundle has no
             gate.
         """
-        if gate != NO_GATE and self.scorer.gate is None:
-            raise InputError(
-                self.path,
-                "was exported without a gate: films of another kind would be scored too",
-                "use gate 'off' and look at the films yourself; or export the run again",
-            )
         if isinstance(films, str | os.PathLike | np.ndarray):
             films = [films]
         return scoring.records(self.scorer, films, gate)

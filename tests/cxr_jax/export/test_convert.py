@@ -154,7 +154,7 @@ def test_any_order_of_axes(order, shape, first):
 @pytest.mark.parametrize(
     "function",
     [
-        lambda x: lax.fori_loop(0, 3, lambda i, y: y + 1, x),
+        lambda x: lax.fori_loop(0, 30, lambda i, y: y + 1, x),
         lambda x: jnp.sort(x, axis=-1),
         lambda x: lax.conv_transpose(x, KERNEL, (2, 2), "SAME", transpose_kernel=False),
     ],
