@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -162,6 +163,17 @@ def test_phantoms_take_the_place_of_data_that_are_gone(
     assert found.verified.shape == (64, side, side, 1)
     assert found.verified.std() > 0.1 and not len(found.labels)
     shutil.rmtree(tmp_path / "gone", ignore_errors=True)
+
+
+def test_a_run_in_bfloat16_is_exported_in_float32(opened):
+    config = opened.exp.config.copy_and_resolve_references().unlock()
+    config.model.dtype = "bfloat16"
+    model = opened.exp.model.clone(dtype=jnp.bfloat16)
+    exp = opened.exp._replace(config=config.lock(), model=model)
+    half = opened._replace(exp=exp)
+    graph = tracing.to_graph(half, tracing.in_float32(half))
+    assert "Cast" not in graph.count()
+    assert {str(a.dtype) for a in graph.constants.values()} <= {"float32", "int64"}
 
 
 def test_the_card_says_what_it_is_not(bundle_of_trained):
