@@ -15,7 +15,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cxr_jax.data import decode
+from cxr_jax.data import fitting
 from tfds_builders.common.errors import InputError
 
 # key: (lowest, highest, is the highest itself allowed?)
@@ -43,7 +43,7 @@ _RANGES = {
 _CHOICES = {
     "model.dtype": ("float32", "bfloat16"),
     "model.pool": ("global", "grid", "zones", "projection"),
-    "data.square": decode.SQUARES,
+    "data.square": fitting.SQUARES,
     "data.residency": ("auto", "disk", "host", "device"),
     "data.masks": (False, True),
     "optim.torch_norms": (False, True),

@@ -15,7 +15,7 @@ from cxr_jax import config as config_lib
 from cxr_jax.data.split import Split
 from cxr_jax.runs import alike, forms, provenance, results
 from cxr_jax.tasks import Task, make_task
-from tfds_builders.common import files
+from tfds_builders.common import files, places
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.forms import RESTORE
 from tfds_builders.common.text import uncell
@@ -69,7 +69,9 @@ def find(folders: Sequence[str], least: int = 2) -> list[Run]:
       InputError: one that is not finished or is named twice, or too few.
     """
     paths: list[pathlib.Path] = []
-    for folder in _folders(list(folders)):
+    is_folder = lambda text: pathlib.Path(text).expanduser().is_dir()
+    for text in places.rejoined(list(folders), is_folder):
+        folder = pathlib.Path(text).expanduser()
         inside = sorted(path.parent for path in folder.glob("*/config.json"))
         paths += [folder] if (folder / "config.json").exists() or not inside else inside
     different = {path.resolve() for path in paths}
@@ -81,19 +83,6 @@ def find(folders: Sequence[str], least: int = 2) -> list[Run]:
             "or the folder of a sweep",
         )
     return [read(path) for path in paths]
-
-
-def _folders(texts: list[str]) -> list[pathlib.Path]:
-    """Paths of a list that was cut at its commas: runs of a sweep have some too."""
-    found = []
-    while texts:
-        for count in range(len(texts), 0, -1):
-            folder = pathlib.Path(",".join(texts[:count])).expanduser()
-            if folder.is_dir() or count == 1:
-                found.append(folder)
-                texts = texts[count:]
-                break
-    return found
 
 
 def read(workdir: pathlib.Path) -> Run:

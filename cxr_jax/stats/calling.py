@@ -1,0 +1,13 @@
+"""From probabilities to the class that is called."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def decide(probs, thresholds) -> np.ndarray:
+    """The class called for each image, [N]: by threshold for two, else the argmax."""
+    probs = np.asarray(probs, np.float64)
+    if probs.shape[1] == 2:
+        return (probs[:, 1] >= thresholds[1]).astype(int)
+    return probs.argmax(axis=1)
