@@ -16,6 +16,8 @@ from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
 from cxr_jax import steps
+from cxr_jax.bundle import bundle
+from cxr_jax.bundle.bundle import Bundle
 from cxr_jax.devices import known_answers, sharding
 from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.predict import of_run, opening, scoring
@@ -98,14 +100,20 @@ class Model(NamedTuple):
         }
 
 
-def load(workdir: str | pathlib.Path) -> Model:
-    """Opens the model of a finished run.
+def load(path: str | os.PathLike) -> Model | Bundle:
+    """Opens the model of a finished run, or an exported one.
+
+    Args:
+      path: the workdir of the run, or the folder of a bundle, which needs no JAX where
+        `cxr_jax.bundle.load` opens it.
 
     Raises:
-      InputError: there is no such run, it is not finished, or a file is damaged.
+      InputError: there is neither, the run is not finished, or a file is damaged.
     """
+    workdir = pathlib.Path(path).expanduser()
+    if bundle.is_bundle(workdir):
+        return bundle.load(workdir)
     known_answers.require()
-    workdir = pathlib.Path(workdir).expanduser()
     config = config_lib.from_json(workdir / "config.json")
     with _quiet():
         trained = restore.load(workdir, config)

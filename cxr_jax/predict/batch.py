@@ -19,7 +19,7 @@ from cxr_jax.predict import batch_page, inputs, overlay, store
 from cxr_jax.predict import record as record_lib
 from cxr_jax.predict.inputs import Item
 from cxr_jax.predict.progress import Progress
-from cxr_jax.predict.scoring import NO_GATE, Scored, Scorer, score
+from cxr_jax.predict.scoring import NO_GATE, Scored, Scorer, check_gate, score
 from tfds_builders.common import files
 from tfds_builders.common.build.parallel import Workers
 from tfds_builders.common.errors import InputError
@@ -46,6 +46,7 @@ def predict(
     Raises:
       InputError: no films, or an output that is not of this command.
     """
+    check_gate(scorer, mode)
     if not texts:
         raise InputError("--input", "is not given", "give files, folders or archives")
     found = inputs.find(texts)
@@ -60,6 +61,8 @@ def predict(
         else:
             if done:
                 say(f"{done:,} of {len(found.items):,} films are done; going on")
+            if lacking := batch_page.no_interval(scorer.recipe):
+                say(lacking)
             _score(scorer, found.items, done, output, mode)
             batch_page.write(output, scorer.recipe, len(found.items))
             store.finish(output)

@@ -89,8 +89,7 @@ def records(scorer: Scorer, films: Sequence[Any], mode: str) -> list[dict[str, A
     Raises:
       InputError: no film, or something else than a path or such an array.
     """
-    if mode not in MODES:
-        raise InputError("gate", f"is {mode!r}", f"choose one of: {', '.join(MODES)}")
+    check_gate(scorer, mode)
     if not len(films):
         raise InputError("films", "there are none", "give at least one")
     if all(isinstance(each, str | os.PathLike) for each in films):
@@ -112,6 +111,18 @@ def records(scorer: Scorer, films: Sequence[Any], mode: str) -> list[dict[str, A
         ]
         found += [each.record for each in of_batch(scorer, batch, mode)]
     return found
+
+
+def check_gate(scorer: Scorer, mode: str) -> None:
+    """Raises InputError for a mode that does not exist, or a gate that is not there."""
+    if mode not in MODES:
+        raise InputError("gate", f"is {mode!r}", f"choose one of: {', '.join(MODES)}")
+    if mode != NO_GATE and scorer.gate is None:
+        raise InputError(
+            scorer.recipe.name,
+            "was exported without a gate: films of another kind would be scored too",
+            "choose 'off' as gate and look at the films yourself; or export it again",
+        )
 
 
 def checked(number: int, film: Any) -> np.ndarray:

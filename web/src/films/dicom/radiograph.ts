@@ -1,0 +1,127 @@
+/**
+ * DICOM radiographs in one convention: 16 bits, full range, air dark, the patient's right at
+ * the left and the head up. docs/dicom.md explains every step.
+ */
+
+import { AGAIN, type Film, FilmError } from "../film";
+import { upright } from "../orientation";
+import { code, text } from "./attributes";
+import { applyGroups } from "./groups";
+import { type Display, displayOf, inverted } from "./display";
+import { openDicom } from "./header";
+import { identifiers } from "./identifiers";
+import { asSigned, isBeyond, type Layout, layoutOf, valuesOf } from "./layout";
+import { readCells } from "./pixels";
+import { contradicts } from "./polarity";
+import { orientationOf, sideNotes } from "./sides";
+import type { Samples } from "./codestream";
+import { windowNotes } from "./window";
+
+const SAMPLE = 512; // pixels of the longer side are enough to detect the polarity
+
+/** Reads one single-frame grey radiograph. `polarity`: what is obeyed, "header" or "pixels". */
+export async function readRadiograph(file: Uint8Array, polarity: string): Promise<Film> {
+  try {
+    return await read(file, polarity);
+  } catch (error) {
+    if (error instanceof FilmError) throw error;
+    const name = error instanceof Error ? error.name : "unknown error";
+    throw new FilmError(`a truncated or damaged DICOM file (${name})`, AGAIN);
+  }
+}
+
+async function read(file: Uint8Array, polarity: string): Promise<Film> {
+  const header = await openDicom(file);
+  const grouped = applyGroups(header);
+  const layout = layoutOf(header);
+  let display = displayOf(header, layout);
+  const turned = orientationOf(header);
+  const notes = [...windowNotes(header), ...sideNotes(header)];
+  if (grouped) notes.push("dicom_functional_groups");
+  const { codes, notes: more } = await readCells(header, layout);
+  notes.push(...notesOnValues(layout, display, codes));
+  const contradicted = contradicts(sampled(display, codes, layout));
+  if (contradicted && polarity === "pixels") display = inverted(display);
+  const { table } = display;
+  const data = new Uint16Array(codes.length);
+  let [least, most] = [65535, 0];
+  for (let k = 0; k < codes.length; k++) {
+    const grey = table[codes[k]!]!;
+    data[k] = grey;
+    if (grey < least) least = grey;
+    if (grey > most) most = grey;
+  }
+  if (least === most) checkContrast(display, codes, least);
+  notes.push(...more);
+  const film = upright({ width: layout.columns, height: layout.rows, data }, turned);
+  const named = identifiers(header).map((attribute) => `dicom_names_person:${attribute}`);
+  if (contradicted) named.push(polarity === "pixels" ? "dicom_polarity_corrected" : "dicom_polarity_contradicted");
+  return { ...film, notes: [...notes, ...named], about: about(header, layout) };
+}
+
+function about(header: Parameters<typeof code>[0], layout: Layout): string[] {
+  return [
+    `DICOM, ${layout.columns} x ${layout.rows}, ${layout.stored} bits, ${layout.inverse ? "MONOCHROME1" : "MONOCHROME2"}`,
+    code(header, "Modality"),
+    code(header, "ViewPosition"),
+    text(header, "Manufacturer"),
+  ].filter((each) => each);
+}
+
+/** Keys about bits above those of the values; throws for values that BitsStored cannot hold. */
+function notesOnValues(layout: Layout, display: Display, codes: Samples): string[] {
+  if (layout.high + 1 === layout.allocated || codes.BYTES_PER_ELEMENT < layout.width) return [];
+  const shift = layout.high + 1;
+  if (!codes.some((code) => code >> shift)) return [];
+  let worst = -1;
+  for (const code of codes) if (code > worst && isBeyond(layout, code) && !display.padding[code]) worst = code;
+  if (worst < 0) return [];
+  const whole = Float64Array.from(codes, (code) => (layout.signed ? asSigned(code, layout.allocated) : code));
+  const values = valuesOf(layout);
+  const inside = Float64Array.from(codes, (code) => values[code]!);
+  if (roughness(whole, layout.columns) >= roughness(inside, layout.columns)) return ["dicom_bits_left_out"];
+  throw new FilmError(
+    `values up to ${worst} in cells of ${layout.allocated} bits, but the header says ` +
+      `${layout.stored} bits up to bit ${layout.high}`,
+    "BitsStored or HighBit is wrong: export the file again.",
+  );
+}
+
+/** How far neighbours differ, in all. */
+function roughness(values: Float64Array, columns: number): number {
+  let sum = 0;
+  for (let k = 0; k < values.length; k++) {
+    if ((k + 1) % columns) sum += Math.abs((values[k + 1] ?? 0) - values[k]!);
+    if (k + columns < values.length) sum += Math.abs(values[k + columns]! - values[k]!);
+  }
+  return sum;
+}
+
+/** Throws where the header shows different values as one grey. */
+function checkContrast(display: Display, codes: Samples, grey: number): void {
+  const image = codes.filter((code) => !display.padding[code]);
+  if (image.some((code) => code !== image[0]))
+    throw new FilmError(
+      `its values differ, but the window, look-up table or rescaling in its header shows them all as ${grey} of 65535`,
+      "Remove WindowCenter and WindowWidth (or the LUT) from the header, or export the file again.",
+    );
+}
+
+/** Subsampled display values, with padding set to their median. */
+function sampled(display: Display, codes: Samples, layout: Layout) {
+  const { rows, columns } = layout;
+  const step = Math.ceil(Math.max(rows, columns) / SAMPLE);
+  const [height, width] = [Math.ceil(rows / step), Math.ceil(columns / step)];
+  const picked = Uint16Array.from({ length: height * width }, (_, k) => {
+    return codes[Math.floor(k / width) * step * columns + (k % width) * step]!;
+  });
+  const inside = Float32Array.from(picked.filter((code) => !display.padding[code]), (code) => display.table[code]!);
+  const sorted = inside.sort();
+  const half = sorted.length >> 1;
+  const median = sorted.length % 2 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
+  // NumPy puts the median into whole numbers, and cuts its fraction.
+  const data = Float32Array.from(picked, (code) =>
+    display.padding[code] && sorted.length ? Math.trunc(median) : display.table[code]!,
+  );
+  return { width, height, data };
+}
