@@ -215,8 +215,8 @@ def _check_data_flags(config: ConfigDict | None) -> None:
 
 def _check_file_flags() -> None:
     """Raises InputError for flags of other modes, and where there is no workdir."""
-    modes = {_INPUT: "predict", _OUTPUT: "predict", _BUNDLE: "view", _PORT: "view"}
-    for flag, mode in modes.items():
+    of_modes = ((_INPUT, "predict"), (_OUTPUT, "predict"), (_BUNDLE, "view"))
+    for flag, mode in (*of_modes, (_PORT, "view")):
         if flag.value:
             raise InputError(
                 f"--{flag.name}",
