@@ -15,7 +15,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cxr_jax.data import fitting
+from cxr_jax.data import fitting, roles
 from tfds_builders.common.errors import InputError
 
 # key: (lowest, highest, is the highest itself allowed?)
@@ -46,6 +46,7 @@ _CHOICES = {
     "data.square": fitting.SQUARES,
     "data.residency": ("auto", "disk", "host", "device"),
     "data.masks": (False, True),
+    "data.split_by": roles.SPLIT_BY,
     "optim.torch_norms": (False, True),
 }
 
@@ -56,7 +57,8 @@ _PATTERNS = ("init_excuse", "optim.no_decay", "optim.frozen_norms")
 KEYS = {
     "": "seed batch_size accumulate total data task model init_from init_excuse "
     "preprocess optim plateau stop_patience every select resamples report audit",
-    "data": "dataset data_dir train val test fold masks size square residency phantom",
+    "data": "dataset data_dir train val test fold split_by masks size square residency "
+    "phantom",
     "task": "name loss label_noise settings",
     "preprocess": "train eval strength",
     "optim": "name settings lr schedule warmup weight_decay no_decay layers frozen_norms "
@@ -70,7 +72,7 @@ KEYS = {
 _PRESENT = ("init_from", "optim.layers")
 
 # Not every model has them, or not every version of the config.
-_OPTIONAL = ("model.dropout", "model.pool", "optim.torch_norms")
+_OPTIONAL = ("model.dropout", "model.pool", "optim.torch_norms", "data.split_by")
 
 
 def check(config: ConfigDict) -> None:

@@ -247,7 +247,8 @@ def _rates(config: ConfigDict, params, train_examples: int, total_steps: int):
 
 
 def abstract_batch(config: ConfigDict, task: Task, image_dtype):
-    """A batch from the host, {'image', 'mask', targets...}, as shapes and dtypes."""
+    """A training batch of the host, {'image', 'mask', targets...}: shapes and dtypes."""
+    targets = {**task.example_targets, **task.training_targets}
     size = config.data.size
     leading = (config.batch_size,)
     pictures = {"image": image_dtype} | (
@@ -260,7 +261,7 @@ def abstract_batch(config: ConfigDict, task: Task, image_dtype):
         },
         **{
             name: jax.ShapeDtypeStruct((*leading, *shape), dtype)
-            for name, (shape, dtype) in task.example_targets.items()
+            for name, (shape, dtype) in targets.items()
         },
     }
 

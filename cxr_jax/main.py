@@ -19,7 +19,7 @@ from tfds_builders.common.errors import InputError
 
 _OF_RUNS = ("ensemble", "compare", "folds", "matrix")
 # Modes that read and write elsewhere than in a workdir.
-_OF_FILES = ("predict", "view")
+_OF_FILES = ("predict", "export", "view")
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -40,7 +40,8 @@ _MODE = flags.DEFINE_enum(
     "in a trained model. ensemble: averages the predictions of finished runs. compare: "
     "tests them against the first. folds: pools the runs of a cross-validation. matrix: "
     "tests runs of several datasets on the test sets of all of them. predict: scores the "
-    "films of --input with the model of --checkpoint. view: shows the page of --bundle, which "
+    "films of --input with the model of --checkpoint. export: makes of a finished run a "
+    "bundle, for other programs and for browsers. view: shows the page of --bundle, which "
     "scores films in the browser.",
 )
 _EVAL_ON = flags.DEFINE_string(
@@ -59,7 +60,8 @@ _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
     "",
     "The workdir of a finished run: with --mode=audit its model is audited, with "
-    "--mode=predict it scores films; there an exported bundle too.",
+    "--mode=predict it scores films (an exported bundle does too), with --mode=export a "
+    "bundle is made of it.",
 )
 _INPUT = flags.DEFINE_list(
     "input",
@@ -68,14 +70,18 @@ _INPUT = flags.DEFINE_list(
     "'films/*.dcm', zip archives.",
 )
 _OUTPUT = flags.DEFINE_string(
-    "output", "", "With --mode=predict: a new folder for table, pictures and page."
+    "output",
+    "",
+    "With --mode=predict: a new folder for table, pictures and page; with --mode=export: "
+    "of the bundle.",
 )
 _GATE = flags.DEFINE_enum(
     "gate",
     "refuse",
     ["refuse", "warn", "off"],
     "With --mode=predict: what becomes of a film that is not an upright frontal chest "
-    "film like those of the training.",
+    "film like those of the training. With --mode=export: off leaves the gate out, which "
+    "needs the data of the run.",
 )
 _BUNDLE = flags.DEFINE_string(
     "bundle", "", "With --mode=view: an exported bundle, whose page is served."
@@ -249,24 +255,43 @@ def _of_files(config: ConfigDict | None) -> int:
             )
     if _MODE.value == "view":
         return _view()
-    for flag in (_CHECKPOINT, _INPUT, _OUTPUT):
+    is_export = _MODE.value == "export"
+    example = (
+        "--mode=export --checkpoint=runs/a --output=bundle"
+        if is_export
+        else "--mode=predict --checkpoint=runs/a --input=films --output=predictions"
+    )
+    for flag in (_CHECKPOINT, _OUTPUT) if is_export else (_CHECKPOINT, _INPUT, _OUTPUT):
         if not flag.value:
-            raise InputError(
-                f"--{flag.name}",
-                "is not given",
-                "python -m cxr_jax.main --mode=predict --checkpoint=runs/a "
-                "--input=films --output=predictions",
-            )
+            hint = f"python -m cxr_jax.main {example}"
+            raise InputError(f"--{flag.name}", "is not given", hint)
+    if is_export and _INPUT.value:
+        raise InputError("--input", "belongs to --mode=predict", "omit it")
+    checkpoint = places.expanded(_CHECKPOINT.value)
+    output = places.expanded(_OUTPUT.value)
+    if is_export:
+        _begin_jax()
+        from cxr_jax.export import bundling
+
+        return bundling.export(checkpoint, output, with_gate=_GATE.value != "off")
+    from cxr_jax.bundle import loaded
+    from cxr_jax.predict import batch
+
+    if loaded.is_bundle(checkpoint):  # without JAX
+        scorer = loaded.load(checkpoint).scorer
+    else:
+        _begin_jax()
+        from cxr_jax.predict import opening
+
+        scorer = opening.scorer(checkpoint, _GATE.value)
+    return batch.predict(scorer, _INPUT.value, output, _GATE.value)
+
+
+def _begin_jax() -> None:
     from cxr_jax.devices import settings
 
     settings.apply()
     settings.check_device()
-    from cxr_jax.predict import batch, of_run
-
-    checkpoint = places.expanded(_CHECKPOINT.value)
-    scorer = of_run.scorer(checkpoint, with_gate=_GATE.value != "off")
-    output = places.expanded(_OUTPUT.value)
-    return batch.predict(scorer, _INPUT.value, output, _GATE.value)
 
 
 def _view() -> int:

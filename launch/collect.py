@@ -1,29 +1,37 @@
-"""Tables of a sweep: python -m launch.collect runs/loss [--metrics=mae_zone,...]."""
+"""The answer of a sweep: python -m launch.collect runs/loss [--metrics=mae_zone,...]."""
 
 from __future__ import annotations
 
 import pathlib
-import statistics
-from typing import Any
 
 from absl import flags
 
-from cxr_jax.metrics.registry import HEADLINES
-from cxr_jax.stats.estimate import Estimate, number
-from tfds_builders.common import command, files
+from cxr_jax.metrics.registry import metric as metric_of
+from cxr_jax.report import sweep_page as page
+from cxr_jax.report.figures import sweeps
+from cxr_jax.report.figures.drawings import Drawing
+from cxr_jax.runs import text_table
+from tfds_builders.common import command, files, places
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.forms import read_lines
 from tfds_builders.common.text import csv_text
 
-from . import workdirs
+from . import answer_tables, answer_words, judged, workdirs
+from .answer import Answer, answer
 
 _METRICS = flags.DEFINE_list(
-    "metrics", None, "Metrics of the test split to show; table.csv has all."
+    "metrics", None, "Metrics of the test split to compare; table.csv has all."
+)
+_AGAINST = flags.DEFINE_string(
+    "against",
+    "",
+    "The setting that all others are compared with, or a part of its name that no other "
+    "has; omitted: the first.",
 )
 
 # `launch` from a checkout, `cxr_jax.launch` where it is installed.
 _COMMAND = f"python -m {__package__}.collect"
-
-SHOWN = tuple(dict.fromkeys(name for names in HEADLINES.values() for name in names))
+FOLDER = "answer"
 
 
 def main(argv: list[str]) -> int:
@@ -31,11 +39,18 @@ def main(argv: list[str]) -> int:
         raise InputError(
             "command line", "one folder is needed", f"{_COMMAND} runs/loss"
         )
-    return collect(pathlib.Path(argv[1]).expanduser(), _METRICS.value)
+    return collect(places.expanded(argv[1]), _METRICS.value, _AGAINST.value)
 
 
-def collect(folder: pathlib.Path, metrics: list[str] | None = None) -> int:
-    """Prints a table of all runs and one over seeds; writes `folder/table.csv`.
+def collect(
+    folder: pathlib.Path, metrics: list[str] | None = None, against: str = ""
+) -> int:
+    """Prints the answer, writes `folder/table.csv` of all runs and `folder/answer/`.
+
+    Args:
+      folder: of a sweep.
+      metrics: to compare; None for the headline of the task.
+      against: the setting that others are compared with, see `--against`.
 
     Raises:
       InputError: no run is finished, a file of one is damaged, the runs differ in
@@ -49,44 +64,14 @@ def collect(folder: pathlib.Path, metrics: list[str] | None = None) -> int:
             f"run: python -m {__package__}.sweep CONFIG --workdir={folder}",
         )
     workdirs.check_alike(folder, runs)
-    known = {name: None for run in runs for name in run.metrics}
-    present = [m for m in metrics or SHOWN if f"test/{m}" in known]
-    if not present:
-        names = [m.removeprefix("test/") for m in known if m.startswith("test/")]
-        raise InputError(
-            "--metrics",
-            f"none of {', '.join(metrics or SHOWN)} is in {folder}",
-            f"choose from: {', '.join(names)}",
-        )
+    found = answer(judged.settings(runs), metrics, against)
     write_csv(folder / "table.csv", runs)
-    show(
-        ["run", *present],
-        [[run.name, *(_cell(run.metrics, m) for m in present)] for run in runs],
-    )
-    groups = over_seeds(runs)
-    if any(len(group) > 1 for group in groups.values()):
-        print("\nmean and standard deviation over seeds")
-        show(
-            ["setting", "seeds", *present],
-            [
-                [name, str(len(group)), *(_spread(group, m) for m in present)]
-                for name, group in groups.items()
-            ],
-        )
+    path = write(found, folder, len(runs), unfinished)
+    _show(found)
     for name in unfinished:
         print(f"unfinished: {name}")
-    print(f"\nwritten: {folder / 'table.csv'}")
+    print(f"\nwritten: {path}\n         {folder / 'table.csv'}")
     return 0
-
-
-def over_seeds(runs: list[workdirs.Finished]) -> dict[str, list[workdirs.Finished]]:
-    """Groups runs that differ only in the seed by what they share."""
-    groups: dict[str, list[workdirs.Finished]] = {}
-    for run in runs:
-        shared = {k: v for k, v in run.overrides.items() if k != "seed"}
-        name = ", ".join(f"{key}={value}" for key, value in shared.items()) or "all"
-        groups.setdefault(name, []).append(run)
-    return groups
 
 
 def write_csv(path: pathlib.Path, runs: list[workdirs.Finished]) -> None:
@@ -101,29 +86,75 @@ def write_csv(path: pathlib.Path, runs: list[workdirs.Finished]) -> None:
     files.write_text(path, csv_text(rows))
 
 
-def show(header: list[str], rows: list[list[str]]) -> None:
-    """Prints columns aligned by their widest cells."""
-    table = [header, *rows]
-    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
-    for row in table:
-        print("  ".join(f"{c:{w}}" for c, w in zip(row, widths, strict=True)).rstrip())
+def write(
+    found: Answer, folder: pathlib.Path, runs: int, unfinished: list[str]
+) -> pathlib.Path:
+    """Writes `folder/answer/`: the page, Markdown, LaTeX, figures and tables."""
+    verdicts, notes = answer_words.verdicts(found), answer_words.notes(found)
+    if unfinished:
+        notes = [f"Unfinished and left out: {', '.join(unfinished)}.", *notes]
+    tables = [answer_tables.settings(found), answer_tables.differences(found)]
+    text = "\n\n".join(
+        [*verdicts, answer_tables.markdown(found), "\n".join(f"- {n}" for n in notes)]
+    )
+    files.write_text(folder / FOLDER / "answer.md", text + "\n")
+    files.write_text(folder / FOLDER / "table.tex", answer_tables.latex(found))
+    whole = page.Sweep(
+        title=f"Sweep {folder.resolve().name}",
+        subtitle=f"{runs} runs of {len(found.rows)} settings.",
+        verdicts=verdicts,
+        drawings=_drawings(found),
+        tables=[each for each in tables if each.rows],
+        notes=notes,
+    )
+    return page.write(whole, folder / FOLDER)
 
 
-def _cell(metrics: dict[str, Any], name: str) -> str:
-    found = metrics.get(f"test/{name}")
-    if found is None or found["value"] is None:
-        return "n/a"
-    return Estimate.from_json(found).text()
+def _drawings(found: Answer) -> list[Drawing]:
+    name = found.metrics[0]
+    metric = metric_of(name)
+    against = [
+        (row.setting.name, row.gaps[name].effect.estimate)
+        for row in found.rows
+        if row.gaps
+    ]
+    histories = {
+        row.setting.name: [
+            read_lines(run.path / "metrics.jsonl") for run in row.setting.all_runs
+        ]
+        for row in found.rows
+    }
+    curves = Drawing(
+        "curves",
+        f"{metric.label} on val",
+        "Blue: the runs of a setting; grey: those of all settings.",
+        sweeps.curves(histories, f"val/{name}", metric.label),
+    )
+    if not against:
+        return [curves]
+    forest = Drawing(
+        "differences",
+        f"{metric.label}, minus {found.baseline}",
+        "Means over seeds with 95 % intervals over patients and seeds.",
+        sweeps.differences(
+            against,
+            found.baseline,
+            metric.label,
+            metric.better if metric.ranks else "",
+        ),
+    )
+    return [forest, curves]
 
 
-def _spread(group: list[workdirs.Finished], name: str) -> str:
-    values = [run.metrics.get(f"test/{name}", {}).get("value") for run in group]
-    if None in values:
-        return "n/a"
-    mean = statistics.fmean(values)
-    if len(values) == 1:
-        return number(mean)
-    return f"{number(mean)} +- {number(statistics.stdev(values))}"
+def _show(found: Answer) -> None:
+    print(
+        "\n".join(text_table.wrapped(each, "") for each in answer_words.verdicts(found))
+    )
+    print()
+    for name in found.metrics:
+        print("\n".join(answer_tables.lines(found, name)) + "\n")
+    for note in answer_words.notes(found):
+        print(text_table.wrapped(note, ""))
 
 
 if __name__ == "__main__":

@@ -21,16 +21,23 @@ class Finished(NamedTuple):
     """A finished run.
 
     Attributes:
-      name: name of its folder.
+      path: its folder.
       overrides: what the sweep changed, {'optim.lr': 0.1}.
       metrics: {'test/mae_zone': {'value', 'lo', 'hi', 'n'}}; None is not a number.
       config: all leaves of its config, {'optim.lr': 0.1, ...}.
+      decision: what it settled on val, such as thresholds; {} where nothing is.
     """
 
-    name: str
+    path: pathlib.Path
     overrides: dict[str, Any]
     metrics: dict[str, dict[str, Any]]
     config: dict[str, Any]
+    decision: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return self.path.name
 
 
 def read(folder: pathlib.Path) -> tuple[list[Finished], list[str]]:
@@ -95,4 +102,5 @@ def _read(path: pathlib.Path) -> Finished:
                 f"has {key} = {config[key]!r}, but overrides.json has {value!r}",
                 _RERUN,
             )
-    return Finished(path.name, overrides, metrics, config)
+    decision = content.get("best", {}).get("decision", {})
+    return Finished(path, overrides, metrics, config, decision)

@@ -16,6 +16,7 @@ from cxr_jax.devices.terminal import say
 from tfds_builders.common.errors import InputError
 
 ROLES = ("train", "val", "test")
+SPLIT_BY = ("patient", "image")
 
 
 class Splits(NamedTuple):
@@ -60,7 +61,8 @@ def open_splits(config: ConfigDict, workdir: pathlib.Path) -> Splits:
 
 def roles(builder, config: ConfigDict) -> dict[str, Split]:
     """Returns {'train', 'val', 'test'} as `config.data` names them, or by its fold."""
-    if config.fold < 0:
+    by_image = config.get("split_by", "patient") == "image"
+    if config.fold < 0 and not by_image:
         return {
             role: builders.load(builder, config[role], config.masks) for role in ROLES
         }
@@ -68,10 +70,20 @@ def roles(builder, config: ConfigDict) -> dict[str, Split]:
     if renamed:
         raise InputError(
             f"config.data.{renamed[0]}",
-            f"is {config[renamed[0]]!r} while config.data.fold={config.fold}",
-            "with a fold the splits are exactly train, val and test",
+            f"is {config[renamed[0]]!r} while config.data.fold={config.fold} and "
+            f"config.data.split_by={'image' if by_image else 'patient'!r}",
+            "with a fold, or split by image, they are exactly train, val and test",
         )
-    return by_fold(builders.load(builder, "all", config.masks), config.fold)
+    whole = builders.load(builder, "all", config.masks)
+    if by_image:
+        return by_fold(whole, max(config.fold, 0), by="example_id")
+    return by_fold(whole, config.fold)
+
+
+def words(config: ConfigDict) -> str:
+    """' of fold 3', ' by image' or '': how its splits differ from the stored ones."""
+    text = f" of fold {config.fold}" if config.fold >= 0 else ""
+    return text + " by image" * (config.get("split_by", "patient") == "image")
 
 
 def data_dir(config: ConfigDict, workdir: pathlib.Path) -> str:

@@ -73,12 +73,14 @@ def take(split: Split, rows: np.ndarray, name: str) -> Split:
     return split._replace(split=name, rows=split.rows[rows], table=table, pixels=pixels)
 
 
-def by_fold(whole: Split, fold: int) -> dict[str, Split]:
+def by_fold(whole: Split, fold: int, by: str = "patient_id") -> dict[str, Split]:
     """Cross-validation: new train, val and test, with the stored `fold` as test.
 
     Args:
       whole: the split 'all'.
       fold: 0..4. Patients of other folds go to val or train by a hash of their id.
+      by: 'patient_id'; or 'example_id', which deals every image by itself and so puts
+        patients and copies on both sides: to show what that does to figures.
 
     Raises:
       InputError: no such fold, or one of the three is empty.
@@ -91,12 +93,12 @@ def by_fold(whole: Split, fold: int) -> dict[str, Split]:
         )
     if "fold" not in whole.table:
         raise InputError(whole.dataset, "has no folds", "use config.data.fold=-1")
+    units = whole.table[by]
+    folds = whole.table["fold"] if by == "patient_id" else map(splits.fold_of, units)
     roles = np.array(
         [
-            "test" if its == fold else splits.train_or_val(patient)
-            for its, patient in zip(
-                whole.table["fold"], whole.table["patient_id"], strict=True
-            )
+            "test" if its == fold else splits.train_or_val(unit)
+            for its, unit in zip(folds, units, strict=True)
         ]
     )
     return {

@@ -123,7 +123,7 @@ def open_split(config: ConfigDict, workdir: pathlib.Path, eval_on: str):
     builder = builders.open_builder(
         name, roles.data_dir(data, workdir) if own else data.data_dir
     )
-    same_roles = name == data.dataset or (own and data.fold >= 0)
+    same_roles = name == data.dataset or (own and roles.words(data) != "")
     if same_roles and asked in roles.ROLES:
         split = roles.roles(builder, data)[asked]
     else:

@@ -101,10 +101,12 @@ def classify_metrics(
     return metrics
 
 
-def class_statistics(target, probs, thresholds) -> dict[str, Statistic]:
-    """Those by which runs and groups are compared: [N] whole classes, [N, K], [K]."""
+def class_statistics(target, probs, called) -> dict[str, Statistic]:
+    """Those by which runs and groups are compared.
+
+    target: [N] whole classes; probs: [N, K]; called: [N], of `decide`.
+    """
     classes = probs.shape[1]
-    called = decide(probs, thresholds)
 
     def balanced(weights):
         tables = contingency.cells(target, called, classes, weights)

@@ -18,7 +18,7 @@ from cxr_jax.ops.image import LEAST_SPREAD
 from tfds_builders.common.zones import MIRRORED
 
 # Labels in zone order, which follow the lungs when the image is flipped.
-ZONE_LABELS = ("scores", "consensus_mean", "consensus_mode")
+ZONE_LABELS = ("scores", "scores_junior", "consensus_mean", "consensus_mode")
 
 # What each zone becomes when the image is turned upside down.
 UPSIDE_DOWN = (2, 1, 0, 5, 4, 3)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from cxr_jax import rng
-from cxr_jax.ops import image, lungs, masking, random
+from cxr_jax.ops import enhancement, image, lungs, masking, random
 from tfds_builders.common.errors import InputError
 
 # The state of the pixels between two ops, each a special case of the one before.
@@ -32,6 +32,10 @@ OPS = {
     "to_float": Op(image.to_float, random=False, gives=UNIT),
     "resize": Op(image.resize, random=False, needs=FLOAT),
     "equalise": Op(image.equalise, random=False, needs=UNIT, gives=UNIT),
+    "clahe": Op(enhancement.clahe, random=False, needs=UNIT, gives=UNIT),
+    "complement": Op(enhancement.complement, random=False, needs=UNIT),
+    "gamma": Op(enhancement.gamma, random=False, needs=UNIT),
+    "bcet": Op(enhancement.bcet, random=False, needs=UNIT, gives=UNIT),
     "to_rgb": Op(image.to_rgb, random=False),
     "standardise": Op(image.standardise, random=False, needs=FLOAT, gives=FLOAT),
     "normalise": Op(image.normalise, random=False, needs=UNIT, gives=FLOAT),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import pathlib
 from collections.abc import Sequence
@@ -12,11 +14,12 @@ import cv2
 import numpy as np
 
 from cxr_jax.devices.terminal import say
+from cxr_jax.gate import gate_file
 from cxr_jax.predict import batch_page, inputs, overlay, store
 from cxr_jax.predict import record as record_lib
 from cxr_jax.predict.inputs import Item
 from cxr_jax.predict.progress import Progress
-from cxr_jax.predict.scoring import NO_GATE, Scored, Scorer, score
+from cxr_jax.predict.scoring import NO_GATE, Scored, Scorer, check_gate, score
 from tfds_builders.common import files
 from tfds_builders.common.build.parallel import Workers
 from tfds_builders.common.errors import InputError
@@ -43,6 +46,7 @@ def predict(
     Raises:
       InputError: no films, or an output that is not of this command.
     """
+    check_gate(scorer, mode)
     if not texts:
         raise InputError("--input", "is not given", "give files, folders or archives")
     found = inputs.find(texts)
@@ -57,6 +61,8 @@ def predict(
         else:
             if done:
                 say(f"{done:,} of {len(found.items):,} films are done; going on")
+            if lacking := batch_page.no_interval(scorer.recipe):
+                say(lacking)
             _score(scorer, found.items, done, output, mode)
             batch_page.write(output, scorer.recipe, len(found.items))
             store.finish(output)
@@ -71,10 +77,17 @@ def _settings(scorer: Scorer, items: Sequence[Item], mode: str) -> dict:
         "trained_on": recipe.trained_on,
         "made_by": recipe.made_by,
         "gate": mode,
-        "gate_digest": scorer.gate.digest if scorer.gate and mode != NO_GATE else "",
+        "gate_sha256": _gate_sha256(scorer, mode),
         "films": len(items),
         "films_sha256": store.digest(items),
     }
+
+
+def _gate_sha256(scorer: Scorer, mode: str) -> str:
+    if scorer.gate is None or mode == NO_GATE:
+        return ""
+    content = json.dumps(gate_file.to_json(scorer.gate), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _score(

@@ -40,6 +40,7 @@ def write(output: pathlib.Path, recipe: Recipe, films: int) -> None:
         "title": html.escape(f"{recipe.name}: {films:,} films"),
         "research": RESEARCH,
         "trained": html.escape(recipe.trained_on),
+        "lacking": html.escape(no_interval(recipe)),
         "css": (_HERE / "batch_page.css").read_text(encoding="utf-8"),
         "js": (_HERE / "batch_page.js").read_text(encoding="utf-8"),
         "facts": json.dumps(_facts(recipe)).replace("<", "\\u003c"),
@@ -51,12 +52,21 @@ def write(output: pathlib.Path, recipe: Recipe, films: int) -> None:
     files.write_text(output / store.PAGE, text)
 
 
+def no_interval(recipe: Recipe) -> str:
+    """Why there are no intervals of the global score, or ''."""
+    if recipe.task != BRIXIA or recipe.decision.interval_factor is not None:
+        return ""
+    return (
+        "No intervals of the global score: the run settled none, as an earlier version "
+        "trained it."
+    )
+
+
 def _facts(recipe: Recipe) -> dict[str, Any]:
     return {
         "task": recipe.task,
         "questions": list(recipe.questions),
         "classes": list(recipe.classes),
-        "interval": recipe.decision.interval_factor is not None,
     }
 
 

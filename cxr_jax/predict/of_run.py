@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from cxr_jax import __version__
 from cxr_jax import config as config_lib
@@ -19,13 +20,17 @@ from cxr_jax.experiment import Experiment
 from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.predict.recipe import BRIXIA, Decision, Preprocess, Recipe
 from cxr_jax.predict.record import Outputs
-from cxr_jax.predict.scoring import Network, Scorer
+from cxr_jax.predict.scoring import Network
 from cxr_jax.runs import provenance, restore
+from cxr_jax.runs.restore import Trained
 from cxr_jax.state import evaluation_variables
 from tfds_builders.common import files
+from tfds_builders.common.dicom.radiograph import POLARITIES
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.forms import RESTORE
 from tfds_builders.common.stored import stored_as
+
+_WANTED = "give the workdir of a finished run, or a bundle"
 
 
 class Opened(NamedTuple):
@@ -55,35 +60,43 @@ def open_run(workdir: pathlib.Path) -> Opened:
         task is none that scores a film.
     """
     known_answers.require()
-    finished = files.read_json(
-        workdir / "results.json",
-        missing="give the workdir of a finished run, or a bundle",
-        damaged=RESTORE,
-    )
+    files.read_json(workdir / "results.json", missing=_WANTED, damaged=RESTORE)
     config = config_lib.from_json(workdir / "config.json")
-    trained = restore.load(workdir, config)
-    exp, best = trained.exp, trained.best
+    return of_trained(workdir, restore.load(workdir, config))
+
+
+def of_trained(workdir: pathlib.Path, trained: Trained) -> Opened:
+    """The same of a checkpoint that is restored.
+
+    Raises:
+      InputError: its task is none that scores a film, or needs masks.
+    """
+    exp = trained.exp
     _check_task(workdir, exp)
     _check_no_masks(workdir, exp)
     variables = evaluation_variables(trained.state)
-    recipe = _recipe(workdir, exp, best["decision"], finished)
+    recipe = _recipe(workdir, exp, trained.best["decision"])
     network = _Programs(exp, variables, trained.eval_step, recipe.preprocess.bits)
-    return Opened(workdir, recipe, network, config.batch_size, exp, variables)
+    return Opened(workdir, recipe, network, exp.config.batch_size, exp, variables)
 
 
-def scorer(workdir: pathlib.Path, *, with_gate: bool) -> Scorer:
-    """The model of a run that scores films.
+def preprocess_of(workdir: pathlib.Path, config: ConfigDict) -> Preprocess:
+    """How films become what the network of a run is given."""
+    dataset = provenance.read(workdir / "provenance.json")["dataset"]
+    name, *rest = _dataset(dataset, config)
+    stored = stored_as(name, rest[0] if rest else "")
+    return Preprocess(
+        bits=stored.bits,
+        polarity=dataset.get("polarity") or POLARITIES[0],
+        longest=stored.size,
+        square=config.data.square,
+        side=config.data.size,
+    )
 
-    Args:
-      workdir: of a finished run.
-      with_gate: whether films are judged; the gate is fitted on the first time.
 
-    Raises:
-      InputError: as of `open_run`.
-    """
-    opened = open_run(workdir)
-    gate = None
-    return Scorer(opened.recipe, opened.network, opened.batch_size, gate)
+def _dataset(dataset: dict[str, Any], config: ConfigDict) -> list[str]:
+    """Name, config and version."""
+    return dataset.get("name", config.data.dataset).split("/")
 
 
 def forward(exp: Experiment, variables: dict[str, Any]) -> Callable[..., Outputs]:
@@ -177,15 +190,15 @@ class _Programs:
         return Outputs(probs[:count], np.asarray(found.features)[:count], heatmap)
 
 
-def _recipe(workdir: pathlib.Path, exp: Experiment, decision, finished) -> Recipe:
+def _recipe(workdir: pathlib.Path, exp: Experiment, decision) -> Recipe:
     config, task = exp.config, exp.task
     dataset = provenance.read(workdir / "provenance.json")["dataset"]
-    name, *rest = dataset.get("name", config.data.dataset).split("/")
-    stored = stored_as(name, rest[0] if rest else "")
+    results = files.read_json(
+        workdir / "results.json", missing=_WANTED, damaged=RESTORE
+    )
     probabilities = task.probabilities
     assert probabilities is not None  # _check_task
     confidence = decision["confidence"]
-    thresholds = None if task.name == BRIXIA else tuple(decision["thresholds"])
     synthetic = " (SYNTHETIC phantoms)" if dataset.get("synthetic") else ""
     return Recipe(
         name=workdir.absolute().name,
@@ -193,20 +206,14 @@ def _recipe(workdir: pathlib.Path, exp: Experiment, decision, finished) -> Recip
         classes=tuple(probabilities.classes),
         questions=tuple(probabilities.questions),
         decision=Decision(
-            thresholds=thresholds,
+            thresholds=None if task.name == BRIXIA else tuple(decision["thresholds"]),
             temperature=confidence["temperature"],
             set_least=confidence["least"],
             interval_factor=_factor(decision),
         ),
-        preprocess=Preprocess(
-            bits=stored.bits,
-            polarity=dataset.get("polarity") or "header",
-            longest=stored.size,
-            square=config.data.square,
-            side=config.data.size,
-        ),
-        trained_on="/".join([name, *rest]) + synthetic,
-        run_digest=finished.get("digest", ""),
+        preprocess=preprocess_of(workdir, config),
+        trained_on="/".join(_dataset(dataset, config)) + synthetic,
+        run_digest=results.get("digest", ""),
         made_by=f"cxr_jax {__version__}",
     )
 

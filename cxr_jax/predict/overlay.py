@@ -25,7 +25,7 @@ _MOST_HEAT = 0.5  # opacity of the hottest place
 _ROWS, _COLUMNS = 3, 2
 # White letters with a black rim, which no grey of a film swallows.
 _HALO = (
-    *((dx, dy, _BLACK) for dx in (-2, 0, 2) for dy in (-2, 0, 2) if dx or dy),
+    *((dx, dy, _BLACK) for dx in (-2, 2) for dy in (-2, 2)),
     (0, 0, _WHITE),
 )
 

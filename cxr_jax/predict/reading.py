@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from cxr_jax.gate.judge import Look, look
 from cxr_jax.predict import inputs, squares
 from cxr_jax.predict.inputs import Item
 from cxr_jax.predict.recipe import Preprocess
@@ -23,12 +23,12 @@ class Task(NamedTuple):
 
     Attributes:
       preprocess: of the recipe.
-      look: pixels [H, W] -> what the gate wants to know of them; None without a gate.
+      looks: whether a gate will judge the film.
       shows: whether the film will be drawn.
     """
 
     preprocess: Preprocess
-    look: Callable[[np.ndarray], Any] | None
+    looks: bool
     shows: bool
 
 
@@ -36,14 +36,14 @@ class Read(NamedTuple):
     """Attributes:
     square: [S, S, 1] for the network, uint8 or uint16; None where it cannot be read.
     notes: keys of counts.COUNTS.
-    look: of `Task`.
+    look: for the gate; None without one.
     shown: uint8 [h, w], longer side SHOWN; None unless it will be drawn.
     error: why it cannot be read, in one line.
     """
 
     square: np.ndarray | None
     notes: tuple[str, ...] = ()
-    look: Any = None
+    look: Look | None = None
     shown: np.ndarray | None = None
     error: str = ""
 
@@ -66,7 +66,7 @@ def of_pixels(task: Task, pixels: np.ndarray, notes: tuple[str, ...] = ()) -> Re
     return Read(
         square=squares.squared(pixels, task.preprocess),
         notes=notes,
-        look=task.look(pixels) if task.look else None,
+        look=look(pixels) if task.looks else None,
         shown=_shown(pixels) if task.shows else None,
     )
 

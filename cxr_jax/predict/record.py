@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cxr_jax.gate.judge import Finding
 from cxr_jax.predict.recipe import BRIXIA, Recipe
 from cxr_jax.stats import calling, conformal, tempering
 
@@ -86,12 +87,10 @@ def record(
     return found
 
 
-def reasons(findings: Iterable[Any]) -> str:
-    """'view=0.91>0.50;blank=...' of the findings of a gate that are over their limit."""
+def reasons(findings: Iterable[Finding]) -> str:
+    """'view=0.91>0.50;cropped=...' of what a gate found: score and limit."""
     return ";".join(
-        f"{each.check}={each.score:.2f}>{each.limit:.2f}"
-        for each in findings
-        if each.score > each.limit
+        f"{each.check}={each.score:.2f}>{each.limit:.2f}" for each in findings
     )
 
 

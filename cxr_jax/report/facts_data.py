@@ -156,7 +156,12 @@ def reader_agreement(material: Material) -> Answer:
 def split(material: Material) -> Answer:
     data, card = material.config.data, material.card
     status, rule = ANSWERED, card.split if card else ""
-    if data.fold >= 0:
+    if data.get("split_by", "patient") == "image":
+        rule = (
+            "Every image by itself, by a hash of its example_id, 70, 10 and 20 %: films "
+            "of one patient and copies lie in several splits."
+        )
+    elif data.fold >= 0:
         rule = (
             f"By a hash of patient_id: fold {data.fold} of five is test, and one in eight "
             "of the other patients is val."

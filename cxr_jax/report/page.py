@@ -45,19 +45,27 @@ class Report(NamedTuple):
 def to_html(report: Report) -> str:
     """Returns one self-contained HTML file, which needs no network."""
     content = _shared(report) | {
+        "kinds": cases.KINDS,
+        "config": json.dumps(report.material.config.to_dict(), indent=1),
+    }
+    return render("page.html", content)
+
+
+def render(template: str, content: dict[str, Any]) -> str:
+    """A page of this folder, with its style, its script and what its tables need."""
+    shared = {
         "css": Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         "js": Markup((_HERE / "page.js").read_text(encoding="utf-8")),
         "svg": _svg,
         "is_wide": lambda figure: figure.get_figwidth() > _WIDE,
-        "kinds": cases.KINDS,
         "number": number,
         "text": table.text,
         "sort_key": table.sort_key,
         "is_numeric": table.is_numeric,
         "is_prose": table.is_prose,
-        "config": json.dumps(report.material.config.to_dict(), indent=1),
     }
-    return _environment(autoescape=True).get_template("page.html").render(content)
+    page = _environment(autoescape=True).get_template(template)
+    return page.render(shared | content)
 
 
 def to_markdown(report: Report) -> str:

@@ -58,6 +58,21 @@ class Stored(NamedTuple):
     probs: np.ndarray
 
 
+class Read(NamedTuple):
+    """A file of predictions by itself: nothing of the dataset is needed.
+
+    Attributes:
+      example_ids, patient_ids: [N].
+      labels: [N, G] whole.
+      probs: [N, G, K].
+    """
+
+    example_ids: list[str]
+    patient_ids: list[str]
+    labels: np.ndarray
+    probs: np.ndarray
+
+
 def find(folders: Sequence[str], least: int = 2) -> list[Run]:
     """The runs of `--runs`: workdirs, or folders of workdirs, as a sweep leaves them.
 
@@ -197,6 +212,39 @@ def gather(
             raise InputError(path, "its probabilities do not sum to 1", RESTORE)
         probs.append(found)
     return Stored(split, targets, flat, np.stack(probs))
+
+
+def read_alone(task: Task, path: pathlib.Path) -> Read:
+    """The predictions and labels of a file, as they were written.
+
+    Raises:
+      InputError: there is no such file, or it is not of this task.
+    """
+    known = task.probabilities
+    rows = _rows(path, "run the sweep again, or restore the file")
+    names = [
+        f"prob_{question}{one}" for question in known.questions for one in known.classes
+    ]
+    targets = [f"target_{each}" if each else "target" for each in known.questions]
+    ordered = list(rows.values())
+    absent = [
+        c for c in ("patient_id", *targets, *names) if c not in (*ordered[:1], {})[0]
+    ]
+    if absent:
+        raise InputError(path, f"has no column {absent[0]}, or no row", RESTORE)
+    index = {name: k for k, name in enumerate(known.classes)}
+    wrong = {row[c] for row in ordered for c in targets} - set(index)
+    if wrong:
+        raise InputError(
+            path, f"has the label {min(wrong)!r}, which is no class of the run", RESTORE
+        )
+    shape = (len(ordered), len(targets), len(index))
+    return Read(
+        list(rows),
+        [uncell(row["patient_id"]) for row in ordered],
+        np.array([[index[row[c]] for c in targets] for row in ordered]),
+        _numbers(path, ordered, names).reshape(shape),
+    )
 
 
 def _rows(path: pathlib.Path, missing: str) -> dict[str, dict[str, str]]:

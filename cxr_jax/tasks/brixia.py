@@ -24,9 +24,22 @@ if TYPE_CHECKING:
     from cxr_jax.data.split import Split
 
 
-DEFAULTS = {"mae_share": 0.3, "label_smoothing": 0.0}
+DEFAULTS = {
+    "mae_share": 0.3,
+    "label_smoothing": 0.0,
+    "focal_gamma": 2.0,
+    "reader": "senior",
+}
+_SECOND = "scores_junior"
+# Whose scores the model is trained on; it is always tested on the senior's.
+READERS = {
+    "senior": ("scores",),
+    "junior": (_SECOND,),
+    "both": ("scores", _SECOND),
+}
 LOSSES = {
     "cross_entropy": (losses.cross_entropy, {"label_smoothing": "smoothing"}),
+    "focal": (losses.focal, {"focal_gamma": "gamma"}),
     "ordinal": (losses.ranked_probability, {}),
     "ce_mae": (losses.ce_mae, {"mae_share": "alpha", "label_smoothing": "smoothing"}),
 }
@@ -35,15 +48,23 @@ LOSSES = {
 def make_brixia(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
     """Six zones A..F, each with a score 0..3.
 
-    Config: `loss` is 'cross_entropy', 'ordinal' (ranked probability score) or 'ce_mae'
+    Config: `loss` is 'cross_entropy', 'focal', 'ordinal' (ranked probability score) or 'ce_mae'
     (`mae_share` of it the absolute error of the expected score, as in BS-Net);
-    `label_smoothing` for the cross-entropies.
+    `label_smoothing` for the cross-entropies; `reader` is whose scores it is trained on,
+    'senior', 'junior' or 'both' (the mean of both losses, so that where they differ the
+    model learns how often). Val and test are the senior's.
     """
     del class_counts
     settings = read_settings(config, DEFAULTS)
     per_zone = choose_loss(config, LOSSES, settings, DEFAULTS)
+    trained_on = _readers(settings["reader"])
+    has_second = _SECOND in trained_on
 
     def loss(logits, batch):
+        losses = [per_zone(_by_zone(logits), batch[name]) for name in trained_on]
+        return sum(losses) / len(losses)
+
+    def eval_loss(logits, batch):
         return per_zone(_by_zone(logits), batch["scores"])
 
     def predict(logits):
@@ -57,7 +78,7 @@ def make_brixia(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         example_targets={"scores": ((len(ZONES),), np.int32)},
         targets=_brixia_targets,
         loss=loss,
-        eval_loss=loss,
+        eval_loss=eval_loss,
         predict=predict,
         decide=_brixia_decision,
         constant=lambda targets: {
@@ -70,6 +91,8 @@ def make_brixia(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         headline=HEADLINES["brixia"],
         reference="The scores 0 to 3 of six lung zones in the dataset",
         label="scores",
+        training_targets={_SECOND: ((len(ZONES),), np.int32)} if has_second else {},
+        more_targets=_second_targets if has_second else lambda split: {},
         probabilities=Probabilities(
             classes=tuple(map(str, range(LEVELS))),
             questions=tuple(ZONES),
@@ -85,8 +108,32 @@ def make_brixia(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
                     labels, probs @ np.arange(probs.shape[-1]), probs, weights
                 )
             ),
+            pooled_statistics=lambda labels, probs, decisions, fold: (
+                metrics.brixia_statistics(labels, probs)
+            ),
         ),
     )
+
+
+def _readers(reader: str) -> tuple[str, ...]:
+    if reader not in READERS:
+        raise InputError(
+            "config.task.settings.reader",
+            f"is {reader!r}",
+            f"choose one of: {', '.join(READERS)}",
+        )
+    return READERS[reader]
+
+
+def _second_targets(split: Split) -> Arrays:
+    second = split.table.get(_SECOND)
+    if second is None or not np.isfinite(second).all():
+        raise InputError(
+            f"{split.dataset}:{split.split}",
+            "has no scores of a second reader, or lacks some",
+            "set config.task.settings.reader='senior', or use brixia_public",
+        )
+    return {_SECOND: second.astype(np.int32)}
 
 
 def _by_zone(logits: jax.Array) -> jax.Array:

@@ -107,10 +107,13 @@ def make_classify(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
             questions=("",),
             is_graded=False,
             statistics=lambda labels, probs, decision: metrics.class_statistics(
-                labels[:, 0], probs[:, 0], np.array(decision["thresholds"])
+                labels[:, 0],
+                probs[:, 0],
+                metrics.decide(probs[:, 0], np.array(decision["thresholds"])),
             ),
             chance=lambda labels, decision: 0.5,
             pooled=partial(_pooled, classes=classes),
+            pooled_statistics=_pooled_statistics,
         ),
     )
 
@@ -205,10 +208,9 @@ def _pooled(labels, probs, decisions, fold, weights, *, classes):
     differently lower them, as they should.
     """
     target, probs = labels[:, 0], probs[:, 0]
-    thresholds = np.array([each["thresholds"] for each in decisions])[fold]
     half = np.full(len(classes), 0.5)
     areas = metrics.classify_metrics(target, probs, weights, classes, half)
-    levelled = at_half(probs, thresholds)
+    levelled = at_half(probs, _of_folds(decisions, fold))
     calls = metrics.classify_metrics(target, levelled, weights, classes, half)
     of_areas = ("auroc", "auprc", "prevalence")
     found = {
@@ -219,6 +221,18 @@ def _pooled(labels, probs, decisions, fold, weights, *, classes):
     if len(classes) > 2:  # the most probable class needs no threshold
         found["accuracy"], found["macro_f1"] = areas["accuracy"], areas["macro_f1"]
     return found | metrics.classes_agreement(target, called, len(classes), weights)
+
+
+def _pooled_statistics(labels, probs, decisions, fold):
+    """As `_pooled`: the probabilities as they are, calls at each fold's threshold."""
+    target, probs = labels[:, 0], probs[:, 0]
+    called = metrics.decide(probs, _of_folds(decisions, fold))
+    return metrics.class_statistics(target, probs, called)
+
+
+def _of_folds(decisions, fold) -> np.ndarray:
+    """The thresholds of every image: [N, K]."""
+    return np.array([each["thresholds"] for each in decisions])[fold]
 
 
 def at_half(probs, thresholds) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -67,6 +68,8 @@ class Task(NamedTuple):
       class_counts: Split of train -> [K] images per class that `make_task` needs, or
         None where it needs none.
       label: the target that is a label and can be made wrong; '' where there is none.
+      training_targets: like example_targets, what the loss of the training needs beside
+        them, such as the scores of a second reader; more_targets: those of a split.
       probabilities: how labels and probabilities are evaluated; None where the
         predictions have no probabilities.
     """
@@ -97,6 +100,8 @@ class Task(NamedTuple):
     views: int = 1
     class_counts: Callable[[Split], np.ndarray | None] = lambda split: None
     label: str = ""
+    training_targets: Mapping[str, tuple[tuple[int, ...], Any]] = MappingProxyType({})
+    more_targets: Callable[[Split], Arrays] = lambda split: {}
     probabilities: Probabilities | None = None
 
     @property
@@ -117,6 +122,7 @@ class Probabilities(NamedTuple):
       chance: (labels, decision) -> what a constant predictor reaches in `Task.main`.
       pooled: (labels, probs, decisions, fold [N], weights) -> {metric: Estimate} of
         images that were evaluated by different runs, with their decisions.
+      pooled_statistics: `statistics` of the same, of (labels, probs, decisions, fold).
     """
 
     classes: tuple[str, ...]
@@ -125,6 +131,7 @@ class Probabilities(NamedTuple):
     statistics: Callable[..., dict[str, Callable[[np.ndarray], np.ndarray]]]
     chance: Callable[[np.ndarray, dict[str, Any]], float]
     pooled: Callable[..., dict[str, Estimate]]
+    pooled_statistics: Callable[..., dict[str, Callable[[np.ndarray], np.ndarray]]]
 
     @property
     def is_binary(self) -> bool:

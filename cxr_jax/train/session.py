@@ -62,7 +62,7 @@ class Run:
         self.exp, self.splits, self.workdir = exp, splits, workdir
         config = exp.config
         self.targets = noise.add(
-            exp.task.targets(splits.train),
+            exp.task.targets(splits.train) | exp.task.more_targets(splits.train),
             config.task.label_noise,
             exp.task.levels,
             config.seed,

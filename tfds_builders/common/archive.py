@@ -34,9 +34,14 @@ def members(path: Path) -> list[str]:
         {
             info.filename
             for info in _opened(path).infolist()
-            if not info.is_dir() and not any(map(is_leftover, info.filename.split("/")))
+            if not info.is_dir() and not _is_hidden(info.filename)
         }
     )
+
+
+def _is_hidden(member: str) -> bool:
+    parts = member.split("/")
+    return any(is_leftover(part) for part in parts if part not in (".", ".."))
 
 
 def head(path: Path, member: str, size: int) -> bytes:

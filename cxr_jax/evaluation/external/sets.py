@@ -150,8 +150,7 @@ def open_all(
         builder = builders.open_builder(data.dataset, roles.data_dir(data, home))
         splits = roles.open_splits(data, home)
         predictions.check_data([run], splits.description)
-        fold = f" of fold {data.fold}" if data.fold >= 0 else ""
-        test = _add(sets, builder, splits.test, f"{data.test}{fold}")
+        test = _add(sets, builder, splits.test, f"{data.test}{roles.words(data)}")
         folder = _folder(builder)
         rows.append(Row(run, folder, splits.train, splits.val, test.name))
         if splits.description not in described:

@@ -45,3 +45,13 @@ def test_the_fingerprint_depends_on_labels_but_not_on_order(builder):
     changed = split._replace(pixels_sha256="0")
     assert fingerprint(changed) != fingerprint(split)
     assert split.pixels_sha256 != builders.load(builder, "train").pixels_sha256 != ""
+
+
+def test_split_by_image_ignores_patients(builder):
+    whole = builders.load(builder, "all")
+    parts = by_fold(whole, 2, by="example_id")
+    ids = [name for part in parts.values() for name in part.table["example_id"]]
+    assert sorted(ids) == sorted(whole.table["example_id"])
+    assert {splits.fold_of(name) for name in parts["test"].table["example_id"]} == {2}
+    # A split by patient of the same films puts nobody on both sides; this one does.
+    assert patients_in_both(parts["train"], parts["test"]) > 0

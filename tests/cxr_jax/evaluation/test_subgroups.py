@@ -88,8 +88,9 @@ def test_classes_of_a_group_match_its_rows(table):
 
     def make(members):
         thresholds = np.array(decision["thresholds"])
-        own = labels[members, 0], probs[members, 0]
-        return metrics.class_statistics(*own, thresholds)
+        own = probs[members, 0]
+        called = metrics.decide(own, thresholds)
+        return metrics.class_statistics(labels[members, 0], own, called)
 
     rows = subgroups.of_metrics(table, {}, make, counts, ("auroc",))
     (row,) = [row for row in rows if row.name == "known"]

@@ -38,6 +38,10 @@ EXAMPLES = {
     "brightness": "brightness(0.2)",
     "contrast": "contrast(0.2)",
     "equalise": "equalise",
+    "clahe": "clahe(2.0, 2)",
+    "complement": "complement",
+    "gamma": "gamma(0.8)",
+    "bcet": "bcet",
     "erase": "erase(0.1)",
 }
 
@@ -152,7 +156,7 @@ def test_evaluation_needs_no_key():
         ("to_float||flip_lr", ["'' is not an op"]),
         ("to_float|", ["'' is not an op"]),
         ("to_float|flip_rl", ["unknown op 'flip_rl'", "did you mean 'flip_lr'"]),
-        ("to_float|solarise_xyz", ["unknown op", "The ops are affine, border_only"]),
+        ("to_float|solarise_xyz", ["unknown op", "The ops are affine, bcet"]),
         ("to_float|affine(rotat=10)", ["affine:", "rotat", "rotate=0"]),
         ("to_float|affine(10, rotate=10)", ["affine:", "rotate"]),
         ("to_float|affine(rotate='10')", ["rotate must be a number", "'10'"]),

@@ -323,3 +323,34 @@ def test_statistics_of_labels_and_probabilities_are_the_metrics():
         )
         for name in {task.main, "mae_zone", "sensitivity"} & set(pooled):
             assert pooled[name].value == pytest.approx(found[name].value, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "ordinal", "ce_mae", "focal"])
+def test_both_readers_are_the_mean_of_each(loss):
+    generator = np.random.default_rng(3)
+    logits = jnp.asarray(generator.normal(size=(5, 24)), jnp.float32)
+    readers = {
+        name: generator.integers(0, 4, (5, 6)) for name in ("scores", "scores_junior")
+    }
+    table = split(**readers)
+    of = {
+        reader: make(loss=loss, reader=reader)
+        for reader in ("senior", "junior", "both")
+    }
+    assert of["senior"].more_targets(table) == {}
+    batch = of["senior"].targets(table) | of["both"].more_targets(table)
+    each = [of[reader].loss(logits, batch) for reader in ("senior", "junior")]
+    np.testing.assert_allclose(of["both"].loss(logits, batch), sum(each) / 2, rtol=1e-6)
+    assert not np.allclose(*each)
+    # All are tested on the senior's scores.
+    for task in of.values():
+        np.testing.assert_allclose(task.eval_loss(logits, batch), each[0], rtol=1e-6)
+
+
+def test_a_dataset_without_a_second_reader():
+    task = make(reader="both")
+    table = split(scores=np.zeros((4, 6), int))
+    with pytest.raises(InputError, match="second reader"):
+        task.more_targets(table)
+    with pytest.raises(InputError, match="reader: is 'nobody'"):
+        make(reader="nobody")
