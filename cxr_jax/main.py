@@ -223,7 +223,7 @@ def _check_file_flags() -> None:
     """Raises InputError for flags of other modes, and where there is no workdir."""
     for flag, mode in (
         (_INPUT, "predict"),
-        (_OUTPUT, "predict"),
+        (_OUTPUT, "predict or export"),
         (_BUNDLE, "view"),
         (_PORT, "view"),
     ):
@@ -271,6 +271,9 @@ def _of_files(config: ConfigDict | None) -> int:
             raise InputError(f"--{flag.name}", "is not given", hint)
     if is_export and _INPUT.value:
         raise InputError("--input", "belongs to --mode=predict", "omit it")
+    if _BUNDLE.value:
+        hint = "give the folder as --checkpoint"
+        raise InputError("--bundle", "belongs to --mode=view", hint)
     checkpoint = places.expanded(_CHECKPOINT.value)
     output = places.expanded(_OUTPUT.value)
     if is_export:

@@ -1,11 +1,11 @@
 /* Works without a network: the page under the digest of its files, the bundle as it was. */
 
-const DIGEST = "dfffc0f58ee54ca1";
+const DIGEST = "8659f522d02d91d1";
 const FILES = [
   "./",
   "assets/charlswasm_decode-CEN7ucFR.wasm",
-  "assets/index-Cjff2PxO.css",
-  "assets/index-DyywRhLg.js",
+  "assets/index-CgA3RvbS.js",
+  "assets/index-DcamYGqz.css",
   "assets/libjpegturbowasm_decode-_5_Q5Tc9.wasm",
   "assets/openjpegwasm_decode-BP3l1OXH.wasm",
   "assets/ort-wasm-simd-threaded-DcHrbrbl.wasm",

@@ -53,7 +53,10 @@ export class Stage {
     this.overlay = overlay;
     this.heat = overlay.heatmap && heatOf(overlay.heatmap);
     byId("zones-shown").hidden = !overlay.zones.length;
-    byId("heat-shown").hidden = !this.heat;
+    const button = byId<HTMLButtonElement>("heat-shown");
+    button.hidden = !overlay.heatmap;
+    button.disabled = !this.heat;
+    button.title = this.heat ? "" : "Nothing in this film raises the score";
     byId("heat-label").hidden = !this.heat || !this.heatShown;
     this.later();
   }

@@ -30,18 +30,20 @@ const number = (key: string, title: string, places: number): Column => ({
   numeric: true,
 });
 
+const interval: Column = {
+  key: "global_low",
+  title: "Interval",
+  text: ({ global_low: low, global_high: high }) =>
+    typeof low === "number" && typeof high === "number" ? `${decimal(low)} to ${decimal(high)}` : "",
+  numeric: true,
+};
+
 function columnsOf(recipe: Recipe): Column[] {
   const own: Column[] =
     recipe.task === "brixia"
       ? [
           number("global", "Global", 1),
-          {
-            key: "global_low",
-            title: "Interval",
-            text: ({ global_low: low, global_high: high }) =>
-              typeof low === "number" && typeof high === "number" ? `${decimal(low)} to ${decimal(high)}` : "",
-            numeric: true,
-          },
+          ...(recipe.decision.interval_factor === undefined ? [] : [interval]),
           ...recipe.questions.map((zone) => number(`expected_${zone}`, zone, 1)),
         ]
       : [
