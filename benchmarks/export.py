@@ -34,7 +34,7 @@ _REPEATS = flags.DEFINE_integer("repeats", 5, "Rounds, in which both take turns.
 def ours(name: str) -> tuple[bytes, dict[str, int], float]:
     """(file, nodes by operator, seconds to make it) of a model with random weights."""
     from cxr_jax.export.graph.convert import convert
-    from cxr_jax.export.graph.model import to_onnx
+    from cxr_jax.export.graph.onnx_file import to_onnx
     from cxr_jax.export.graph.simplify import simplify
     from cxr_jax.models import MODELS, init
     from cxr_jax.models.convolution import plain

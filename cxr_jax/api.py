@@ -16,8 +16,8 @@ from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
 from cxr_jax import steps
-from cxr_jax.bundle import bundle
-from cxr_jax.bundle.bundle import Bundle
+from cxr_jax.bundle import loaded
+from cxr_jax.bundle.loaded import Bundle
 from cxr_jax.devices import known_answers, sharding
 from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.predict import of_run, opening, scoring
@@ -111,8 +111,8 @@ def load(path: str | os.PathLike) -> Model | Bundle:
       InputError: there is neither, the run is not finished, or a file is damaged.
     """
     workdir = pathlib.Path(path).expanduser()
-    if bundle.is_bundle(workdir):
-        return bundle.load(workdir)
+    if loaded.is_bundle(workdir):
+        return loaded.load(workdir)
     known_answers.require()
     config = config_lib.from_json(workdir / "config.json")
     with _quiet():

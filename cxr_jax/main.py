@@ -275,14 +275,14 @@ def _of_files(config: ConfigDict | None) -> int:
     output = places.expanded(_OUTPUT.value)
     if is_export:
         _begin_jax()
-        from cxr_jax.export import export
+        from cxr_jax.export import bundling
 
-        return export.export(checkpoint, output, with_gate=_GATE.value != "off")
-    from cxr_jax.bundle import bundle
+        return bundling.export(checkpoint, output, with_gate=_GATE.value != "off")
+    from cxr_jax.bundle import loaded
     from cxr_jax.predict import batch
 
-    if bundle.is_bundle(checkpoint):  # without JAX
-        scorer = bundle.load(checkpoint).scorer
+    if loaded.is_bundle(checkpoint):  # without JAX
+        scorer = loaded.load(checkpoint).scorer
     else:
         _begin_jax()
         from cxr_jax.predict import opening

@@ -3,6 +3,6 @@
 Imports numpy, OpenCV, pydicom and ONNX Runtime only.
 """
 
-from cxr_jax.bundle.bundle import Bundle, load
+from cxr_jax.bundle.loaded import Bundle, is_bundle, load
 
-__all__ = ["Bundle", "load"]
+__all__ = ["Bundle", "is_bundle", "load"]

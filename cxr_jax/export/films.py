@@ -43,13 +43,12 @@ class Films(NamedTuple):
 
 def of_run(opened: Opened) -> Films:
     """Films of the run's data, or phantoms where these are gone."""
-    config, preprocess = opened.exp.config, opened.recipe.preprocess
+    config = opened.exp.config
     try:
         splits = roles.open_splits(config.data, opened.workdir)
     except InputError as error:
         say(f"The data of the run are not there ({error}).\nPhantoms take their place.")
-        drawn = phantoms(VERIFIED + CALIBRATED, preprocess.bits)
-        images = np.stack([squares.square(each, preprocess) for each in drawn])
+        images = _squares(opened, VERIFIED + CALIBRATED)
         none = images[:0]
         rest = images[VERIFIED:]
         return Films("phantoms", images[:VERIFIED], rest, none, np.zeros((0, 1), int))
@@ -62,17 +61,22 @@ def of_run(opened: Opened) -> Films:
     index, compared = some(splits.test, COMPARED)
     (labels,) = opened.exp.task.targets(splits.test).values()
     _, calibrated = some(splits.train, CALIBRATED)
-    verified = compared[:VERIFIED]
+    verified = np.concatenate([compared[:VERIFIED], some(splits.train, VERIFIED)[1]])
     if len(verified) < VERIFIED:
-        more = some(splits.train, VERIFIED - len(verified))[1]
-        verified = np.concatenate([verified, more])
+        verified = np.concatenate([verified, _squares(opened, VERIFIED)])
     return Films(
-        f"{splits.test.dataset}: test, filled up with train",
-        verified,
+        f"{splits.test.dataset}: test, filled up with train and phantoms",
+        verified[:VERIFIED],
         calibrated,
         compared,
         labels[index].reshape(len(index), -1),
     )
+
+
+def _squares(opened: Opened, count: int) -> np.ndarray:
+    preprocess = opened.recipe.preprocess
+    drawn = phantoms(count, preprocess.bits)
+    return np.stack([squares.square(each, preprocess) for each in drawn])
 
 
 def phantoms(count: int, bits: int) -> list[np.ndarray]:

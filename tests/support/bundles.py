@@ -3,7 +3,7 @@
 import pathlib
 import shutil
 
-from cxr_jax.bundle import contents
+from cxr_jax.bundle import digests
 from tfds_builders.common import files
 
 
@@ -18,7 +18,7 @@ def resealed(bundle: pathlib.Path) -> pathlib.Path:
     lines = [
         f"{files.sha256(p)}  {p.relative_to(bundle).as_posix()}\n"
         for p in paths
-        if p.name != contents.SUMS
+        if p.name != digests.SUMS
     ]
-    (bundle / contents.SUMS).write_text("".join(lines))
+    (bundle / digests.SUMS).write_text("".join(lines))
     return bundle

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from cxr_jax.export.graph import model
+from cxr_jax.export.graph import onnx_file
 from cxr_jax.export.graph.convert import convert
 from cxr_jax.export.graph.simplify import simplify
 from cxr_jax.models.convolution import plain
@@ -23,7 +23,7 @@ def both(function, *images, simple=True):
     graph = convert(traced, inputs, tuple("abcdefgh"))
     if simple:
         simplify(graph)
-    made = model.to_onnx(graph, "test").SerializeToString()
+    made = onnx_file.to_onnx(graph, "test").SerializeToString()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     session = onnxruntime.InferenceSession(made, options)

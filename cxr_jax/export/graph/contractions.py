@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -33,9 +34,8 @@ def _convolution(graph: Graph, eqn, x: Operand, kernel: Operand) -> Value:
         if is_grey and groups == 1 and not isinstance(kernel, Value):
             # The same picture in every channel: the kernel's channels are added.
             kernel = kernel.sum(axis=kernels[1], keepdims=True)
-            shape = [*x.shape]
-            shape[channels] = 1
-            x = x._replace(shape=tuple(shape))
+            grey = tuple(1 if a == channels else n for a, n in enumerate(x.shape))
+            x = x._replace(shape=grey)
         x = whole(graph, x)
     shape = eqn.outvars[0].aval.shape
     found = Value("", shape, shape, tuple(results), np.dtype(np.float32))
@@ -65,7 +65,7 @@ def _pool(graph: Graph, eqn, x: Value, op: str) -> Value:
         raise NotImplementedError("a pool that is not over height and width")
     shape = eqn.outvars[0].aval.shape
     found = Value("", shape, shape, CHANNELS_FIRST, x.dtype)
-    settings = {
+    settings: dict[str, Any] = {
         "kernel_shape": window[2:],
         "strides": strides[2:],
         "pads": [low for low, _ in pads[2:]] + [high for _, high in pads[2:]],
@@ -100,19 +100,19 @@ def _any_pool(graph: Graph, eqn, x: Value, *start: np.ndarray) -> Value:
 def _product(graph: Graph, eqn, x: Operand, y: Operand) -> Value:
     """lax.dot_general as Conv 1 x 1, as MatMul, or as MatMul of rearranged operands."""
     (ours, theirs), (batch, _) = eqn.params["dimension_numbers"]
-    is_dense = isinstance(x, Value) and not isinstance(y, Value) and not batch
-    if is_dense and len(ours) == 1 and y.ndim == 2 and ours[0] == len(x.shape) - 1:
-        kernel = y if theirs[0] == 0 else y.T
-        if (
-            len(x.shape) == 4
-            and x.order == CHANNELS_FIRST
-            and math.prod(x.shape[1:3]) > 1
-        ):
-            return _as_convolution(graph, whole(graph, x), kernel)
-        shape = (*x.shape[:-1], kernel.shape[1])
-        name = graph.add("MatMul", straight(graph, x), kernel, shape=shape)
-        return plain(name, shape, x.dtype)
+    is_dense = len(ours) == 1 and not batch and ours[0] == len(x.shape) - 1
+    if is_dense and isinstance(x, Value) and isinstance(y, np.ndarray) and y.ndim == 2:
+        return _dense(graph, x, y if theirs[0] == 0 else y.T)
     return _general(graph, eqn, x, y)
+
+
+def _dense(graph: Graph, x: Value, kernel: np.ndarray) -> Value:
+    is_map = len(x.shape) == 4 and math.prod(x.shape[1:3]) > 1
+    if is_map and x.order == CHANNELS_FIRST:
+        return _as_convolution(graph, whole(graph, x), kernel)
+    shape = (*x.shape[:-1], kernel.shape[1])
+    name = graph.add("MatMul", straight(graph, x), kernel, shape=shape)
+    return plain(name, shape, x.dtype)
 
 
 def _as_convolution(graph: Graph, x: Value, kernel: np.ndarray) -> Value:

@@ -16,6 +16,7 @@ from tfds_builders.common.errors import InputError
 RULES = elementwise.RULES | indexing.RULES | contractions.RULES
 # Primitives that hold another program: it is written out in their place.
 INSIDE = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+MOST_TURNS = 4  # of a loop that is written out: it goes over the films or channels
 
 
 def convert(
@@ -68,12 +69,15 @@ def _apply(graph: Graph, eqn: Any, operands: list[Operand]) -> list[Operand]:
     name = eqn.primitive.name
     inner = next((eqn.params[key] for key in INSIDE if key in eqn.params), None)
     if inner is not None and not name.startswith(("reduce", "scatter")):
+        if name == "scan" and eqn.params["length"] <= MOST_TURNS:
+            return _unrolled(graph, eqn, inner, operands)
         if name in ("scan", "while", "cond", "pallas_call"):
             raise _no_rule(name, "a loop or a branch")
         consts = [np.asarray(c) for c in getattr(inner, "consts", ())]
         return _run(graph, getattr(inner, "jaxpr", inner), consts, operands)
-    if not any(isinstance(x, Value) for x in operands):
-        return constants.compute(eqn, operands)
+    known = [x for x in operands if not isinstance(x, Value)]
+    if len(known) == len(operands):
+        return [*constants.compute(eqn, known)]
     if name not in RULES:
         raise _no_rule(name, "no ONNX operator is known for it")
     try:
@@ -84,6 +88,43 @@ def _apply(graph: Graph, eqn: Any, operands: list[Operand]) -> list[Operand]:
     for each, var in zip(many, eqn.outvars, strict=True):
         assert tuple(each.shape) == var.aval.shape, (name, each, var.aval)
     return many
+
+
+def _unrolled(graph: Graph, eqn: Any, inner: Any, operands: list) -> list[Operand]:
+    """A scan over a few rows, turn by turn."""
+    p = eqn.params
+    body = getattr(inner, "jaxpr", inner)
+    fixed, carried = _counts(eqn, body)
+    carry = operands[fixed : fixed + carried]
+    turns = []
+    for i in range(p["length"]):
+        place = p["length"] - 1 - i if p["reverse"] else i
+        rows = [
+            indexing.row(graph, each, place) for each in operands[fixed + carried :]
+        ]
+        consts = [np.asarray(c) for c in getattr(inner, "consts", ())]
+        found = _run(graph, body, consts, [*operands[:fixed], *carry, *rows])
+        carry, own = found[:carried], found[carried:]
+        turns.append(own)
+    turns = turns[::-1] if p["reverse"] else turns
+    return [
+        *carry,
+        *(indexing.stacked(graph, each) for each in zip(*turns, strict=True)),
+    ]
+
+
+def _counts(eqn: Any, body: Any) -> tuple[int, int]:
+    """How many operands of a scan are the same in every turn, and how many carried.
+
+    What changes from turn to turn has an axis more outside than inside.
+    """
+
+    def alike(outside, inside) -> int:
+        pairs = zip(outside, inside, strict=True)
+        return sum(len(x.aval.shape) == len(y.aval.shape) for x, y in pairs)
+
+    carried = alike(eqn.outvars, body.outvars)
+    return alike(eqn.invars, body.invars) - carried, carried
 
 
 def _no_rule(name: str, found: str) -> InputError:

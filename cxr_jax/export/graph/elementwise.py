@@ -117,6 +117,12 @@ def _clamp(graph: Graph, eqn, low: Operand, x: Operand, high: Operand) -> Operan
     return apply(graph, "Min", found, high)
 
 
+def _round(graph: Graph, eqn, x: Value) -> Value:
+    if int(eqn.params["rounding_method"]) != 1:
+        raise NotImplementedError("halves away from zero")
+    return apply(graph, "Round", x)  # to even, as ONNX does
+
+
 def _cast(graph: Graph, eqn, x: Value) -> Value:
     dtype = np.dtype(eqn.params["new_dtype"])
     return x if dtype == x.dtype else apply(graph, "Cast", x, dtype=dtype, to=dtype)
@@ -164,6 +170,7 @@ RULES = {
     "sign": _simple("Sign"),
     "floor": _simple("Floor"),
     "ceil": _simple("Ceil"),
+    "round": _round,
     "exp": _simple("Exp"),
     "log": _simple("Log"),
     "tanh": _simple("Tanh"),

@@ -97,7 +97,7 @@ def scaled_or_shifted(sweep: Sweep, node: Node) -> Node | None:
     if row is None:
         return None
     kernel, bias = _weights(sweep, before)
-    if kernel is None:
+    if kernel is None or bias is None:
         return None
     if node.op == "Add":
         bias = bias + row
@@ -145,12 +145,15 @@ def as_norm(sweep: Sweep, node: Node) -> Node | None:
     if before is None or len(shapes[node.output]) != 4:
         return None
     shape = shapes[node.output]
-    pair = [constants.get(each.inputs[1]) for each in (before, node)]
-    if shape != shapes[before.inputs[0]] or any(each is None for each in pair):
+    if shape[1] == 1 or shape != shapes[before.inputs[0]]:
         return None
-    rows = [_by_channel(each, shape) for each in pair]
-    if shape[1] == 1 or any(row is None for row in rows):
-        return None
+    rows = []
+    for each in (before, node):
+        constant = constants.get(each.inputs[1])
+        row = None if constant is None else _by_channel(constant, shape)
+        if row is None:
+            return None
+        rows.append(row)
     arrays = [row.astype(np.float32) for row in rows]
     arrays += [np.zeros(shape[1], np.float32), np.ones(shape[1], np.float32)]
     node.op, node.attributes = "BatchNormalization", {"epsilon": 0.0}
@@ -233,7 +236,7 @@ def product_scaled(sweep: Sweep, node: Node) -> Node | None:
     product = sweep.only(bias.inputs[0] if bias else node.inputs[0], "MatMul")
     kernel = constants.get(product.inputs[1]) if product else None
     shift = constants.get(bias.inputs[1]) if bias else np.float32(0)
-    if kernel is None or shift is None or kernel.ndim != 2:
+    if product is None or kernel is None or shift is None or kernel.ndim != 2:
         return None
     if constant.size != 1 and constant.shape[-1] != constant.size:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,29 @@ def _part(graph: Graph, x: Value, starts, ends, steps) -> Value:
     return found._replace(name=name)
 
 
+def row(graph: Graph, x: Operand, place: int) -> Operand:
+    """One entry of the first axis, without it."""
+    if not isinstance(x, Value):
+        return x[place]
+    starts = [place, *[0] * (len(x.shape) - 1)]
+    ends = [place + 1, *x.shape[1:]]
+    part = _part(graph, x, starts, ends, (1,) * len(x.shape))
+    return reshaped(graph, part, x.shape[1:])
+
+
+def stacked(graph: Graph, rows: Sequence[Operand]) -> Operand:
+    """Rows side by side along a new first axis."""
+    wide = [_as(graph, each, (1, *each.shape)) for each in rows]
+    if len(wide) == 1:
+        return wide[0]
+    if not any(isinstance(each, Value) for each in wide):
+        return np.concatenate(wide)
+    shape = (len(wide), *wide[0].shape[1:])
+    names = [straight(graph, each) for each in wide]
+    name = graph.add("Concat", *names, shape=shape, axis=0)
+    return plain(name, shape, wide[0].dtype)
+
+
 def _unstack(graph: Graph, eqn, x: Value) -> list[Value]:
     axis, found = eqn.params["axis"], []
     for i in range(x.shape[axis]):
@@ -96,10 +120,7 @@ def _pad(graph: Graph, eqn, x: Operand, fill: np.ndarray) -> Value:
     pads = eqn.params["padding_config"]
     if any(between for _, _, between in pads) or isinstance(fill, Value):
         raise NotImplementedError("a pad between the entries")
-    x = whole(graph, x)
-    if not isinstance(x, Value):
-        name = graph.constant(x)
-        x = plain(name, x.shape, x.dtype)
+    x = whole(graph, _computed(graph, x))
     shape = eqn.outvars[0].aval.shape
     found = x._replace(shape=shape, stored=shape)
     sides = [pads[axis] for axis in x.order]
@@ -110,6 +131,13 @@ def _pad(graph: Graph, eqn, x: Operand, fill: np.ndarray) -> Value:
     return found._replace(
         name=graph.add("Pad", x.name, *arguments, shape=found.laid, mode="constant")
     )
+
+
+def _computed(graph: Graph, x: Operand) -> Value:
+    """A constant as a value, which can be moved."""
+    if isinstance(x, Value):
+        return x
+    return plain(graph.constant(x), x.shape, x.dtype)
 
 
 def _reverse(graph: Graph, eqn, x: Value) -> Value:
@@ -131,8 +159,10 @@ def _gather(graph: Graph, eqn, x: Operand, indices: Operand) -> Value:
     p = eqn.params
     numbers = p["dimension_numbers"]
     alone = [int(axis) for axis in numbers.operand_batching_dims]
-    if len(numbers.start_index_map) != 1 or any(x.shape[a] != 1 for a in alone):
-        raise NotImplementedError("a gather along several axes")
+    if any(x.shape[a] != 1 for a in alone):
+        raise NotImplementedError("a gather from several films at once")
+    if len(numbers.start_index_map) != 1:
+        return _gather_points(graph, eqn, x, indices, alone)
     axis = int(numbers.start_index_map[0])
     sizes = [int(n) for n in p["slice_sizes"]]
     expected = [1 if a == axis or a in alone else n for a, n in enumerate(x.shape)]
@@ -145,11 +175,8 @@ def _gather(graph: Graph, eqn, x: Operand, indices: Operand) -> Value:
     before = [n for a, n in enumerate(x.shape) if a < axis and a not in alone]
     after = [n for a, n in enumerate(x.shape) if a > axis and a not in alone]
     kept = [*before, x.shape[axis], *after]
-    data = _as(graph, x, kept)
+    data = whole(graph, _computed(graph, _as(graph, x, kept)))
     row = _as(graph, indices, picked)
-    if not isinstance(data, Value):
-        data = plain(graph.constant(data), data.shape, data.dtype)
-    data = whole(graph, data)
     place = data.order.index(len(before))
     if len([n for n in picked if n != 1]) > 1 or data.order != tuple(range(len(kept))):
         row = _as(graph, row, [int(np.prod(picked))])
@@ -159,34 +186,50 @@ def _gather(graph: Graph, eqn, x: Operand, indices: Operand) -> Value:
     logical = [*before, *length, *after]
     order = data.order if len(length) == 1 else tuple(range(len(logical)))
     found = Value(found, tuple(logical), tuple(logical), order, data.dtype)
-    return _arranged(graph, found, len(before), picked, numbers, shape)
+    return _arranged(graph, found, before, picked, after, numbers, shape)
 
 
-def _arranged(graph: Graph, found: Value, count: int, picked, numbers, shape) -> Value:
+def _gather_points(graph: Graph, eqn, x: Operand, indices: Operand, alone) -> Value:
+    """Single entries by an index of every axis, by ONNX's GatherND."""
+    p = eqn.params
+    numbers = p["dimension_numbers"]
+    rest = [axis for axis in range(len(x.shape)) if axis not in alone]
+    axes = [int(axis) for axis in numbers.start_index_map]
+    if sorted(axes) != rest or numbers.offset_dims or set(p["slice_sizes"]) != {1}:
+        raise NotImplementedError("a gather of parts along several axes")
+    if "PROMISE" not in str(p["mode"]).upper() and isinstance(indices, Value):
+        raise NotImplementedError("a gather that fills in what does not exist")
+    columns = [_wide(graph, _column(graph, indices, axes.index(axis))) for axis in rest]
+    count = int(np.prod(indices.shape[:-1]))
+    names = [straight(graph, _as(graph, each, (count, 1))) for each in columns]
+    places = graph.add("Concat", *names, shape=(count, len(rest)), axis=1)
+    data = straight(graph, _as(graph, x, [x.shape[axis] for axis in rest]))
+    name = graph.add("GatherND", data, places, shape=(count,))
+    found = plain(name, (count,), x.dtype)
+    return reshaped(graph, found, eqn.outvars[0].aval.shape)
+
+
+def _column(graph: Graph, indices: Operand, place: int) -> Operand:
+    if not isinstance(indices, Value):
+        return indices[..., place]
+    starts = [*[0] * (len(indices.shape) - 1), place]
+    ends = [*indices.shape[:-1], place + 1]
+    return _part(graph, indices, starts, ends, (1,) * len(starts))
+
+
+def _arranged(graph: Graph, found: Value, before, picked, after, numbers, shape):
     """[before, picked, after] with the axes where JAX wants them."""
-    before, after = (
-        found.shape[:count],
-        found.shape[len(found.shape) - _left(found, count, picked) :],
-    )
     found = reshaped(graph, found, (*before, *picked, *after))
+    count = len(before)
     offsets = [int(a) for a in numbers.offset_dims]
     collapsed = {*map(int, numbers.collapsed_slice_dims)}
     taken = [axis for axis in range(len(shape)) if axis not in offsets]
-    rest = [axis for axis in offsets if True]
+    rest = list(offsets)
     if not collapsed and len(offsets) == len(before) + len(after) + 1:
         rest.pop(count)  # the axis gathered along is kept, with 1 entry
     places = [*rest[:count], *taken, *rest[count:]]
     order = sorted(range(len(places)), key=lambda i: places[i])
     return reshaped(graph, transposed(found, order), shape)
-
-
-def _left(found: Value, count: int, picked) -> int:
-    sizes, total = found.shape[count:], int(np.prod(picked))
-    done, seen = 1, 0
-    while done < total or (total == 1 and not seen):
-        done *= sizes[seen]
-        seen += 1
-    return len(sizes) - seen
 
 
 def _as(graph: Graph, x: Operand, shape) -> Operand:
@@ -210,21 +253,28 @@ def _within(graph: Graph, indices: Operand, length: int, mode: Any) -> Operand:
 
 
 def _scatter_add(graph: Graph, eqn, x: Operand, indices: Operand, updates: Operand):
-    """A histogram: ONNX's ScatterND into one row."""
+    """Histograms of rows: ONNX's ScatterND into all rows as one."""
     numbers = eqn.params["dimension_numbers"]
-    length = x.shape[-1]
-    if numbers.update_window_dims or any(n != 1 for n in x.shape[:-1]):
-        raise NotImplementedError("a scatter but into one row")
+    length, rows = x.shape[-1], int(np.prod(x.shape[:-1]))
+    batched = len(numbers.operand_batching_dims)
+    if numbers.update_window_dims or (rows > 1 and batched != len(x.shape) - 1):
+        raise NotImplementedError("a scatter but into rows")
     count = int(np.prod(updates.shape))
+    places = _as(graph, _wide(graph, indices), (rows, count // rows))
+    starts = np.arange(rows, dtype=np.int64)[:, None] * length
+    if isinstance(places, Value):
+        places = apply(graph, "Add", places, starts)
+    else:
+        places = places + starts
     name = graph.add(
         "ScatterND",
-        straight(graph, _as(graph, x, (length,))),
-        straight(graph, _as(graph, _wide(graph, indices), (count, 1))),
+        straight(graph, _as(graph, x, (rows * length,))),
+        straight(graph, _as(graph, places, (count, 1))),
         straight(graph, _as(graph, updates, (count,))),
-        shape=(length,),
+        shape=(rows * length,),
         reduction="add",
     )
-    found = plain(name, (length,), x.dtype)
+    found = plain(name, (rows * length,), x.dtype)
     return reshaped(graph, found, eqn.outvars[0].aval.shape)
 
 

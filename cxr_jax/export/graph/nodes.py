@@ -25,7 +25,7 @@ class Graph:
     """Nodes in an order in which they can be computed.
 
     Attributes:
-      nodes: of ONNX's operator set `model.OPSET`.
+      nodes: of ONNX's operator set `onnx_file.OPSET`.
       constants: {name: array}.
       shapes: {name: shape} of every array that is computed, and of the inputs.
       inputs: {name: (shape, dtype)}.

@@ -9,7 +9,7 @@ the same manner: an axis of n equal entries is stored as one until someone needs
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -73,6 +73,10 @@ def _filled(x: Value) -> list[int]:
     return [axis for axis in x.order if x.stored[axis] != 1]
 
 
+@overload
+def whole(graph: Graph, x: Value) -> Value: ...
+@overload
+def whole(graph: Graph, x: Operand) -> Operand: ...
 def whole(graph: Graph, x: Operand) -> Operand:
     """`x` with every entry stored."""
     if not isinstance(x, Value) or x.stored == x.shape:

@@ -1,16 +1,16 @@
 /* Works without a network: the page under the digest of its files, the bundle as it was. */
 
-const DIGEST = "8870c0d04801bc55";
+const DIGEST = "dfffc0f58ee54ca1";
 const FILES = [
   "./",
   "assets/charlswasm_decode-CEN7ucFR.wasm",
   "assets/index-Cjff2PxO.css",
-  "assets/index-Do4hxd-4.js",
+  "assets/index-DyywRhLg.js",
   "assets/libjpegturbowasm_decode-_5_Q5Tc9.wasm",
   "assets/openjpegwasm_decode-BP3l1OXH.wasm",
   "assets/ort-wasm-simd-threaded-DcHrbrbl.wasm",
   "assets/ort-wasm-simd-threaded-qyIweqWS.mjs",
-  "assets/worker-CdByLJpH.js",
+  "assets/worker-BJb7sHCY.js",
   "icon-192.png",
   "icon-512.png",
   "icon.svg",

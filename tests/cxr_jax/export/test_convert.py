@@ -114,6 +114,9 @@ def test_it_is_so_behind_a_convolution_too(name):
         "to_rgb|normalise((0.4, 0.5, 0.6), (0.2, 0.3, 0.2))",
         "hide_middle(0.3)|border_only(0.2)",
         "equalise(64)",
+        "complement|gamma(0.7)",
+        "bcet",
+        "clahe(2.0, 2)",
     ],
 )
 def test_preprocessing_is_in_the_graph(text):
@@ -151,7 +154,7 @@ def test_any_order_of_axes(order, shape, first):
 @pytest.mark.parametrize(
     "function",
     [
-        lambda x: lax.fori_loop(0, 3, lambda i, y: y + 1, x),
+        lambda x: lax.fori_loop(0, 30, lambda i, y: y + 1, x),
         lambda x: jnp.sort(x, axis=-1),
         lambda x: lax.conv_transpose(x, KERNEL, (2, 2), "SAME", transpose_kernel=False),
     ],

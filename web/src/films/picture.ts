@@ -40,9 +40,7 @@ export async function readPicture(file: Uint8Array, bits: 8 | 16): Promise<Film>
   notes.push(`images_of_16_bits:${used}`);
   const scale = (bits === 8 ? 255 : 65535) / (2 ** used - 1);
   const data = bits === 8 ? new Uint8Array(film.data.length) : new Uint16Array(film.data.length);
-  film.data.forEach((value, k) => {
-    data[k] = rint(value * scale);
-  });
+  for (let k = 0; k < data.length; k++) data[k] = rint(film.data[k]! * scale);
   return { ...film, data, notes, about };
 }
 

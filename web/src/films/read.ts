@@ -26,11 +26,16 @@ export async function readFilm(file: Uint8Array, name: string, bits: 8 | 16, pol
   const notes = [...film.notes];
   if (Math.min(film.width, film.height) < SMALLEST) notes.push("films_too_small");
   const { data } = film;
-  if (data.every((value) => value === data[0])) notes.push("films_of_one_grey");
+  let same = 1;
+  while (same < data.length && data[same] === data[0]) same++;
+  if (same >= data.length) notes.push("films_of_one_grey");
   return { ...film, data: bits === 16 ? as16(data) : data, notes };
 }
 
 /** 8 bits as 16: black and white stay at the ends. */
 export function as16(data: Uint8Array | Uint16Array): Uint16Array {
-  return data instanceof Uint16Array ? data : Uint16Array.from(data, (value) => value * 257);
+  if (data instanceof Uint16Array) return data;
+  const out = new Uint16Array(data.length);
+  for (let k = 0; k < out.length; k++) out[k] = data[k]! * 257;
+  return out;
 }

@@ -17,7 +17,9 @@ export function read(file: Uint8Array, name: string, steps: Preprocess): Promise
 export function prepared(film: Picture, steps: Preprocess): Float32Array {
   const { data } = squared(film, steps);
   const most = full(data);
-  return Float32Array.from(data, (value) => value / most);
+  const out = new Float32Array(data.length);
+  for (let k = 0; k < out.length; k++) out[k] = data[k]! / most;
+  return out;
 }
 
 /** The steps up to `unit`. */
@@ -38,7 +40,9 @@ function shrunk(film: Picture, size: number, bits: 8 | 16): Picture {
   const whole = { width, height, data };
   const small = longest <= size ? whole : area<Pixels>(whole, side(width), side(height));
   if (bits === 16 || small.data instanceof Uint8Array) return small;
-  return { ...small, data: Uint8Array.from(small.data, (value) => rint(value / 257)) };
+  const shallow = new Uint8Array(small.data.length);
+  for (let k = 0; k < shallow.length; k++) shallow[k] = rint(small.data[k]! / 257);
+  return { ...small, data: shallow };
 }
 
 /** Black on both shorter sides, so that the picture is square. */

@@ -26,14 +26,13 @@ export function displayOf(header: Header, layout: Layout): Display {
   const padding = paddingOf(header, values, layout.signed);
   const { rescale, low, top } = modality(header, layout.lowest, layout.highest);
   const unit = shown(header, low, top) ?? ((value: number) => (value - low) / (top - low));
-  const table = Uint16Array.from(values, (value) => {
-    const bright = unit(rescale(value));
+  const table = new Uint16Array(values.length);
+  for (let code = 0; code < table.length; code++) {
+    if (padding[code]) continue;
+    const bright = unit(rescale(values[code]!));
     const grey = layout.inverse ? 1 - bright : bright;
-    return rint(Math.min(Math.max(grey, 0), 1) * LAST);
-  });
-  padding.forEach((is, code) => {
-    if (is) table[code] = 0;
-  });
+    table[code] = rint(Math.min(Math.max(grey, 0), 1) * LAST);
+  }
   return { table, padding };
 }
 

@@ -90,10 +90,12 @@ function overlaysOf(header: Header): number {
 export function valuesOf(layout: Layout): Float64Array {
   const { allocated, stored, high, signed } = layout;
   const mask = 2 ** stored - 1;
-  return Float64Array.from({ length: 2 ** allocated }, (_, cell) => {
+  const values = new Float64Array(2 ** allocated);
+  for (let cell = 0; cell < values.length; cell++) {
     const value = (cell >> (high + 1 - stored)) & mask;
-    return signed ? asSigned(value, stored) : value;
-  });
+    values[cell] = signed ? asSigned(value, stored) : value;
+  }
+  return values;
 }
 
 /** Cells whose higher bits hold more than the value's sign. */

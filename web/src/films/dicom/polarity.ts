@@ -28,7 +28,8 @@ function evidence(film: Film): number {
   let [most, least] = [-Infinity, Infinity];
   for (const window of windows(small))
     for (const template of TEMPLATES) {
-      const fit = window.reduce((sum, value, k) => sum + value * template[k]!, 0);
+      let fit = 0;
+      for (let k = 0; k < window.length; k++) fit += window[k]! * template[k]!;
       most = Math.max(most, fit);
       least = Math.min(least, fit);
     }
@@ -37,21 +38,23 @@ function evidence(film: Film): number {
 
 /** The film without the flat lines along its sides. */
 function withoutFrame(film: Film): Film {
-  const contrast = FLAT * spanOf(film.data);
+  const contrast = FLAT * spanOf(film.data, 0, 1, film.data.length);
   for (let twice = 0; twice < 2; twice++) {
-    const rows = rough(film.height, (y) => spanOf(film.data.subarray(y * film.width, (y + 1) * film.width)), contrast);
+    const tall = film;
+    const rows = rough(tall.height, (y) => spanOf(tall.data, y * tall.width, 1, tall.width), contrast);
     if (rows) film = crop(film, 0, rows[0], film.width, rows[1] - rows[0] + 1);
-    const { width, data } = film;
-    const column = (x: number) => spanOf(data.filter((_, k) => k % width === x));
-    const columns = rough(film.width, column, contrast);
+    const wide = film;
+    const columns = rough(wide.width, (x) => spanOf(wide.data, x, wide.width, wide.height), contrast);
     if (columns) film = crop(film, columns[0], 0, columns[1] - columns[0] + 1, film.height);
   }
   return film;
 }
 
-function spanOf(data: Float32Array): number {
+/** The range of `count` values, from one on and then every `step`. */
+function spanOf(data: Float32Array, from: number, step: number, count: number): number {
   let [least, most] = [Infinity, -Infinity];
-  for (const value of data) {
+  for (let k = 0, at = from; k < count; k++, at += step) {
+    const value = data[at]!;
     if (value < least) least = value;
     if (value > most) most = value;
   }
@@ -88,20 +91,32 @@ function* windows(film: Film): Generator<Float64Array> {
 
 /** Ranks from 1; equal values share the mean of theirs. */
 function ranks(values: Float32Array): Float64Array {
-  const order = Uint32Array.from(values.keys()).sort((a, b) => values[a]! - values[b]!);
+  const sorted = values.slice().sort();
   const out = new Float64Array(values.length);
-  for (let from = 0; from < order.length; ) {
-    let to = from;
-    while (to < order.length && values[order[to]!] === values[order[from]!]) to++;
-    for (let k = from; k < to; k++) out[order[k]!] = (from + 1 + to) / 2;
-    from = to;
+  for (let k = 0; k < values.length; k++) {
+    const value = values[k]!;
+    out[k] = (countBelow(sorted, (other) => other < value) + countBelow(sorted, (other) => other <= value) + 1) / 2;
   }
   return out;
 }
 
+/** How many of some rising values, the first ones, are as `is` says. */
+function countBelow(sorted: Float32Array, is: (value: number) => boolean): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (is(sorted[middle]!)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 function standardised(row: Float64Array): Float64Array {
-  const mean = row.reduce((sum, value) => sum + value, 0) / row.length;
-  const norm = Math.sqrt(row.reduce((sum, value) => sum + (value - mean) ** 2, 0)) || 1;
+  let [sum, squares] = [0, 0];
+  for (let k = 0; k < row.length; k++) sum += row[k]!;
+  const mean = sum / row.length;
+  for (let k = 0; k < row.length; k++) squares += (row[k]! - mean) ** 2;
+  const norm = Math.sqrt(squares) || 1;
   return row.map((value) => (value - mean) / norm);
 }
 

@@ -71,8 +71,9 @@ function about(header: Parameters<typeof code>[0], layout: Layout): string[] {
 /** Keys about bits above those of the values; throws for values that BitsStored cannot hold. */
 function notesOnValues(layout: Layout, display: Display, codes: Samples): string[] {
   if (layout.high + 1 === layout.allocated || codes.BYTES_PER_ELEMENT < layout.width) return [];
-  const shift = layout.high + 1;
-  if (!codes.some((code) => code >> shift)) return [];
+  let all = 0;
+  for (let k = 0; k < codes.length; k++) all |= codes[k]!;
+  if (!(all >> (layout.high + 1))) return [];
   let worst = -1;
   for (const code of codes) if (code > worst && isBeyond(layout, code) && !display.padding[code]) worst = code;
   if (worst < 0) return [];
@@ -112,16 +113,30 @@ function sampled(display: Display, codes: Samples, layout: Layout) {
   const { rows, columns } = layout;
   const step = Math.ceil(Math.max(rows, columns) / SAMPLE);
   const [height, width] = [Math.ceil(rows / step), Math.ceil(columns / step)];
-  const picked = Uint16Array.from({ length: height * width }, (_, k) => {
-    return codes[Math.floor(k / width) * step * columns + (k % width) * step]!;
-  });
-  const inside = Float32Array.from(picked.filter((code) => !display.padding[code]), (code) => display.table[code]!);
-  const sorted = inside.sort();
-  const half = sorted.length >> 1;
-  const median = sorted.length % 2 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
-  // NumPy puts the median into whole numbers, and cuts its fraction.
-  const data = Float32Array.from(picked, (code) =>
-    display.padding[code] && sorted.length ? Math.trunc(median) : display.table[code]!,
-  );
+  const data = new Float32Array(height * width);
+  const counts = new Uint32Array(65536);
+  const beside: number[] = []; // where the padding is
+  for (let y = 0, to = 0; y < height; y++)
+    for (let x = 0; x < width; x++, to++) {
+      const code = codes[y * step * columns + x * step]!;
+      const grey = display.table[code]!;
+      data[to] = grey;
+      if (display.padding[code]) beside.push(to);
+      else counts[grey]!++;
+    }
+  if (beside.length && beside.length < data.length) {
+    const median = medianOf(counts, data.length - beside.length);
+    for (const place of beside) data[place] = median;
+  }
   return { width, height, data };
+}
+
+/** The median of counted values, as a whole number: NumPy cuts its fraction. */
+function medianOf(counts: Uint32Array, total: number): number {
+  const at = (place: number) => {
+    let [value, seen] = [0, counts[0]!];
+    while (seen <= place) seen += counts[++value]!;
+    return value;
+  };
+  return Math.trunc((at((total - 1) >> 1) + at(total >> 1)) / 2);
 }

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from cxr_jax import web
-from cxr_jax.bundle import bundle as bundles
-from cxr_jax.bundle import contents
+from cxr_jax.bundle import digests, loaded
 from cxr_jax.bundle.network import INPUT, Network
 from cxr_jax.devices.terminal import say
-from cxr_jax.export import card, films, golden, network, variants, verification
-from cxr_jax.export.graph import model as models
+from cxr_jax.export import card, films, golden, tracing, variants, verification
+from cxr_jax.export.graph import onnx_file
 from cxr_jax.export.graph.nodes import Graph
 from cxr_jax.gate import gate_file
 from cxr_jax.gate.fitted import Gate
@@ -59,7 +58,7 @@ def export(workdir: pathlib.Path, output: pathlib.Path, *, with_gate: bool) -> i
             new.mkdir(parents=True)
             _fill(new, opened, gate)
             _finish(new)
-            bundles.load(new)
+            loaded.load(new)
             new.rename(output)
         finally:
             shutil.rmtree(new, ignore_errors=True)
@@ -68,8 +67,8 @@ def export(workdir: pathlib.Path, output: pathlib.Path, *, with_gate: bool) -> i
 
 
 def _fill(folder: pathlib.Path, opened: Opened, gate: Gate | None) -> None:
-    function = network.in_float32(opened)
-    graph = network.to_graph(opened, function)
+    function = tracing.in_float32(opened)
+    graph = tracing.to_graph(opened, function)
     say(f"graph  {_counted(graph)}")
     shown = films.of_run(opened)
     made = _models(folder, opened, graph, shown.calibrated)
@@ -81,22 +80,22 @@ def _fill(folder: pathlib.Path, opened: Opened, gate: Gate | None) -> None:
     where = folder / made["float32"]
     gaps = verification.verify(networks["float32"], wanted, shown, where)
     checked = _verification(opened, folder, made, networks, shown, gaps)
-    _write_json(folder / contents.VERIFICATION, checked)
+    _write_json(folder / digests.VERIFICATION, checked)
     for variant, row in checked["variants"].items():
         say(
             f"{variant:8} {row['bytes'] / 1e6:6.1f} MB {row['latency_ms']:7.1f} ms a film"
             f"   largest difference of a probability {row['probs']:.2g}"
         )
-    _write_json(folder / contents.BUNDLE, _described(opened, networks, made))
+    _write_json(folder / digests.BUNDLE, _described(opened, networks, made))
     steps = recipes.steps_to_json(opened.recipe.preprocess)
-    _write_json(folder / contents.PREPROCESS, steps)
+    _write_json(folder / digests.PREPROCESS, steps)
     if gate is not None:
-        _write_json(folder / contents.GATE, gate_file.to_json(gate))
-    _write_weights(folder / contents.WEIGHTS, graph)
+        _write_json(folder / digests.GATE, gate_file.to_json(gate))
+    _write_weights(folder / digests.WEIGHTS, graph)
     golden.write(folder / "golden", opened.recipe, networks["float32"], gate)
     sections = card.sections(opened, checked)
     files.write_text(folder / "card.md", card.to_markdown(opened, sections))
-    files.write_text(folder / contents.CARD, card.to_html(opened, sections))
+    files.write_text(folder / digests.CARD, card.to_html(opened, sections))
     files.write_text(folder / LICENCE, _licence())
     shutil.copytree(web.PAGE, folder / "web")
 
@@ -106,14 +105,14 @@ def _models(folder, opened: Opened, graph: Graph, images) -> dict[str, str]:
     notes = {"task": opened.recipe.task, "run_digest": opened.recipe.run_digest}
     name = opened.recipe.name
     made = {
-        "float32": models.to_onnx(graph, name, notes),
-        "float16": models.to_onnx(variants.float16(graph), name, notes),
+        "float32": onnx_file.to_onnx(graph, name, notes),
+        "float16": onnx_file.to_onnx(variants.float16(graph), name, notes),
     }
     made["int8"] = variants.int8(made["float32"], images)
     for variant, model in made.items():
         data = model.SerializeToString(deterministic=True)
-        files.write_bytes(folder / contents.MODELS[variant], data)
-    return {variant: contents.MODELS[variant] for variant in made}
+        files.write_bytes(folder / digests.MODELS[variant], data)
+    return {variant: digests.MODELS[variant] for variant in made}
 
 
 def _verification(opened, folder, made, networks, shown, gaps) -> dict[str, Any]:
@@ -157,7 +156,7 @@ def _finish(folder: pathlib.Path) -> None:
     """Writes SHA256SUMS of all files, as `sha256sum -c` reads it."""
     paths = sorted(p for p in folder.rglob("*") if p.is_file())
     lines = [f"{files.sha256(p)}  {p.relative_to(folder).as_posix()}\n" for p in paths]
-    files.write_text(folder / contents.SUMS, "".join(lines))
+    files.write_text(folder / digests.SUMS, "".join(lines))
 
 
 def _counted(graph: Graph) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cxr_jax.bundle import contents
+from cxr_jax.bundle import digests
 from cxr_jax.bundle.network import Network, check_fits
 from cxr_jax.gate import gate_file
 from cxr_jax.gate.fitted import Gate
@@ -21,7 +21,7 @@ from tfds_builders.common.errors import InputError
 from tfds_builders.common.places import expanded
 
 BATCH = 32  # films that are held at once
-Source = str | os.PathLike | np.ndarray
+Source = str | os.PathLike[str] | np.ndarray
 
 
 class Bundle(NamedTuple):
@@ -66,7 +66,7 @@ class Bundle(NamedTuple):
 
 
 def load(
-    path: str | os.PathLike, *, variant: str = "float32", threads: int = 0
+    path: str | os.PathLike[str], *, variant: str = "float32", threads: int = 0
 ) -> Bundle:
     """Opens a bundle, after the digests of all its files were checked.
 
@@ -79,14 +79,14 @@ def load(
       InputError: it is no bundle, of another version, or one of its files was changed.
     """
     folder = expanded(os.fspath(path))
-    known = contents.check(folder)
-    described = contents.read_json(folder, known, contents.BUNDLE)
-    steps = contents.read_json(folder, known, contents.PREPROCESS)
+    known = digests.check(folder)
+    described = digests.read_json(folder, known, digests.BUNDLE)
+    steps = digests.read_json(folder, known, digests.PREPROCESS)
     recipe = recipes.from_json(
-        folder / contents.BUNDLE, described, folder / contents.PREPROCESS, steps
+        folder / digests.BUNDLE, described, folder / digests.PREPROCESS, steps
     )
     name = _model(folder, known, variant)
-    model = contents.read(folder, known, name, contents.MOST_MODEL)
+    model = digests.read(folder, known, name, digests.MOST_MODEL)
     network = Network(model, folder / name, threads)
     check_fits(network, recipe, folder / name)
     return Bundle(folder, Scorer(recipe, network, BATCH, _gate(folder, known)))
@@ -94,18 +94,18 @@ def load(
 
 def is_bundle(path: pathlib.Path) -> bool:
     """Whether a folder is meant to be a bundle, not a run."""
-    return (path / contents.BUNDLE).is_file() or (path / contents.SUMS).is_file()
+    return (path / digests.BUNDLE).is_file() or (path / digests.SUMS).is_file()
 
 
 def _gate(folder: pathlib.Path, known: dict[str, str]) -> Gate | None:
-    if contents.GATE not in known:
+    if digests.GATE not in known:
         return None
-    content = contents.read_json(folder, known, contents.GATE)
-    return gate_file.from_json(content, folder / contents.GATE)
+    content = digests.read_json(folder, known, digests.GATE)
+    return gate_file.from_json(content, folder / digests.GATE)
 
 
 def _model(folder: pathlib.Path, known: Iterable[str], variant: str) -> str:
-    there = {key: name for key, name in contents.MODELS.items() if name in known}
+    there = {key: name for key, name in digests.MODELS.items() if name in known}
     if variant not in there:
         raise InputError(
             folder, f"has no variant {variant!r}", f"it has: {', '.join(there)}"
