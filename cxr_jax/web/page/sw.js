@@ -1,11 +1,11 @@
 /* Works without a network: the page under the digest of its files, the bundle as it was. */
 
-const DIGEST = "8659f522d02d91d1";
+const DIGEST = "e7380cb9b6aff3a2";
 const FILES = [
   "./",
   "assets/charlswasm_decode-CEN7ucFR.wasm",
-  "assets/index-CgA3RvbS.js",
-  "assets/index-DcamYGqz.css",
+  "assets/index-BNbzmsPQ.js",
+  "assets/index-hWHcShT_.css",
   "assets/libjpegturbowasm_decode-_5_Q5Tc9.wasm",
   "assets/openjpegwasm_decode-BP3l1OXH.wasm",
   "assets/ort-wasm-simd-threaded-DcHrbrbl.wasm",
