@@ -23,7 +23,6 @@ from tfds_builders.phantom import write_release
 _BUNDLE = flags.DEFINE_string("bundle", None, "That of the quickstart.", required=True)
 _TARGET = pathlib.Path(__file__).parents[1] / "page.png"
 _FILMS = 5
-_SIZE = {"width": 1280, "height": 880}
 
 
 def main(argv: list[str]) -> int:
@@ -56,7 +55,9 @@ def _picture(address: str, films: list[pathlib.Path]) -> None:
         browser = driver.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        page = browser.new_page(viewport=_SIZE, color_scheme="dark")
+        page = browser.new_page(
+            viewport={"width": 1280, "height": 880}, color_scheme="dark"
+        )
         page.goto(address)
         page.set_input_files("#files", [str(path) for path in films])
         page.locator("#status").get_by_text(f"{len(films)} films").wait_for()
