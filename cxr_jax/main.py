@@ -221,8 +221,12 @@ def _check_data_flags(config: ConfigDict | None) -> None:
 
 def _check_file_flags() -> None:
     """Raises InputError for flags of other modes, and where there is no workdir."""
-    of_modes = ((_INPUT, "predict"), (_OUTPUT, "predict"), (_BUNDLE, "view"))
-    for flag, mode in (*of_modes, (_PORT, "view")):
+    for flag, mode in (
+        (_INPUT, "predict"),
+        (_OUTPUT, "predict or export"),
+        (_BUNDLE, "view"),
+        (_PORT, "view"),
+    ):
         if flag.value:
             raise InputError(
                 f"--{flag.name}",
@@ -267,6 +271,9 @@ def _of_files(config: ConfigDict | None) -> int:
             raise InputError(f"--{flag.name}", "is not given", hint)
     if is_export and _INPUT.value:
         raise InputError("--input", "belongs to --mode=predict", "omit it")
+    if _BUNDLE.value:
+        hint = "give the folder as --checkpoint"
+        raise InputError("--bundle", "belongs to --mode=view", hint)
     checkpoint = places.expanded(_CHECKPOINT.value)
     output = places.expanded(_OUTPUT.value)
     if is_export:

@@ -56,7 +56,7 @@ def to_markdown(opened: Opened, found: list[Section]) -> str:
     """card.md."""
     lines = [f"# {opened.recipe.name}", "", f"**{NOT_A_DEVICE}**"]
     for part in found:
-        lines += ["", f"## {part.title}", *part.sentences]
+        lines += ["", f"## {part.title}", "\n\n".join(part.sentences)]
         if part.table:
             head, *rows = part.table
             lines += ["", _row(head), _row(["---"] * len(head)), *map(_row, rows)]
@@ -140,7 +140,7 @@ def _model(opened: Opened, content: dict[str, Any]) -> Section:
         ("input", f"{config.data.size} x {config.data.size}, {config.data.square}"),
         ("preprocessing", config.preprocess.eval),
         ("begun with", str(config.init_from or "random weights")),
-        ("checkpoint", f"step {best['step']}, {best['metric']} best"),
+        ("checkpoint", f"step {best['step']}, where {best['metric']} was best"),
         ("code", _code(opened.workdir)),
     ]
     return Section("Model", (), (("", ""), *rows))
@@ -154,6 +154,7 @@ def _code(workdir: pathlib.Path) -> str:
 
 def _results(opened: Opened, content: dict[str, Any]) -> Section:
     found = results.estimates(content, "test/")
+    unit = next((k for k in content["sizes"]["test"] if k != "images"), "images")
     names = [name for name in opened.exp.task.headline if name in found]
     names += [
         name
@@ -165,7 +166,7 @@ def _results(opened: Opened, content: dict[str, Any]) -> Section:
     ]
     return Section(
         "Results on test",
-        ("With 95 % intervals by bootstrap over patients, where there are any.",),
+        (f"With 95 % intervals by bootstrap over {unit}, where there are any.",),
         (("metric", "value", "n"), *rows),
     )
 
