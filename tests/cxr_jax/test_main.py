@@ -43,6 +43,8 @@ QUICKSTART = "--config=configs/quickstart.py"
         ([QUICKSTART, "--config.data.residency=gpu"], "choose one of: auto, disk"),
         (["--mode=eval"], "no such file"),
         ([], "--config"),
+        ([QUICKSTART, "--bundle=b"], "belongs to --mode=view"),
+        (["--mode=view"], "does not go with --mode=view"),
     ],
 )
 def test_mistakes_are_one_message_and_exit_code_1(

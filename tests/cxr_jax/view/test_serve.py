@@ -117,6 +117,22 @@ def test_a_folder_that_is_no_bundle(tmp_path):
         serve.serve(tmp_path / "absent")
 
 
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "--bundle: is not given"),
+        (["--bundle=absent"], "is no folder"),
+        (["--bundle=b", "--input=a.png"], "films are dropped onto the page"),
+        (["--bundle=b", "--checkpoint=runs/a"], "does not go with --mode=view"),
+    ],
+)
+def test_mistakes_are_one_message(arguments, message):
+    command = [sys.executable, "-m", "cxr_jax.main", "--mode=view", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_ctrl_c_ends_it_quietly(bundle):
     command = [

@@ -79,6 +79,8 @@ function lossless(frame: Uint8Array, stream: Codestream, damaged: (found: string
       "a JPEG Lossless frame with a point transform, which this page does not read",
       "Score it with python -m cxr_jax.main --mode=predict, or export it uncompressed (dcmtk: dcmdjpeg).",
     );
+  const predictor = frame[scan.at + scan.size - 3]!;
+  if (predictor < 1 || predictor > 7) throw damaged(` (predictor ${predictor})`);
   let pixels: Samples;
   try {
     pixels = decodeLossless(frame, stream.bits);
