@@ -20,6 +20,7 @@ from pathlib import Path
 from absl import app, flags, logging
 
 from benchmarks import films
+from tfds_builders.common import places
 
 DATASET = "covid_radiography/299"
 _DECODE = (
@@ -91,7 +92,7 @@ def main(_) -> None:
     logging.set_verbosity(logging.ERROR)
     values = flags.FLAGS
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(values.folder or temporary).expanduser()
+        folder = places.expanded(values.folder or temporary)
         print(run(folder, values.films, values.repeats))
 
 

@@ -10,6 +10,7 @@ Everything goes through the functions that a run uses.
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 
 import numpy as np
@@ -29,7 +30,6 @@ from cxr_jax.stats import (
     bootstrap,
     calibration,
     conformal,
-    patients,
     probability,
     significance,
     tempering,
@@ -50,21 +50,36 @@ def share(hits: int, of: int) -> str:
     return f"{hits / of:.1%} ({100 * low:.1f}-{100 * high:.1f})"
 
 
-def areas(sets: int, resamples: int, positives=(2, 3, 4, 5, 8, 15)) -> str:
-    """Two normals a deviation apart, 60 patients with an image each."""
-    true = stats.norm.cdf(1 / np.sqrt(2))
-    lines = [f"{'positives':>10}{'percentile interval':>26}{'printed':>12}"]
-    for number in positives:
-        positive, held = np.arange(60) < number, 0
-        numbers = rng.generator(number, "areas")
-        for k in range(sets):
-            counts = bootstrap.weights(np.arange(60), resamples, k)
-            area = partial(weighted.auroc, positive, numbers.normal(size=60) + positive)
-            values = bootstrap.per_row(area, counts)
-            found = bootstrap.summary(values, 60, undefined="")
-            held += found.lo <= true <= found.hi
-        printed = "yes" if number >= patients.LEAST else "withheld"
-        lines.append(f"{number:10}{share(held, sets):>26}{printed:>12}")
+def areas(sets: int, resamples: int, positives=(2, 3, 4, 5, 6, 8, 10, 15)) -> str:
+    """Two normals, 60 negative patients; scores of a patient's images are correlated."""
+    lines = [
+        f"{'area':>6}{'images':>8}{'positives':>11}{'percentiles':>22}{'ours':>22}"
+    ]
+    for apart, several in itertools.product((1.0, 2.0), (False, True)):
+        true = float(stats.norm.cdf(apart / np.sqrt(2)))
+        for number in positives:
+            held, ours = 0, 0
+            numbers = rng.generator(number, f"areas {apart} {several}")
+            for k in range(sets):
+                sizes = numbers.geometric(1 / 3 if several else 1, number + 60)
+                patient = np.repeat(np.arange(number + 60), sizes)
+                positive = patient < number
+                shared = numbers.normal(size=number + 60)[patient]
+                own = numbers.normal(size=len(patient))
+                scores = np.sqrt(0.6) * shared + np.sqrt(0.4) * own + apart * positive
+                area = partial(weighted.auroc, positive, scores)
+                values = bootstrap.per_row(
+                    area, bootstrap.weights(patient, resamples, k)
+                )
+                n = len(patient)
+                for_percentiles = bootstrap.summary(values, n, undefined="")
+                found = bootstrap.summary(values, n, undefined="", area_of=number)
+                held += for_percentiles.lo <= true <= for_percentiles.hi
+                # Where all resamples are 1 no interval is printed at all.
+                ours += found.lo <= true <= found.hi or not found.has_interval
+            images = "several" if several else "one"
+            cells = f"{share(held, sets):>22}{share(ours, sets):>22}"
+            lines.append(f"{true:6.2f}{images:>8}{number:11}{cells}")
     return "\n".join(lines)
 
 

@@ -14,7 +14,6 @@ evaluated on the other, as in an evaluation.
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -30,7 +29,7 @@ from cxr_jax.metrics import brixia, confidence
 from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.stats import bootstrap, conformal, tempering, weighted
 from cxr_jax.tasks import make_task
-from tfds_builders.common import command
+from tfds_builders.common import command, places
 
 # Share of the variance between images that lies between patients.
 COMMON = 0.6
@@ -229,7 +228,7 @@ def of_runs(folders: Sequence[str], splits: int) -> str:
 
 def _predictions(folder: str):
     """(labels [N, G], probs [N, G, K], patients [N], images of val) of a run."""
-    run = stored_lib.read(pathlib.Path(folder).expanduser())
+    run = stored_lib.read(places.expanded(folder))
     task = make_task(run.config.task)
     splits = roles.open_splits(run.config.data, stored_lib.home(run))
     stored_lib.check_data([run], splits.description)

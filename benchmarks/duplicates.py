@@ -28,7 +28,7 @@ import numpy as np
 import scipy.stats
 from absl import flags
 
-from tfds_builders.common import command
+from tfds_builders.common import command, places
 from tfds_builders.common.dicom.radiograph import read_dicom
 from tfds_builders.common.duplicates.fingerprints import fingerprint
 from tfds_builders.common.duplicates.pairs import groups, pairs
@@ -302,7 +302,7 @@ def main(argv: list[str]) -> None:
         if _N.value:
             scale(_N.value, folder)
         if _FILMS.value:
-            films = read_films(pathlib.Path(_FILMS.value).expanduser())
+            films = read_films(places.expanded(_FILMS.value))
         else:
             films = draw_films(_ALTERED.value, folder)
         recall(films)

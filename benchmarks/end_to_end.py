@@ -27,7 +27,7 @@ from absl import flags
 
 from benchmarks import films, machine
 from cxr_jax.data import builders, decode
-from tfds_builders.common import command
+from tfds_builders.common import command, places
 
 DATASET, BATCH, EPOCHS = "brixia/256", 32, 5
 # The share of films that fall into train; slightly more are drawn than needed.
@@ -136,7 +136,7 @@ def run(folder: pathlib.Path, model: str, images: int, side: int, repeats: int) 
 def main(argv: list[str]) -> None:
     values = flags.FLAGS
     with tempfile.TemporaryDirectory() as temporary:
-        folder = pathlib.Path(values.folder or temporary).expanduser().absolute()
+        folder = places.expanded(values.folder or temporary).absolute()
         print(machine.describe(), flush=True)
         sizes = (values.images, values.side, values.repeats)
         print(run(folder, values.model, *sizes))

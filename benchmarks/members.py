@@ -20,7 +20,7 @@ import time
 from absl import flags
 
 from benchmarks import films, machine
-from tfds_builders.common import command
+from tfds_builders.common import command, places
 
 
 def seconds(arguments: list[str], cache: str) -> float:
@@ -75,7 +75,7 @@ def run(
 def main(argv: list[str]) -> None:
     values = flags.FLAGS
     with tempfile.TemporaryDirectory() as temporary:
-        folder = pathlib.Path(values.folder or temporary).expanduser().absolute()
+        folder = places.expanded(values.folder or temporary).absolute()
         print(machine.describe(), flush=True)
         counts = [int(count) for count in values.members]
         print(run(folder, values.config, counts, values.epochs, values.repeats))

@@ -22,7 +22,7 @@ import tempfile
 from absl import flags
 
 from benchmarks import films, machine
-from tfds_builders.common import command
+from tfds_builders.common import command, places
 
 
 def start(data_dir: str, workdir: str, devices: int, *arguments: str):
@@ -86,7 +86,7 @@ def run(folder: pathlib.Path, counts: list[int], repeats: int) -> str:
 def main(argv: list[str]) -> None:
     values = flags.FLAGS
     with tempfile.TemporaryDirectory() as temporary:
-        folder = pathlib.Path(values.folder or temporary).expanduser().absolute()
+        folder = places.expanded(values.folder or temporary).absolute()
         print(machine.describe(), flush=True)
         print(run(folder, [int(n) for n in values.devices], values.repeats))
 

@@ -25,6 +25,7 @@ from cxr_jax.predict import squares as squares_lib
 from cxr_jax.predict.scoring import Scorer
 from cxr_jax.runs import restore
 from cxr_jax.state import evaluation_variables
+from tfds_builders.common import places
 from tfds_builders.common.errors import InputError
 
 
@@ -110,7 +111,7 @@ def load(path: str | os.PathLike) -> Model | Bundle:
     Raises:
       InputError: there is neither, the run is not finished, or a file is damaged.
     """
-    workdir = pathlib.Path(path).expanduser()
+    workdir = places.expanded(os.fspath(path))
     if loaded.is_bundle(workdir):
         return loaded.load(workdir)
     known_answers.require()

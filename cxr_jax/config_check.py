@@ -16,6 +16,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cxr_jax.data import fitting, roles
+from tfds_builders.common import places
 from tfds_builders.common.errors import InputError
 
 # key: (lowest, highest, is the highest itself allowed?)
@@ -114,7 +115,7 @@ def check(config: ConfigDict) -> None:
         )
     folder = config.data.data_dir
     check_encoding("config.data.data_dir", folder)
-    if folder and not pathlib.Path(folder).expanduser().is_dir():
+    if folder and not places.expanded(folder).is_dir():
         raise InputError(
             "config.data.data_dir",
             f"{folder} is not a folder",

@@ -11,7 +11,7 @@ import sys
 from absl import flags
 
 from cxr_jax.train.signals import listening
-from tfds_builders.common import command, files
+from tfds_builders.common import command, files, places
 from tfds_builders.common.errors import InputError
 
 from . import child, plan
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
             "does not name a config",
             f"python -m {__package__}.sweep loss.py --workdir=runs/loss",
         )
-    folder = pathlib.Path(_WORKDIR.value).expanduser()
+    folder = places.expanded(_WORKDIR.value)
     start = run_together if _TOGETHER.value else run
     return start(argv[1], folder, argv[2:], _DRY_RUN.value)
 

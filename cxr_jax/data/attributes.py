@@ -53,9 +53,21 @@ class Attribute(NamedTuple):
     others: int = 0
 
 
+class LeftOut(NamedTuple):
+    """A column that is no attribute.
+
+    Attributes:
+      why: in words.
+      always: the only value of it, where that is the reason.
+    """
+
+    why: str
+    always: str | None = None
+
+
 def of_table(
     table: dict[str, Any], label_names: dict[str, Any]
-) -> tuple[list[Attribute], dict[str, str]]:
+) -> tuple[list[Attribute], dict[str, LeftOut]]:
     """Returns the attributes of N images, and {column: why it is left out}.
 
     Whether a number is missing is an attribute too: it may reveal more than the number.
@@ -68,13 +80,14 @@ def of_table(
     for name, column in sorted(table.items()):
         reason = _no_attribute(name, column, label_names)
         if reason:
-            left_out[name] = reason
+            left_out[name] = LeftOut(reason)
             continue
         attribute = _attribute(name, column)
         if isinstance(column, list) and attribute.others > len(column) / 2:
-            left_out[name] = "nearly every image has its own"
+            left_out[name] = LeftOut("nearly every image has its own")
         elif attribute.numbers is None and len(attribute.categories) < 2:
-            left_out[name] = f"always {' '.join(attribute.categories)}"
+            only = " ".join(attribute.categories)
+            left_out[name] = LeftOut(f"always {only}", only)
         else:
             found.append(attribute)
             if attribute.numbers is not None and attribute.missing.any():

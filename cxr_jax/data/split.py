@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from tfds_builders.common import splits
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.grouping import MIXED
+
+Known = Literal["all", "some", "none"]
 
 
 class Split(NamedTuple):
@@ -47,6 +50,17 @@ class Split(NamedTuple):
     @property
     def size(self) -> int:
         return len(self.rows)
+
+    @property
+    def patients_known(self) -> Known:
+        return known_patients(self.unit)
+
+
+def known_patients(unit: str) -> Known:
+    """How many of a dataset's patients are known by name, by its `Split.unit`."""
+    if unit == MIXED:
+        return "some"
+    return "all" if unit == "patients" else "none"
 
 
 def take(split: Split, rows: np.ndarray, name: str) -> Split:

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from tfds_builders.common import files
+from tfds_builders.common import files, places
 from tfds_builders.common.errors import InputError
 
 # Largest error relative to the largest value. float32 sums differ by 1e-6, tensor cores
@@ -309,8 +309,9 @@ def _processor() -> str:
 
 def _record() -> pathlib.Path:
     key = hashlib.sha256(json.dumps(_identity()).encode()).hexdigest()[:16]
-    folder = jax.config.jax_compilation_cache_dir or "~/.cache/cxr_jax/compiled"
-    return pathlib.Path(folder).expanduser() / f"known_answers_{key}.json"
+    given = jax.config.jax_compilation_cache_dir
+    folder = places.expanded(given) if given else places.cache_dir() / "compiled"
+    return folder / f"known_answers_{key}.json"
 
 
 if __name__ == "__main__":

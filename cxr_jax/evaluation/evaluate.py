@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import pathlib
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -56,8 +59,6 @@ def evaluate(
     evaluation = evaluators.evaluate(
         exp, eval_step, state, split, best["decision"], resamples=config.resamples
     )
-    predictions = workdir / "predictions" / f"{name}.csv"
-    evaluators.save_predictions(predictions, evaluation, exp.task)
     content = {
         "metrics": results.to_json({split.split: evaluation.metrics}),
         "best_step": best["step"],
@@ -67,13 +68,17 @@ def evaluate(
         ),
         "sizes": {split.split: results.size(split)},
         "shared_patients": shared,
+        "external": is_external(own, workdir, builder, split),
+        "merge": config.task.settings.get("merge", ""),
         "dataset": builder.info.full_name,
         "synthetic": split.synthetic,
         "provenance": provenance.collect(
             {**builders.describe(builder), "roles": {"eval": fingerprint(split)}}
         ),
     }
-    path = workdir / "evaluations" / f"{name}.json"
+    path = file_apart(workdir, name, content)
+    predictions = workdir / "predictions" / f"{path.stem}.csv"
+    evaluators.save_predictions(predictions, evaluation, exp.task)
     results.save(path, content)
     results.show(split.split, content)
     say(f"\nwritten: {path}\n         {predictions}")
@@ -128,7 +133,78 @@ def open_split(config: ConfigDict, workdir: pathlib.Path, eval_on: str):
         split = roles.roles(builder, data)[asked]
     else:
         split = builders.load(builder, asked, data.masks)
+    if own and "/" not in name and builder.builder_config:
+        name = f"{name}/{builder.builder_config.name}"
     return builder, split, file_name(name, asked)
+
+
+def file_apart(
+    workdir: pathlib.Path, name: str, content: dict[str, Any]
+) -> pathlib.Path:
+    """Where to write an evaluation: never over one of other data or other classes.
+
+    Two datasets may have one name, in two folders. The second is called by a digest of
+    its data too.
+
+    Args:
+      workdir: of the run.
+      name: of `file_name`.
+      content: of the evaluation.
+    """
+    plain = workdir / "evaluations" / f"{name}.json"
+    if _replaces(plain, content):
+        return plain
+    about = json.dumps(_rests_on(content), sort_keys=True)
+    mark = hashlib.sha256(about.encode()).hexdigest()[:8]
+    say(f"{plain} is of other data, and stays")
+    return plain.with_name(f"{name}-{mark}.json")
+
+
+def _replaces(path: pathlib.Path, content: dict[str, Any]) -> bool:
+    """Nothing is there, or an evaluation of the same data."""
+    if not path.exists():
+        return True
+    try:
+        there = json.loads(path.read_bytes())
+        one, other = _rests_on(there), _rests_on(content)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False  # whatever it is, it is not ours to replace
+    return one["merge"] == other["merge"] and not provenance.differences(
+        one["dataset"], other["dataset"]
+    )
+
+
+def _rests_on(content: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "dataset": content["provenance"]["dataset"],
+        "merge": content.get("merge", ""),
+    }
+
+
+def is_external(
+    config: ConfigDict, workdir: pathlib.Path, builder, split: Split
+) -> bool:
+    """The split is of another dataset than the run's, or of another by the same name.
+
+    A folder of pictures is always called image_folder. It is another one where its
+    pixels are others and none of its examples is one of the run.
+
+    Args:
+      config, workdir: of the run.
+      builder, split: that it is evaluated on.
+    """
+    if not is_own(config, split.dataset):
+        return True
+    path, known = workdir / "provenance.json", examples.read(workdir)
+    if known is None or not path.exists():
+        return False
+    first, now = provenance.read(path)["dataset"], builders.describe(builder)
+    is_same_name = first.get("name") == now["name"]
+    pixels = first.get("pixels"), now["pixels"]
+    if not (is_same_name and all(pixels) and pixels[0] != pixels[1]):
+        return False
+    ids = set(split.table["example_id"])
+    return not any(ids & role.examples for role in known.values())
 
 
 def is_own(config: ConfigDict, name: str) -> bool:

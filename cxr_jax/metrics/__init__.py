@@ -17,6 +17,7 @@ from cxr_jax.metrics.classification import (
     classify_metrics,
     confusion_matrix,
     majority_metrics,
+    without_threshold,
 )
 from cxr_jax.metrics.confidence import (
     confidence_metrics,
@@ -79,4 +80,5 @@ __all__ = [
     "rounded",
     "second_reader_metrics",
     "sensitive_thresholds",
+    "without_threshold",
 ]

@@ -1,6 +1,7 @@
 """Metrics of a classifier: two classes, or several one against the rest."""
 
 import re
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -74,7 +75,9 @@ def classify_metrics(
             ("auprc", weighted.average_precision),
         ):
             statistic = partial(area, positive, probs[:, k])
-            add(name + suffix, Rests(statistic, (positive, ~positive)))
+            is_area = name == "auroc"
+            both = positive, ~positive
+            add(name + suffix, Rests(statistic, both, is_area=is_area))
         add_share(f"sensitivity{suffix}", called, positive)
         add_share(f"specificity{suffix}", ~called, ~positive)
 
@@ -99,6 +102,20 @@ def classify_metrics(
             else:
                 add_share(f"sensitivity_severity_{slug(name)}", predicted == 1, cases)
     return metrics
+
+
+def names_of_class(family: str, classes: Sequence[str]) -> list[str]:
+    """'auroc' of two classes, 'auroc_<class>' of each of several."""
+    if len(classes) == 2:
+        return [family]
+    return [f"{family}_{slug(name)}" for name in classes]
+
+
+def without_threshold(classes: Sequence[str]) -> set[str]:
+    """Those of `classify_metrics` that rest on no threshold."""
+    families = ("prevalence", "auroc", "auprc")
+    found = {name for each in families for name in names_of_class(each, classes)}
+    return found if len(classes) == 2 else found | {"auroc_macro"}
 
 
 def class_statistics(target, probs, called) -> dict[str, Statistic]:
@@ -126,7 +143,7 @@ def class_statistics(target, probs, called) -> dict[str, Statistic]:
         return Rests(partial(weighted.ratio, hits & cases, cases), (cases,), True)
 
     return {
-        "auroc": Rests(partial(weighted.auroc, positive, scores), both),
+        "auroc": Rests(partial(weighted.auroc, positive, scores), both, is_area=True),
         "auprc": Rests(partial(weighted.average_precision, positive, scores), both),
         "sensitivity": share(called == 1, positive),
         "specificity": share(called == 0, ~positive),
@@ -194,7 +211,8 @@ def macro_auroc(target, probs) -> Rests:
         ]
         return np.mean(areas, axis=0)
 
-    return Rests(statistic, (*each, *(~positive for positive in each)))
+    on = (*each, *(~positive for positive in each))
+    return Rests(statistic, on, is_area=True)
 
 
 def of_classes(target, classes: int) -> tuple[np.ndarray, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 import shlex
 from typing import Any
 
@@ -10,7 +9,7 @@ from cxr_jax.report.answers import ANSWERED, PARTLY, Answer, command, listed
 from cxr_jax.report.material import Material
 from cxr_jax.runs.text_table import count
 from cxr_jax.stats.estimate import number
-from tfds_builders.common import files
+from tfds_builders.common import files, places
 
 
 def model(material: Material) -> Answer:
@@ -62,7 +61,7 @@ def initial_weights(material: Material) -> Answer:
     if not config.init_from:
         text = f"Random, from seed {config.seed}; no pretrained weights."
         return Answer(ANSWERED, text, "provenance")
-    path = pathlib.Path(config.init_from).expanduser()
+    path = places.expanded(config.init_from)
     text = (
         f"{path.name}; parameters matching {config.init_excuse!r} that did not fit "
         f"were drawn from seed {config.seed}."

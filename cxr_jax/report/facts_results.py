@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cxr_jax.evaluation import subgroups as subgroups_lib
+from cxr_jax.metrics.classification import names_of_class
 from cxr_jax.metrics.registry import metric
 from cxr_jax.report import headline
 from cxr_jax.report.answers import (
@@ -48,8 +49,9 @@ def uncertainty(material: Material) -> Answer:
     if not config.resamples:
         return Answer(OPEN, "No intervals: config.resamples is 0.", "headline")
     text = (
-        f"95 % percentile bootstrap over {material.splits.test.unit}, "
-        f"{config.resamples:,} resamples, seed {config.seed}. No hypothesis was tested; "
+        f"95 % bootstrap over {material.splits.test.unit}, {config.resamples:,} "
+        f"resamples, seed {config.seed}: percentiles, and for areas under ROC curves "
+        "the spread of their log odds. No hypothesis was tested; "
         "--mode=compare compares runs, with Holm's correction."
     )
     return Answer(ANSWERED, text, "headline")
@@ -123,12 +125,12 @@ def diagnosis(material: Material) -> Answer:
     if found is None or found.is_graded:
         text = f"The model makes no diagnosis; its error: {headlines(material)}."
         return Answer(PARTLY, text, "headline")
-    names = ["sensitivity", "specificity"]
-    names += [n for n in headline.estimates(material, "test") if n.startswith(
-        ("sensitivity_", "specificity_")) and not n.endswith("_at95")
-        and "severity" not in n]  # fmt: skip
+    known = headline.estimates(material, "test")
     rates = [
-        figure(material, n) for n in names if n in headline.estimates(material, "test")
+        figure(material, name)
+        for family in ("sensitivity", "specificity")
+        for name in names_of_class(family, found.classes)
+        if name in known
     ]
     text = f"At thresholds chosen on val: {'; '.join(rates)}."
     return Answer(ANSWERED, text, "headline")

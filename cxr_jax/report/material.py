@@ -123,7 +123,8 @@ def elsewhere(material: Material) -> dict[str, dict]:
     return {
         name: content
         for name, content in material.evaluations.items()
-        if content["dataset"].split("/")[0] != own
+        # Earlier versions tell by the name alone.
+        if content.get("external", content["dataset"].split("/")[0] != own)
     }
 
 

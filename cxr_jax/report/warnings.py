@@ -81,11 +81,11 @@ def _of_data(material: Material) -> list[Caution]:
         found.append(Caution("shared_patients", STOP, text))
     if not shared:
         text = f"None of the {test.unit} is in more than one of train, val and test."
-        if test.unit == "patients":
+        if test.patients_known == "all":
             return [*found, Caution("disjoint", FINE, text)]
-        named = (
-            "only some patients" if test.unit.startswith("patients") else "no patients"
-        )
+        named = {"some": "only some patients", "none": "no patients"}[
+            test.patients_known
+        ]
         text += f" The dataset names {named}: one patient's films may be in two splits."
         found.append(Caution("disjoint", CARE, text))
     return found

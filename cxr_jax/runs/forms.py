@@ -33,6 +33,8 @@ EVALUATION = {
     "best?": {**BEST, "metric": str, "value": REAL},
     "sizes": Each(_SIZE),
     "shared_patients?": _COUNTS,
+    "external?": bool,
+    "merge?": str,
     "dataset": str,
     "synthetic": bool,
     "provenance?": dict,

@@ -84,9 +84,10 @@ def find(folders: Sequence[str], least: int = 2) -> list[Run]:
       InputError: one that is not finished or is named twice, or too few.
     """
     paths: list[pathlib.Path] = []
-    is_folder = lambda text: pathlib.Path(text).expanduser().is_dir()
-    for text in places.rejoined(list(folders), is_folder):
-        folder = pathlib.Path(text).expanduser()
+    for text in places.rejoined(
+        list(folders), lambda text: places.expanded(text).is_dir()
+    ):
+        folder = places.expanded(text)
         inside = sorted(path.parent for path in folder.glob("*/config.json"))
         paths += [folder] if (folder / "config.json").exists() or not inside else inside
     different = {path.resolve() for path in paths}

@@ -19,6 +19,7 @@ from cxr_jax.runs import checkpoint, results
 from cxr_jax.state import TrainState, evaluation_variables
 from cxr_jax.weights import foreign, init_from, source
 from cxr_jax.weights.source import Source
+from tfds_builders.common import places
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.forms import RESTORE
 
@@ -101,7 +102,7 @@ def first_state(exp: experiment.Experiment) -> TrainState:
     """A fresh state on the host: drawn, or begun with `config.init_from`."""
     if not exp.config.init_from:
         return exp.init()
-    path = pathlib.Path(exp.config.init_from).expanduser()
+    path = places.expanded(exp.config.init_from)
     if path.is_dir():
         foreign.refuse_folder(path)
         found = weights(path)

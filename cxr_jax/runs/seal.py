@@ -58,15 +58,41 @@ def check_own(path: pathlib.Path, content: dict[str, Any]) -> None:
     """Of a JSON file that carries its own digest; says where there is none.
 
     Raises:
-      InputError: it was edited.
+      InputError: it was edited, or its digest was removed.
     """
-    if "digest" not in content:
-        warn(
-            f"WARNING: {path} has no digest (an earlier version of cxr_jax wrote it, or "
-            "it was removed): whether it was edited cannot be told"
+    if "digest" in content:
+        if not digest.is_sealed(content):
+            raise _edited(path)
+    elif _is_due(path, content):
+        raise InputError(
+            path,
+            "was edited: its digest is missing, and the files beside it have theirs",
+            RESTORE,
         )
-    elif not digest.is_sealed(content):
-        raise _edited(path)
+    else:
+        warn(
+            f"WARNING: {path} has no digest (an earlier version of cxr_jax wrote it): "
+            "whether it was edited cannot be told"
+        )
+
+
+def _is_due(path: pathlib.Path, content: dict[str, Any]) -> bool:
+    """A version that seals wrote it: other traces of one are there."""
+    root = _root(path)
+    others = {root / "results.json", root / "provenance.json"} - {path}
+    return (
+        "sealed" in content
+        or (root / "splits.json").is_file()
+        or any(map(_has_digest, others))
+    )
+
+
+def _has_digest(path: pathlib.Path) -> bool:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False  # its own reader says so
+    return isinstance(content, dict) and "digest" in content
 
 
 def _edited(path: pathlib.Path) -> InputError:

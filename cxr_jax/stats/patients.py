@@ -32,11 +32,14 @@ class Rests(NamedTuple):
         Of each that occurs at all, an interval needs LEAST patients.
       is_share: it is the share of the cases `on[0]` for which something holds, so that
         0 and 1 have an exact interval.
+      is_area: it is an area under a ROC curve, or a mean of some: its interval is made
+        on the scale of the log odds.
     """
 
     statistic: Callable[[np.ndarray], np.ndarray]
     on: tuple[np.ndarray, ...] = ()
     is_share: bool = False
+    is_area: bool = False
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         """The statistic of every row."""

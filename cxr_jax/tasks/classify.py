@@ -212,11 +212,8 @@ def _pooled(labels, probs, decisions, fold, weights, *, classes):
     areas = metrics.classify_metrics(target, probs, weights, classes, half)
     levelled = at_half(probs, _of_folds(decisions, fold))
     calls = metrics.classify_metrics(target, levelled, weights, classes, half)
-    of_areas = ("auroc", "auprc", "prevalence")
-    found = {
-        name: areas[name] if name.startswith(of_areas) else calls[name]
-        for name in areas
-    }
+    fixed = metrics.without_threshold(classes)
+    found = {name: (areas if name in fixed else calls)[name] for name in areas}
     called = metrics.decide(levelled, half) if len(classes) == 2 else probs.argmax(1)
     if len(classes) > 2:  # the most probable class needs no threshold
         found["accuracy"], found["macro_f1"] = areas["accuracy"], areas["macro_f1"]

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
 from cxr_jax.data import cache, roles
-from tfds_builders.common import files
+from tfds_builders.common import files, places
 from tfds_builders.common.errors import InputError
 
 # Neither the shape of an array nor the program depends on these.
@@ -99,7 +99,7 @@ def read(text: str, config: ConfigDict) -> dict[str, dict[str, Any]]:
         seeds = range(config.seed, config.seed + int(text))
         return {f"seed={seed}": {"seed": seed} for seed in seeds}
     found = files.read_json(
-        pathlib.Path(text).expanduser(),
+        places.expanded(text),
         missing="give a number of seeds, or a JSON file {name: {key: value}}",
         damaged="write it as {name: {key: value}}",
     )

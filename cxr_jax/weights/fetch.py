@@ -12,7 +12,7 @@ from absl import flags
 from tqdm import tqdm
 
 from cxr_jax.weights.published import PUBLISHED, Published
-from tfds_builders.common import command
+from tfds_builders.common import command, places
 from tfds_builders.common.errors import InputError
 
 _PART = 1 << 20
@@ -95,7 +95,7 @@ def _download(known: Published, partial: pathlib.Path, path: pathlib.Path) -> No
 
 def main(argv: list[str]) -> None:
     values = flags.FLAGS
-    folder = pathlib.Path(values.folder).expanduser()
+    folder = places.expanded(values.folder)
     if len(argv) == 1:
         for name, known in PUBLISHED.items():
             print(f"{name:18} {known.checksum[:18]:18} {known.url}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from cxr_jax.weights import keras, pytorch
 from cxr_jax.weights.claims import Contents, bytes_of
 from tfds_builders.common.errors import InputError
 
+# Of processor time: damage can lead libhdf5 in a circle.
+_SECONDS, _SECONDS_PER_GIB = 60, 60
 READERS = {"h5": keras.read_h5, "keras": keras.read_keras, "torch": pytorch.read}
 
 
@@ -70,6 +73,13 @@ def _received(stream) -> Contents:
 def _crashed(path: pathlib.Path, code: int, errors: bytes) -> InputError:
     said = errors.decode(errors="replace").strip().splitlines()
     reason = f"it ended with status {code}"
+    if code == -signal.SIGXCPU:
+        seconds = _seconds(path)
+        return InputError(
+            path,
+            f"is damaged: reading it did not end within {seconds} s of processor time",
+            "download it again, or save it again where it was made",
+        )
     if code < 0:
         reason = signal.Signals(-code).name
     elif said:
@@ -81,7 +91,15 @@ def _crashed(path: pathlib.Path, code: int, errors: bytes) -> InputError:
     )
 
 
+def _seconds(path: pathlib.Path) -> int:
+    size = path.stat().st_size if path.exists() else 0
+    return _SECONDS + _SECONDS_PER_GIB * size // 2**30
+
+
 def main(reader: str, path: pathlib.Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    most = min(x for x in (_seconds(path), soft, hard) if x != resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_CPU, (most, hard))
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no part of the answer
 

@@ -11,7 +11,7 @@ from cxr_jax.data import roles
 from cxr_jax.evaluation import evaluators
 from cxr_jax.evaluation.evaluators import Evaluation
 from cxr_jax.rng import generator
-from cxr_jax.runs import results
+from cxr_jax.runs import digest, results
 from cxr_jax.tasks import make_task
 
 
@@ -42,7 +42,7 @@ def finished_run():
         best = {"step": 1, "decision": {**decision, **task.constant(targets)}}
         results.save(workdir / "results.json", {"best": best, "best_step": 1})
         origin = {"dataset": json.loads(json.dumps(splits.description))}
-        (workdir / "provenance.json").write_text(json.dumps(origin))
+        (workdir / "provenance.json").write_text(json.dumps(digest.seal(origin)))
         (workdir / "config.json").write_text(config_lib.to_json(config))
         return workdir
 

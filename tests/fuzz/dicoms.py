@@ -1,5 +1,6 @@
 """DICOM of every transfer syntax, damaged in its bytes, its frame and its header."""
 
+import contextlib
 import functools
 import io
 import struct
@@ -177,13 +178,19 @@ def _written(header, frame: bytes | None = None, fragments: int = 1) -> bytes:
         header["PixelData"].VR = "OB"
         header["PixelData"].is_undefined_length = True
     out = io.BytesIO()
+    with _unchecked():
+        header.save_as(out)
+    return out.getvalue()
+
+
+@contextlib.contextmanager
+def _unchecked():
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(50_000)  # for sequences in each other
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        header.save_as(out)
+        yield
     sys.setrecursionlimit(limit)
-    return out.getvalue()
 
 
 def _mutate_frame(rng, original: Original) -> Case:
@@ -424,8 +431,11 @@ def _mutate_header(rng, original: Original) -> Case:
         demand = "any"  # a LUT comes first
     if name == "a window" and title in ("RescaleSlope huge", "RescaleIntercept huge"):
         demand = "any"
+    if title == "PresentationLUTShape" and name == "a window":
+        demand = "same"  # it is MONOCHROME1, which is INVERSE (PS3.3, C.11.6.1.2)
     if bare:
-        data = data_set(header, uid.ExplicitVRLittleEndian)
+        with _unchecked():
+            data = data_set(header, uid.ExplicitVRLittleEndian)
         return Case(name, title, data, demand)
     return Case(name, title, _written(header), demand)
 

@@ -221,6 +221,15 @@ COUNTS: dict[str, Count] = {
         "left as they are",
     ),
     "dicom_ignored": Count("noted", "DICOM headers with {}, which was not applied"),
+    "dicom_sign_doubtful": Count(
+        "noted",
+        "DICOM files that are far smoother with the other PixelRepresentation (signed or "
+        "not) than with that of their header, which was obeyed",
+    ),
+    "dicom_rle_rows_torn": Count(
+        "noted",
+        "DICOM files in RLE with codes across the ends of some rows: bytes may be lost",
+    ),
     "dicom_functional_groups": Count(
         "noted", "DICOM headers whose functional groups were obeyed"
     ),

@@ -14,16 +14,27 @@ _DATA = "~/tensorflow_datasets"  # TFDS's default, which it expands on import
 def expanded(path: str | Path) -> Path:
     """The path, `~` being the user's home.
 
-    Errors: InputError if nobody knows where that is: HOME is not set, and the user id
-    (of `docker run --user`, for one) has no name.
+    Errors: InputError if nobody knows where that is: HOME is not set, or to no
+    absolute path, and the user id (of `docker run --user`, for one) has no name; or
+    there is no user of the name behind the `~`.
     """
-    found = os.path.expanduser(path)
-    if found.startswith("~"):
-        raise InputError(
-            path,
-            "the home folder is not known: HOME is not set, and this user has no entry",
-            "Set HOME, or write the whole path.",
-        )
+    text = os.fspath(path)
+    if not text.startswith("~"):
+        return Path(text)
+    found = os.path.expanduser(text)
+    name = text[1:].partition("/")[0]
+    if name:
+        is_known, why = not found.startswith("~"), f"there is no user {name!r}"
+        hint = f"Write the whole path, or ./{text} for a folder of that name."
+    else:
+        # An empty HOME would make it a folder in the root.
+        home = os.environ.get("HOME")
+        is_known = os.path.isabs(found if home is None else home)
+        set_to = "not set, and this user has no entry" if home is None else repr(home)
+        why = f"the home folder is not known: HOME is {set_to}"
+        hint = "Set HOME, or write the whole path."
+    if not is_known:
+        raise InputError(path, why, hint)
     return Path(found)
 
 

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tfds_builders.common.build.listing import child, files, folders, skipped
+from tfds_builders.common.build.listing import (
+    by_name,
+    child,
+    files,
+    folders,
+    renamed,
+    skipped,
+)
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import SUFFIXES
 from tfds_builders.common.splits import SPLITS
@@ -65,8 +72,10 @@ def read_release(release: Path, labels: Sequence[str]) -> Release:
     counts |= found_counts
     counts |= _patients_and_sources(rows, labels)
     listed = {row.file_name for some in rows.values() for row in some}
-    unlisted = set().union(*places.values()) - listed
-    counts["images_not_listed"] = len(unlisted)
+    pictures = [path for place in places.values() for path in place]
+    meant = {path.name for path in by_name(pictures, listed).values()}
+    meant |= listed | {image.path.name for image in images}
+    counts["images_not_listed"] = len({path.name for path in pictures} - meant)
     counts |= not_images
     return Release(lists.version or "without a version", images, "val" in rows, counts)
 
@@ -100,17 +109,17 @@ def _labels(lists: Lists) -> tuple[str, ...] | None:
     return used
 
 
-def _pictures(release: Path) -> tuple[dict[str, dict[str, Path]], dict[str, int]]:
-    """Path by file name, for each split's folder; and the files that are no pictures.
+def _pictures(release: Path) -> tuple[dict[str, list[Path]], dict[str, int]]:
+    """Paths in each split's folder; and counts of the files that are no pictures.
 
     The folders lie beside the lists (Kaggle) or in `data` (COVID-Net's scripts).
     """
-    places: dict[str, dict[str, Path]] = {}
+    places: dict[str, list[Path]] = {}
     found: dict[str, Path] = {}
     for split in SPLITS:
         for folder in (child(release, split), child(release / "data", split)):
             if folder.is_dir() and split not in places:
-                places[split] = {path.name: path for path in files(folder, SUFFIXES)}
+                places[split] = files(folder, SUFFIXES)
                 found[split] = folder
     for split in ("train", "test"):
         if not places.get(split):
@@ -151,28 +160,32 @@ def _once(rows: dict[str, list[Row]]) -> tuple[dict[str, tuple[str, Row]], dict]
 
 def _found(release, lists, kept, places) -> tuple[list[Image], dict[str, int]]:
     """The listed images that are on disk, in the folder of any split, and counts."""
-    stems = collections.Counter(Path(file_name).stem for file_name in kept)
-    images, elsewhere = [], 0
-    for file_name, (split, row) in kept.items():
-        path = places.get(split, {}).get(file_name)
-        if path is None:
-            others_have = (place.get(file_name) for place in places.values())
-            path = next(filter(None, others_have), None)
-            elsewhere += path is not None
-        if path is not None:
-            images.append(
-                Image(
-                    path.stem if stems[path.stem] == 1 else file_name,
-                    path,
-                    row.label,
-                    _MISSPELT.get(row.source, row.source),
-                    row.patient,
-                    split,
-                )
-            )
+    path_of: dict[str, Path] = {}
+    for split in places:
+        names = (name for name, (listed_in, _) in kept.items() if listed_in == split)
+        path_of |= by_name(places[split], names)
+    used = set(path_of.values())
+    others = [p for place in places.values() for p in place if p not in used]
+    # A name that lies in two other folders is read from the first.
+    others = list({path.name: path for path in reversed(others)}.values())
+    elsewhere = by_name(others, (name for name in kept if name not in path_of))
+    path_of |= elsewhere
+    stems = collections.Counter(path.stem for path in path_of.values())
+    images = [
+        Image(
+            path.stem if stems[path.stem] == 1 else path.name,
+            path,
+            row.label,
+            _MISSPELT.get(row.source) or row.source,
+            row.patient,
+            split,
+        )
+        for file_name, (split, row) in kept.items()
+        if (path := path_of.get(file_name))
+    ]
     missing = len(kept) - len(images)
     if len(images) < _LEAST_THERE * len(kept):
-        gone = sorted(kept.keys() - {image.path.name for image in images})
+        gone = sorted(kept.keys() - path_of.keys())
         raise InputError(
             release,
             f"{missing} of the {len(kept)} images in "
@@ -183,7 +196,8 @@ def _found(release, lists, kept, places) -> tuple[list[Image], dict[str, int]]:
         )
     return sorted(images), {
         "rows_without_image": missing,
-        "images_in_other_folder": elsewhere,
+        "images_in_other_folder": len(elsewhere),
+        **renamed(path_of),
     }
 
 

@@ -105,17 +105,25 @@ def parse_row(line: str, labels: Iterable[str]) -> Row | None:
 
     A patient id may have spaces ('COVID 1 COVID(1).png positive sirm'), and some lists
     have no source. The label is therefore the last word or the one before it, and the
-    file name, which has no spaces, stands in front of it.
+    file name, which has no spaces, stands in front of it. Some lists name files without
+    their ending; then no other word may be the name of a picture.
     """
-    words = line.split()
+    words, rows = line.split(), []
     for after in (0, 1):
         head = words[: len(words) - after]
         if len(head) < 3 or head[-1] not in labels:
             continue
-        if head[-2].lower().endswith(SUFFIXES):
-            source = words[-1] if after else ""
-            return Row(" ".join(head[:-2]), head[-2], head[-1], source)
-    return None
+        source = words[-1] if after else ""
+        row = Row(" ".join(head[:-2]), head[-2], head[-1], source)
+        if _is_picture(row.file_name):
+            return row
+        rows.append(row)
+    has_picture = any(map(_is_picture, words))
+    return rows[0] if len(rows) == 1 and not has_picture else None
+
+
+def _is_picture(word: str) -> bool:
+    return word.lower().endswith(SUFFIXES)
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:

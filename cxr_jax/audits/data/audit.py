@@ -162,7 +162,7 @@ def _describe(
         "contents": held,
         "without_a_lung": {b.name: _baseline_to_json(b) for b in reached},
         "associations": [_association_to_json(*pair) for pair in associated],
-        "no_attributes": left_out,
+        "no_attributes": {name: each.why for name, each in left_out.items()},
     }
     return described, without_lung(one.name, reached) + of_classes(one.name, held)
 

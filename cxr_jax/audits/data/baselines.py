@@ -26,6 +26,7 @@ from cxr_jax.data import attributes, fingerprints
 from cxr_jax.data.attributes import Attribute
 from cxr_jax.data.fingerprints import Pictures
 from cxr_jax.stats import bootstrap, significance, weighted
+from cxr_jax.stats import patients as stats_patients
 from cxr_jax.stats.estimate import Estimate, undefined
 from tfds_builders.common import splits
 
@@ -121,7 +122,9 @@ def run(
                 )
                 for k in (enough if len(target.classes) > 2 else [1])
             }
-            found.append(_judged(name, sees, target.classes, areas, len(index)))
+            each = [members for k in areas for members in (index == k, index != k)]
+            fewest = stats_patients.fewest(counts, each)
+            found.append(_judged(name, sees, target.classes, areas, len(index), fewest))
             continue
         nothing = undefined(len(index), reason)
         found.append(Baseline(name, sees, nothing, {}))
@@ -235,11 +238,11 @@ def _auroc(positive, scores, folds, weights):
     return np.where(pairs > 0, won / pairs, np.nan)
 
 
-def _judged(name, sees, classes, areas, images: int) -> Baseline:
-    """Args: areas: {class index: replicates of its AUROC}."""
+def _judged(name, sees, classes, areas, images: int, fewest: int) -> Baseline:
+    """Args: areas: {class index: replicates of its AUROC}. fewest: see `bootstrap`."""
 
     def summary(values):
-        return bootstrap.summary(values, images, undefined=_UNDEFINED)
+        return bootstrap.summary(values, images, undefined=_UNDEFINED, area_of=fewest)
 
     mean = np.mean(list(areas.values()), axis=0)
     whole = summary(mean)

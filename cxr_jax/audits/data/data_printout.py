@@ -16,7 +16,7 @@ from cxr_jax.audits.data.contents import UNLABELLED
 from cxr_jax.audits.data.dataset import Dataset
 from cxr_jax.audits.data.findings import is_leak
 from cxr_jax.audits.verdicts import Verdict
-from cxr_jax.data.attributes import Attribute
+from cxr_jax.data.attributes import Attribute, LeftOut
 from cxr_jax.runs import text_table
 from cxr_jax.runs.text_table import count
 from cxr_jax.stats.estimate import number
@@ -84,7 +84,7 @@ def _shown(baseline: Baseline) -> str:
 def associations(
     dataset: Dataset,
     found: Sequence[tuple[Attribute, Association]],
-    left_out: dict[str, str],
+    left_out: dict[str, LeftOut],
 ) -> list[str]:
     """The label against all else that is known of an image, the strongest first."""
     if not dataset.target.classes:
@@ -106,9 +106,9 @@ def associations(
         head = ["", "measure", "0 to 1", "p", "images", "categories", "missing"]
         lines += text_table.lines(head, rows)
     alike = [
-        f"{name} ({why.removeprefix('always ')})"
-        for name, why in left_out.items()
-        if why.startswith("always ")
+        f"{name} ({each.always})"
+        for name, each in left_out.items()
+        if each.always is not None
     ]
     if alike:
         lines += _note(f"the same for all images: {', '.join(alike)}")

@@ -12,7 +12,7 @@ from cxr_jax.audits.data.dataset import Dataset
 from cxr_jax.audits.verdicts import CARE, STOP, Verdict, verdict
 from cxr_jax.data import copies
 from cxr_jax.data.copies import Bundle
-from cxr_jax.data.split import patients_in_both
+from cxr_jax.data.split import known_patients, patients_in_both
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.tables import first
 
@@ -181,9 +181,10 @@ def patients_unknown(found: Sequence[Verdict]) -> bool:
 def of_dataset(dataset: Dataset) -> list[Verdict]:
     """What its patients and films are, where they are not patients and films."""
     found = []
-    if dataset.unit.startswith("patients or"):
+    known = known_patients(dataset.unit)
+    if known == "some":
         found.append(verdict("patients_mixed", dataset=dataset.name))
-    elif dataset.unit != "patients":
+    elif known == "none":
         found.append(
             verdict(
                 "patients_unnamed",

@@ -58,6 +58,11 @@ class Model(NamedTuple):
         task = self.exp.task
         return task.probabilities.statistics(labels, probs, self.decision)
 
+    def area_of(self, labels: np.ndarray, probs: np.ndarray) -> int:
+        """Of the headline figure: see `bootstrap.area_of`."""
+        statistic = self.statistics(labels, probs)[self.figure]
+        return bootstrap.area_of(statistic, self.counts)
+
     def replicates(self, labels: np.ndarray, probs: np.ndarray) -> np.ndarray:
         """The headline figure, of the split and its resamples: [R + 1]."""
         statistic = self.statistics(labels, probs)[self.figure]
@@ -77,10 +82,13 @@ def audit(checkpoint_of: pathlib.Path, workdir: pathlib.Path) -> int:
     model, lungs = _open(checkpoint_of)
     labels, probs = model.answers()
     whole = model.replicates(labels, probs)
-    estimate = bootstrap.summary(whole, model.split.size, undefined="undefined")
+    area_of = model.area_of(labels, probs)
+    estimate = bootstrap.summary(
+        whole, model.split.size, undefined="undefined", area_of=area_of
+    )
     chance = model.exp.task.probabilities.chance(labels, model.decision)
-    without = _hide(model, lungs, whole, chance)
-    changed = _alter(model, whole)
+    without = _hide(model, lungs, whole, chance, area_of)
+    changed = _alter(model, whole, area_of)
     rows, agreed = _group(model, labels, probs)
     grouped = [
         row for row in rows if row.gaps[model.figure].reason != subgroups.FEW_OTHERS
@@ -211,7 +219,7 @@ def _group(model: Model, labels, probs):
     return rows, subgroups.limits(table, names, labels, expected, model.counts)
 
 
-def _hide(model: Model, lungs, whole, chance) -> dict[str, Hidden]:
+def _hide(model: Model, lungs, whole, chance, area_of: int) -> dict[str, Hidden]:
     """{control: what is left of its figure}."""
     found, images = {}, {"image": model.split.pixels["image"], "mask": lungs}
     side = images["image"].shape[1]
@@ -219,7 +227,7 @@ def _hide(model: Model, lungs, whole, chance) -> dict[str, Hidden]:
         pixels = control.hide(images)["image"]
         values = model.replicates(*model.answers(pixels))
         found[control.name] = hidden(
-            model.figure, values, whole, chance, model.split.size
+            model.figure, values, whole, chance, model.split.size, area_of
         )
     return found
 
@@ -241,7 +249,7 @@ def _distinct(found: list[masking.Control], side: int) -> list[masking.Control]:
     ]
 
 
-def _alter(model: Model, whole) -> dict[str, list[Altered]]:
+def _alter(model: Model, whole, area_of: int) -> dict[str, list[Altered]]:
     """{alteration: what is lost at every strength}."""
     found = {}
     for name, alteration in alterations.ALTERATIONS.items():
@@ -251,5 +259,7 @@ def _alter(model: Model, whole) -> dict[str, list[Altered]]:
                 model.split.pixels["image"], name, strength, model.exp.config.seed
             )
             values = model.replicates(*model.answers(pixels))
-            found[name].append(altered(model.figure, values, whole, model.split.size))
+            found[name].append(
+                altered(model.figure, values, whole, model.split.size, area_of)
+            )
     return found

@@ -51,23 +51,31 @@ class Altered(NamedTuple):
     p: float
 
 
-def hidden(metric_name: str, values, whole, chance: float, images: int) -> Hidden:
-    """Of replicates [R + 1] of a figure, and of it on whole pictures."""
+def hidden(
+    metric_name: str, values, whole, chance: float, images: int, area_of: int = 0
+) -> Hidden:
+    """Of replicates [R + 1] of a figure, and of it on whole pictures.
+
+    area_of: see `bootstrap.summary`.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         left = (values - chance) / (whole - chance)
     undefined = "undefined on these pictures"
     return Hidden(
-        bootstrap.summary(values, images, undefined=undefined),
+        bootstrap.summary(values, images, undefined=undefined, area_of=area_of),
         bootstrap.summary(left, images, undefined=undefined),
         significance.p_value(metric(metric_name).sign * (values - chance)),
     )
 
 
-def altered(metric_name: str, values, whole, images: int) -> Altered:
-    """Of replicates [R + 1] of a figure, and of it on the pictures as they are."""
+def altered(metric_name: str, values, whole, images: int, area_of: int = 0) -> Altered:
+    """Of replicates [R + 1] of a figure, and of it on the pictures as they are.
+
+    area_of: see `bootstrap.summary`.
+    """
     lost = metric(metric_name).sign * (whole - values)
     return Altered(
-        bootstrap.summary(values, images, undefined="undefined"),
+        bootstrap.summary(values, images, undefined="undefined", area_of=area_of),
         bootstrap.summary(lost, images, undefined="undefined"),
         significance.p_value(lost),
     )

@@ -25,7 +25,8 @@ def forest(
     """
     lines: list[rows_lib.Line] = []
     for attribute, group in groupby(rows, key=lambda row: row[0]):
-        lines.append(rows_lib.Line(attribute.replace("_", " "), 0, None))
+        heading = style.shortened(attribute.replace("_", " "), _LONGEST)
+        lines.append(rows_lib.Line(heading, 0, None))
         lines += [
             rows_lib.Line(style.shortened(str(label), _LONGEST), images, estimate)
             for _, label, images, estimate in group

@@ -100,7 +100,7 @@ def _lines(head: str, rows: Sequence[str], width: float) -> list[str]:
             max(room, 8),
             subsequent_indent=_INDENT,
             break_on_hyphens=False,
-            break_long_words=False,
+            break_long_words=True,
         )
     return lines
 

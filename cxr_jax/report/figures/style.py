@@ -38,6 +38,8 @@ _ON_PAGE = {
 SIZE, SMALL = 10, 9  # of type, in points
 FAINT, SOFT = 0.2, 0.7  # alpha of areas, and of secondary text
 THIN, THICK = 0.7, 1.6  # of lines, in points
+# Letters of a panel's name, where it is alone and where there are two columns.
+_ALONE, _IN_COLUMN = 40, 18
 WIDTH, HEIGHT = 4.4, 3.3  # inches: fits a small screen of 330 pixels
 _DPI = 160
 _FONTS = "DejaVu Sans, Verdana, Arial, sans-serif"
@@ -98,9 +100,14 @@ def label_edges(found: list[Axes], x: str, y: str) -> None:
 
 
 def head(axes: Axes, name: str, words: str = "") -> None:
-    """Writes the name of a panel in bold above it, and words below the name."""
+    """Writes the name of a panel in bold above it, and words below the name.
+
+    A name that is wider than the panel would lie over that of the next.
+    """
     offset = 5 + (SMALL + 3) * bool(words)
-    _above(axes, name, offset, SIZE, weight="bold")
+    figure = axes.get_figure(root=True)
+    room = _ALONE if figure is None or len(figure.axes) == 1 else _IN_COLUMN
+    _above(axes, shortened(name, room), offset, SIZE, weight="bold")
     if words:
         _above(axes, words, 4, SMALL, alpha=SOFT)
 

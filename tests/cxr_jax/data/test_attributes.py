@@ -6,7 +6,7 @@ from cxr_jax.data.attributes import MISSING, OTHERS
 
 def found(column, name="source"):
     some, left_out = attributes.of_table({name: column}, {})
-    return some, left_out.get(name, "")
+    return some, left_out[name].why if left_out else ""
 
 
 def test_text_becomes_categories_and_empty_text_is_missing():
@@ -76,7 +76,7 @@ def test_identifiers_labels_splits_and_constants_are_left_out_with_a_reason():
     }
     some, left_out = attributes.of_table(table, {"label": "NP", "grade": "abc"})
     assert [a.name for a in some] == ["country"]
-    assert left_out == {
+    assert {name: each.why for name, each in left_out.items()} == {
         "example_id": "identifies the image",
         "study_id": "identifies the image",
         "fold": "names a split",
@@ -96,7 +96,7 @@ def test_a_single_image_has_no_attributes():
     table = {"source": ["a"], "age": np.array([np.nan]), "rows": np.array([512])}
     some, left_out = attributes.of_table(table, {})
     assert not some
-    assert left_out == {
+    assert {name: each.why for name, each in left_out.items()} == {
         "source": "always a",
         "age": "always missing",
         "rows": "always 512",
@@ -111,3 +111,10 @@ def test_shape_of_the_stored_images():
         "stored_width": ("100", "50"),
         "stored_aspect": ("0.5", "1", "2"),
     }
+
+
+def test_the_value_of_a_column_that_never_differs_is_kept():
+    _, left_out = attributes.of_table({"source": ["always here"] * 9}, {})
+    assert left_out["source"].always == "always here"
+    _, left_out = attributes.of_table({"note": [f"text {k}" for k in range(60)]}, {})
+    assert left_out["note"].always is None

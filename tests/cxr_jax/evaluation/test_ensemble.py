@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score
 from configs import common
 from cxr_jax import config as config_lib
 from cxr_jax.evaluation import ensemble, settling
-from cxr_jax.runs import predictions
+from cxr_jax.runs import digest, predictions
 from cxr_jax.tasks import make_task
 from cxr_jax.train import loop
 from tfds_builders.common.errors import InputError
@@ -266,8 +266,9 @@ def test_other_data_than_those_of_the_runs_are_refused(two, tmp_path):
     for run in two:
         text = (run / "provenance.json").read_text()
         origin = json.loads(text)
+        del origin["digest"]
         origin["dataset"]["roles"]["test"]["sha256"] = "0" * 64
-        (run / "provenance.json").write_text(json.dumps(origin))
+        (run / "provenance.json").write_text(json.dumps(digest.seal(origin)))
     with pytest.raises(InputError, match=r"columns .* of test: 00000000"):
         combine(two, tmp_path / "ensemble")
 
@@ -310,8 +311,8 @@ def test_what_an_earlier_version_did_not_settle_is_settled_now(two, tmp_path):
     path = two[0] / "results.json"
     content = json.loads(path.read_text())
     assert content["best"]["decision"].pop("confidence")
-    assert content.pop("digest")  # which it did not have either
-    path.write_text(json.dumps(content))
+    assert content.pop("digest")
+    path.write_text(json.dumps(digest.seal(content)))
     after = combine(two, tmp_path / "after")
     for name, estimate in before["members"][str(two[0])]["metrics"].items():
         found = after["members"][str(two[0])]["metrics"][name]

@@ -9,8 +9,8 @@ from cxr_jax import config as config_lib
 from cxr_jax.data import roles
 from cxr_jax.evaluation.evaluators import Evaluation
 from cxr_jax.report import write
+from cxr_jax.runs import digest, provenance, results
 from cxr_jax.runs import predictions as stored_lib
-from cxr_jax.runs import provenance, results
 from cxr_jax.stats import bootstrap
 from cxr_jax.tasks import make_task
 
@@ -46,7 +46,7 @@ def reported_run(finished_run):
         }
         results.save(workdir / "results.json", content)
         origin = provenance.collect(json.loads(json.dumps(splits.description)))
-        (workdir / "provenance.json").write_text(json.dumps(origin))
+        (workdir / "provenance.json").write_text(json.dumps(digest.seal(origin)))
         lines = [
             {"step": 0, f"val/{task.select}": None, "val/loss": 2.0},
             {"step": 1, "train/loss": 1.5, "lr": 1e-3},

@@ -95,10 +95,40 @@ def test_speed_is_no_part_of_it(run):
     predictions.read(run)
 
 
+def _unseal(path):
+    edit_json(path, lambda c: [c.pop(k, None) for k in ("digest", "sealed")])
+
+
 def test_a_run_of_an_earlier_version_is_read_with_a_warning(run, capsys):
-    edit_json(run / "results.json", lambda c: [c.pop(k) for k in ("digest", "sealed")])
+    (run / "splits.json").unlink()
+    for name in ("results.json", "provenance.json"):
+        _unseal(run / name)
     predictions.read(run)
     assert "WARNING" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["results.json", "provenance.json"])
+@pytest.mark.parametrize("beside", ["splits.json", "another digest", "sealed"])
+def test_a_digest_that_was_removed_is_missed(run, name, beside):
+    """Any trace of a version that seals is enough."""
+    if beside == "sealed":
+        edit_json(run / name, lambda c: c.pop("digest") and c.update(sealed={}))
+    else:
+        _unseal(run / name)
+    if beside != "splits.json":
+        (run / "splits.json").unlink()
+    if beside != "another digest":
+        _unseal(run / ({"results.json", "provenance.json"} - {name}).pop())
+    with pytest.raises(InputError, match="was edited: its digest is missing"):
+        predictions.read(run)
+
+
+def test_an_evaluation_without_its_digest_is_named(run):
+    assert evaluate.evaluate(None, run, ":test") == 0
+    path = run / "evaluations/brixia_256-test.json"
+    _unseal(path)
+    with pytest.raises(InputError, match=f"{path.name}: was edited"):
+        write.write(run)
 
 
 def test_an_edited_evaluation_is_named(run):

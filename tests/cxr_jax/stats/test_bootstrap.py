@@ -1,10 +1,15 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import scipy.stats
+from scipy import special
+from sklearn.metrics import roc_auc_score
 
 from cxr_jax.rng import generator
 from cxr_jax.stats import bootstrap, weighted
 from cxr_jax.stats.estimate import Estimate
+from cxr_jax.stats.patients import Rests
 
 
 def mean_estimate(values, patient_ids, resamples=1000):
@@ -135,3 +140,42 @@ def test_undefined_resamples_are_left_out_and_counted():
     assert most.reason == "no interval: undefined in 60% of the resamples"
     undefined = bootstrap.summary(np.full(101, np.nan), 7, undefined="why")
     assert np.isnan(undefined.value) and undefined.reason == "why"
+
+
+def test_an_area_has_the_interval_of_its_log_odds():
+    """Written out: the delta method, and the quantile of Student's t."""
+    numbers = np.random.default_rng(0)
+    positive = np.repeat(np.arange(40) < 7, 2)
+    scores = numbers.normal(size=80) + positive
+    counts = bootstrap.weights(np.repeat(np.arange(40), 2), 300)
+    area = Rests(
+        partial(weighted.auroc, positive, scores),
+        (positive, ~positive),
+        is_area=True,
+    )
+    found = bootstrap.estimate(area, counts, undefined="")
+    drawn = [
+        roc_auc_score(positive, scores, sample_weight=row)
+        for row in counts.astype(float)
+    ]
+    assert found.value == pytest.approx(drawn[0])
+    error = np.std(drawn[1:], ddof=1) / (drawn[0] * (1 - drawn[0]))
+    ends = special.logit([found.lo, found.hi])
+    expected = special.logit(drawn[0]) + np.array([-1, 1]) * 2.446912 * error  # t, df 6
+    np.testing.assert_allclose(ends, expected, rtol=1e-6)
+
+
+def test_the_interval_of_an_area_holds_it_with_few_patients():
+    """Percentiles do not: eight positives, three images each, area 0.92."""
+    numbers, true = np.random.default_rng(1), special.ndtr(2 / np.sqrt(2))
+    patient = np.repeat(np.arange(68), 3)
+    positive, held = patient < 8, {"log odds": 0, "percentiles": 0}
+    counts = bootstrap.weights(patient, 200)
+    for _ in range(200):
+        shared = numbers.normal(size=68)[patient]
+        scores = 0.77 * shared + 0.63 * numbers.normal(size=204) + 2 * positive
+        values = weighted.auroc(positive, scores, counts.astype(float))
+        for name, area_of in (("log odds", 8), ("percentiles", 0)):
+            found = bootstrap.summary(values, 204, undefined="", area_of=area_of)
+            held[name] += found.lo <= true <= found.hi
+    assert held["log odds"] >= 0.9 * 200 > held["percentiles"]

@@ -5,7 +5,9 @@ import json
 import pathlib
 import pickle
 import re
+import signal
 import subprocess
+import sys
 import zipfile
 from typing import NamedTuple
 
@@ -406,3 +408,22 @@ def test_hdf5_without_layers_is_refused(tmp_path):
 def test_a_missing_package_names_its_extra(tmp_path):
     with pytest.raises(InputError, match=r"needs .*absent.*[\s\S]*cxr_jax\[weights\]"):
         optional.package("absent.numpy", "weights", tmp_path / "a.h5")
+
+
+def test_a_file_that_leads_its_reader_in_a_circle(tmp_path):
+    """The child is ended, and the message says why."""
+    path = tmp_path / "a.h5"
+    path.write_bytes(keras.HDF5)
+    code = (
+        "import pathlib, sys\n"
+        "from cxr_jax.weights import subreader\n"
+        "subreader._SECONDS = 1\n"
+        "subreader.READERS['h5'] = lambda path: sum(1 for _ in iter(int, 1))\n"
+        "subreader.main('h5', pathlib.Path(sys.argv[1]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, check=False
+    )
+    assert done.returncode == -signal.SIGXCPU
+    error = subreader._crashed(path, done.returncode, b"")
+    assert str(path) in str(error) and "did not end within 60 s" in str(error)

@@ -2,6 +2,7 @@ import grp
 import os
 import pathlib
 import pwd
+import re
 import shutil
 
 import pytest
@@ -41,9 +42,11 @@ def test_no_home(nameless, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for name in ("HOME", "TFDS_DATA_DIR"):
         monkeypatch.delenv(name, raising=False)
-    for path in ("~", "~/data", "~nobody-of-this-name/x"):
+    for path in ("~", "~/data"):
         with pytest.raises(InputError, match="HOME"):
             places.expanded(path)
+    with pytest.raises(InputError, match="there is no user 'nobody-of-this-name'"):
+        places.expanded("~nobody-of-this-name/x")
     with pytest.raises(InputError, match="--data_dir"):
         places.data_dir()
     assert places.data_dir("data") == tmp_path / "data"
@@ -55,6 +58,13 @@ def test_no_home(nameless, monkeypatch, tmp_path):
     assert places.expanded("~/data") == tmp_path / "data"
     assert places.data_dir(tmp_path) == tmp_path
     assert places.cache_dir() == tmp_path / ".cache/cxr_jax"
+
+
+@pytest.mark.parametrize("home", ["", "~", "home/me"])
+def test_home_that_is_no_absolute_path(home, monkeypatch):
+    monkeypatch.setenv("HOME", home)
+    with pytest.raises(InputError, match=re.escape(f"HOME is {home!r}")):
+        places.expanded("~/data")
 
 
 @pytest.mark.parametrize(

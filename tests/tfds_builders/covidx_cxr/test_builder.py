@@ -225,6 +225,33 @@ def test_lists_out_of_step_with_the_files(copy, make):
     assert found["files_not_images"] == 1
 
 
+def test_lists_without_endings_or_in_another_case(copy, make):
+    """They mean the same images; what the names have beside dots is no ending."""
+    first = make(copy, ORIGINAL)
+    before = examples(first)
+    train, test = (listed(copy / f"{s}.txt", BINARY) for s in ("train", "test"))
+    dotted = train[0][1]
+    (copy / "train" / dotted).rename(copy / "train" / f"1-s2.0-{dotted}")
+    train[0] = (train[0][0], f"1-s2.0-{Path(dotted).stem}", *train[0][2:])
+    train[1:] = [(p, Path(n).stem, *rest) for p, n, *rest in train[1:]]
+    test = [(p, n.upper(), *rest) for p, n, *rest in test]
+    write_rows(copy / "train.txt", train)
+    write_rows(copy / "test.txt", test)
+    builder = make(copy, ORIGINAL)
+    after = examples(builder)
+    named = {Path(dotted).stem: f"1-s2.0-{Path(dotted).stem}"}
+    assert {named.get(name, name) for name in before} == after.keys()
+    for name, (split, example) in before.items():
+        found = after[named.get(name, name)]
+        assert found[0] == split
+        assert found[1]["label"] == example["label"]
+        assert (found[1]["image"] == example["image"]).all()
+    found, known = counts(builder), counts(first)
+    for name in ("images_not_listed", "rows_without_image", "images_in_other_folder"):
+        assert found[name] == known[name]
+    assert found["names_unlike_files"] == len(before)
+
+
 def test_copies_share_a_split_whatever_the_lists_say(copy, make):
     rows = {split: listed(copy / f"{split}.txt", BINARY) for split in ("train", "test")}
     (one,) = [row for row in rows["train"] if row[3] == "stonybrook"][:1]

@@ -53,7 +53,8 @@ def test_any_line_is_read_back(patient, stem, suffix, labels, number, source):
     "line",
     [
         "COVID(1).png positive sirm",  # no patient
-        "1 COVID(1) positive sirm",  # no picture
+        "1 positive sirm",  # no picture
+        "1 2 positive positive",  # which of them is the label?
         "1 COVID(1).png sirm positive x",  # more words than there may be
         "1 COVID(1).png unknown sirm",
         "1 a.png positive two words",
@@ -63,3 +64,13 @@ def test_any_line_is_read_back(patient, stem, suffix, labels, number, source):
 )
 def test_lines_that_are_none(line):
     assert parse_row(line, BINARY) is None
+
+
+def test_a_file_may_be_named_without_its_ending():
+    assert parse_row("1 COVID(1) positive sirm", BINARY) == (
+        "1",
+        "COVID(1)",
+        "positive",
+        "sirm",
+    )
+    assert parse_row("P 7 1-s2.0-S09 negative", BINARY)[:2] == ("P 7", "1-s2.0-S09")

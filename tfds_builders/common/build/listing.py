@@ -5,7 +5,7 @@ A file is known by its content: an ending says what its owner believes.
 
 import collections
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from tfds_builders.common.errors import InputError
@@ -138,23 +138,39 @@ def by_name(pictures: Iterable[Path], names: Iterable[str]) -> dict[str, Path]:
     that of another format.
     """
     pictures, names = list(pictures), list(dict.fromkeys(names))
-    exact = {path.name: path for path in pictures}
-    alike = {path.name.casefold(): path for path in reversed(pictures)}
-    found = {name: exact.get(name) or alike.get(name.casefold()) for name in names}
-    used = set(found.values())
-    stems = collections.defaultdict(list)
-    for path in pictures:
-        if path not in used:
-            stems[path.stem.casefold()].append(path)
-    missing = collections.defaultdict(list)
-    for name in names:
-        if found[name] is None:
-            ending = Path(name).suffix.lower() in _KIND_OF
-            missing[(Path(name).stem if ending else name).casefold()].append(name)
-    for stem, wanted in missing.items():
-        if len(wanted) == 1 and len(stems[stem]) == 1:
-            found[wanted[0]] = stems[stem][0]
-    return {name: path for name, path in found.items() if path}
+    found = _paired({path.name: [path] for path in pictures}, {n: [n] for n in names})
+    for key_of_path, key_of_name in (
+        (lambda path: path.name.casefold(), str.casefold),
+        (lambda path: path.stem.casefold(), _stem),
+    ):
+        used = set(found.values())
+        rest = _grouped((p for p in pictures if p not in used), key_of_path)
+        found |= _paired(
+            rest, _grouped((n for n in names if n not in found), key_of_name)
+        )
+    return {name: found[name] for name in names if name in found}
+
+
+def _stem(name: str) -> str:
+    """Without an ending of a picture: what follows another dot is part of a name."""
+    ending = Path(name).suffix.lower() in _KIND_OF
+    return (Path(name).stem if ending else name).casefold()
+
+
+def _grouped(members: Iterable, key: Callable) -> dict[str, list]:
+    found = collections.defaultdict(list)
+    for member in members:
+        found[key(member)].append(member)
+    return found
+
+
+def _paired(pictures: dict[str, list], names: dict[str, list]) -> dict[str, Path]:
+    """Where one picture and one name have a key: no picture is that of two names."""
+    return {
+        wanted[0]: pictures[key][0]
+        for key, wanted in names.items()
+        if len(wanted) == 1 and len(pictures.get(key, ())) == 1
+    }
 
 
 def renamed(found: Mapping[str, Path]) -> dict[str, int]:

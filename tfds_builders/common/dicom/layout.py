@@ -68,6 +68,13 @@ def layout_of(path, header) -> Layout:
 
     Errors: InputError where it is not one grey image, too large, or contradicts itself.
     """
+    for other in ("FloatPixelData", "DoubleFloatPixelData", "PixelDataProviderURL"):
+        if other in header:
+            raise InputError(
+                path,
+                f"its pixels are in {other}, which is not supported",
+                "Export it with whole numbers of 8 or 16 bits, in PixelData.",
+            )
     if "PixelData" not in header:
         raise InputError(
             path,

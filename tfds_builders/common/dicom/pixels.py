@@ -96,7 +96,7 @@ def _encapsulated(path, header, layout: Layout) -> Cells:
     if not frame:
         raise InputError(path, "its pixel data are empty", AGAIN)
     if run_length.begins(frame, layout):
-        return Cells(run_length.decode(path, frame, layout))
+        return Cells(*run_length.decode(path, frame, layout))
     stream = read_codestream(path, frame)
     _check(path, layout, stream)
     samples = decode(path, frame, stream)

@@ -33,6 +33,8 @@ POLARITIES = tuple(_CONTRADICTED)
 
 _WHITE = 65535
 _SAMPLE = 512  # pixels of the longer side are enough to detect the polarity
+# A window that shows so many values as so few greys leaves no picture.
+_MANY_VALUES, _FEW_GREYS = 16, 3
 _AGAIN = "Copy the file from its source again."
 
 
@@ -114,6 +116,8 @@ def _read(path, polarity: str) -> Xray:
         notes += ("dicom_functional_groups",)
     cells = read_cells(path, header, layout)
     notes += _notes_on_values(path, layout, display, cells.codes)
+    if _sign_contradicted(layout, cells.codes):
+        notes += ("dicom_sign_doubtful",)
     contradicted = contradicts(_film(display, cells.codes))
     if contradicted and polarity == "pixels":
         display = inverted(display)
@@ -180,16 +184,38 @@ def _roughness(values: np.ndarray) -> float:
     return sum(float(np.abs(np.diff(values, axis=axis)).sum()) for axis in (0, 1))
 
 
+def _sign_contradicted(layout: Layout, codes: np.ndarray) -> bool:
+    """Whether the picture is far smoother with the other PixelRepresentation.
+
+    Values that wrap at the sign leave steps of the whole range. Black beside white that
+    are saturated has such steps too, and is left out.
+    """
+    if not layout.high + 1 <= 8 * codes.itemsize:
+        return False
+    rows = codes[:: max(1, len(codes) // _SAMPLE)]
+    both = layout, layout._replace(signed=not layout.signed)
+    ends, steps = np.zeros(rows.shape, bool), []
+    for each in both:
+        values = each.values()[rows]
+        ends |= (values == each.lowest) | (values == each.highest)
+        steps.append(np.abs(np.diff(values)))
+    pairs = ~(ends[:, 1:] & ends[:, :-1])
+    here, there = (float(step[pairs].sum()) for step in steps)
+    return here > 2 * there
+
+
 def _check_contrast(path, display: Display, codes: np.ndarray, pixels) -> None:
-    """Raise InputError where the header shows different values as one grey."""
-    if pixels.min() < pixels.max():
-        return
-    image = codes[~display.padding[codes]]
-    if len(image) and image.min() < image.max():
+    """Raise InputError where the header shows different values as a few greys."""
+    present = np.zeros(len(display.table), bool)
+    present[codes] = True
+    present &= ~display.padding
+    values, greys = int(present.sum()), len(np.unique(display.table[present]))
+    if greys == 1 < values or greys <= _FEW_GREYS < _MANY_VALUES <= values:
+        seen = f"all as {pixels.flat[0]}" if greys == 1 else f"as {greys} greys"
         raise InputError(
             path,
-            f"its values differ, but the window, look-up table or rescaling in its "
-            f"header shows them all as {pixels.flat[0]} of {_WHITE}",
+            f"it has {values:,} different values, but the window, look-up table or "
+            f"rescaling in its header shows them {seen} of {_WHITE}",
             "Remove WindowCenter and WindowWidth (or the LUT) from the header, or "
             "export the file again.",
         )

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
@@ -235,3 +236,23 @@ def test_a_band_leaves_out_resamples_of_one_class(monkeypatch):
     band = points.band(statistic, counts)
     np.testing.assert_array_equal(band.lo, 1)
     assert points.band(statistic, counts[[0, 1, 1, 2]]) is None
+
+
+@pytest.mark.parametrize("draw", ["roc", "precision_recall", "calibration", "decision"])
+def test_long_names_of_classes_do_not_lie_over_each_other(draw):
+    """Nor do they leave the figure."""
+    names = ("Opacity_" * 12 + "1", "No acute abnormality " * 5, "Edema")
+    found = [cases(seed=k, name=name)[0] for k, name in enumerate(names)]
+    figure = getattr(curves, draw)(found, cases()[1])
+    FigureCanvasAgg(figure).draw()
+    heads = [
+        text.get_window_extent()
+        for axes in figure.axes
+        for text in axes.texts
+        if text.get_fontweight() == "bold"
+    ]
+    assert len(heads) == 3
+    assert not any(
+        one.overlaps(other) for k, one in enumerate(heads) for other in heads[:k]
+    )
+    assert max(head.x1 for head in heads) <= figure.bbox.x1

@@ -86,6 +86,8 @@ def test_child(tmp_path):
         ("a.png a.jpg", "a.png a", "a.png a.jpg"),  # one of them is taken
         ("a.png", "a.jpg a", "-"),
         ("a.png", "b a.png", "- a.png"),
+        ("a.png", "A.png a.PNG", "-"),  # which of the two?
+        ("a.png", "a.png A.png", "a.png -"),
     ],
 )
 def test_files_that_a_table_means(there, names, expected):

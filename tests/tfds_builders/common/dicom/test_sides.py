@@ -10,7 +10,7 @@ from tfds_builders.common.dicom.radiograph import read_dicom, read_radiograph
 
 # Different in every corner, and not square.
 FILM = RAMP[:40].copy()
-FILM[:9, :9] = 4000
+FILM[:9, :9] = 2000
 
 
 def read(tmp_path, codes=FILM, **tags):

@@ -1,6 +1,7 @@
 """Every transfer syntax: the pixels that were encoded, or an error; never half."""
 
 import io
+import struct
 import warnings
 
 import numpy as np
@@ -579,3 +580,37 @@ def test_damaged_run_length(tmp_path):
     for broken in (frame[:2000], frame[:64], frame[:-40], frame[:-3000] + bytes(3000)):
         save_frame(path, make_header(RAMP), broken, uid.RLELossless)
         fails(path, "damaged RLE frame")
+
+
+def run_length(codes, across: int) -> bytes:
+    """Segments of literal runs of a row each, of which some go on in the next row."""
+    segments = []
+    for plane in (codes >> 8, codes & 255):
+        rows = plane.astype(np.uint8)
+        together = [rows[:across].ravel(), *rows[across:]]
+        coded = b""
+        for row in together:
+            for begin in range(0, len(row), 100):
+                part = row[begin : begin + 100].tobytes()
+                coded += bytes([len(part) - 1]) + part
+        segments.append(coded + b"\0" * (len(coded) % 2))
+    starts = [64, 64 + len(segments[0])]
+    return struct.pack("<16I", 2, *starts, *[0] * 13) + b"".join(segments)
+
+
+@pytest.mark.parametrize("across, is_torn", [(0, False), (2, True), (20, True)])
+def test_rows_of_a_run_length_frame_that_go_on_in_the_next(tmp_path, across, is_torn):
+    """As where bytes were lost, and what follows makes up for their number."""
+    codes = np.random.default_rng(0).integers(0, 4096, (64, 64), dtype=np.uint16)
+    frame = run_length(codes, across)
+    path = save_frame(tmp_path / "a.dcm", make_header(codes), frame, uid.RLELossless)
+    xray = read_dicom(path)
+    assert (xray.pixels == np.rint(codes / 4095 * 65535)).all()
+    assert ("dicom_rle_rows_torn" in xray.notes) == is_torn
+
+
+def test_an_encoder_that_knows_no_rows_is_no_damage(tmp_path):
+    codes = np.random.default_rng(0).integers(0, 4096, (64, 64), dtype=np.uint16)
+    frame = run_length(codes, 64)
+    path = save_frame(tmp_path / "a.dcm", make_header(codes), frame, uid.RLELossless)
+    assert "dicom_rle_rows_torn" not in read_dicom(path).notes
