@@ -84,8 +84,9 @@ def find(folders: Sequence[str], least: int = 2) -> list[Run]:
       InputError: one that is not finished or is named twice, or too few.
     """
     paths: list[pathlib.Path] = []
-    is_folder = lambda text: places.expanded(text).is_dir()
-    for text in places.rejoined(list(folders), is_folder):
+    for text in places.rejoined(
+        list(folders), lambda text: places.expanded(text).is_dir()
+    ):
         folder = places.expanded(text)
         inside = sorted(path.parent for path in folder.glob("*/config.json"))
         paths += [folder] if (folder / "config.json").exists() or not inside else inside
