@@ -36,7 +36,7 @@ _TIMED = """
 import os, sys, time, pathlib
 os.sched_setaffinity(0, range(int(sys.argv[1])))
 os.cpu_count = lambda: int(sys.argv[1])
-from cxr_jax.bundle import bundle
+from cxr_jax import bundle
 from cxr_jax.predict import batch, inputs, reading
 from tfds_builders.common.build.parallel import Workers
 from functools import partial

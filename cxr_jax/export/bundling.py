@@ -48,6 +48,10 @@ def export(workdir: pathlib.Path, output: pathlib.Path, *, with_gate: bool) -> i
         raise InputError(
             output, "exists already", "name another folder, or remove this one"
         )
+    if loaded.is_bundle(workdir):
+        raise InputError(
+            workdir, "is a bundle already", "give the workdir of the run it was made of"
+        )
     for name in ("onnx", "onnxruntime"):
         package(name, "export", output)
     opened = of_run.open_run(workdir)

@@ -37,7 +37,9 @@ def _broadcast(graph: Graph, eqn, x: Value) -> Value:
 
 def _concatenate(graph: Graph, eqn, *operands: Operand) -> Value:
     axis = eqn.params["dimension"]
-    order = next(x.order for x in operands if isinstance(x, Value))
+    order = tuple(range(len(operands[0].shape)))
+    if len(order) == 4:  # maps stay as convolutions leave them
+        order = next(x.order for x in operands if isinstance(x, Value))
     names = [ordered(graph, whole(graph, x), order) for x in operands]
     shape = eqn.outvars[0].aval.shape
     found = Value("", shape, shape, order, operands[0].dtype)

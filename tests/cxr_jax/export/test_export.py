@@ -127,6 +127,11 @@ def test_an_existing_folder_is_left_alone(bundle_of_trained, trained):
     assert (bundle_of_trained / "SHA256SUMS").read_bytes() == before
 
 
+def test_a_bundle_is_no_run(bundle_of_trained, tmp_path):
+    with pytest.raises(InputError, match="bundle already"):
+        bundling.export(bundle_of_trained, tmp_path / "bundle", with_gate=False)
+
+
 def test_a_model_that_differs_is_not_exported(trained, tmp_path, monkeypatch, opened):
     """A constant of the graph is changed behind its back."""
     whole = tracing.to_graph

@@ -10,6 +10,7 @@ import time
 import zipfile
 
 import cv2
+import dicom_writer
 import numpy as np
 import pytest
 from places import REPOSITORY
@@ -284,3 +285,29 @@ def test_films_of_any_format_in_one_folder(tmp_path):
     found = rows(tmp_path / "out")
     assert [row["example_id"] for row in found] == list("abcd")
     assert len({tuple(v for k, v in row.items() if "prob" in k) for row in found}) == 1
+
+
+@pytest.mark.parametrize("suffix", [".dcm", "", ".1234"])
+def test_nothing_of_a_header_is_written(tmp_path, suffix):
+    """DICOM with and without an ending; only the name of the attribute is told."""
+    secrets = {"PatientName": "Maier^Anna", "PatientID": "ID4711XYZ"}
+    header = dicom_writer.make_header(dicom_writer.RAMP, **secrets)
+    header.StudyInstanceUID = "1.2.826.0.1.987654"
+    (tmp_path / "films").mkdir()
+    dicom_writer.save(tmp_path / "films" / f"film{suffix}", header)
+    assert predict(tmp_path / "films", tmp_path / "out") == 0
+    (row,) = rows(tmp_path / "out")
+    assert "dicom_names_person:PatientName" in row["warnings"]
+    written = b"".join(contents(tmp_path / "out").values())
+    for secret in (b"Maier", b"Anna", b"ID4711XYZ", b"987654"):
+        assert secret not in written
+
+
+def test_processes_read_many_films(tmp_path, monkeypatch):
+    """From so many films on; the result is the same."""
+    for number in range(6):
+        write_film(tmp_path / "films" / f"{number}.png", number)
+    predict(tmp_path / "films", tmp_path / "threads")
+    monkeypatch.setattr(batch, "_MANY", 3)
+    predict(tmp_path / "films", tmp_path / "processes")
+    assert contents(tmp_path / "threads") == contents(tmp_path / "processes")
