@@ -71,7 +71,7 @@ HEADERS = {
     "plain": {},
     "MONOCHROME1": {"polarity": "MONOCHROME1"},
     "linear": {"WindowCenter": 1800, "WindowWidth": 1500},
-    "linear of width 1": {"WindowCenter": 2000.5, "WindowWidth": 1},
+    "linear of width 9": {"WindowCenter": 2000.5, "WindowWidth": 9},
     "exact": {
         "WindowCenter": 1800,
         "WindowWidth": 1500.5,
@@ -283,6 +283,27 @@ def test_run_lengths(prepare, tmp_path, bits):
     check(prepare, path)
 
 
+def test_rows_that_are_torn(prepare, tmp_path):
+    """Literal runs of a row each, but one of two rows."""
+    codes = cells(picture(8, (40, 50)), 8)
+    rows = [codes[k].tobytes() for k in range(38)] + [codes[38:].tobytes()]
+    coded = b"".join(bytes([len(row) - 1]) + row for row in rows)
+    frame = struct.pack("<16I", 1, 64, *[0] * 14) + coded
+    path = save_frame(
+        tmp_path / "film.dcm",
+        make_header(codes, 8),
+        frame + b"\0" * (len(frame) % 2),
+        uid.RLELossless,
+    )
+    assert "dicom_rle_rows_torn" in check(prepare, path)["notes"]
+
+
+def test_a_sign_that_is_doubtful(prepare, tmp_path):
+    codes = cells(picture(12) - 2048, 12)
+    found = check(prepare, save(tmp_path / "film.dcm", make_header(codes)))
+    assert "dicom_sign_doubtful" in found["notes"]
+
+
 @pytest.mark.parametrize("quality", [50, 95])
 def test_jpeg_baseline(prepare, tmp_path, quality):
     codes = cells(picture(8, (43, 61)), 8)
@@ -459,6 +480,8 @@ def refused():
         "colour": (colour, "not a grey radiograph"),
         "frames": (frames, "2 frames"),
         "window": (make_header(SMALL, WindowCenter=1, WindowWidth=0), "window width"),
+        "step": (make_header(SMALL, WindowCenter=2000, WindowWidth=1), "as 2 greys"),
+        "float": (make_header(SMALL, FloatPixelData=b"\0\0\0\0"), "FloatPixelData"),
         "flat": (make_header(SMALL, WindowCenter=60000, WindowWidth=2), "them all as"),
         "palette": (make_header(SMALL, polarity="PALETTE COLOR"), "PALETTE COLOR"),
         "bits": (make_header(cells(picture(14), 14), 12), "BitsStored"),

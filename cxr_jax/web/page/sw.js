@@ -1,16 +1,16 @@
 /* Works without a network: the page under the digest of its files, the bundle as it was. */
 
-const DIGEST = "63b5ea5362dd1996";
+const DIGEST = "0b48fab2f8140ff2";
 const FILES = [
   "./",
   "assets/charlswasm_decode-CEN7ucFR.wasm",
-  "assets/index-D4B_bji9.js",
+  "assets/index-DG-2VpO5.js",
   "assets/index-hWHcShT_.css",
   "assets/libjpegturbowasm_decode-_5_Q5Tc9.wasm",
   "assets/openjpegwasm_decode-BP3l1OXH.wasm",
   "assets/ort-wasm-simd-threaded-DcHrbrbl.wasm",
   "assets/ort-wasm-simd-threaded-qyIweqWS.mjs",
-  "assets/worker-M8v6oop-.js",
+  "assets/worker-BbATbmej.js",
   "icon-192.png",
   "icon-512.png",
   "icon.svg",

@@ -16,6 +16,7 @@ from cxr_jax.audits import verdicts
 from cxr_jax.evaluation import subgroups
 from cxr_jax.report import cases, page, table, write
 from cxr_jax.report.table import Table
+from cxr_jax.runs import results
 from cxr_jax.stats.estimate import Estimate
 from cxr_jax.train import loop
 from tfds_builders.common.errors import InputError
@@ -152,7 +153,6 @@ def test_audits_and_external_tests_are_shown(class_run, copied):
     assert "not been tested on external data" in before
     assert "--mode=audit --checkpoint=" in before
     estimate = {"value": 0.7, "lo": 0.6, "hi": 0.8, "n": 9}
-    (class_run / "evaluations").mkdir()
     content = {
         "metrics": {"test/auroc": estimate},
         "sizes": {"test": {"images": 9, "patients": 8}},
@@ -160,7 +160,7 @@ def test_audits_and_external_tests_are_shown(class_run, copied):
         "shared_patients": {},
         "synthetic": True,
     }
-    (class_run / "evaluations/elsewhere-test.json").write_text(json.dumps(content))
+    results.save(class_run / "evaluations/elsewhere-test.json", content)
     leak = {
         "dataset": "covidgr", "split": "test", "other_split": "train", "images": 3,
         "of": 12,

@@ -14,6 +14,8 @@ const WARNINGS: { [key: string]: string } = {
   dicom_pixels_not_square: "Its pixels are not square; their shape was kept.",
   dicom_for_processing: "A film for processing, not for presentation: raw values of the detector.",
   dicom_sign_contradicted: "The sign of its JPEG 2000 frame contradicts the header, which was obeyed.",
+  dicom_sign_doubtful: "Its values look as if PixelRepresentation were wrong; the header was obeyed.",
+  dicom_rle_rows_torn: "Some of its rows are torn: a few bytes of its run-length code were lost.",
   dicom_depth_contradicted: "Its compressed frame has fewer bits than the header says.",
   dicom_bits_left_out: "Rubbish, or an undeclared overlay, above its stored bits was left out.",
   dicom_polarity_contradicted: "Its pixels look inverted against its header, which was obeyed. Check black and white.",

@@ -6,7 +6,7 @@ from cxr_jax.audits.data import data_printout, findings
 from cxr_jax.audits.data.association import Association
 from cxr_jax.audits.data.baselines import Baseline
 from cxr_jax.audits.verdicts import CARE, verdict
-from cxr_jax.data.attributes import Attribute
+from cxr_jax.data.attributes import Attribute, LeftOut
 from cxr_jax.runs import text_table
 from cxr_jax.stats.estimate import Estimate
 
@@ -93,9 +93,8 @@ def test_the_baselines_of_two_of_four_and_of_more_classes(one):
 def test_associations_are_a_row_each(one):
     sex = Attribute("sex", None, np.zeros(4, int), ("M", "missing"), np.ones(4, bool))
     v = Association("Cramer's V", 0.5, 0.6, 0.0001, "chi-square", 4)
-    lines = data_printout.associations(
-        one, [(sex, v)], {"view": "always PA", "x_id": "names"}
-    )
+    left_out = {"view": LeftOut("always PA", always="PA"), "x_id": LeftOut("names")}
+    lines = data_printout.associations(one, [(sex, v)], left_out)
     assert lines[2].split() == [
         "sex",
         "Cramer's",

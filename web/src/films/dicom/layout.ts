@@ -7,6 +7,13 @@ import { type Header, PIXELS } from "./header";
 const WRONG = "The header is wrong: export the file again.";
 const NEEDED: Name[] = ["Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation"];
 
+// Attributes that hold pixels in other forms.
+const ELSEWHERE = [
+  ["FloatPixelData", "x7fe00008"],
+  ["DoubleFloatPixelData", "x7fe00009"],
+  ["PixelDataProviderURL", "x00287fe0"],
+] as const;
+
 /** Size of one grey image, and which bits of a cell are its value. */
 export interface Layout {
   rows: number;
@@ -24,6 +31,12 @@ export interface Layout {
 
 /** The layout that a header describes. Throws where it is not one grey image. */
 export function layoutOf(header: Header): Layout {
+  for (const [name, tag] of ELSEWHERE)
+    if (header.elements[tag])
+      throw new FilmError(
+        `its pixels are in ${name}, which is not supported`,
+        "Export it with whole numbers of 8 or 16 bits, in PixelData.",
+      );
   const pixels = header.elements[PIXELS];
   if (!pixels)
     throw new FilmError(

@@ -57,7 +57,7 @@ async function encapsulated(header: Header, layout: Layout): Promise<Cells> {
   const isFrame = first && (isCodestream(first) || isRunLength(first, layout));
   const frame = joined(isFrame ? items : items.slice(1));
   if (!frame.length) throw new FilmError("its pixel data are empty", AGAIN);
-  if (isRunLength(frame, layout)) return { codes: decodeRunLength(frame, layout), notes: [] };
+  if (isRunLength(frame, layout)) return decodeRunLength(frame, layout);
   const stream = readCodestream(frame);
   check(layout, stream);
   let codes = await decode(frame, stream);

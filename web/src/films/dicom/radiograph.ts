@@ -18,6 +18,9 @@ import type { Samples } from "./codestream";
 import { windowNotes } from "./window";
 
 const SAMPLE = 512; // pixels of the longer side are enough to detect the polarity
+// A window that shows so many values as so few greys leaves no picture.
+const MANY_VALUES = 16;
+const FEW_GREYS = 3;
 
 /** Reads one single-frame grey radiograph. `polarity`: what is obeyed, "header" or "pixels". */
 export async function readRadiograph(file: Uint8Array, polarity: string): Promise<Film> {
@@ -40,18 +43,15 @@ async function read(file: Uint8Array, polarity: string): Promise<Film> {
   if (grouped) notes.push("dicom_functional_groups");
   const { codes, notes: more } = await readCells(header, layout);
   notes.push(...notesOnValues(layout, display, codes));
+  if (signContradicted(layout, codes)) notes.push("dicom_sign_doubtful");
   const contradicted = contradicts(sampled(display, codes, layout));
   if (contradicted && polarity === "pixels") display = inverted(display);
   const { table } = display;
   const data = new Uint16Array(codes.length);
-  let [least, most] = [65535, 0];
   for (let k = 0; k < codes.length; k++) {
-    const grey = table[codes[k]!]!;
-    data[k] = grey;
-    if (grey < least) least = grey;
-    if (grey > most) most = grey;
+    data[k] = table[codes[k]!]!;
   }
-  if (least === most) checkContrast(display, codes, least);
+  checkContrast(display, codes);
   notes.push(...more);
   const film = upright({ width: layout.columns, height: layout.rows, data }, turned);
   const named = identifiers(header).map((attribute) => `dicom_names_person:${attribute}`);
@@ -98,12 +98,51 @@ function roughness(values: Float64Array, columns: number): number {
   return sum;
 }
 
-/** Throws where the header shows different values as one grey. */
-function checkContrast(display: Display, codes: Samples, grey: number): void {
-  const image = codes.filter((code) => !display.padding[code]);
-  if (image.some((code) => code !== image[0]))
+/**
+ * Whether the picture is far smoother with the other PixelRepresentation: values that wrap at
+ * the sign leave steps of the whole range. Saturated black beside white is left out.
+ */
+function signContradicted(layout: Layout, codes: Samples): boolean {
+  if (layout.high + 1 > 8 * codes.BYTES_PER_ELEMENT) return false;
+  const { rows, columns } = layout;
+  const ways = [layout, otherSign(layout)].map((each) => ({ ...each, values: valuesOf(each) }));
+  const [here, there] = ways as [(typeof ways)[0], (typeof ways)[0]];
+  const isEnd = (code: number) =>
+    ways.some(({ values, lowest, highest }) => values[code] === lowest || values[code] === highest);
+  const ends = Uint8Array.from(here.values, (_, code) => Number(isEnd(code)));
+  const sums = [0, 0];
+  for (let y = 0, step = Math.max(1, Math.floor(rows / SAMPLE)); y < rows; y += step)
+    for (let x = 1, at = y * columns + 1; x < columns; x++, at++) {
+      const [a, b] = [codes[at - 1]!, codes[at]!];
+      if (ends[a] && ends[b]) continue;
+      sums[0]! += Math.abs(here.values[b]! - here.values[a]!);
+      sums[1]! += Math.abs(there.values[b]! - there.values[a]!);
+    }
+  return sums[0]! > 2 * sums[1]!;
+}
+
+function otherSign(layout: Layout): Layout {
+  const signed = !layout.signed;
+  const lowest = signed ? -(2 ** (layout.stored - 1)) : 0;
+  return { ...layout, signed, lowest, highest: lowest + 2 ** layout.stored - 1 };
+}
+
+/** Throws where the header shows different values as a few greys. */
+function checkContrast({ table, padding }: Display, codes: Samples): void {
+  const present = new Uint8Array(table.length);
+  for (let k = 0; k < codes.length; k++) present[codes[k]!] = 1;
+  const seen = new Set<number>();
+  let values = 0;
+  for (let code = 0; code < present.length; code++)
+    if (present[code] && !padding[code]) {
+      values++;
+      seen.add(table[code]!);
+    }
+  const one = seen.size === 1 && values > 1;
+  if (one || (seen.size <= FEW_GREYS && values >= MANY_VALUES))
     throw new FilmError(
-      `its values differ, but the window, look-up table or rescaling in its header shows them all as ${grey} of 65535`,
+      `it has ${values} different values, but the window, look-up table or rescaling in its header shows them ` +
+        `${one ? `all as ${[...seen][0]}` : `as ${seen.size} greys`} of 65535`,
       "Remove WindowCenter and WindowWidth (or the LUT) from the header, or export the file again.",
     );
 }

@@ -11,8 +11,14 @@ export function isRunLength(frame: Uint8Array, layout: Layout): boolean {
   return [layout.width, 0, 0, 0, HEADER, 0, 0, 0].every((byte, k) => frame[k] === byte);
 }
 
-/** All bits of the cells; the highest bytes are the first segment. */
-export function decodeRunLength(frame: Uint8Array, layout: Layout): Uint8Array | Uint16Array {
+/**
+ * All bits of the cells, and keys about them; the highest bytes are the first segment.
+ *
+ * Each row is coded by itself (G.3.1). Where most rows are and some are not, bytes were lost
+ * whose length others made up for.
+ */
+export function decodeRunLength(frame: Uint8Array, layout: Layout) {
+  const notes: string[] = [];
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
   const size = layout.rows * layout.columns;
   if (frame.length < HEADER) throw damaged("no header");
@@ -20,16 +26,22 @@ export function decodeRunLength(frame: Uint8Array, layout: Layout): Uint8Array |
   const planes = starts.map((start, k) => {
     const end = starts[k + 1] ?? frame.length;
     if (start < HEADER || start > end || end > frame.length) throw damaged(`a segment from byte ${start} to ${end}`);
-    return unpacked(frame.subarray(start, end), size);
+    const { plane, whole } = unpacked(frame.subarray(start, end), size, layout.columns);
+    const share = whole / layout.rows;
+    if (share >= 0.5 && share < 1) notes[0] = "dicom_rle_rows_torn";
+    return plane;
   });
-  if (layout.width === 1) return planes[0]!;
+  if (layout.width === 1) return { codes: planes[0]!, notes };
   const [high, low] = planes as [Uint8Array, Uint8Array];
-  return Uint16Array.from(low, (byte, k) => (high[k]! << 8) | byte);
+  const codes = new Uint16Array(size);
+  for (let k = 0; k < size; k++) codes[k] = (high[k]! << 8) | low[k]!;
+  return { codes, notes };
 }
 
-/** The bytes of a segment (G.3.2). A few bytes behind them, or more that are all alike, are padding. */
-function unpacked(segment: Uint8Array, size: number): Uint8Array {
+/** The bytes of a segment (G.3.2), and how many rows end where a code does. A few bytes behind them, or more that are all alike, are padding. */
+function unpacked(segment: Uint8Array, size: number, columns: number) {
   const out = new Uint8Array(size);
+  const reached = new Set<number>();
   let [length, at] = [0, 0];
   while (length < size && at < segment.length) {
     const code = segment[at]!;
@@ -46,12 +58,13 @@ function unpacked(segment: Uint8Array, size: number): Uint8Array {
       length += count;
       at += 2;
     } else at += 1; // 128 does nothing
+    if (length && length % columns === 0) reached.add(length);
   }
   const rest = segment.subarray(at);
   const padding = rest.length <= FEW || rest.subarray(1).every((byte) => byte === rest.at(-1));
   if (length !== size || !padding)
     throw damaged(`a segment of ${rest.length ? "more" : length} instead of ${size} bytes`);
-  return out;
+  return { plane: out, whole: reached.size };
 }
 
 function damaged(found: string): FilmError {
