@@ -1,10 +1,10 @@
-# make setup | quickstart | test | lint. Everything is installed once, into .venv.
+# make setup | quickstart | test | lint | web. Everything is installed once, into .venv.
 SHELL := /bin/bash
 VENV := .venv
 WORKDIR ?= runs/quickstart
 READY := $(VENV)/.ready
 
-.PHONY: setup quickstart test lint clean
+.PHONY: setup quickstart test lint web clean
 
 setup: $(READY)
 
@@ -16,7 +16,7 @@ $(READY): pyproject.toml setup.py constraints.txt
 	[ "$$($(VENV)/bin/python --version 2>&1)" = "$$("$$python" --version)" ] \
 	  || "$$python" -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[dev,dicom,beam]'
+	  --constraint constraints.txt --editable '.[dev,dicom,beam,export]'
 	@touch $(READY)
 
 quickstart: $(READY)
@@ -32,6 +32,10 @@ lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
+
+# The page of a bundle, into cxr_jax/web/page. Needs Node 20 or later; nothing else does.
+web:
+	cd web && npm ci --no-audit --no-fund && npm run build
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .jax_cache

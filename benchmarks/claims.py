@@ -32,6 +32,7 @@ from cxr_jax.stats import (
     conformal,
     probability,
     significance,
+    tempering,
     weighted,
 )
 from cxr_jax.stats.patients import Rests
@@ -165,7 +166,7 @@ def sets_after_selection(trials: int, sizes=(7, 20, 40, 76, 200)) -> str:
                 best = _best(label[picks], probs[:, picks])
                 own = {"label": label[settles]}, {"probs": probs[best, settles]}
                 fitted = task.decide(*own, patient[settles])["confidence"]
-                after = calibration.tempered(new_probs[best], fitted["temperature"])
+                after = tempering.tempered(new_probs[best], fitted["temperature"])
                 if name == "before":  # empty sets were possible then
                     held = conformal.truth(new, after) >= fitted["least"]
                 else:

@@ -27,7 +27,7 @@ from cxr_jax import rng
 from cxr_jax.data import roles
 from cxr_jax.metrics import brixia, confidence
 from cxr_jax.runs import predictions as stored_lib
-from cxr_jax.stats import bootstrap, calibration, conformal, weighted
+from cxr_jax.stats import bootstrap, conformal, tempering, weighted
 from cxr_jax.tasks import make_task
 from tfds_builders.common import command, places
 
@@ -196,7 +196,7 @@ def deal(labels, probs, units, first: int, splits: int, seed: int = 0) -> Dealt:
         until = np.sort(place)[first - 1]
         val = place <= until
         fitted = confidence.fit_confidence(labels[val], probs[val], units[val])
-        after = calibration.tempered(probs[~val], fitted["temperature"])
+        after = tempering.tempered(probs[~val], fitted["temperature"])
         least = fitted["least"]
         sets = conformal.sets(after, least)
         held = np.take_along_axis(sets, labels[~val][..., None], axis=-1)

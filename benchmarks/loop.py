@@ -15,7 +15,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from cxr_jax import metrics
-from cxr_jax.stats import calibration
+from cxr_jax.stats import calibration, tempering
 from tfds_builders.common.zones import LEVELS, ZONES
 
 # {name of a metric: images [n] -> its value on them}
@@ -76,7 +76,7 @@ def _one_class(positive, scores, threshold, suffix) -> Loop:
 
 def _two_classes(positive, probs, decision) -> Loop:
     fitted, scores = decision["confidence"], probs[:, 1]
-    tempered = calibration.tempered(probs, fitted["temperature"])[:, 1]
+    tempered = tempering.tempered(probs, fitted["temperature"])[:, 1]
     scaled = calibration.vector_scaled(probs, **fitted["vector"])[:, 1]
     found: Loop = {}
     for suffix, each in (("", scores), ("_tempered", tempered), ("_vector", scaled)):

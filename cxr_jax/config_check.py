@@ -15,7 +15,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cxr_jax.data import decode, roles
+from cxr_jax.data import fitting, roles
 from tfds_builders.common import places
 from tfds_builders.common.errors import InputError
 
@@ -44,7 +44,7 @@ _RANGES = {
 _CHOICES = {
     "model.dtype": ("float32", "bfloat16"),
     "model.pool": ("global", "grid", "zones", "projection"),
-    "data.square": decode.SQUARES,
+    "data.square": fitting.SQUARES,
     "data.residency": ("auto", "disk", "host", "device"),
     "data.masks": (False, True),
     "data.split_by": roles.SPLIT_BY,

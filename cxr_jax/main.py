@@ -18,6 +18,8 @@ from tfds_builders.common import command, places
 from tfds_builders.common.errors import InputError
 
 _OF_RUNS = ("ensemble", "compare", "folds", "matrix")
+# Modes that read and write elsewhere than in a workdir.
+_OF_FILES = ("predict", "export", "view")
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -25,17 +27,22 @@ _CONFIG = config_flags.DEFINE_config_file(
     "A config file, or the name of a shipped one, with arguments after a colon "
     "(brixia.py:phantom); --config.optim.lr=1e-3 changes a value.",
 )
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+_WORKDIR = flags.DEFINE_string(
+    "workdir", "", f"Folder of the run; not with --mode={' or '.join(_OF_FILES)}."
+)
 _MODE = flags.DEFINE_enum(
     "mode",
     "train",
-    ["train", "eval", "report", "audit", *_OF_RUNS],
+    ["train", "eval", "report", "audit", *_OF_RUNS, *_OF_FILES],
     "train: trains or resumes, then tests. eval: tests the best checkpoint. report: "
     "writes the page of a finished run again, with what was audited since. audit: "
     "looks for leakage and shortcuts in the data, before anyone trains; with --checkpoint "
     "in a trained model. ensemble: averages the predictions of finished runs. compare: "
     "tests them against the first. folds: pools the runs of a cross-validation. matrix: "
-    "tests runs of several datasets on the test sets of all of them.",
+    "tests runs of several datasets on the test sets of all of them. predict: scores the "
+    "films of --input with the model of --checkpoint. export: makes of a finished run a "
+    "bundle, for other programs and for browsers. view: shows the page of --bundle, which "
+    "scores films in the browser.",
 )
 _EVAL_ON = flags.DEFINE_string(
     "eval_on",
@@ -52,7 +59,35 @@ _RUNS = flags.DEFINE_list(
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
     "",
-    "With --mode=audit: the workdir of a finished run, whose model is audited.",
+    "The workdir of a finished run: with --mode=audit its model is audited, with "
+    "--mode=predict it scores films (an exported bundle does too), with --mode=export a "
+    "bundle is made of it.",
+)
+_INPUT = flags.DEFINE_list(
+    "input",
+    [],
+    "With --mode=predict: files (DICOM, PNG, JPEG, TIFF, WebP), folders, patterns like "
+    "'films/*.dcm', zip archives.",
+)
+_OUTPUT = flags.DEFINE_string(
+    "output",
+    "",
+    "With --mode=predict: a new folder for table, pictures and page; with --mode=export: "
+    "of the bundle.",
+)
+_GATE = flags.DEFINE_enum(
+    "gate",
+    "refuse",
+    ["refuse", "warn", "off"],
+    "With --mode=predict: what becomes of a film that is not an upright frontal chest "
+    "film like those of the training. With --mode=export: off leaves the gate out, which "
+    "needs the data of the run.",
+)
+_BUNDLE = flags.DEFINE_string(
+    "bundle", "", "With --mode=view: an exported bundle, whose page is served."
+)
+_PORT = flags.DEFINE_integer(
+    "port", 0, "With --mode=view: of this machine; 0 for 8118, or a free one."
 )
 _MEMBERS = flags.DEFINE_string(
     "members",
@@ -114,6 +149,9 @@ def main(argv: list[str]) -> int:
     config = _config()
     # The libraries' own reports are for their developers; ours go to the terminal.
     logging.set_verbosity(logging.ERROR)
+    if _MODE.value in _OF_FILES:
+        return _of_files(config)
+    _check_file_flags()
     workdir = places.expanded(_WORKDIR.value)
     if _MODE.value == "audit" and not _CHECKPOINT.value:
         return _audit(config, workdir)
@@ -186,6 +224,108 @@ def _check_data_flags(config: ConfigDict | None) -> None:
             "both say where the data are",
             "omit --config: that of the run is read from its workdir",
         )
+
+
+def _check_file_flags() -> None:
+    """Raises InputError for flags of other modes, and where there is no workdir."""
+    for flag, mode in (
+        (_INPUT, "predict"),
+        (_OUTPUT, "predict or export"),
+        (_BUNDLE, "view"),
+        (_PORT, "view"),
+    ):
+        if flag.value:
+            raise InputError(
+                f"--{flag.name}",
+                f"belongs to --mode={mode}, and the mode is {_MODE.value}",
+                "omit it, or set --mode",
+            )
+    if not _WORKDIR.value:
+        raise InputError(
+            "--workdir",
+            "is not given",
+            f"say where the run is written or read: --mode={_MODE.value} --workdir=DIR",
+        )
+
+
+def _of_files(config: ConfigDict | None) -> int:
+    for name, value in {
+        "workdir": _WORKDIR.value,
+        "config": config,
+        "runs": _RUNS.value,
+        "dataset": _DATASET.value,
+        "data_dir": _DATA_DIR.value,
+    }.items():
+        if value:
+            raise InputError(
+                f"--{name}",
+                f"does not go with --mode={_MODE.value}",
+                "omit it: the model is that of --bundle"
+                if _MODE.value == "view"
+                else "omit it: the model is that of --checkpoint",
+            )
+    if _MODE.value == "view":
+        return _view()
+    is_export = _MODE.value == "export"
+    example = (
+        "--mode=export --checkpoint=runs/a --output=bundle"
+        if is_export
+        else "--mode=predict --checkpoint=runs/a --input=films --output=predictions"
+    )
+    for flag in (_CHECKPOINT, _OUTPUT) if is_export else (_CHECKPOINT, _INPUT, _OUTPUT):
+        if not flag.value:
+            hint = f"python -m cxr_jax.main {example}"
+            raise InputError(f"--{flag.name}", "is not given", hint)
+    if is_export and _INPUT.value:
+        raise InputError("--input", "belongs to --mode=predict", "omit it")
+    if _BUNDLE.value:
+        hint = "give the folder as --checkpoint"
+        raise InputError("--bundle", "belongs to --mode=view", hint)
+    checkpoint = places.expanded(_CHECKPOINT.value)
+    output = places.expanded(_OUTPUT.value)
+    if is_export:
+        _begin_jax()
+        from cxr_jax.export import bundling
+
+        return bundling.export(checkpoint, output, with_gate=_GATE.value != "off")
+    from cxr_jax.bundle import loaded
+    from cxr_jax.predict import batch
+
+    if loaded.is_bundle(checkpoint):  # without JAX
+        scorer = loaded.load(checkpoint).scorer
+    else:
+        _begin_jax()
+        from cxr_jax.predict import opening
+
+        scorer = opening.scorer(checkpoint, _GATE.value)
+    return batch.predict(scorer, _INPUT.value, output, _GATE.value)
+
+
+def _begin_jax() -> None:
+    from cxr_jax.devices import settings
+
+    settings.apply()
+    settings.check_device()
+
+
+def _view() -> int:
+    for flag in (_CHECKPOINT, _INPUT, _OUTPUT):
+        if flag.value:
+            raise InputError(
+                f"--{flag.name}",
+                "does not go with --mode=view",
+                "omit it: films are dropped onto the page",
+            )
+    if not _BUNDLE.value:
+        raise InputError(
+            "--bundle",
+            "is not given",
+            "python -m cxr_jax.main --mode=view --bundle=FOLDER, with a folder that "
+            "--mode=export made",
+        )
+    from cxr_jax.view import serve
+
+    return serve.serve(places.expanded(_BUNDLE.value), _PORT.value)
 
 
 def _check_runs() -> None:

@@ -106,6 +106,16 @@ def trained(brixia_data, tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def bundle_of_trained(trained, tmp_path_factory) -> pathlib.Path:
+    """The bundle of `trained`, exported once; copy it before changing it."""
+    from cxr_jax.export import bundling
+
+    output = tmp_path_factory.mktemp("exported") / "bundle"
+    assert bundling.export(trained, output, with_gate=True) == 0
+    return output
+
+
+@pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
     """Environment of commands run as a user would, with our compilation cache."""
     return {

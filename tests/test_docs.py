@@ -54,8 +54,8 @@ def test_the_api_page(trained, tmp_path, monkeypatch, capsys):
     assert predictions["expected"].shape == (len(names["films"]), 6)
     assert model.task == "brixia" and model.classes == ()
     shown = capsys.readouterr().out.splitlines()
-    first = [line.split(" ")[0] for line in shown[:3]]
-    assert first == ["Zone", "Quadratic", "Pearson"]
+    first = [line.split(" ")[0] for line in shown[:4]]
+    assert first == ["film.png", "Zone", "Quadratic", "Pearson"]
     assert names["found"]["auroc"].value > 0.9
 
 

@@ -159,3 +159,38 @@ def test_the_wheel_is_what_was_imported(run, installed):
     code = "import cxr_jax, cxr_jax.configs.common as c; print(cxr_jax.__file__, c.__file__)"
     done = run("-c", code)
     assert done.stdout.count(str(installed)) == 2
+
+
+# Of docs/deployment.md: all that a bundle needs beside the wheel.
+NEEDED = ("numpy", "opencv-python-headless", "pydicom", "onnxruntime")
+SCORE = """
+import sys
+from cxr_jax.bundle import load
+rows = load(sys.argv[1]).predict(sys.argv[2], gate="warn")
+blocked = {"jax", "flax", "tensorflow_datasets", "scipy", "sklearn"} & set(sys.modules)
+print(rows[0]["example_id"], 0 <= rows[0]["global"] <= 18, blocked)
+"""
+
+
+@pytest.mark.slow
+def test_a_bundle_is_scored_where_nothing_else_is_installed(
+    wheel, bundle_of_trained, tmp_path
+):
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    python = str(venv / "bin" / "python")
+    install = [python, "-m", "pip", "install", "--quiet"]
+    pinned = ["--constraint", str(REPOSITORY / "constraints.txt")]
+    subprocess.run([*install, *pinned, *NEEDED], check=True)
+    subprocess.run([*install, "--no-deps", str(wheel)], check=True)
+    film = bundle_of_trained / "golden" / "0.png"
+    done = subprocess.run(
+        [python, "-c", SCORE, str(bundle_of_trained), str(film)],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["0", "True", "set()"]

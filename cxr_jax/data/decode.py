@@ -5,9 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from cxr_jax.data.fitting import fit
 from cxr_jax.data.split import Split
-
-SQUARES = ("stretch", "pad")
 
 
 def image(png: bytes, size: int, square: str) -> np.ndarray:
@@ -16,38 +15,12 @@ def image(png: bytes, size: int, square: str) -> np.ndarray:
     Args:
       png: as stored, [H, W] of uint8 or uint16.
       size: side of the square.
-      square: 'stretch' ignores the aspect ratio (as the published systems do, and it
-        hides the detector's shape, which is a shortcut); 'pad' keeps it and adds black.
+      square: of `fitting.SQUARES`.
     """
     stored = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     if stored is None:
         raise ValueError("is not a PNG")
     return fit(stored, size, square)
-
-
-def fit(found: np.ndarray, size: int, square: str) -> np.ndarray:
-    """Fits [H, W] to [size, size, 1] of the same type; see `image`."""
-    height, width = found.shape[:2]
-    if square == "pad" and height != width:
-        side = max(height, width)
-        top, left = (side - height) // 2, (side - width) // 2
-        found = cv2.copyMakeBorder(
-            found,
-            top,
-            side - height - top,
-            left,
-            side - width - left,
-            cv2.BORDER_CONSTANT,
-            value=0,
-        )
-    if found.shape[:2] != (size, size):
-        shrinks = found.shape[0] >= size and found.shape[1] >= size
-        found = cv2.resize(
-            found,
-            (size, size),
-            interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
-        )
-    return found.reshape(size, size, 1)
 
 
 def mask(png: bytes, size: int, square: str) -> np.ndarray:

@@ -26,7 +26,7 @@ from cxr_jax.evaluation.evaluators import Evaluation
 from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.runs import provenance, results
 from cxr_jax.runs.predictions import Stored
-from cxr_jax.stats import bootstrap, calibration
+from cxr_jax.stats import bootstrap, calibration, tempering
 from cxr_jax.stats.bootstrap import Resamples
 from cxr_jax.tasks import Task, make_task
 from tfds_builders.common.errors import InputError
@@ -153,7 +153,7 @@ def probabilities(predictor: Predictor, stored: Stored) -> np.ndarray:
 
 def _tempered(probs: np.ndarray, temperature: float) -> np.ndarray:
     # By 1 nothing changes, not even the last digit: thresholds lie on probabilities.
-    return probs if temperature == 1 else calibration.tempered(probs, temperature)
+    return probs if temperature == 1 else tempering.tempered(probs, temperature)
 
 
 def predict(task: Task, predictor: Predictor, stored: Stored) -> dict[str, np.ndarray]:
@@ -162,7 +162,7 @@ def predict(task: Task, predictor: Predictor, stored: Stored) -> dict[str, np.nd
     From the logarithms of the probabilities, which are logits that lead back to them.
     """
     probs = probabilities(predictor, stored)
-    logits = calibration.log_probabilities(probs)
+    logits = tempering.log_probabilities(probs)
     if logits[0].size > task.num_outputs:  # one logit tells two classes apart
         logits = logits[..., 1] - logits[..., 0]
     logits = logits.reshape(len(logits), task.num_outputs).astype(np.float32)

@@ -16,11 +16,16 @@ from cxr_jax.metrics.classification import (
     class_statistics,
     classify_metrics,
     confusion_matrix,
-    decide,
     majority_metrics,
     without_threshold,
 )
-from cxr_jax.metrics.confidence import confidence_metrics, fit_confidence, mean_loss
+from cxr_jax.metrics.confidence import (
+    confidence_metrics,
+    fit_confidence,
+    fit_interval,
+    interval_metrics,
+    mean_loss,
+)
 from cxr_jax.metrics.operating_points import (
     classes_agreement,
     operating_metrics,
@@ -35,6 +40,7 @@ from cxr_jax.metrics.segmentation import (
     per_image_overlap,
     pixel_confusion,
 )
+from cxr_jax.stats.calling import decide
 from cxr_jax.stats.delong import auroc as delong_auroc
 from cxr_jax.stats.estimate import Estimate
 
@@ -60,6 +66,8 @@ __all__ = [
     "decide",
     "delong_auroc",
     "fit_confidence",
+    "fit_interval",
+    "interval_metrics",
     "majority_mask",
     "majority_mask_metrics",
     "majority_metrics",

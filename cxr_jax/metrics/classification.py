@@ -9,6 +9,7 @@ import numpy as np
 from cxr_jax.metrics import checks
 from cxr_jax.stats import bootstrap, contingency, probability, weighted
 from cxr_jax.stats.bootstrap import Statistic
+from cxr_jax.stats.calling import decide
 from cxr_jax.stats.estimate import Estimate
 from cxr_jax.stats.patients import Rests
 
@@ -162,17 +163,6 @@ def choose_thresholds(target, probs) -> np.ndarray:
     target, probs = np.asarray(target), np.asarray(probs, np.float64)
     checks.finite("predicted probabilities", probs)
     return np.array([_youden(target == k, probs[:, k]) for k in range(probs.shape[1])])
-
-
-def decide(probs, thresholds) -> np.ndarray:
-    """The class called for each image, [N]: by threshold for two, else the argmax.
-
-    thresholds: [K], or [N, K] where every image has its own.
-    """
-    probs = np.asarray(probs, np.float64)
-    if probs.shape[1] == 2:
-        return (probs[:, 1] >= np.asarray(thresholds)[..., 1]).astype(int)
-    return probs.argmax(axis=1)
 
 
 def confusion_matrix(target, predicted, classes: int) -> np.ndarray:

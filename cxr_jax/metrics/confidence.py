@@ -13,6 +13,7 @@ from cxr_jax.stats import (
     conformal,
     patients,
     probability,
+    tempering,
 )
 from cxr_jax.stats.estimate import Estimate, point
 from cxr_jax.stats.patients import Rests
@@ -39,7 +40,7 @@ def fit_confidence(target, probs, patient_ids) -> dict[str, Any]:
     """
     temperature = calibration.fit_temperature(probs, target)
     scale, shift = calibration.fit_vector(probs, target)
-    tempered = calibration.tempered(probs, temperature)
+    tempered = tempering.tempered(probs, temperature)
     return {
         "temperature": temperature,
         "vector": {"scale": scale, "shift": shift},
@@ -64,7 +65,7 @@ def confidence_metrics(
     """
     target, probs = np.asarray(target, int), np.asarray(probs, np.float64)
     checks.finite("predicted probabilities", probs)
-    after = calibration.tempered(probs, fitted["temperature"])
+    after = _tempered(probs, fitted)
     scaled = calibration.vector_scaled(probs, **fitted["vector"])
     found = {}
     for suffix, each in (("", probs), ("_tempered", after), ("_vector", scaled)):
@@ -75,6 +76,36 @@ def confidence_metrics(
     found["coverage_90"] = bootstrap.mean(held, weights)
     found["set_size_90"] = bootstrap.mean(sets.sum(axis=-1), weights)
     return found
+
+
+def fit_interval(target, probs, patient_ids, fitted: dict[str, Any]) -> float | None:
+    """The factor of `conformal.interval`, from the part of val that settles.
+
+    target: [N, Z] of zones; probs: [N, Z, K]; patient_ids: [N]. fitted: of
+    `fit_confidence`. None, every global score, where there are too few patients.
+    """
+    after = _tempered(probs, fitted)
+    found = conformal.interval_factor(target, probs, after, patient_ids)
+    return found if np.isfinite(found) else None
+
+
+def interval_metrics(
+    target, probs, weights, fitted: dict[str, Any], factor: float | None
+) -> dict[str, Estimate]:
+    """coverage_90_global, width_90_global: of the intervals of the global score.
+
+    The share that contains the sum of the reader's scores, and their mean width in
+    points. Arguments as of `fit_interval`; weights: of `stats.bootstrap`.
+    """
+    target, probs = np.asarray(target, int), np.asarray(probs, np.float64)
+    checks.finite("predicted probabilities", probs)
+    after = _tempered(probs, fitted)
+    low, high = conformal.interval(probs, after, np.inf if factor is None else factor)
+    truth = target.sum(axis=1)
+    return {
+        "coverage_90_global": bootstrap.mean((low <= truth) & (truth <= high), weights),
+        "width_90_global": bootstrap.mean(high - low, weights),
+    }
 
 
 def calibration_metrics(target, probs, weights) -> dict[str, Estimate]:
@@ -115,3 +146,8 @@ def _errors(target, probs, weights) -> dict[str, Estimate]:
     left = probability.debiased_calibration_error(*pair, patient)
     reason = "no interval" if np.isfinite(left) else "a single patient in every bin"
     return found | {"ece_debiased": point(left, images, reason)}
+
+
+def _tempered(probs, fitted: dict[str, Any]) -> np.ndarray:
+    """The probabilities after the temperature of `fit_confidence`."""
+    return tempering.tempered(probs, fitted["temperature"])

@@ -114,6 +114,10 @@ METRICS: dict[str, Metric] = {
     "calibration_intercept": Metric("Calibration intercept", "middle", shown="file"),
     "coverage_90": Metric("Coverage of 90 % prediction sets", "middle"),
     "set_size_90": Metric("Size of 90 % prediction sets", "lower"),
+    "coverage_90_global": Metric("Coverage of 90 % intervals, global score", "middle"),
+    "width_90_global": Metric(
+        "Width of 90 % intervals, global score", "lower", unit="points"
+    ),
     # Masks, frames and views.
     "dice": Metric("Dice", "higher", "dice_constant"),
     "iou": Metric("IoU", "higher", "iou_constant"),

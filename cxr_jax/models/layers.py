@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cxr_jax.models.convolution import convolve, depthwise
+from cxr_jax.models.convolution import convolve, depthwise, is_plain
 from cxr_jax.models.pooling import tiles
 from tfds_builders.common.errors import InputError
 
@@ -104,7 +104,9 @@ class Conv(nn.Module):
             jnp.float32,
         )
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
-        if self.size == 1 and self.padding in ("SAME", "VALID", 0):
+        if is_plain():
+            y = convolve(x, kernel, self.stride, self.padding)
+        elif self.size == 1 and self.padding in ("SAME", "VALID", 0):
             x = x[:, :: self.stride, :: self.stride]
             y = lax.dot_general(x, kernel[0, 0], (((3,), (0,)), ((), ())))
         elif self.size == self.stride and self.padding in ("VALID", 0):

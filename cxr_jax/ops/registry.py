@@ -109,13 +109,15 @@ def parse_call(piece, text):
     return Call(name.id, args, dict(zip(names, values, strict=True)))
 
 
-def make_preprocess(text, *, train):
+def make_preprocess(text, *, train, from_unit=False):
     """The function a preprocessing string describes.
 
     Args:
       text: ops with | between them, for example
         'to_float|resize(256)|affine(rotate=10)|flip_lr|standardise'.
       train: whether random ops are allowed.
+      from_unit: whether the images are float32 in [0, 1] already, so that to_float has
+        nothing left to do.
 
     Returns:
       fn(batch, key=None, strength=1) -> batch, pure and of fixed shapes: it runs under
@@ -143,7 +145,9 @@ def make_preprocess(text, *, train):
         pixels = op.gives or pixels
         stream = f"{call.name}/{seen[call.name]}" if op.random else None
         seen[call.name] += 1
-        steps.append((build(call, op, where), stream))
+        function = build(call, op, where)
+        if call.name != "to_float" or not from_unit:
+            steps.append((function, stream))
     if pixels == STORED:
         raise InputError(
             where,

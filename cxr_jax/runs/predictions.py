@@ -84,7 +84,10 @@ def find(folders: Sequence[str], least: int = 2) -> list[Run]:
       InputError: one that is not finished or is named twice, or too few.
     """
     paths: list[pathlib.Path] = []
-    for folder in _folders(list(folders)):
+    for text in places.rejoined(
+        list(folders), lambda text: places.expanded(text).is_dir()
+    ):
+        folder = places.expanded(text)
         inside = sorted(path.parent for path in folder.glob("*/config.json"))
         paths += [folder] if (folder / "config.json").exists() or not inside else inside
     different = {path.resolve() for path in paths}
@@ -96,19 +99,6 @@ def find(folders: Sequence[str], least: int = 2) -> list[Run]:
             "or the folder of a sweep",
         )
     return [read(path) for path in paths]
-
-
-def _folders(texts: list[str]) -> list[pathlib.Path]:
-    """Paths of a list that was cut at its commas: runs of a sweep have some too."""
-    found = []
-    while texts:
-        for count in range(len(texts), 0, -1):
-            folder = places.expanded(",".join(texts[:count]))
-            if folder.is_dir() or count == 1:
-                found.append(folder)
-                texts = texts[count:]
-                break
-    return found
 
 
 def read(workdir: pathlib.Path) -> Run:

@@ -17,28 +17,17 @@ import numpy as np
 import scipy.optimize
 import scipy.special
 
+from cxr_jax.stats.tempering import log_probabilities
+
 # A val split without an error, or one no better than chance, would need a T of 0 or
 # infinity: it is kept within these.
 LOWEST, HIGHEST = 0.05, 20.0
-
-# What float32 rounds to 0 is at most this.
-_LEAST = float(np.finfo(np.float32).tiny)
-
-
-def log_probabilities(probs: np.ndarray) -> np.ndarray:
-    """Logits that the softmax turns into `probs`: float64, finite where a p is 0."""
-    return np.log(np.maximum(np.asarray(probs, np.float64), _LEAST))
 
 
 def log_losses(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """-log of the probability of the true class, in nats: [N, ...]."""
     logits = log_probabilities(probs)
     return -np.take_along_axis(logits, np.asarray(labels)[..., None], -1)[..., 0]
-
-
-def tempered(probs: np.ndarray, temperature: float) -> np.ndarray:
-    """The probabilities p ** (1 / T), normalised: [N, ..., K] float64."""
-    return scipy.special.softmax(log_probabilities(probs) / temperature, axis=-1)
 
 
 def fit_temperature(probs: np.ndarray, labels: np.ndarray) -> float:

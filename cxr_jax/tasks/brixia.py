@@ -80,11 +80,7 @@ def make_brixia(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         loss=loss,
         eval_loss=eval_loss,
         predict=predict,
-        decide=lambda targets, predictions, patient_ids: {
-            "confidence": metrics.fit_confidence(
-                targets["scores"], predictions["probs"], patient_ids
-            )
-        },
+        decide=_brixia_decision,
         constant=lambda targets: {
             "median": metrics.constant_median(targets["scores"]).tolist()
         },
@@ -155,11 +151,22 @@ def _brixia_targets(split: Split) -> Arrays:
     return {"scores": scores.astype(np.int32)}
 
 
+def _brixia_decision(targets, predictions, patient_ids) -> dict[str, Any]:
+    scores, probs = targets["scores"], predictions["probs"]
+    fitted = metrics.fit_confidence(scores, probs, patient_ids)
+    factor = metrics.fit_interval(scores, probs, patient_ids, fitted)
+    return {"confidence": fitted, "interval_factor": factor}
+
+
 def _brixia_metrics(split, targets, predictions, decision, resamples):
     scores, weights = targets["scores"], resamples.weights
     expected, probs = predictions["expected"], predictions["probs"]
     found = metrics.brixia_metrics(scores, expected, probs, weights)
     found |= metrics.confidence_metrics(scores, probs, weights, decision["confidence"])
+    if "interval_factor" in decision:  # not in runs of an earlier version
+        found |= metrics.interval_metrics(
+            scores, probs, weights, decision["confidence"], decision["interval_factor"]
+        )
     if "scores_junior" in split.table:
         junior = split.table["scores_junior"]
         found |= metrics.second_reader_metrics(expected, scores, junior, weights)

@@ -4,6 +4,7 @@ import csv
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -49,8 +50,8 @@ def test_batch_size_does_not_matter(model, films):
     "images, message",
     [
         ([], "there are none"),
-        (np.zeros((2, 8, 8, 1), np.uint8), r"images\[0\].*\[8, 8, 1\]"),
-        ([np.zeros((8, 8), np.uint8), np.zeros((8, 8))], r"images\[1\].*float64"),
+        (np.zeros((2, 8, 8, 1), np.uint8), r"films\[0\].*\[8, 8, 1\]"),
+        ([np.zeros((8, 8), np.uint8), np.zeros((8, 8))], r"films\[1\].*float64"),
     ],
 )
 def test_refuses_what_is_not_a_stored_film(model, images, message):
@@ -94,3 +95,32 @@ def test_names():
     assert {"brixia", "classify"} <= set(cxr_jax.TASKS)
     with pytest.raises(AttributeError, match="nothing"):
         cxr_jax.nothing  # noqa: B018
+
+
+def test_a_film_does_not_depend_on_the_depth_of_its_neighbours(model, films):
+    """uint8 films among uint16 ones were nearly black."""
+    deep = list(films.values())[:3]
+    shallow = [np.rint(film / 257).astype(np.uint8) for film in deep]
+    mixed = model.predict([shallow[0], deep[1], shallow[2]])["probs"]
+    np.testing.assert_array_equal(mixed[[0, 2]], model.predict(shallow)["probs"][::2])
+    np.testing.assert_array_equal(mixed[1], model.predict(deep)["probs"][1])
+    np.testing.assert_allclose(mixed, model.predict(deep)["probs"], atol=0.01)
+
+
+def test_paths_give_records(model, films, tmp_path):
+    for name, film in list(films.items())[:3]:
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(cv2.imencode(".png", film)[1].tobytes())
+    (tmp_path / "zz.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    found = model.predict([tmp_path], gate="off")
+    assert [bool(each["error"]) for each in found] == [False] * 3 + [True]
+    arrays = {name: model.predict([film])["probs"][0] for name, film in films.items()}
+    for each in found[:3]:
+        probs = [[each[f"prob_{z}{k}"] for k in range(4)] for z in "ABCDEF"]
+        np.testing.assert_allclose(probs, arrays[each["example_id"]], rtol=1e-5)
+        assert each["gate"] == "off"
+    with pytest.raises(InputError, match="'perhaps'"):
+        model.predict([tmp_path], gate="perhaps")
+    with pytest.raises(InputError, match=r"films\[1\]"):
+        model.predict([films[each["example_id"]] for each in found[:1]] + ["a.png"])

@@ -1,10 +1,13 @@
 """The command line as a user sees it."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
+
+from tfds_builders.phantom import write_release
 
 
 def run(environment, *arguments, code=0):
@@ -40,6 +43,8 @@ QUICKSTART = "--config=configs/quickstart.py"
         ([QUICKSTART, "--config.data.residency=gpu"], "choose one of: auto, disk"),
         (["--mode=eval"], "no such file"),
         ([], "--config"),
+        ([QUICKSTART, "--bundle=b"], "belongs to --mode=view"),
+        (["--mode=view"], "does not go with --mode=view"),
     ],
 )
 def test_mistakes_are_one_message_and_exit_code_1(
@@ -140,3 +145,38 @@ def test_members_a_dry_run_and_a_profile(environment, tmp_path, brixia_data):
     assert list(profiled.rglob("perfetto_trace.json.gz"))
     assert "ui.perfetto.dev" in shown.stdout
     assert list((profiled / "events").glob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--mode=eval"], "--workdir: is not given"),
+        (["--mode=eval", "--input=a.png"], "--input: belongs to --mode=predict"),
+        (["--mode=predict", "--workdir=r"], "--workdir: does not go with"),
+        (["--mode=predict", "--checkpoint=r", "--output=o"], "--input: is not given"),
+        (
+            ["--mode=predict", "--checkpoint=r", "--output=o", "--input=a.png"],
+            "results.json: there is no such file",
+        ),
+    ],
+)
+def test_flags_of_predict(environment, tmp_path, arguments, message):
+    done = run(environment, *arguments, code=1)
+    assert message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_predict_films_of_a_folder(environment, trained, tmp_path):
+    """The gate is fitted to the training films the first time, and read the second."""
+    workdir = shutil.copytree(trained, tmp_path / "run")
+    films = write_release("brixia", tmp_path / "release", 20, size=96) / "dicom_clean"
+    (films / "broken.dcm").write_bytes(b"DICM")
+    given = [f"--checkpoint={workdir}", f"--input={films}", "--mode=predict"]
+    first = run(environment, *given, f"--output={tmp_path / 'a'}", code=1)
+    assert "fitting the gate" in first.stdout and "1 could not be read" in first.stdout
+    assert (workdir / "gate.json").is_file()
+    second = run(environment, *given, f"--output={tmp_path / 'b'}", code=1)
+    assert "fitting the gate" not in second.stdout
+    one, other = (
+        (tmp_path / name / "predictions.csv").read_text() for name in ("a", "b")
+    )
+    assert one == other and "passed" in one

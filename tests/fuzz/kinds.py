@@ -10,11 +10,14 @@ from tests.fuzz.dicoms import DICOM
 from tests.fuzz.pictures import JPEG, PNG
 from tests.fuzz.runs import RUN
 from tests.fuzz.tables import CSV, XLSX
+from tests.fuzz.tiffs import TIFF, WEBP
 
 KINDS = {
     "dicom": DICOM,
     "png": PNG,
     "jpeg": JPEG,
+    "tiff": TIFF,
+    "webp": WEBP,
     "csv": CSV,
     "xlsx": XLSX,
     "pth": weights.PTH,

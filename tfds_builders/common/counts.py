@@ -44,6 +44,9 @@ COUNTS: dict[str, Count] = {
     "images_not_quite_opaque": Count(
         "repaired", "images with an alpha channel of at least 99 % opacity, dropped"
     ),
+    "images_white_is_zero": Count(
+        "repaired", "TIFF images in which 0 is white (MINISWHITE), inverted"
+    ),
     "images_turned": Count(
         "repaired", "images turned upright as their EXIF orientation ({}) says"
     ),

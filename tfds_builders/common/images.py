@@ -1,4 +1,7 @@
-"""PNG and JPEG radiographs: read by content, made grey, resized, encoded."""
+"""Radiographs as pictures: read by content, made grey, resized, encoded.
+
+PNG, JPEG, and TIFF and WebP as other programs write them.
+"""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -6,9 +9,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from tfds_builders.common import jpeg, limits, png
+from tfds_builders.common import jpeg, limits, opencv, png, tiff, webp
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.film_checks import check_film
+from tfds_builders.common.limits import Held
 from tfds_builders.common.orientation import UPRIGHT, upright
 
 # Channels of a grey picture stored as colour JPEG differ by rounding. The mean, over
@@ -23,18 +27,18 @@ _DEPTHS = (8, 10, 12, 14, 16)
 _MOST_EDGE = 0.2
 
 _AGAIN = "Copy the file from its source again."
+_CONVERT = "Convert it to PNG (lossless, 8 or 16 bits)."
 _OTHERS = {
     b"GIF8": "a GIF",
     b"BM": "a BMP",
-    b"II*\0": "a TIFF",
-    b"MM\0*": "a TIFF",
-    b"RIFF": "a WebP",
+    b"II+\0": "a BigTIFF",
+    b"MM\0+": "a BigTIFF",
     b"version https://git-lfs": "a Git LFS pointer, not the file itself",
     b"<": "a web page or XML, not the file itself",
     b"%PDF": "a PDF",
     b"PK": "a zip archive",
 }
-_CONVERTIBLE = ("a GIF", "a BMP", "a TIFF", "a WebP")
+_CONVERTIBLE = ("a GIF", "a BMP", "a BigTIFF")
 _STORED = [
     cv2.IMWRITE_PNG_COMPRESSION,
     0,
@@ -57,7 +61,7 @@ class Picture(NamedTuple):
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """Grey pixels [H, W] of a PNG or JPEG at its own depth; see `read_grey`.
+    """Grey pixels [H, W] of a picture at its own depth; see `read_grey`.
 
     Errors: InputError also where it is in colour.
     """
@@ -67,16 +71,16 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def read_picture_8bit(path: Path) -> np.ndarray:
-    """Grey pixels [H, W], uint8, of a PNG or JPEG that is not in colour."""
+    """Grey pixels [H, W], uint8, of a picture that is not in colour."""
     return read_grey(path, colour=False).pixels
 
 
-def read_grey(path: Path, bits: int = 8, colour: bool = True) -> Picture:
-    """A PNG or JPEG, recognised by content, in grey.
+def read_grey(path: Path | Held, bits: int = 8, colour: bool = True) -> Picture:
+    """A PNG, JPEG, TIFF or WebP, recognised by content, in grey.
 
     Palettes and colour become luma (ITU-R BT.601), also where the channels differ by
     rounding only. An alpha channel is dropped if the picture is opaque on average
-    (`_LEAST_OPACITY`). Values of a 16-bit PNG are scaled to the whole range from the
+    (`_LEAST_OPACITY`). Values of 16 bits are scaled to the whole range from the
     depth that they use (`_DEPTHS`).
 
     Args:
@@ -167,17 +171,21 @@ def _refuse_colour(path, difference: float) -> None:
 def _read(path) -> tuple[np.ndarray, float, tuple[str, ...]]:
     """Grey pixels; how far the channels differ, in grey levels of 255; and notes."""
     data = limits.read_file(path)
+    notes: tuple[str, ...] = ()
     if data.startswith(png.MARK):
         picture, turned = _decode_png(path, data)
     elif data.startswith(jpeg.MARK):
         picture, turned = _decode_jpeg(path, data)
+    elif data.startswith(tiff.MARKS):
+        picture, turned, notes = _decode_tiff(path, data)
+    elif webp.is_webp(data):
+        picture, turned = _decode_webp(path, data)
     else:
         raise _unknown(path, data)
     if picture is None or picture.size == 0:
         raise InputError(path, "a damaged image: it cannot be decoded", _AGAIN)
-    notes: tuple[str, ...] = ()
     if turned != UPRIGHT:
-        picture, notes = upright(picture, turned), (f"images_turned:{turned}",)
+        picture, notes = upright(picture, turned), (*notes, f"images_turned:{turned}")
     if picture.ndim == 2:
         return picture, 0.0, notes
     grey, difference, more = _grey(path, picture)
@@ -192,7 +200,7 @@ def _unknown(path, data: bytes) -> InputError:
     kind = kind or f"an unknown format, beginning with {data[:8]!r}"
     convert = "Convert it to PNG, which loses nothing: magick IN OUT.png"
     hint = convert if kind in _CONVERTIBLE else _AGAIN
-    return InputError(path, f"neither PNG nor JPEG: {kind}", hint)
+    return InputError(path, f"not a PNG, JPEG, TIFF or WebP but {kind}", hint)
 
 
 def _decode_png(path, data: bytes) -> tuple[np.ndarray | None, int]:
@@ -203,13 +211,7 @@ def _decode_png(path, data: bytes) -> tuple[np.ndarray | None, int]:
     limits.check_pixels(path, found.rows, found.columns)
     if not png.is_complete(found):
         raise _damaged(path, data)
-    try:
-        picture = cv2.imdecode(
-            np.frombuffer(found.data, np.uint8), cv2.IMREAD_UNCHANGED
-        )
-    except cv2.error:
-        picture = None
-    return picture, found.orientation
+    return opencv.imdecode(found.data), found.orientation
 
 
 def _decode_jpeg(path, data: bytes) -> tuple[np.ndarray | None, int]:
@@ -221,7 +223,7 @@ def _decode_jpeg(path, data: bytes) -> tuple[np.ndarray | None, int]:
         raise InputError(
             path,
             f"an unsupported format: {found.kind}, {found.bits} bits",
-            "Convert it to PNG (lossless, 8 or 16 bits).",
+            _CONVERT,
         )
     limits.check_pixels(path, found.rows, found.columns)
     if not found.is_whole:
@@ -234,6 +236,34 @@ def _decode_jpeg(path, data: bytes) -> tuple[np.ndarray | None, int]:
             _AGAIN,
         )
     return picture, found.orientation
+
+
+def _decode_tiff(path, data: bytes):
+    """The same of a TIFF, and notes."""
+    found = tiff.read_tiff(data)
+    if isinstance(found, str):
+        raise InputError(path, f"an unsupported format: {found}", _CONVERT)
+    if found is None:
+        raise _damaged(path, data)
+    limits.check_pixels(path, found.rows, found.columns)
+    picture, lines = opencv.decode(found.data, lambda line: b"tiff" in line.lower())
+    if any(line.startswith(b"[ERROR") for line in lines):
+        raise InputError(path, "a damaged TIFF: its picture cannot be decoded", _AGAIN)
+    if picture is None or not found.white_is_zero:
+        return picture, found.orientation, ()
+    full = 2 ** (8 if picture.dtype == np.uint8 else _depth(picture)) - 1
+    return full - picture, found.orientation, ("images_white_is_zero",)
+
+
+def _decode_webp(path, data: bytes) -> tuple[np.ndarray | None, int]:
+    """The same of a WebP."""
+    found = webp.read_webp(data)
+    if found is None:
+        raise _damaged(path, data)
+    if found.animated:
+        raise InputError(path, "an unsupported format: an animated WebP", _CONVERT)
+    limits.check_pixels(path, found.rows, found.columns)
+    return opencv.imdecode(data), found.orientation
 
 
 def _damaged(path, data: bytes) -> InputError:

@@ -1,18 +1,13 @@
 """The structure of a JPEG (ITU-T T.81): its markers, size, orientation and end."""
 
-import contextlib
-import os
 import re
 import struct
-import tempfile
-import threading
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
-from tfds_builders.common import orientation
+from tfds_builders.common import opencv, orientation
 
 MARK = b"\xff\xd8\xff"
 END = b"\xff\xd9"
@@ -38,7 +33,6 @@ _COMPLAINTS = (
     *(b"Corrupt JPEG", b"Premature end", b"Inconsistent progression", b"Warning:"),
     *(b"Unknown Adobe", b"Invalid SOS", b"Application transferred"),
 )
-_ONE_AT_A_TIME = threading.Lock()
 
 
 class Jpeg(NamedTuple):
@@ -102,46 +96,10 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 def decode(data: bytes) -> tuple[np.ndarray | None, bool]:
     """(picture or None, whether libjpeg complained) of a JPEG.
 
-    libjpeg fills what is missing with grey, and says so on the terminal alone, which
-    OpenCV leaves as it is. So its words are caught on their way there. One decoder at
-    a time, as the terminal is one for all threads; what others write is handed on.
+    It fills what is missing with grey, and says so on the terminal alone.
     """
-    with _ONE_AT_A_TIME, tempfile.TemporaryFile() as heard:
-        with _written_to(heard):
-            picture = _imdecode(data)
-        heard.seek(0)
-        lines = heard.read().splitlines(keepends=True)
-    own = [line for line in lines if line.startswith(_COMPLAINTS)]
-    others = b"".join(line for line in lines if line not in own)
-    if others:
-        with contextlib.suppress(OSError):
-            os.write(2, others)
-    return picture, bool(own)
-
-
-@contextlib.contextmanager
-def _written_to(file) -> Iterator[None]:
-    """What the process writes on standard error goes to a file."""
-    try:
-        before = os.dup(2)
-    except OSError:  # it has none
-        before = None
-    os.dup2(file.fileno(), 2)
-    try:
-        yield
-    finally:
-        if before is None:
-            os.close(2)
-        else:
-            os.dup2(before, 2)
-            os.close(before)
-
-
-def _imdecode(data: bytes) -> np.ndarray | None:
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        return None
+    picture, lines = opencv.decode(data, lambda line: line.startswith(_COMPLAINTS))
+    return picture, bool(lines)
 
 
 def _next_marker(data: bytes, at: int) -> int:

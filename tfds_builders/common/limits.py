@@ -11,6 +11,7 @@ workers too, which inherit it.
 import os
 import stat
 from pathlib import Path
+from typing import NamedTuple
 
 from tfds_builders.common.errors import InputError
 
@@ -25,6 +26,22 @@ _HINT = (
     f"Leave the file out; or, if it is as large as that, set {VARIABLE} (now {{}}) or "
     "the build's --max_megapixels to the millions of pixels of your largest film."
 )
+
+
+class Held(NamedTuple):
+    """The content of a file that was read already, or lies in an archive.
+
+    Readers take it in place of a path, and messages have its name.
+    """
+
+    name: str
+    data: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __fspath__(self) -> str:
+        return self.name
 
 
 def most_pixels() -> int:
@@ -58,12 +75,15 @@ def check_bytes(path, size: int, what: str) -> None:
         )
 
 
-def read_file(path) -> bytes:
-    """The content of a regular file.
+def read_file(path: str | Path | Held) -> bytes:
+    """The content of a regular file, or of one that is held.
 
     Errors: InputError for a folder, pipe or device, or for a file that is too large.
     OSError where it does not exist or may not be read.
     """
+    if isinstance(path, Held):
+        check_bytes(path, len(path.data), "a file")
+        return path.data
     check_regular(path)
     with open(path, "rb") as file:
         check_bytes(path, os.fstat(file.fileno()).st_size, "a file")

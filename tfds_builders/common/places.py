@@ -3,6 +3,7 @@
 import functools
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tfds_builders.common.errors import InputError
@@ -35,6 +36,25 @@ def expanded(path: str | Path) -> Path:
     if not is_known:
         raise InputError(path, why, hint)
     return Path(found)
+
+
+def rejoined(parts: list[str], exists: Callable[[str], bool]) -> list[str]:
+    """What a list that was cut at its commas names: paths may have commas of their own.
+
+    Args:
+      parts: of the list.
+      exists: whether there is what a text names; a part of which nothing is known
+        stands for itself.
+    """
+    found = []
+    while parts:
+        for count in range(len(parts), 0, -1):
+            text = ",".join(parts[:count])
+            if count == 1 or exists(text):
+                found.append(text)
+                parts = parts[count:]
+                break
+    return found
 
 
 def data_dir(given: str | Path | None = None) -> Path:

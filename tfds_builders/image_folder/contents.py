@@ -14,10 +14,9 @@ from tfds_builders.common.dicom.complaints import collected
 from tfds_builders.common.dicom.file import open_header
 from tfds_builders.common.dicom.identifiers import identifiers, pseudonym
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.film import HEAD, format_of
 from tfds_builders.common.limits import check_regular
-from tfds_builders.image_folder.walk import DICOM_SUFFIXES, HEAD, has_dicom_mark
 
-_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _TAGS = ["PatientID", "PatientAge", "PatientName"]
 # Placeholders of anonymisers, which would join unrelated people.
 _NOBODY = re.compile(
@@ -51,13 +50,9 @@ def read_contents(path: Path, file: str) -> Contents:
     check_regular(path)
     with open(path, "rb") as opened:
         head = opened.read(HEAD)
-    if head.startswith(_PNG):
-        return Contents("png")
-    if head.startswith(_JPEG):
-        return Contents("jpeg")
-    marked = has_dicom_mark(head)
-    if not marked and path.suffix.lower() not in DICOM_SUFFIXES:
-        return Contents("")  # reading it gives the error
+    found = format_of(head, path.suffix)
+    if found != "dicom":
+        return Contents(found)  # reading what is unknown gives the error
     try:
         with collected():  # reading the pixels counts what pydicom warns of
             header = open_header(path, _TAGS)

@@ -7,8 +7,8 @@ import numpy as np
 
 from tfds_builders.common.build.ingest import Example
 from tfds_builders.common.dicom.radiograph import read_radiograph
-from tfds_builders.common.images import Picture as Pixels
-from tfds_builders.common.images import encode_png, read_grey, resize_longest
+from tfds_builders.common.film import read_film, stored
+from tfds_builders.common.images import encode_png, read_grey
 from tfds_builders.image_folder.contents import Contents, read_contents
 from tfds_builders.image_folder.leakage import Digests, digests_of
 from tfds_builders.image_folder.tree import Picture
@@ -57,61 +57,28 @@ def read(film: Film, size: int, bits: int, polarity: str) -> Example:
     Errors: InputError for a file that cannot be read.
     """
     contents, picture = _known(film), film.picture
-    if contents.format == "dicom":
-        pixels, header, notes = _read_dicom(film, polarity)
-    else:
-        (pixels, notes), header = _read_picture(film, bits)
+    found = read_film(film.path, bits, polarity)
+    notes = found.notes
+    if contents.path_names_patient:
+        notes = (*notes, "paths_name_patient")
     if film.leaks:
         notes = (*notes, f"split_leaks:{picture.folder}")
-    rows, columns = pixels.shape
+    rows, columns = found.pixels.shape
     return Example(
         {
-            "image": encode_png(_shrink(pixels, size, bits)),
+            "image": encode_png(stored(found.pixels, size, bits)),
             "label": picture.label,
             "file": picture.file,
             "split_folder": picture.folder,
             "format": contents.format,
             "rows": rows,
             "columns": columns,
+            "coloured": int(found.coloured),
             "age": contents.age,
-            **header,
+            **found.header,
         },
         notes=notes,
     )
-
-
-def _read_dicom(film: Film, polarity: str) -> tuple[np.ndarray, dict, tuple[str, ...]]:
-    xray, notes = read_radiograph(film.path, polarity)
-    if _known(film).path_names_patient:
-        notes = (*notes, "paths_name_patient")
-    sex = xray.sex.upper()
-    header = {
-        "coloured": 0,
-        "view": xray.view,
-        "sex": sex if sex in ("M", "F") else "",
-        "manufacturer": xray.manufacturer,
-        "modality": xray.modality,
-        "photometric_interpretation": xray.photometric_interpretation,
-    }
-    return xray.pixels, header, notes
-
-
-def _read_picture(film: Film, bits: int) -> tuple[Pixels, dict]:
-    found = read_grey(film.path, bits)
-    unknown = dict.fromkeys(
-        ("view", "sex", "manufacturer", "modality", "photometric_interpretation"), ""
-    )
-    return found, {"coloured": int(found.coloured), **unknown}
-
-
-def _shrink(pixels: np.ndarray, size: int, bits: int) -> np.ndarray:
-    """At the stored depth, with black and white at the ends of either range."""
-    if bits == 16 and pixels.dtype == np.uint8:
-        pixels = pixels.astype(np.uint16) * 257
-    small = resize_longest(pixels, size)
-    if bits == 8 and small.dtype == np.uint16:
-        return np.rint(small / 257).astype(np.uint8)
-    return small
 
 
 def _known(film: Film) -> Contents:

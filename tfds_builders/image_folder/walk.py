@@ -5,11 +5,8 @@ from pathlib import Path
 
 from tfds_builders.common.build import listing
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.film import DICOM_SUFFIXES
 from tfds_builders.common.images import SUFFIXES
-
-DICOM_SUFFIXES = (".dcm", ".dicom")
-_MARK_AT, _MARK = 128, b"DICM"  # PS3.10, 7.1
-HEAD = _MARK_AT + len(_MARK)
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -40,8 +37,3 @@ def is_picture(path: Path) -> bool:
     """Whether its ending says so, or its content where the ending does not."""
     known = path.suffix.lower() in (*SUFFIXES, *DICOM_SUFFIXES)
     return known or listing.is_picture(path)
-
-
-def has_dicom_mark(head: bytes) -> bool:
-    """Whether a file that begins so, with HEAD bytes or more, is DICOM."""
-    return head[_MARK_AT:HEAD] == _MARK

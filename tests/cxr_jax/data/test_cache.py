@@ -2,7 +2,7 @@ import numpy as np
 import psutil
 import pytest
 
-from cxr_jax.data import cache, decode, pipeline, roles
+from cxr_jax.data import cache, decode, fitting, pipeline, roles
 from cxr_jax.data.split import take
 from cxr_jax.train import loop
 from tfds_builders.common.errors import InputError
@@ -37,7 +37,7 @@ def test_batches_are_identical_wherever_images_are_kept(splits, tiny_config):
     assert held.test.pixels is None
 
 
-@pytest.mark.parametrize("square", decode.SQUARES)
+@pytest.mark.parametrize("square", fitting.SQUARES)
 def test_decoded_images_keep_the_order_of_the_split(splits, square, monkeypatch):
     monkeypatch.setattr(cache, "_RUN", 5)
     split = splits.train

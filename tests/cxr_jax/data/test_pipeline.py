@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from cxr_jax import rng
-from cxr_jax.data import builders, decode, pipeline
+from cxr_jax.data import builders, decode, fitting, pipeline
 from cxr_jax.data.split import by_fold
 from cxr_jax.devices import processes
 
@@ -86,7 +86,7 @@ def same(one, other):
         np.testing.assert_array_equal(column, other[name])
 
 
-@pytest.mark.parametrize("square", decode.SQUARES)
+@pytest.mark.parametrize("square", fitting.SQUARES)
 def test_batches_match_grain_record_by_record(split, square):
     targets = {
         "scores": split.table["scores"].astype(np.int32),

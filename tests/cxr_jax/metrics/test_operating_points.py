@@ -10,11 +10,13 @@ from cxr_jax.metrics import (
     classes_agreement,
     confidence_metrics,
     fit_confidence,
+    fit_interval,
+    interval_metrics,
     operating_metrics,
     sensitive_thresholds,
 )
 from cxr_jax.rng import generator
-from cxr_jax.stats import bootstrap, calibration
+from cxr_jax.stats import bootstrap, tempering
 
 
 def split(classes, n=120, seed=0):
@@ -91,7 +93,7 @@ def test_agreement_over_classes(classes):
 def test_the_temperature_mends_calibration_and_only_that():
     """A model that is three times too sure."""
     target, probs, weights = split(2, n=2000)
-    too_sure = calibration.tempered(probs, 1 / 3)
+    too_sure = tempering.tempered(probs, 1 / 3)
     fitted = fit_confidence(target, too_sure, np.arange(len(target)))
     found = confidence_metrics(target, too_sure, weights, fitted)
     assert found["calibration_slope"].hi < 0.6
@@ -118,3 +120,20 @@ def test_sets_of_zones_hold_what_was_promised():
     assert 0.88 <= found["coverage_90"].value <= 0.92
     assert 1 < found["set_size_90"].value < 4
     assert found["coverage_90"].n == 300
+
+
+def test_intervals_of_the_global_score():
+    g = generator(1, "intervals")
+    probs = g.dirichlet(np.ones(4), (600, 6))
+    target = (g.random((600, 6, 1)) > probs.cumsum(axis=-1)).sum(axis=-1).clip(max=3)
+    weights = bootstrap.weights(np.arange(300), 100)
+    fitted = fit_confidence(target[:300], probs[:300], np.arange(300))
+    factor = fit_interval(target[:300], probs[:300], np.arange(300), fitted)
+    found = interval_metrics(target[300:], probs[300:], weights, fitted, factor)
+    assert 0.86 <= found["coverage_90_global"].value <= 0.94
+    assert 4 < found["width_90_global"].value < 12
+    none = fit_interval(target[:5], probs[:5], np.arange(5), fitted)
+    everything = interval_metrics(target[300:], probs[300:], weights, fitted, none)
+    assert none is None
+    assert everything["coverage_90_global"].value == 1
+    assert everything["width_90_global"].value == 18

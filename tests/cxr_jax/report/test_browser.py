@@ -1,34 +1,15 @@
 """The page in a real browser: without errors, without a network, at any width."""
 
-import shutil
-
 import pytest
+from browser import needs_browser, opened_browser
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-BROWSER = next((path for name in _NAMES if (path := shutil.which(name))), None)
-SETTINGS = (
-    "--headless=new",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-pytestmark = pytest.mark.skipif(
-    BROWSER is None, reason=f"no browser here: none of {', '.join(_NAMES)}"
-)
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(
-            executable_path=BROWSER, args=[*SETTINGS, "--no-sandbox"]
-        )
+    with opened_browser() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
 from cxr_jax.rng import generator
-from cxr_jax.stats import calibration
+from cxr_jax.stats import calibration, tempering
 
 
 def drawn(seed, shape=(60,), classes=4, scale=3.0):
@@ -31,7 +31,7 @@ def test_two_classes_have_a_closed_form(gap, right):
     expected = gap / scipy.special.logit(right / 100)
     found = calibration.fit_temperature(probs, labels)
     assert found == pytest.approx(expected, rel=1e-8)
-    assert calibration.tempered(probs, found)[:, 1] == pytest.approx(right / 100)
+    assert tempering.tempered(probs, found)[:, 1] == pytest.approx(right / 100)
 
 
 @settings(max_examples=20, deadline=None)
@@ -71,10 +71,10 @@ def test_zones_are_pooled():
 def test_order_and_sum_are_kept():
     probs, _ = drawn(2)
     for temperature in (0.2, 1.0, 7.0):
-        found = calibration.tempered(probs, temperature)
+        found = tempering.tempered(probs, temperature)
         np.testing.assert_array_equal(found.argsort(1), probs.argsort(1))
         np.testing.assert_allclose(found.sum(1), 1.0)
-    np.testing.assert_allclose(calibration.tempered(probs, 1.0), probs)
+    np.testing.assert_allclose(tempering.tempered(probs, 1.0), probs)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_temperature_is_one_if_it_makes_no_difference():
 def test_a_probability_of_zero_stays_finite():
     probs, labels = np.array([[0.0, 1.0], [0.0, 1.0], [0.5, 0.5]]), np.array([1, 0, 1])
     assert np.isfinite(calibration.log_losses(probs, labels)).all()
-    assert np.isfinite(calibration.tempered(probs, 0.05)).all()
+    assert np.isfinite(tempering.tempered(probs, 0.05)).all()
     assert 1 < calibration.fit_temperature(probs, labels) <= calibration.HIGHEST
 
 

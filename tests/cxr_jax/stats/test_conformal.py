@@ -73,3 +73,62 @@ def test_coverage_of_a_new_patient_whose_images_are_alike():
         covered.append((conformal.truth(target[test], probs[test]) >= least).mean())
     error = np.std(covered) / np.sqrt(len(covered))
     assert abs(np.mean(covered) - 24 / 26) < 3 * error
+
+
+def draw_zones(g, n, shared):
+    """Scores of six zones that have something in common, and probabilities too sure."""
+    common = shared * g.normal(0, 1, (n, 1, 1))
+    odds = g.normal(0, 1, (n, 6, 4)) + common * np.arange(-1.5, 2)
+    hidden = odds + shared * g.normal(0, 1, (n, 1, 1)) * np.arange(-1.5, 2)
+    true = special.softmax(hidden, axis=-1).cumsum(axis=-1)
+    target = (g.random((n, 6, 1)) > true).sum(axis=-1).clip(max=3)
+    return target, special.softmax(odds, axis=-1)
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.5, 1.5])
+def test_intervals_of_correlated_zones_hold_the_global_score(shared):
+    """The mean coverage over trials is 90 %, two points more or less."""
+    g, covered, factors = generator(2, "intervals"), [], []
+    for _ in range(100):
+        target, probs = draw_zones(g, 150, shared)
+        factor = conformal.interval_factor(target, probs, probs, np.arange(150))
+        target, probs = draw_zones(g, 300, shared)
+        low, high = conformal.interval(probs, probs, factor)
+        assert (low >= 0).all() and (high <= 18).all()
+        truth = target.sum(axis=1)
+        covered.append(((low <= truth) & (truth <= high)).mean())
+        factors.append(factor)
+    assert np.mean(covered) == pytest.approx(0.9, abs=0.02)
+    # Independent zones need what a normal distribution does; others need more.
+    assert (np.mean(factors) == pytest.approx(1.645, abs=0.1)) == (shared == 0)
+
+
+def test_spread_is_the_standard_deviation_of_a_sum():
+    g = generator(3, "spread")
+    probs = g.dirichlet(np.ones(4), (5, 6))
+    drawn = (g.random((200_000, 5, 6, 1)) > probs.cumsum(axis=-1)).sum(axis=-1)
+    sums = drawn.clip(max=3).sum(axis=-1)
+    np.testing.assert_allclose(conformal.spread(probs), sums.std(axis=0), rtol=0.01)
+    np.testing.assert_allclose(
+        conformal.global_score(probs), sums.mean(axis=0), rtol=0.01
+    )
+    sure = np.zeros((1, 6, 4))
+    sure[..., 2] = 1
+    assert conformal.spread(sure) == conformal.LEAST_SPREAD
+
+
+def test_too_few_patients_promise_no_interval():
+    target, probs = draw_zones(generator(4, "few"), 8, 0.5)
+    factor = conformal.interval_factor(target, probs, probs, np.arange(8))
+    assert factor == np.inf
+    low, high = conformal.interval(probs, probs, factor)
+    assert (low == 0).all() and (high == 18).all()
+    assert conformal.interval_factor(target[:0], probs[:0], probs[:0], []) == np.inf
+
+
+def test_an_interval_counts_patients_not_films():
+    target, probs = draw_zones(generator(5, "patients"), 40, 0.5)
+    once = conformal.interval_factor(target, probs, probs, range(40))
+    many = np.repeat(np.arange(40), 5)
+    again = conformal.interval_factor(target[many], probs[many], probs[many], many)
+    assert again == once

@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score, log_loss
 
 from configs import bsnet, common, radiography
 from cxr_jax import experiment, losses, tasks
-from cxr_jax.data import cache, decode, pipeline, roles
+from cxr_jax.data import cache, fitting, pipeline, roles
 from cxr_jax.data.split import take
 from cxr_jax.evaluation import evaluate
 from cxr_jax.models import Output
@@ -96,7 +96,7 @@ def test_the_loss_is_finite_where_a_sigmoid_is_not():
     assert value == pytest.approx(0.5 * 200 + 0.5 * (1 - 1 / 3), rel=1e-5)
 
 
-@pytest.mark.parametrize("square", decode.SQUARES)
+@pytest.mark.parametrize("square", fitting.SQUARES)
 def test_masks_are_those_of_the_release_and_lie_on_every_residency_alike(
     masked_config, tmp_path, square
 ):

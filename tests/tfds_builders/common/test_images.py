@@ -207,7 +207,8 @@ def test_damaged_png(tmp_path, capfd):
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
         (b"<!DOCTYPE html>", "web page"),
         (b"\0" * 128 + b"DICM", "a DICOM"),
-        (b"II*\0", "a TIFF"),
+        (b"II*\0", "truncated or damaged"),
+        (b"BM", "a BMP"),
         (b"nonsense", "unknown format"),
     ],
 )

@@ -23,6 +23,7 @@ from pydicom.valuerep import VR
 
 from tfds_builders.common import limits
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.limits import Held
 
 _AGAIN = "Copy the file from its source again."
 _PREAMBLE, _PREFIX = bytes(128), b"DICM"
@@ -34,7 +35,7 @@ _LAST_GROUPS = (0xFFFA, 0xFFFC)  # signatures and padding
 _DATA_SETS = (b"\x02\0", b"\x08\0", b"\0\x08")  # how a data set begins: its group
 
 
-def open_dicom(path: Path) -> pydicom.Dataset:
+def open_dicom(path: Path | Held) -> pydicom.Dataset:
     """The data set of a DICOM file, its transfer syntax in `file_meta`.
 
     Without a transfer syntax, an encoding is used only if the whole header, down to

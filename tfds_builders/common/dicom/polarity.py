@@ -17,7 +17,6 @@ import itertools
 
 import cv2
 import numpy as np
-import scipy
 
 _LEAST = 32  # pixels; smaller images show no chest
 _FLAT = 0.02  # of the range: a line of this contrast is a frame's
@@ -69,9 +68,26 @@ def _windows(film: np.ndarray) -> np.ndarray:
         for top in sorted({0, (_GRID - height) // 2, _GRID - height})
         for left in sorted({0, (_GRID - width) // 2, _GRID - width})
     ]
-    return _standardised(
-        scipy.stats.rankdata(np.reshape(parts, (len(parts), -1)), axis=1)
-    )
+    return _standardised(_ranks(np.reshape(parts, (len(parts), -1))))
+
+
+def _ranks(rows: np.ndarray) -> np.ndarray:
+    """Of the values in each row, from 1 on; equal ones share the mean of theirs.
+
+    As scipy.stats.rankdata, which readers of single films need not have.
+    """
+    order = np.argsort(rows, axis=1)
+    ordered = np.take_along_axis(rows, order, axis=1)
+    place = np.arange(rows.shape[1])
+    begins = np.ones(rows.shape, bool)
+    begins[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    ends = np.roll(begins, -1, axis=1)
+    first = np.maximum.accumulate(np.where(begins, place, 0), axis=1)
+    last = np.where(ends, place, len(place))[:, ::-1]
+    last = np.minimum.accumulate(last, axis=1)[:, ::-1]
+    found = np.empty(rows.shape)
+    np.put_along_axis(found, order, (first + last) / 2 + 1, axis=1)
+    return found
 
 
 def _standardised(rows: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from tfds_builders.common.dicom.pixels import read_cells
 from tfds_builders.common.dicom.polarity import contradicts
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.film_checks import check_film
+from tfds_builders.common.limits import Held
 from tfds_builders.common.orientation import upright
 
 # Which is obeyed where they contradict each other, and the count of such files.
@@ -56,7 +57,7 @@ class Xray(NamedTuple):
     notes: tuple[str, ...] = ()  # keys of counts.COUNTS: what was contradictory or done
 
 
-def read_dicom(path: Path, polarity: str = "header") -> Xray:
+def read_dicom(path: Path | Held, polarity: str = "header") -> Xray:
     """Read one single-frame grey radiograph.
 
     Args:
@@ -89,7 +90,7 @@ class Radiograph(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_radiograph(path: Path, polarity: str) -> Radiograph:
+def read_radiograph(path: Path | Held, polarity: str) -> Radiograph:
     """`read_dicom`, with notes about what was found, and about whom it names.
 
     No identifier is in a note, only the name of the attribute that holds one.

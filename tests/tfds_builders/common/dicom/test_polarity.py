@@ -4,12 +4,15 @@ import cv2
 import numpy as np
 import pydicom
 import pytest
+import scipy.stats
 from dicom_writer import make_header, save
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from places import SHARED_DATA
 from stored import needs
 
+from tfds_builders.common.dicom import polarity
 from tfds_builders.common.dicom.polarity import contradicts, evidence
 from tfds_builders.common.dicom.radiograph import read_dicom
 from tfds_builders.common.images import SUFFIXES, read_picture
@@ -156,3 +159,9 @@ def test_padding_says_nothing(films, tmp_path):
             noticed.append((tag, xray.polarity_contradicted))
     assert noticed.count(("MONOCHROME2", True)) == 0
     assert noticed.count(("MONOCHROME1", True)) >= 15
+
+
+@given(hnp.arrays(np.float32, (3, 24), elements=st.integers(0, 9).map(np.float32)))
+def test_ranks_are_those_of_scipy(rows):
+    found = polarity._ranks(rows)
+    np.testing.assert_array_equal(found, scipy.stats.rankdata(rows, axis=1))

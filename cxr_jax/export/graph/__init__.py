@@ -1,0 +1,1 @@
+"""From a traced function to an ONNX graph: `convert`, `simplify`, `onnx_file`."""

@@ -1,0 +1,1 @@
+"""Scores films that belong to no prepared dataset."""

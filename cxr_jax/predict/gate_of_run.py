@@ -1,0 +1,92 @@
+"""The gate of a run: fitted to its training films once, and kept beside the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import overload
+
+import cv2
+import numpy as np
+
+from cxr_jax.data import roles
+from cxr_jax.data.split import Split
+from cxr_jax.devices.terminal import say, warn
+from cxr_jax.gate import gate_file
+from cxr_jax.gate.fit import fit
+from cxr_jax.gate.fitted import Gate
+from cxr_jax.predict import squares
+from cxr_jax.predict.of_run import Opened
+from cxr_jax.runs import predictions, provenance
+from tfds_builders.common import files
+from tfds_builders.common.errors import InputError
+
+FILE = "gate.json"
+_DAMAGED = "remove it: the gate is fitted again"
+
+
+def of_run(opened: Opened) -> Gate:
+    """The gate, from RUN/gate.json or else of the prepared films of train and val.
+
+    Raises:
+      InputError: they are not there, are others than those of the run, or too few.
+    """
+    path = opened.workdir / FILE
+    if path.exists():
+        content = files.read_json(path, missing=_DAMAGED, damaged=_DAMAGED)
+        if content.get("run_digest") == opened.recipe.run_digest:
+            return gate_file.from_json(content.get("gate", {}), path)
+    say(f"fitting the gate to the training films of {opened.workdir}")
+    try:
+        gate = _fitted(opened)
+    except InputError as error:
+        raise InputError(
+            error.where,
+            error.found,
+            f"{error.hint}\n     the gate is fitted to the films of the training; "
+            "without them, --gate=off scores whatever it is given",
+        ) from None
+    content = {"run_digest": opened.recipe.run_digest, "gate": gate_file.to_json(gate)}
+    try:
+        files.write_text(path, json.dumps(content) + "\n")
+    except InputError as error:  # a run that others own
+        warn(f"WARNING: {error}\n  the gate is fitted again the next time")
+    return gate
+
+
+def _fitted(opened: Opened) -> Gate:
+    config = opened.exp.config
+    run = predictions.read(opened.workdir)
+    splits = roles.open_splits(config.data, predictions.home(run))
+    provenance.check_same_build(opened.workdir, splits.description)
+    return fit(
+        _Films(splits.train),
+        lambda films: (
+            opened.network(
+                np.stack([squares.square(f, opened.recipe.preprocess) for f in films])
+            ).features
+        ),
+        config.seed,
+        patients=list(splits.train.table["patient_id"]),
+        unseen=_Films(splits.val),
+    )
+
+
+class _Films(Sequence[np.ndarray]):
+    """The stored films of a split, decoded when they are looked up."""
+
+    def __init__(self, split: Split):
+        self._split = split
+
+    def __len__(self) -> int:
+        return self._split.size
+
+    @overload
+    def __getitem__(self, place: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[np.ndarray]: ...
+    def __getitem__(self, place):
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        png = self._split.read(int(self._split.rows[place]))["image"]
+        return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)

@@ -1,0 +1,1 @@
+"""`--mode=view`: the page of a bundle, on this machine alone."""

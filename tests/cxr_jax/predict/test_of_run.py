@@ -1,0 +1,40 @@
+"""A run scores a film as it scored the prepared example of it: to the bit."""
+
+import csv
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from cxr_jax.predict import of_run, record, squares
+
+
+@pytest.fixture(scope="module")
+def opened(trained):
+    return of_run.open_run(trained)
+
+
+@pytest.fixture(scope="module")
+def films(brixia_data):
+    source = tfds.data_source("brixia/256", data_dir=brixia_data, split="test")
+    return {each["example_id"].decode(): each["image"][..., 0] for each in source}
+
+
+@pytest.fixture(scope="module")
+def written(trained):
+    with (trained / "predictions" / "brixia-test.csv").open() as file:
+        return {row["example_id"]: row for row in csv.DictReader(file)}
+
+
+def test_probabilities_are_those_of_the_run_to_the_bit(opened, films, written):
+    names = sorted(films, reverse=True)  # another order than that of the split
+    images = np.stack(
+        [squares.square(films[name], opened.recipe.preprocess) for name in names]
+    )
+    found = opened.network(images)
+    assert found.probs.dtype == np.float32
+    for name, probs in zip(names, found.probs, strict=True):
+        made = record.record(opened.recipe, "a.png", name, probs)
+        same = {key for key in made if key in written[name]} - {"example_id"}
+        assert len(same) == 6 * 5
+        assert {k: str(made[k]) for k in same} == {k: written[name][k] for k in same}
