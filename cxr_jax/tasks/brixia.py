@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -61,8 +62,9 @@ def make_brixia(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
     has_second = _SECOND in trained_on
 
     def loss(logits, batch):
-        losses = [per_zone(_by_zone(logits), batch[name]) for name in trained_on]
-        return sum(losses) / len(losses)
+        zones = _by_zone(logits)
+        each = jnp.stack([per_zone(zones, batch[name]) for name in trained_on])
+        return each.mean(axis=0)
 
     def eval_loss(logits, batch):
         return per_zone(_by_zone(logits), batch["scores"])
