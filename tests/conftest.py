@@ -9,6 +9,7 @@ import sys
 import jax
 import pytest
 from absl import flags
+from browser import opened_browser
 from places import REPOSITORY
 
 # Two devices, so that every test that trains also tests the sharding.
@@ -150,6 +151,14 @@ def command():
         return [sys.executable, "-c", code, *map(str, arguments)]
 
     return make
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless browser. Playwright opens one at a time, and its loop of events must
+    not go on beside what others run."""
+    with opened_browser() as opened:
+        yield opened
 
 
 @pytest.fixture

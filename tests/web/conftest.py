@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from browser import opened_browser
 from toy_onnx import outputs, toy_onnx
 
 from cxr_jax import web
@@ -128,12 +127,6 @@ def brixia_bundle(tmp_path_factory, gate):
 def class_bundle(tmp_path_factory):
     """Of two classes, without a gate."""
     return write_bundle(tmp_path_factory.mktemp("bundles") / "classify", "classify")
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with opened_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

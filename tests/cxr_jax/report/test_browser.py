@@ -1,15 +1,9 @@
 """The page in a real browser: without errors, without a network, at any width."""
 
 import pytest
-from browser import needs_browser, opened_browser
+from browser import needs_browser
 
 pytestmark = needs_browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with opened_browser() as opened:
-        yield opened
 
 
 @pytest.fixture
