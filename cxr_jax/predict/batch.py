@@ -18,7 +18,7 @@ from cxr_jax.gate import gate_file
 from cxr_jax.predict import batch_page, inputs, overlay, store
 from cxr_jax.predict import record as record_lib
 from cxr_jax.predict.inputs import Item
-from cxr_jax.predict.progress import Progress
+from cxr_jax.predict.progress_line import Progress
 from cxr_jax.predict.scoring import NO_GATE, Scored, Scorer, check_gate, score
 from tfds_builders.common import files
 from tfds_builders.common.build.parallel import Workers
