@@ -56,7 +56,7 @@ class Model(NamedTuple):
     ) -> dict[str, np.ndarray]: ...
     @overload
     def predict(
-        self, films: Sequence[str | os.PathLike], gate: str = ...
+        self, films: str | os.PathLike | Sequence[str | os.PathLike], gate: str = ...
     ) -> list[dict[str, Any]]: ...
     def predict(self, films, gate=scoring.REFUSE):
         """What the model makes of N radiographs: arrays, or files.
@@ -65,7 +65,8 @@ class Model(NamedTuple):
           films: [N, H, W], or N arrays [H, W] of different sizes; uint8 or uint16 over
             their full range, air black (MONOCHROME2), as the builders store them. They
             are shrunk and resized as in the training. Or paths: files, folders,
-            patterns, zip archives, as `--mode=predict --input` takes them.
+            patterns, zip archives, as `--mode=predict --input` takes them. One array
+            [H, W] or path alone will do.
           gate: 'refuse', 'warn' or 'off', for paths: what becomes of a film unlike
             those of the training. Arrays are scored as they are.
 
@@ -78,7 +79,7 @@ class Model(NamedTuple):
           InputError: another type or shape; no such file; or the gate of the run cannot
             be fitted, because its training films are not there.
         """
-        films = list(films)
+        films = scoring.listed(films)
         if films and all(isinstance(each, str | os.PathLike) for each in films):
             return scoring.records(self.scorer(gate), films, gate)
         return self._of_arrays(films)
@@ -114,6 +115,7 @@ def load(path: str | os.PathLike) -> Model | Bundle:
     workdir = places.expanded(os.fspath(path))
     if loaded.is_bundle(workdir):
         return loaded.load(workdir)
+    of_run.check_folder(workdir)
     known_answers.require()
     config = config_lib.from_json(workdir / "config.json")
     with _quiet():

@@ -60,9 +60,7 @@ class Bundle(NamedTuple):
           InputError: there is no such file, an array is no film, or the bundle has no
             gate.
         """
-        if isinstance(films, str | os.PathLike | np.ndarray):
-            films = [films]
-        return scoring.records(self.scorer, films, gate)
+        return scoring.records(self.scorer, scoring.listed(films), gate)
 
 
 def load(

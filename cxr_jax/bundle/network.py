@@ -29,6 +29,7 @@ class Network:
         given = {each.name: each.shape for each in self._session.get_inputs()}
         shape = given.get(INPUT, ())
         is_square = len(shape) == 4 and shape[1] == shape[2] and shape[0] == 1
+        is_square = is_square and isinstance(shape[1], int)
         if list(given) != [INPUT] or not is_square or shape[3] != 1:
             raise InputError(path, f"takes {given}, not one {INPUT!r} [1,S,S,1]", _HINT)
         self.side = int(shape[1])
@@ -41,7 +42,11 @@ class Network:
         if images.shape[1:] != (self.side, self.side, 1):
             raise ValueError(f"images are {images.shape}, the side is {self.side}")
         names = list(self.shapes)
-        rows = [self._session.run(names, {INPUT: each[None]}) for each in images]
+        try:
+            rows = [self._session.run(names, {INPUT: each[None]}) for each in images]
+        except (RuntimeError, *_faults(self._path)) as error:
+            found = f"ONNX Runtime cannot compute it: {_short(error)}"
+            raise InputError(self._path, found, _HINT) from None
         joined = [np.concatenate(parts) for parts in zip(*rows, strict=True)]
         return Outputs(*joined, *[None] * (len(OUTPUTS) - len(names)))
 
@@ -63,18 +68,23 @@ def _session(model: bytes, path: Any, threads: int) -> Any:
     runtime = package("onnxruntime", "score", path)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # its warnings are for its developers
+    options.log_severity_level = 4  # its messages are for its developers
     try:
         return runtime.InferenceSession(
             model, options, providers=["CPUExecutionProvider"]
         )
-    except (RuntimeError, *_faults(runtime)) as error:
-        found = f"ONNX Runtime cannot read it: {str(error)[:200]}"
+    except (RuntimeError, *_faults(path)) as error:
+        found = f"ONNX Runtime cannot read it: {_short(error)}"
         raise InputError(path, found, _HINT) from None
 
 
-def _faults(runtime: Any) -> tuple[type[Exception], ...]:
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _faults(path: Any) -> tuple[type[Exception], ...]:
     """ONNX Runtime's own exceptions: one for each kind of fault, without a base."""
+    runtime = package("onnxruntime", "score", path)
     known = vars(runtime.capi.onnxruntime_pybind11_state).values()
     return tuple(
         each for each in known if isinstance(each, type) and issubclass(each, Exception)

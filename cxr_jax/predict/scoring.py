@@ -113,6 +113,21 @@ def records(scorer: Scorer, films: Sequence[Any], mode: str) -> list[dict[str, A
     return found
 
 
+def listed(films: Any) -> list[Any]:
+    """Films of the API as a list: several, or one path or array [H, W] alone.
+
+    Raises:
+      InputError: it is none of these.
+    """
+    is_array = isinstance(films, np.ndarray) and films.ndim == 2
+    if is_array or isinstance(films, str | os.PathLike):
+        return [films]
+    if not isinstance(films, Iterable):
+        hint = "give a path, an array [H, W], or several of them"
+        raise InputError("films", f"is a {type(films).__name__}", hint)
+    return list(films)
+
+
 def check_gate(scorer: Scorer, mode: str) -> None:
     """Raises InputError for a mode that does not exist, or a gate that is not there."""
     if mode not in MODES:

@@ -59,6 +59,18 @@ def test_refuses_what_is_not_a_stored_film(model, images, message):
         model.predict(images)
 
 
+def test_one_array_or_one_path_alone(model, films, tmp_path):
+    """A path is not taken for its letters, of which the first is the whole disk."""
+    images = list(films.values())
+    alone = model.predict(images[0])["probs"]
+    np.testing.assert_array_equal(alone, model.predict(images[:1])["probs"])
+    path = tmp_path / "film.png"
+    cv2.imwrite(str(path), images[0])
+    for one in (path, str(path)):
+        (row,) = model.predict(one, gate="off")
+        assert row["path"] == str(path) and not row["error"]
+
+
 def test_a_folder_without_a_run(tmp_path):
     with pytest.raises(InputError, match="config.json"):
         cxr_jax.load(tmp_path)

@@ -136,3 +136,44 @@ def test_a_damaged_file_is_a_row_with_its_error(bundle_of_trained, tmp_path):
     rows = load(bundle_of_trained).predict([path, good], gate="off")
     assert rows[0]["error"] and rows[0]["expected_A"] == ""
     assert not rows[1]["error"] and rows[1]["expected_A"] != ""
+
+
+def test_a_model_that_asks_for_a_huge_array_is_named(bundle_of_trained, tmp_path):
+    """4e12 bytes of zeros beside the probabilities: an error, not a traceback."""
+    onnx = pytest.importorskip("onnx")
+    bundle = copied(bundle_of_trained, tmp_path)
+    model = onnx.load(str(bundle / "model.onnx"))
+    (last,) = [node for node in model.graph.node if "probs" in node.output]
+    last.output[list(last.output).index("probs")] = "before"
+    shape = np.array([10**6, 10**6], np.int64)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(shape, "shape"))
+    for op, given, made in (
+        ("ConstantOfShape", ["shape"], "zeros"),
+        ("ReduceMax", ["zeros"], "highest"),
+        ("Add", ["before", "highest"], "probs"),
+    ):
+        kept = {"keepdims": 0} if op == "ReduceMax" else {}
+        model.graph.node.append(onnx.helper.make_node(op, given, [made], **kept))
+    onnx.save(model, str(bundle / "model.onnx"))
+    film = np.full((80, 70), 9, np.uint8)
+    with pytest.raises(InputError, match=r"model\.onnx.*cannot compute"):
+        load(resealed(bundle)).predict(film, gate="off")
+
+
+def test_one_film_or_several_in_any_container(bundle_of_trained):
+    bundle = load(bundle_of_trained)
+    paths = [bundle_of_trained / "golden" / f"{k}.png" for k in (1, 0)]
+    films = np.random.default_rng(0).integers(0, 256, (2, 90, 80)).astype(np.uint8)
+    several = bundle.predict(paths, gate="off")
+    assert [row["path"] for row in several] == [str(path) for path in paths]
+    assert bundle.predict(iter(paths), gate="off") == several
+    assert [bundle.predict(str(p), gate="off")[0]["global"] for p in paths] == [
+        row["global"] for row in several
+    ]
+    stacked = bundle.predict(films, gate="off")
+    assert stacked == bundle.predict(list(films), gate="off")
+    (alone,) = bundle.predict(films[1], gate="off")
+    assert alone["global"] == stacked[1]["global"] != stacked[0]["global"]
+    for nothing in (None, 3):
+        with pytest.raises(InputError, match="films: is a"):
+            bundle.predict(nothing)
