@@ -18,8 +18,12 @@ from tfds_builders.common import command, places
 from tfds_builders.common.errors import InputError
 
 _OF_RUNS = ("ensemble", "compare", "folds", "matrix")
-# Modes that read and write elsewhere than in a workdir.
-_OF_FILES = ("predict", "export", "view")
+# Modes that read and write elsewhere than in a workdir: the flags that they take.
+_OF_FILES = {
+    "predict": ("checkpoint", "input", "output", "gate"),
+    "export": ("checkpoint", "output", "gate"),
+    "view": ("bundle", "port"),
+}
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -63,9 +67,9 @@ _CHECKPOINT = flags.DEFINE_string(
     "--mode=predict it scores films (an exported bundle does too), with --mode=export a "
     "bundle is made of it.",
 )
-_INPUT = flags.DEFINE_list(
+_INPUT = flags.DEFINE_string(  # no list, which would strip and unquote the names
     "input",
-    [],
+    "",
     "With --mode=predict: files (DICOM, PNG, JPEG, TIFF, WebP), folders, patterns like "
     "'films/*.dcm', zip archives.",
 )
@@ -150,7 +154,7 @@ def main(argv: list[str]) -> int:
     # The libraries' own reports are for their developers; ours go to the terminal.
     logging.set_verbosity(logging.ERROR)
     if _MODE.value in _OF_FILES:
-        return _of_files(config)
+        return _of_files()
     _check_file_flags()
     workdir = places.expanded(_WORKDIR.value)
     if _MODE.value == "audit" and not _CHECKPOINT.value:
@@ -231,10 +235,11 @@ def _check_file_flags() -> None:
     for flag, mode in (
         (_INPUT, "predict"),
         (_OUTPUT, "predict or export"),
+        (_GATE, "predict or export"),
         (_BUNDLE, "view"),
         (_PORT, "view"),
     ):
-        if flag.value:
+        if flag.value != flag.default:
             raise InputError(
                 f"--{flag.name}",
                 f"belongs to --mode={mode}, and the mode is {_MODE.value}",
@@ -248,22 +253,20 @@ def _check_file_flags() -> None:
         )
 
 
-def _of_files(config: ConfigDict | None) -> int:
-    for name, value in {
-        "workdir": _WORKDIR.value,
-        "config": config,
-        "runs": _RUNS.value,
-        "dataset": _DATASET.value,
-        "data_dir": _DATA_DIR.value,
-    }.items():
-        if value:
-            raise InputError(
-                f"--{name}",
-                f"does not go with --mode={_MODE.value}",
-                "omit it: the model is that of --bundle"
-                if _MODE.value == "view"
-                else "omit it: the model is that of --checkpoint",
-            )
+def _check_flags(mode: str) -> None:
+    """Raises InputError for a flag that a mode of _OF_FILES would not heed."""
+    taken = _OF_FILES[mode]
+    for flag in flags.FLAGS.get_key_flags_for_module(main.__module__):
+        if flag.name in ("mode", *taken) or flag.value == flag.default:
+            continue
+        hint = f"omit it: this mode takes {', '.join(f'--{name}' for name in taken)}"
+        if flag.name == "bundle":
+            hint = "give the folder as --checkpoint"
+        raise InputError(f"--{flag.name}", f"does not go with --mode={mode}", hint)
+
+
+def _of_files() -> int:
+    _check_flags(_MODE.value)
     if _MODE.value == "view":
         return _view()
     is_export = _MODE.value == "export"
@@ -276,11 +279,12 @@ def _of_files(config: ConfigDict | None) -> int:
         if not flag.value:
             hint = f"python -m cxr_jax.main {example}"
             raise InputError(f"--{flag.name}", "is not given", hint)
-    if is_export and _INPUT.value:
-        raise InputError("--input", "belongs to --mode=predict", "omit it")
-    if _BUNDLE.value:
-        hint = "give the folder as --checkpoint"
-        raise InputError("--bundle", "belongs to --mode=view", hint)
+    if is_export and _GATE.value == "warn":
+        raise InputError(
+            "--gate",
+            "'warn' is for --mode=predict",
+            "omit it, and the bundle has a gate; 'off' leaves it out",
+        )
     checkpoint = places.expanded(_CHECKPOINT.value)
     output = places.expanded(_OUTPUT.value)
     if is_export:
@@ -298,7 +302,7 @@ def _of_files(config: ConfigDict | None) -> int:
         from cxr_jax.predict import opening
 
         scorer = opening.scorer(checkpoint, _GATE.value)
-    return batch.predict(scorer, _INPUT.value, output, _GATE.value)
+    return batch.predict(scorer, _INPUT.value.split(","), output, _GATE.value)
 
 
 def _begin_jax() -> None:
@@ -309,13 +313,6 @@ def _begin_jax() -> None:
 
 
 def _view() -> int:
-    for flag in (_CHECKPOINT, _INPUT, _OUTPUT):
-        if flag.value:
-            raise InputError(
-                f"--{flag.name}",
-                "does not go with --mode=view",
-                "omit it: films are dropped onto the page",
-            )
     if not _BUNDLE.value:
         raise InputError(
             "--bundle",

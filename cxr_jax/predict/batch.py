@@ -20,6 +20,7 @@ from cxr_jax.predict import record as record_lib
 from cxr_jax.predict.inputs import Item
 from cxr_jax.predict.progress_line import Progress
 from cxr_jax.predict.scoring import NO_GATE, Scored, Scorer, check_gate, score
+from cxr_jax.runs import text_table
 from tfds_builders.common import files
 from tfds_builders.common.build.parallel import Workers
 from tfds_builders.common.errors import InputError
@@ -49,9 +50,9 @@ def predict(
     check_gate(scorer, mode)
     if not texts:
         raise InputError("--input", "is not given", "give files, folders or archives")
-    found = inputs.find(texts)
+    found = inputs.find(texts, output)
     for kind, count in found.skipped.items():
-        say(f"left out: {count:,} files that are no images ({kind})")
+        say(f"left out, as no image: {text_table.count(count, 'files')} ({kind})")
     with store.held(output):
         store.begin(output, _settings(scorer, found.items, mode))
         columns = record_lib.columns(scorer.recipe)
@@ -137,8 +138,8 @@ def _summary(output: pathlib.Path) -> int:
         else:
             turned += 1
     say(
-        f"{scored:,} films scored, {turned:,} refused by the gate, {unreadable:,} could "
-        "not be read"
+        f"{text_table.count(scored, 'films')} scored, {turned:,} refused by the gate, "
+        f"{unreadable:,} could not be read"
     )
     for line in first:
         say(line)

@@ -51,21 +51,24 @@ class Found(NamedTuple):
     skipped: dict[str, int]
 
 
-def find(texts: Sequence[str]) -> Found:
+def find(texts: Sequence[str], output: pathlib.Path | None = None) -> Found:
     """The films of `--input`.
 
     Args:
+      output: where pictures of them will be, which may lie in none of the folders.
       texts: paths and patterns, cut at the commas of the flag. In folders, and in
         archives, what is no image is left out; a file that is named itself is a film,
         whatever it is.
 
     Raises:
-      InputError: there is no such file, or no film at all.
+      InputError: there is no such file, or no film at all; or the output is in a
+        folder of films, among which its pictures would be the next time.
     """
     skipped: collections.Counter[str] = collections.Counter()
     places: dict[tuple[pathlib.Path, str], None] = {}  # an ordered set
     for text in rejoined(list(texts), _exists):
-        for path in _matching(text):
+        for path in _matching(text) if text.strip() else ():
+            _check_output(path, output)
             places |= dict.fromkeys(_films(path, skipped))
     if not places:
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in skipped.most_common(_LISTED))
@@ -89,27 +92,26 @@ def content(item: Item) -> pathlib.Path | Held:
 
 
 def unique_names(paths: Sequence[str]) -> list[str]:
-    """A name for each path: its stem, or with so much of it that no other has it."""
-    parts = [pathlib.PurePosixPath(path.replace("\\", "/")).parts for path in paths]
-    stems = [(*each[:-1], pathlib.PurePosixPath(each[-1]).stem) for each in parts]
-    names = ["" for _ in paths]
+    """A name for each path: its stem, or with so much of it that no other has it.
+
+    Its folders come first, then its ending, which tells files of one folder apart.
+    """
+    parts = [path.replace("\\", "/").split("/") for path in paths]
+    stems = [[*each[:-1], pathlib.PurePosixPath(each[-1]).stem] for each in parts]
+    places: dict[str, int] = {}  # of the names that are given
     waiting = list(range(len(paths)))
-    for depth in range(1, 1 + max(map(len, parts), default=0)):
-        by_name = collections.defaultdict(list)
-        for place in waiting:
-            by_name["/".join(stems[place][-depth:])].append(place)
-        for name, same in by_name.items():
-            if len(same) == 1:
-                names[same[0]] = name
-        waiting = [
-            place for same in by_name.values() if len(same) > 1 for place in same
-        ]
-    taken = collections.Counter(names)
-    for place in waiting:  # they differ in their endings
-        names[place] = "/".join(parts[place])
-    clash = [place for place in waiting if taken[names[place]]]
-    for place in clash:
-        names[place] = paths[place]
+    deepest = max(map(len, parts), default=0)
+    for tails in (stems, parts):
+        for depth in range(1, 1 + deepest):
+            by_name = collections.defaultdict(list)
+            for place in waiting:
+                by_name["/".join(tails[place][-depth:])].append(place)
+            alone = {n: same[0] for n, same in by_name.items() if len(same) == 1}
+            places = alone | places
+            waiting = sorted(set(waiting) - set(places.values()))
+    names = list(paths)
+    for name, place in places.items():
+        names[place] = name
     return names
 
 
@@ -130,6 +132,8 @@ def _matching(text: str) -> list[pathlib.Path]:
     path = expanded(text)
     if path.exists() or path.is_symlink():
         return [path]
+    if text != text.strip():  # 'a.png, b.png'
+        return _matching(text.strip())
     found = _matches(text) if _is_pattern(text) else []
     if not found:
         raise InputError(
@@ -138,6 +142,15 @@ def _matching(text: str) -> list[pathlib.Path]:
             "check --input: files, folders, patterns like 'films/*.dcm', zip archives",
         )
     return [pathlib.Path(each) for each in found]
+
+
+def _check_output(path: pathlib.Path, output: pathlib.Path | None) -> None:
+    if output and path.is_dir() and output.resolve().is_relative_to(path.resolve()):
+        raise InputError(
+            output,
+            f"lies in {path}, a folder of --input: its pictures would be films",
+            "give an --output beside that folder",
+        )
 
 
 def _films(path: pathlib.Path, skipped) -> Iterator[tuple[pathlib.Path, str]]:

@@ -59,10 +59,17 @@ def open_run(workdir: pathlib.Path) -> Opened:
       InputError: there is no such run, it is not finished, a file is damaged, or its
         task is none that scores a film.
     """
+    check_folder(workdir)
     known_answers.require()
     files.read_json(workdir / "results.json", missing=_WANTED, damaged=RESTORE)
     config = config_lib.from_json(workdir / "config.json")
     return of_trained(workdir, restore.load(workdir, config))
+
+
+def check_folder(workdir: pathlib.Path) -> None:
+    """Raises InputError where there is no folder, which no run can be."""
+    if not workdir.is_dir():
+        raise InputError(workdir, "is no folder", _WANTED)
 
 
 def of_trained(workdir: pathlib.Path, trained: Trained) -> Opened:

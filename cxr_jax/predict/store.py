@@ -62,6 +62,8 @@ def held(folder: pathlib.Path) -> Iterator[None]:
             "wait for it, or give another folder",
         )
 
+    if folder.exists() and not folder.is_dir():
+        raise InputError(folder, "is a file, not a folder", "give a new folder")
     with files.explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:

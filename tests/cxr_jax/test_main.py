@@ -156,8 +156,15 @@ def test_members_a_dry_run_and_a_profile(environment, tmp_path, brixia_data):
         (["--mode=predict", "--checkpoint=r", "--output=o"], "--input: is not given"),
         (
             ["--mode=predict", "--checkpoint=r", "--output=o", "--input=a.png"],
-            "results.json: there is no such file",
+            "r: is no folder",
         ),
+        (["--mode=eval", "--workdir=r", "--gate=off"], "--gate: belongs to"),
+        (["--mode=predict", "--input=a.png", "--dry_run"], "--dry_run: does not go"),
+        (["--mode=predict", "--port=1", "--eval_on=covidgr"], "does not go with"),
+        (["--mode=export", "--input=a"], "--input: does not go with --mode=export"),
+        (["--mode=export", "--checkpoint=r", "--output=o", "--gate=warn"], "'warn'"),
+        (["--mode=view", "--bundle=b", "--gate=off"], "--gate: does not go with"),
+        (["--mode=view", "--config=quickstart.py"], "--config: does not go with"),
     ],
 )
 def test_flags_of_predict(environment, tmp_path, arguments, message):

@@ -18,6 +18,8 @@ _STEP = 1 << 20
 
 def is_archive(path: Path) -> bool:
     """Whether a file is a zip archive, by its content."""
+    if not path.is_file():  # a pipe would wait for ever
+        return False
     try:
         with open(path, "rb") as file:
             return file.read(len(MARK)) == MARK

@@ -59,6 +59,8 @@ def run(
             raise
         sys.stdout.flush()
         hint = f"{make_room(pathlib.Path(error.filename), error.errno)}."
+        if error.errno in (errno.EACCES, errno.EPERM):  # to read or to write
+            hint = "Get permission to use it, or give another path."
         sys.exit(f"error: {InputError(error.filename, error.strerror, hint)}")
     except KeyboardInterrupt:
         sys.stdout.flush()

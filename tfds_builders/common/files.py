@@ -127,6 +127,8 @@ def make_room(path: pathlib.Path, code: int | None) -> str:
         return "Shorten its name"
     if code in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "Get permission to write there"
+    if code in (errno.EEXIST, errno.ENOTDIR, errno.ENOTEMPTY):
+        return "Something else has its name, or that of one of its folders: rename it"
     folder = path.absolute()
     while not folder.exists():
         folder = folder.parent

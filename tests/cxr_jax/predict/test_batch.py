@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from places import REPOSITORY
 from scorers import made_recipe, network, scorer, write_film
 
-from cxr_jax.predict import batch, record
+from cxr_jax.predict import batch, inputs, record
 from cxr_jax.predict import scoring as scoring_lib
 from tfds_builders.common.errors import InputError
 
@@ -61,7 +62,7 @@ def test_a_folder(films, tmp_path, capsys):
     assert len(list((output / "overlays").iterdir())) == 9
     said = capsys.readouterr().out
     assert "9 films scored, 0 refused by the gate, 1 could not be read" in said
-    assert "left out: 1 files that are no images (.csv)" in said
+    assert "left out, as no image: 1 file (.csv)" in said
 
 
 def test_the_page_has_every_film_and_asks_no_other_machine(films, tmp_path):
@@ -227,6 +228,52 @@ def test_commas_globs_and_repeated_names(films, tmp_path):
     batch.predict(scorer(), given, tmp_path / "out", "off")
     names = [row["example_id"] for row in rows(tmp_path / "out")]
     assert names == ["e", "film0", "film1", "film2", "film3", "film4"]
+
+
+def test_names_tell_all_films_apart():
+    paths = ["/t/a/x.png", "/t/a/x.dcm", "/t/b/y.png", "/t/c/y.png", "z.png", "/t/a/z"]
+    expected = ["x.png", "x.dcm", "b/y", "c/y", "z", "a/z"]
+    assert inputs.unique_names(paths) == expected
+    mixed = ["a\\b.png", "a/b.png", "b.png.dcm", "x/y.z", "x/y", "y"]
+    assert len(set(inputs.unique_names(mixed))) == len(mixed)
+
+
+def test_nothing_between_commas_is_nothing(films, tmp_path, monkeypatch):
+    """Not the folder that the command was started in; names keep spaces and quotes."""
+    monkeypatch.chdir(films)
+    odd = films / 'a, "b' / "c.png"
+    write_film(odd, 3)
+    texts = f"{odd},, {films}/a/film0.png,".split(",")
+    found = inputs.find(texts)
+    assert [item.path for item in found.items] == [str(odd), f"{films}/a/film0.png"]
+    with pytest.raises(InputError, match="holds no film"):
+        inputs.find(["", " "])
+
+
+def test_a_pipe_that_is_named_is_a_row_with_its_error(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    assert predict(tmp_path / "pipe.png", tmp_path / "out") == 1
+    assert "a pipe, not a file" in rows(tmp_path / "out")[0]["error"]
+
+
+def test_an_output_among_the_films_is_refused(films, tmp_path, monkeypatch):
+    """Its overlays would be films when the command is started again."""
+    monkeypatch.chdir(films)
+    for output in (films, films / "b" / "out", pathlib.Path("out")):
+        with pytest.raises(InputError, match="a folder of --input"):
+            predict(films, output)
+    assert not (films / "out").exists()
+    assert predict(films / "a", films / "out") == 0  # beside what is scored
+
+
+def test_an_output_that_is_a_file(films, tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("x")
+    with pytest.raises(InputError, match="is a file"):
+        predict(films, path)
+    with pytest.raises(InputError, match="rename it"):
+        predict(films, path / "out")
+    assert path.read_text() == "x"
 
 
 def test_classes(films, tmp_path):
