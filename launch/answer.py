@@ -16,7 +16,7 @@ from cxr_jax.tasks import Task
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.forms import read_lines
 
-from . import judged
+from . import attempts, judged
 from .judged import Setting
 from .workdirs import Finished
 
@@ -50,6 +50,7 @@ class Row(NamedTuple):
       gaps: {metric: Gap}; of the baseline none.
       best: metrics in which it is better than every other setting, beyond chance.
       minutes: of training, of all its runs; NaN where they do not say.
+      peak_mb: most memory on the host that one of its runs took; None likewise.
     """
 
     setting: Setting
@@ -59,6 +60,7 @@ class Row(NamedTuple):
     gaps: dict[str, Gap]
     best: frozenset[str]
     minutes: float
+    peak_mb: int | None
 
 
 class Answer(NamedTuple):
@@ -121,6 +123,7 @@ def answer(settings: list[Setting], metrics: list[str] | None, against: str) -> 
             gaps=gaps.get(setting.name, {}),
             best=frozenset(name for name in names if best[name] == setting.name),
             minutes=sum(_minutes(run) for run in setting.all_runs),
+            peak_mb=_peak_mb(setting),
         )
         for setting in settings
     ]
@@ -232,21 +235,24 @@ def _corrected(gaps: dict[str, dict[str, Gap]]) -> dict[str, dict[str, Gap]]:
 
 def _best(found: dict[str, _Replicates], names: list[str]) -> dict[str, str]:
     """{metric: the setting that beats every other beyond chance, or ''}."""
-    chosen = {}
-    for name in names:
-        sign = metric_of(name).sign if metric_of(name).ranks else 0
+    ranked = [name for name in names if metric_of(name).ranks]
+    top = {}
+    for name in ranked:
         means = {
-            setting: sign * float(each.values[name][:, 0].mean())
+            setting: metric_of(name).sign * float(each.values[name][:, 0].mean())
             for setting, each in found.items()
         }
-        top = max(means, key=lambda setting: means[setting])
-        others = [
-            _gap(found[other], found[top], name) for other in found if other != top
-        ]
-        p = holm([gap.p for gap in others])
-        is_best = bool(others) and sign != 0 and all(each < LEVEL for each in p)
-        chosen[name] = top if is_best else ""
-    return chosen
+        top[name] = max(means, key=lambda setting: means[setting])
+    pairs = [(name, other) for name in ranked for other in found if other != top[name]]
+    gaps = [_gap(found[other], found[top[name]], name) for name, other in pairs]
+    # Over all metrics, as the differences from the baseline are.
+    p = dict(zip(pairs, holm([gap.p for gap in gaps]), strict=True))
+    unbeaten = {name for (name, _), each in p.items() if not each < LEVEL}
+    is_alone = len(found) == 1
+    return {
+        name: "" if is_alone or name in unbeaten else top.get(name, "")
+        for name in names
+    }
 
 
 def _minutes(run: Finished) -> float:
@@ -257,3 +263,9 @@ def _minutes(run: Finished) -> float:
         return math.nan
     images = noted[-1]["step"] * run.config["batch_size"]
     return images / noted[-1]["images_per_second"] / 60
+
+
+def _peak_mb(setting: Setting) -> int | None:
+    """Of all attempts; None where nobody saw the end of one."""
+    tried = [each for run in setting.all_runs for each in attempts.read(run.path)]
+    return max((each.peak_mb for each in tried if each.peak_mb), default=None)

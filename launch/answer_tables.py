@@ -21,7 +21,7 @@ _LATEX = {
 
 
 def settings(found: Answer) -> Table:
-    """A row a setting: seeds, films, every metric with its interval, minutes."""
+    """A row a setting: seeds, films, metrics with their intervals, time, memory."""
     head = ("setting", "seeds", "films", "patients")
     labels = [metric_of(name).label for name in found.metrics]
     rows = [
@@ -35,12 +35,12 @@ def settings(found: Answer) -> Table:
                 metric_of(name).label for name in found.metrics if name in row.best
             ),
             _known(round(row.minutes, 1)),
+            row.peak_mb,
         )
         for row in found.rows
     ]
-    return Table(
-        "settings", "Settings", (*head, *labels, "best in", "training minutes"), rows
-    )
+    tail = ("best in", "training minutes", "most memory, MB")
+    return Table("settings", "Settings", (*head, *labels, *tail), rows)
 
 
 def differences(found: Answer) -> Table:

@@ -16,12 +16,11 @@ def verdicts(found: Answer) -> list[str]:
         return ["There is one setting, so nothing to compare it with."]
     differ = [row for row in others if row.gaps[name].differs]
     label = metric_of(name).label
-    first = (
-        f"No setting differs from {found.baseline} in {label} beyond chance."
-        if not differ
-        else f"{len(differ)} of {len(others)} settings differ{'s' * (len(differ) == 1)} "
-        f"from {found.baseline} in {label} beyond chance."
-    )
+    who = f"{len(differ)} of {len(others)} settings" if differ else "No setting"
+    if len(differ) == len(others) == 1:
+        who = differ[0].setting.name
+    verb = "differ" if len(differ) > 1 else "differs"
+    first = f"{who} {verb} from {found.baseline} in {label} beyond chance."
     return [first, *(_verdict(row, row.gaps[name], name) for row in others)]
 
 

@@ -6,6 +6,7 @@ import pathlib
 
 from absl import flags
 
+from cxr_jax.devices.terminal import say
 from cxr_jax.metrics.registry import metric as metric_of
 from cxr_jax.report import sweep_page as page
 from cxr_jax.report.figures import sweeps
@@ -73,8 +74,8 @@ def collect(
     path = write(found, folder, len(runs), unfinished)
     _show(found)
     for name in unfinished:
-        print(f"unfinished: {name}")
-    print(f"\nwritten: {path}\n         {folder / 'table.csv'}")
+        say(f"unfinished: {name}")
+    say(f"\nwritten: {path}\n         {folder / 'table.csv'}")
     return 0
 
 
@@ -99,13 +100,18 @@ def write(
         notes = [f"Unfinished and left out: {', '.join(unfinished)}.", *notes]
     tables = [answer_tables.settings(found), answer_tables.differences(found)]
     text = "\n\n".join(
-        [*verdicts, answer_tables.markdown(found), "\n".join(f"- {n}" for n in notes)]
+        [
+            *verdicts,
+            answer_tables.markdown(found).rstrip(),
+            "\n".join(f"- {n}" for n in notes),
+        ]
     )
     files.write_text(folder / FOLDER / "answer.md", text + "\n")
     files.write_text(folder / FOLDER / "table.tex", answer_tables.latex(found))
     whole = page.Sweep(
         title=" ".join(register.questions(folder)) or f"Sweep {folder.resolve().name}",
-        subtitle=f"{runs} runs of {len(found.rows)} settings.",
+        subtitle=f"{text_table.count(runs, 'runs')} of "
+        f"{text_table.count(len(found.rows), 'settings')}.",
         verdicts=verdicts,
         drawings=_drawings(found),
         tables=[each for each in tables if each.rows],
@@ -151,14 +157,14 @@ def _drawings(found: Answer) -> list[Drawing]:
 
 
 def _show(found: Answer) -> None:
-    print(
+    say(
         "\n".join(text_table.wrapped(each, "") for each in answer_words.verdicts(found))
     )
-    print()
+    say("")
     for name in found.metrics:
-        print("\n".join(answer_tables.lines(found, name)) + "\n")
+        say("\n".join(answer_tables.lines(found, name)) + "\n")
     for note in answer_words.notes(found):
-        print(text_table.wrapped(note, ""))
+        say(text_table.wrapped(note, ""))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from cxr_jax import config as config_lib
 from cxr_jax.config import MAY_DIFFER
+from cxr_jax.runs import text_table
 
 from . import unique
 from .plan import Run
@@ -40,9 +41,10 @@ def choose(runs: Sequence[Run]) -> Choice:
         free = ", ".join(MAY_DIFFER)
         return Choice("local", f"no two runs differ only in {free}: none can share")
     alone = sum(len(group) == 1 for group in made)
-    shared = f"{len(runs) - alone} of {len(runs)} runs share {len(made) - alone}"
+    programs = text_table.count(len(made) - alone, "programs")
+    shared = f"{len(runs) - alone} of {len(runs)} runs share {programs}"
     return Choice(
-        "members", f"{shared} program(s): one start, one compilation, one copy of data"
+        "members", f"{shared}: one start, one compilation, one copy of data each"
     )
 
 

@@ -17,6 +17,7 @@ from .progress import Progress
 _HEAD = ("run", "state", "step", "best on val", "left")
 # Seconds between two tables, and between two lines of a run without a terminal.
 _REDRAW, _REPEAT = 1.0, 60.0
+_ONE = "the run is finished"
 _ORDER = ("running", "failed", "damaged", "stopped", "queued", "waiting", "finished")
 
 
@@ -48,7 +49,7 @@ def summary(found: Mapping[str, Progress]) -> str:
     """'3 running, 1 failed, 5 finished of 9 runs', or 'all 9 runs are finished'."""
     counts = Counter(each.state for each in found.values())
     if counts["finished"] == len(found):
-        return f"all {len(found)} runs are finished"
+        return f"all {len(found)} runs are finished" if len(found) > 1 else _ONE
     parts = [f"{counts[state]} {state}" for state in _ORDER if counts[state]]
     return f"{', '.join(parts)} of {text_table.count(len(found), 'runs')}"
 

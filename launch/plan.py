@@ -133,9 +133,11 @@ def read_config(
         values(argv)
         return values.config.lock()
     except (AttributeError, KeyError, TypeError, ValueError, flags.Error) as error:
-        raise InputError(
-            " ".join(extra), _first_line(error), "use keys and types of the config"
-        ) from None
+        found = _first_line(error)
+        if isinstance(error, AttributeError | KeyError):
+            found = f"the config has no key {found}"
+        hint = "use keys and types of the config"
+        raise InputError(" ".join(extra), found, hint) from None
 
 
 def changed(

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from absl import flags
 
 from cxr_jax.devices.terminal import say
+from cxr_jax.runs import text_table
 from tfds_builders.common import command
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.places import expanded
@@ -63,6 +64,10 @@ _DRY_RUN = flags.DEFINE_bool(
 )
 
 _RESUME = "run the same command again to resume"
+_AGAIN = (
+    "a damaged result is not overwritten: restore it; or remove the folder of its run, "
+    "and the same command trains it anew"
+)
 
 
 class Asked(NamedTuple):
@@ -95,6 +100,7 @@ def main(argv: list[str]) -> int:
         )
     if _PARALLEL.value < 1:
         raise InputError("--parallel", f"is {_PARALLEL.value}", "give 1 or more")
+    _check_flags(_BACKEND.value)
     given = {"partition": _PARTITION.value, "time": _TIME.value, "gres": _GRES.value}
     asked = Asked(
         argv[1],
@@ -105,6 +111,19 @@ def main(argv: list[str]) -> int:
         {"path": _CLUSTER.value, **given},
     )
     return run(asked, _BACKEND.value)
+
+
+def _check_flags(backend: str) -> None:
+    """Raises InputError for a flag that the backend would not heed."""
+    schedulers = ("slurm", "kubernetes")
+    for flag in (_PARTITION, _TIME, _GRES, _CLUSTER):
+        takes = schedulers if flag is _CLUSTER else schedulers[:1]
+        if flag.value and backend not in takes:
+            raise InputError(
+                f"--{flag.name}",
+                f"belongs to --backend={' or '.join(takes)}, and it is {backend}",
+                "omit it, or set --backend",
+            )
 
 
 def run(asked: Asked, backend: str = "local") -> int:
@@ -167,7 +186,7 @@ def _local(asked: Asked, made: list[Job], parts: list[Part]) -> int:
     if all(each.state == "finished" for each in found.values()):
         say(f"python -m {__package__}.collect {asked.folder}")
         return 0
-    say(_RESUME)
+    say(_AGAIN if all(each.state in OVER for each in found.values()) else _RESUME)
     return 1
 
 
@@ -211,7 +230,8 @@ def _slurm(asked: Asked, made: list[Job], parts: list[Part]) -> int:
     register.save(asked.folder, asked.config, asked.extra, parts)
     identity = slurm_lib.submit(asked.folder, left, settings, asked.parallel, name)
     say(
-        f"submitted {len(left)} run(s) as job {identity}, {asked.parallel} at a time\n"
+        f"submitted {text_table.count(len(left), 'runs')} as job {identity}, "
+        f"{asked.parallel} at a time\n"
         f"python -m {__package__}.status {asked.folder}\n"
         f"python -m {__package__}.cancel {asked.folder}"
     )

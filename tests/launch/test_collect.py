@@ -1,15 +1,18 @@
 """The answer of a sweep, and folders that must not become one."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from finished import GRADED, SETTLED, finish
+from places import REPOSITORY
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from configs import quickstart
-from launch import answer_tables, collect, judged, workdirs
+from launch import answer_tables, answer_words, attempts, collect, judged, workdirs
 from launch.answer import answer
 from tfds_builders.common.errors import InputError
 
@@ -285,3 +288,41 @@ def test_results_without_numbers_are_named(tmp_path, content):
     (tmp_path / "a" / "results.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="results.json: has no metrics"):
         collect.collect(tmp_path)
+
+
+def test_time_and_memory_of_every_setting(tmp_path):
+    """Minutes of all runs, the most memory of any attempt; nothing where none is known."""
+    sweep(tmp_path, losses="xy")
+    for name, peak in (("x0", 700), ("x0", 1200), ("x1", 900)):
+        attempts.add(tmp_path / name, attempts.Attempt(0, 1.0, peak_mb=peak))
+    found = found_in(tmp_path)
+    assert [row.peak_mb for row in found.rows] == [1200, None]
+    (run,) = found.rows[0].setting.runs[0]
+    seconds = 3 * 3 * run.config["batch_size"] / 10
+    assert found.rows[0].minutes == pytest.approx(seconds / 60)
+    table = answer_tables.settings(found)
+    assert table.head[-1] == "most memory, MB"
+    assert [row[-1] for row in table.rows] == [1200, None]
+
+
+def test_the_best_is_none_whose_difference_is_not_beyond_chance(tmp_path):
+    """The mark and the p beside it agree: both are corrected over all that is shown."""
+    finish(tmp_path / "a", {"task.loss": "ce_mae", "seed": 0})
+    finish(tmp_path / "b", {"task.loss": "ordinal", "seed": 1}, first=30)
+    found = found_in(tmp_path)
+    gaps = next(row.gaps for row in found.rows if row.gaps)
+    assert 0.05 < gaps["mae_global"].p < 4 * 0.05  # on its own it would be
+    assert not any(row.best for row in found.rows)
+    said = answer_words.verdicts(found)
+    assert said[0] == "No setting differs from loss=ce_mae in Zone MAE beyond chance."
+
+
+def test_a_reader_that_closes_the_pipe_is_no_error(tmp_path):
+    sweep(tmp_path, seeds=(0,), losses="xy")
+    command = [sys.executable, "-m", "launch.collect", str(tmp_path)]
+    with subprocess.Popen(
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == 0 and b"Traceback" not in said

@@ -197,7 +197,8 @@ def run(arguments, cwd=REPOSITORY, **environment):
     "arguments, message",
     [
         (["launch.sweep", "x.py", "--workdr=r"], "Unknown command line flag 'workdr'"),
-        (["launch.sweep", "x.py"], "--workdir must have a value"),
+        (["launch.sweep", "x.py"], "--workdir: is not given"),
+        (["launch.sweep", "loss.py", "--workdir=r", "--time=1"], "--time: belongs to"),
         (["launch.sweep", "--workdir=r"], "does not name a config"),
         (["launch.sweep", "x.py", "--workdir=r", "--config.seed=1"], "come last: -- "),
         (["launch.sweep", "x.py", "--workdir=r", "--parallel=0"], "--parallel: is 0"),

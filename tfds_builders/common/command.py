@@ -2,6 +2,7 @@
 
 import errno
 import pathlib
+import re
 import sys
 from collections.abc import Callable
 
@@ -10,6 +11,8 @@ from absl import app, flags
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.files import make_room
 
+# What absl says of a flag that is required.
+_MISSING = re.compile(r"Flag (--\w+) must have a value other than None")
 _PLACES = (
     errno.ENAMETOOLONG,
     errno.ELOOP,
@@ -43,6 +46,8 @@ def run(
         try:
             return parse(argv)
         except flags.Error as error:
+            if missing := _MISSING.search(str(error)):
+                raise InputError(missing[1], "is not given", hint) from None
             raise InputError("command line", str(error), hint) from None
 
     # --help lists the flags of the file that was started; a console script has none.
