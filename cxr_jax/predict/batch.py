@@ -127,7 +127,7 @@ def _encoded(suffix: str, picture: np.ndarray) -> bytes:
 
 
 def _summary(output: pathlib.Path) -> int:
-    scored, turned, unreadable, first = 0, 0, 0, []
+    scored, warned, turned, unreadable, first = 0, 0, 0, 0, []
     for row in store.rows(output / store.ROWS):
         if row["error"]:
             unreadable += 1
@@ -135,11 +135,13 @@ def _summary(output: pathlib.Path) -> int:
                 first.append(f"  {row['path']}: {row['error']}")
         elif row["confidence"]:
             scored += 1
+            warned += row["gate"] == record_lib.WARNED
         else:
             turned += 1
     say(
-        f"{text_table.count(scored, 'films')} scored, {turned:,} refused by the gate, "
-        f"{unreadable:,} could not be read"
+        f"{text_table.count(scored, 'films')} scored"
+        + f" ({warned:,} against the gate's advice)" * bool(warned)
+        + f", {turned:,} refused by the gate, {unreadable:,} could not be read"
     )
     for line in first:
         say(line)

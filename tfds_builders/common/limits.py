@@ -103,7 +103,7 @@ def check_regular(path) -> None:
             (stat.S_ISSOCK, "socket"),
         )
         kind = next((name for is_kind, name in kinds if is_kind(mode)), "device")
-        raise InputError(path, f"a {kind}, not a file", "Remove it from the release.")
+        raise InputError(path, f"a {kind}, not a file", "Leave it out.")
 
 
 def _megapixels() -> float:
