@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from cxr_jax.metrics.registry import metric as metric_of
-from cxr_jax.report.table import Table
+from cxr_jax.report.table import Cell, Table
 from cxr_jax.runs import text_table
 from cxr_jax.stats.estimate import Estimate, number, point
 
@@ -45,7 +45,7 @@ def settings(found: Answer) -> Table:
 
 def differences(found: Answer) -> Table:
     """A row a setting and metric: the difference from the baseline, and its p."""
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (
             row.setting.name,
             metric_of(name).label,

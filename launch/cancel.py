@@ -63,11 +63,14 @@ def _local(folder: pathlib.Path, parts: Sequence[Part], *, whole: bool) -> list[
         # The launcher passes it on, and starts no other run; where it was killed, its
         # run is about to end by itself.
         pid = who["launcher"] if whole else who["pid"]
-        if pid not in told:
-            told.add(pid)
+        try:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-        said.append(f"{part.name}: saves and stops")
+                if pid not in told:
+                    os.kill(pid, signal.SIGTERM)
+            told.add(pid)
+            said.append(f"{part.name}: saves and stops")
+        except PermissionError:
+            said.append(f"{part.name}: belongs to another user, who has to cancel it")
     return said
 
 

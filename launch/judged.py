@@ -156,6 +156,7 @@ def replicates(
 
     weights_of: {patient: [R + 1]}, of `drawn`.
     """
+    assert task.probabilities is not None  # `answer` takes the results of others
     rows: dict[str, list[np.ndarray]] = {}
     for each in found:
         statistics = task.probabilities.pooled_statistics(

@@ -123,7 +123,14 @@ def read_config(
 ) -> ConfigDict:
     """The config that all runs share, read as the command line of a run reads it."""
     with explained(path, "fails"):
-        found = module.get_config(config.partition(":")[2] or None).lock()
+        found = module.get_config(config.partition(":")[2] or None)
+    if not isinstance(found, ConfigDict):
+        raise InputError(
+            path,
+            f"get_config() returns a {type(found).__name__}",
+            "return an ml_collections.ConfigDict, as the shipped configs do",
+        )
+    found.lock()
     if not extra:
         return found
     values = flags.FlagValues()

@@ -87,7 +87,10 @@ def load(
     model = digests.read(folder, known, name, digests.MOST_MODEL)
     network = Network(model, folder / name, threads)
     check_fits(network, recipe, folder / name)
-    return Bundle(folder, Scorer(recipe, network, BATCH, _gate(folder, known)))
+    gate = _gate(folder, known)
+    if gate is not None:
+        _check_gate(folder, gate, network)
+    return Bundle(folder, Scorer(recipe, network, BATCH, gate))
 
 
 def is_bundle(path: pathlib.Path) -> bool:
@@ -100,6 +103,16 @@ def _gate(folder: pathlib.Path, known: dict[str, str]) -> Gate | None:
         return None
     content = digests.read_json(folder, known, digests.GATE)
     return gate_file.from_json(content, folder / digests.GATE)
+
+
+def _check_gate(folder: pathlib.Path, gate: Gate, network: Network) -> None:
+    known, given = len(gate.unlike_training.mean), network.shapes["features"][-1]
+    if known != given:
+        raise InputError(
+            folder / digests.GATE,
+            f"knows {known} features, and the network gives {given}: it is of another",
+            digests.AGAIN,
+        )
 
 
 def _model(folder: pathlib.Path, known: Iterable[str], variant: str) -> str:

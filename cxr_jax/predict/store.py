@@ -102,7 +102,9 @@ def begin(folder: pathlib.Path, settings: dict[str, Any]) -> None:
     ]
     if changed:
         raise InputError(
-            folder, "was begun with others:\n  " + "\n  ".join(changed), _OTHER
+            folder,
+            "was begun with other settings or films:\n  " + "\n  ".join(changed),
+            _OTHER,
         )
 
 

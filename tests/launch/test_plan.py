@@ -78,6 +78,18 @@ def test_a_sweep_that_fails_is_named_with_its_line(tmp_path, body, message):
     assert str(path) in str(caught.value) and len(str(caught.value)) < 500
 
 
+def test_a_config_that_is_none_is_named(tmp_path):
+    path = tmp_path / "sweep.py"
+    path.write_text("get_config = lambda arg: 3\ndef sweep(add): add({})\n")
+    with pytest.raises(InputError, match=r"get_config\(\) returns a int"):
+        plan.load(str(path))
+
+
+def test_an_override_without_such_a_key_says_so(config):
+    with pytest.raises(InputError, match="the config has no key 'sede'"):
+        plan.load(str(config), ["--config.sede=5"])
+
+
 def test_names_of_folders_are_no_longer_than_a_file_system_takes():
     names = [plan.name({"task.loss": "x" * n}) for n in (10, 300, 301)]
     assert names[0] == "loss=" + "x" * 10

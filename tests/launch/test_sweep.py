@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ from places import REPOSITORY
 
 from cxr_jax.runs import own_digest
 from cxr_jax.train.signals import listening
-from launch import attempts, jobs, plan, sweep
+from launch import attempts, cancel, claim, jobs, plan, register, sweep
 from tfds_builders.common.errors import InputError
 
 
@@ -276,3 +277,19 @@ def test_members_that_are_finished_are_left_out(config, names, out, act):
     assert run_sweep(config, out, backend="members") == 0
     assert set(members_of(config, out)) == set(names) - {names[2]}
     assert attempts.read(out / names[2]) == []
+
+
+def test_a_run_of_another_user_is_left_and_named(config, out, act, monkeypatch):
+    act({})
+    assert run_sweep(config, out) == 0
+    first, *_ = register.read(out)
+    who = {"host": socket.gethostname(), "launcher": 4, "pid": 5}
+    held = {first.digest: who}
+    monkeypatch.setattr(claim, "holder", lambda folder, digest: held.get(digest))
+
+    def refuse(pid, number):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "kill", refuse)
+    said = cancel._local(out, register.read(out), whole=True)
+    assert said == [f"{first.name}: belongs to another user, who has to cancel it"]

@@ -1,5 +1,6 @@
 """A bundle is opened as it was made, or refused by the name of what was changed."""
 
+import base64
 import json
 import subprocess
 import sys
@@ -177,3 +178,16 @@ def test_one_film_or_several_in_any_container(bundle_of_trained):
     for nothing in (None, 3):
         with pytest.raises(InputError, match="films: is a"):
             bundle.predict(nothing)
+
+
+def test_the_gate_of_another_network_is_refused(bundle_of_trained, tmp_path):
+    bundle = copied(bundle_of_trained, tmp_path)
+    content = json.loads((bundle / "gate.json").read_text())
+    away = content["unlike_training"]
+    (features,) = away["mean"]["shape"]
+    one = base64.b64encode(np.ones(1, "<f4").tobytes()).decode()
+    away["mean"] = away["variances"] = {"shape": [1], "float32": one}
+    away["basis"] = {"shape": [1, 1], "float32": one}
+    (bundle / "gate.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=f"1 features.* gives {features}"):
+        load(resealed(bundle))
