@@ -18,6 +18,7 @@ from .cluster import Kubernetes
 from .jobs import Job
 
 _PLACE = "/sweep"
+_MOST = 1 << 20  # bytes of a ConfigMap
 # Times that a run may fail by itself; what was evicted does not count.
 _RETRIES = 2
 
@@ -37,6 +38,7 @@ def manifest(
     _check(folder, settings)
     jobs = [_in_image(job, settings) for job in jobs]
     data = {"jobs.json": jobs_lib.text(folder, jobs)}
+    _check_size(len(data["jobs.json"].encode()), len(jobs))
     content = hashlib.sha256(data["jobs.json"].encode()).hexdigest()[:8]
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "sweep"
     meta = {"name": f"{plain}-{content}", "labels": {"app": "cxr-jax"}}
@@ -95,6 +97,15 @@ def rendered(documents: Sequence[dict[str, Any]]) -> str:
 
 def _in_image(job: Job, settings: Kubernetes) -> Job:
     return job._replace(command=(settings.python, *job.command[1:]))
+
+
+def _check_size(size: int, jobs: int) -> None:
+    if size > _MOST:
+        raise InputError(
+            "--backend=kubernetes",
+            f"{jobs:,} runs take {size:,} bytes, and a ConfigMap holds {_MOST:,}",
+            "ask for them in several sweeps",
+        )
 
 
 def _check(folder: pathlib.Path, settings: Kubernetes) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from absl import flags
 
-from cxr_jax.devices.terminal import say
+from cxr_jax.devices.terminal import say, warn
 from cxr_jax.runs import text_table
 from tfds_builders.common import command
 from tfds_builders.common.errors import InputError
@@ -139,7 +139,8 @@ def run(asked: Asked, backend: str = "local") -> int:
         say(f"--backend={backend}: {why}")
     for each in runs:
         if each.folder != each.name:
-            say(f"{each.name} has the config of {each.folder}: it is run once, there")
+            # Beside the documents of Kubernetes, which go into a pipe.
+            warn(f"{each.name} has the config of {each.folder}: it is run once, there")
     made = make_jobs(asked, runs, share=backend == "members")
     return _BACKENDS[backend](asked, made, [jobs.part(each) for each in runs])
 

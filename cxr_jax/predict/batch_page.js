@@ -114,7 +114,7 @@ function show() {
   const some = found.slice(first, first + SHOWN);
   at("films").replaceChildren(...some.map(row));
   const of = found.length === films.length ? "" : ` of ${films.length.toLocaleString("en")}`;
-  at("count").textContent = `${found.length.toLocaleString("en")}${of} films`;
+  at("count").textContent = `${found.length.toLocaleString("en")}${of} ${films.length === 1 ? "film" : "films"}`;
   at("pages").hidden = found.length <= SHOWN;
   at("place").textContent = `${(first + 1).toLocaleString("en")} to ${(first + some.length).toLocaleString("en")}`;
   at("back").disabled = first === 0;

@@ -15,6 +15,7 @@ from typing import Any
 from cxr_jax.predict import store
 from cxr_jax.predict.overlay import RESEARCH
 from cxr_jax.predict.recipe import BRIXIA, Recipe
+from cxr_jax.runs import text_table
 from tfds_builders.common import files
 
 DATA = "index_files"
@@ -37,7 +38,7 @@ def write(output: pathlib.Path, recipe: Recipe, films: int) -> None:
             names.append(name)
             chunk = []
     parts = {
-        "title": html.escape(f"{recipe.name}: {films:,} films"),
+        "title": html.escape(f"{recipe.name}: {text_table.count(films, 'films')}"),
         "research": RESEARCH,
         "trained": html.escape(recipe.trained_on),
         "lacking": html.escape(no_interval(recipe)),

@@ -114,3 +114,29 @@ def test_flags_come_before_the_file(tmp_path):
     assert (found.partition, found.time) == ("b", "1:00:00")
     with pytest.raises(InputError, match="there is no such file"):
         cluster.read(str(tmp_path / "none.toml"), "slurm")
+
+
+def printed(config, tmp_path):
+    path = tmp_path / "cluster.toml"
+    path.write_text(SETTINGS)
+    where = pathlib.Path("/runs/q")
+    asked = sweep.Asked(str(config), where, settings={"path": str(path)})
+    return sweep.run(asked, "kubernetes")
+
+
+def test_what_else_is_said_is_not_among_the_documents(config, tmp_path, capsys):
+    """They go through a pipe to kubectl."""
+    config.write_text(config.read_text() + "    add({'batch_size': 64, 'seed': 0})\n")
+    config.write_text(config.read_text() + "    add({'seed': 0})\n")
+    assert printed(config, tmp_path) == 0
+    said = capsys.readouterr()
+    kinds = [each["kind"] for each in yaml.safe_load_all(said.out)]
+    assert kinds == ["ConfigMap", "Job"] and "it is run once" in said.err
+
+
+def test_more_runs_than_a_configmap_holds_are_refused(config, tmp_path, capsys):
+    text = config.read_text().replace("(0, 1)", "range(2500)")
+    config.write_text(text.replace("(1e-3, 1e-2)", "(1e-3,)"))
+    with pytest.raises(InputError, match="2,500 runs take .* holds 1,048,576"):
+        printed(config, tmp_path)
+    assert not capsys.readouterr().out

@@ -136,7 +136,7 @@ def test_the_same_config_is_run_once(config, names, out, act, started, capsys):
     )
     assert run_sweep(other, out) == 0
     assert started() == [*names, "seed=7"]
-    shown = capsys.readouterr().out
+    shown = capsys.readouterr().err
     assert f"seed=1,lr=0.01 has the config of {names[3]}" in shown
     assert json.loads((out / names[3] / "overrides.json").read_text()) == {
         "optim.lr": 0.01,
