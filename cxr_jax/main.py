@@ -262,6 +262,8 @@ def _check_flags(mode: str) -> None:
         hint = f"omit it: this mode takes {', '.join(f'--{name}' for name in taken)}"
         if flag.name == "bundle":
             hint = "give the folder as --checkpoint"
+        elif mode == "view" and flag.name == "input":
+            hint = "omit it: films are dropped onto the page"
         raise InputError(f"--{flag.name}", f"does not go with --mode={mode}", hint)
 
 
