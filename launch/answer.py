@@ -14,9 +14,8 @@ from cxr_jax.stats.over_seeds import Effect
 from cxr_jax.stats.significance import LEVEL, holm
 from cxr_jax.tasks import Task
 from tfds_builders.common.errors import InputError
-from tfds_builders.common.forms import read_lines
 
-from . import judged
+from . import attempts, judged
 from .judged import Setting
 from .workdirs import Finished
 
@@ -49,7 +48,8 @@ class Row(NamedTuple):
       figures: {metric: mean over seeds}.
       gaps: {metric: Gap}; of the baseline none.
       best: metrics in which it is better than every other setting, beyond chance.
-      minutes: of training, of all its runs; NaN where they do not say.
+      minutes, gigabytes: time of all its runs, and most memory of a process, which
+        several members may share; NaN where no launcher noted it.
     """
 
     setting: Setting
@@ -59,6 +59,7 @@ class Row(NamedTuple):
     gaps: dict[str, Gap]
     best: frozenset[str]
     minutes: float
+    gigabytes: float
 
 
 class Answer(NamedTuple):
@@ -112,6 +113,7 @@ def answer(settings: list[Setting], metrics: list[str] | None, against: str) -> 
     }
     gaps = _corrected(gaps)
     best = _best(found, names)
+    costs = {setting.name: _cost(setting) for setting in settings}
     rows = [
         Row(
             setting=setting,
@@ -120,7 +122,8 @@ def answer(settings: list[Setting], metrics: list[str] | None, against: str) -> 
             figures={name: _figure(found[setting.name], name) for name in names},
             gaps=gaps.get(setting.name, {}),
             best=frozenset(name for name in names if best[name] == setting.name),
-            minutes=sum(_minutes(run) for run in setting.all_runs),
+            minutes=costs[setting.name][0],
+            gigabytes=costs[setting.name][1],
         )
         for setting in settings
     ]
@@ -249,11 +252,10 @@ def _best(found: dict[str, _Replicates], names: list[str]) -> dict[str, str]:
     return chosen
 
 
-def _minutes(run: Finished) -> float:
-    """Of training, at the speed that was noted last; NaN where none was."""
-    lines = read_lines(run.path / "metrics.jsonl")
-    noted = [line for line in lines if line.get("images_per_second")]
+def _cost(setting: Setting) -> tuple[float, float]:
+    """(minutes of all runs, most memory of one in GB); NaN where no launcher noted it."""
+    noted = [each for run in setting.all_runs for each in attempts.read(run.path)]
     if not noted:
-        return math.nan
-    images = noted[-1]["step"] * run.config["batch_size"]
-    return images / noted[-1]["images_per_second"] / 60
+        return math.nan, math.nan
+    seconds = sum(each.seconds for each in noted)
+    return seconds / 60, max(each.peak_mb for each in noted) / 1024

@@ -34,12 +34,16 @@ def settings(found: Answer) -> Table:
             ", ".join(
                 metric_of(name).label for name in found.metrics if name in row.best
             ),
-            _known(round(row.minutes, 1)),
+            _known(row.minutes, 1),
+            _known(row.gigabytes, 2),
         )
         for row in found.rows
     ]
     return Table(
-        "settings", "Settings", (*head, *labels, "best in", "training minutes"), rows
+        "settings",
+        "Settings",
+        (*head, *labels, "best in", "minutes", "memory, GB"),
+        rows,
     )
 
 
@@ -95,8 +99,8 @@ def _p(p: float) -> str:
     return "" if math.isnan(p) else text_table.probability(p)
 
 
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
+def _known(value: float, digits: int) -> float | None:
+    return None if math.isnan(value) else round(value, digits)
 
 
 def cell(row: Row, name: str, best: str) -> str:
