@@ -14,7 +14,6 @@ from cxr_jax.stats.over_seeds import Effect
 from cxr_jax.stats.significance import LEVEL, holm
 from cxr_jax.tasks import Task
 from tfds_builders.common.errors import InputError
-from tfds_builders.common.forms import read_lines
 
 from . import attempts, judged
 from .judged import Setting
@@ -49,8 +48,9 @@ class Row(NamedTuple):
       figures: {metric: mean over seeds}.
       gaps: {metric: Gap}; of the baseline none.
       best: metrics in which it is better than every other setting, beyond chance.
-      minutes: of training, of all its runs; NaN where they do not say.
-      peak_mb: most memory on the host that one of its runs took; None likewise.
+      minutes: of all its runs; NaN where no launcher noted them.
+      peak_mb: most memory on the host that a process took, which several members may
+        share; None likewise.
     """
 
     setting: Setting
@@ -122,7 +122,7 @@ def answer(settings: list[Setting], metrics: list[str] | None, against: str) -> 
             figures={name: _figure(found[setting.name], name) for name in names},
             gaps=gaps.get(setting.name, {}),
             best=frozenset(name for name in names if best[name] == setting.name),
-            minutes=sum(_minutes(run) for run in setting.all_runs),
+            minutes=_minutes(setting),
             peak_mb=_peak_mb(setting),
         )
         for setting in settings
@@ -255,14 +255,12 @@ def _best(found: dict[str, _Replicates], names: list[str]) -> dict[str, str]:
     }
 
 
-def _minutes(run: Finished) -> float:
-    """Of training, at the speed that was noted last; NaN where none was."""
-    lines = read_lines(run.path / "metrics.jsonl")
-    noted = [line for line in lines if line.get("images_per_second")]
+def _minutes(setting: Setting) -> float:
+    """Of all attempts; NaN where nobody saw the end of one."""
+    noted = [each for run in setting.all_runs for each in attempts.read(run.path)]
     if not noted:
         return math.nan
-    images = noted[-1]["step"] * run.config["batch_size"]
-    return images / noted[-1]["images_per_second"] / 60
+    return sum(each.seconds for each in noted) / 60
 
 
 def _peak_mb(setting: Setting) -> int | None:

@@ -34,12 +34,12 @@ def settings(found: Answer) -> Table:
             ", ".join(
                 metric_of(name).label for name in found.metrics if name in row.best
             ),
-            _known(round(row.minutes, 1)),
+            _known(row.minutes, 1),
             row.peak_mb,
         )
         for row in found.rows
     ]
-    tail = ("best in", "training minutes", "most memory, MB")
+    tail = ("best in", "minutes", "most memory, MB")
     return Table("settings", "Settings", (*head, *labels, *tail), rows)
 
 
@@ -95,8 +95,8 @@ def _p(p: float) -> str:
     return "" if math.isnan(p) else text_table.probability(p)
 
 
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
+def _known(value: float, digits: int) -> float | None:
+    return None if math.isnan(value) else round(value, digits)
 
 
 def cell(row: Row, name: str, best: str) -> str:

@@ -48,7 +48,10 @@ def _verdict(row: Row, gap: Gap, name: str) -> str:
 
 def notes(found: Answer) -> list[str]:
     """How the figures were made."""
+    sizes = {f"{row.images:,} of {row.patients:,}" for row in found.rows}
     lines = []
+    if found.resamples and len(sizes) == 1:
+        lines.append(f"Test films: {sizes.pop()} patients or what stands for them.")
     if found.resamples:
         lines.append(
             f"Intervals: over patients ({found.resamples:,} resamples) and seeds "

@@ -86,8 +86,8 @@ def load(config: str, extra: Sequence[str] = ()) -> list[Run]:
 
 
 def question(config: str) -> str:
-    """The first line of a sweep's docstring; '' where it has none."""
-    _, module = open_file(config, "sweep", "add({'optim.lr': 1e-3}) ...")
+    """The first line of the docstring of a sweep or search; '' where it has none."""
+    module = _import(pathlib.Path(config_lib.locate(config).partition(":")[0]))
     return (module.__doc__ or "").strip().partition("\n")[0]
 
 

@@ -32,7 +32,7 @@ def get_config(arg=None):
     config = brixia_public.get_config() if arg.public else quickstart.get_config()
     config.data.size = arg.size
     config.report = False
-    config.preprocess.eval = "to_float|standardise"
+    config.preprocess.train = config.preprocess.eval = "to_float|standardise"
     return config
 
 

@@ -35,7 +35,7 @@ def get_config(arg=None):
     common.use_task(config, "classify", "cross_entropy", classes=classes)
     config.total = "6 epochs"
     config.every.eval = config.every.checkpoint = "1 epochs"
-    config.preprocess.eval = "to_float|standardise"
+    config.preprocess.train = config.preprocess.eval = "to_float|standardise"
     return config
 
 

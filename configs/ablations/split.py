@@ -7,9 +7,9 @@ each: every film is tested once either way, so that only who else was trained on
     python -m launch.sweep configs/ablations/split.py --workdir=runs/split
     python -m launch.collect runs/split
 
-Arguments: `base` is 'brixia_public' (zone scores), 'radiography' (four classes) or
-'covid_chestxray' (COVID or not, whose patients are known and have several films);
-`size=64` in pixels. Results and time on 2 cores: docs/ablations.md.
+Arguments: `base` is 'covid_chestxray' (COVID-19 or another finding; patients are known
+and have several films) or 'radiography' (four classes; near-duplicates stand for
+patients); `size=64` in pixels. Results and time on 2 cores: docs/ablations.md.
 """
 
 from cxr_jax.config import parse_arg
@@ -19,29 +19,43 @@ from tfds_builders.common.errors import InputError
 from tfds_builders.common.splits import FOLDS
 
 SEEDS = (0, 1, 2)
-BASES = ("brixia_public", "covid_chestxray", "radiography")
+BASES = ("covid_chestxray", "radiography")
+OTHERS = (
+    "No Finding",
+    "Other viral",
+    "Bacterial",
+    "Fungal",
+    "Tuberculosis",
+    "Other pneumonia",
+)
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, base="brixia_public", size=64)
+    arg = parse_arg(arg, base="covid_chestxray", size=64)
     if arg.base not in BASES:
         raise InputError(
             "--config",
             f"argument base is {arg.base!r}",
             f"choose one of: {', '.join(BASES)}",
         )
-    small = brixia_public.get_config(f"size={arg.size}")
-    if arg.base == "brixia_public":
-        return small
+    config = brixia_public.get_config(f"size={arg.size}")
     if arg.base == "radiography":
-        small.data.dataset = "covid_radiography/256"
+        config.data.dataset = "covid_radiography/256"
         classes = radiography.get_config().task.settings.classes
-        common.use_task(small, "classify", "cross_entropy", classes=classes)
-        small.total = "6 epochs"
-        return small
-    small.data.dataset = "covid_chestxray/512"
-    common.use_task(small, "classify", "cross_entropy", classes=("other", "COVID-19"))
-    return small
+        common.use_task(config, "classify", "cross_entropy", classes=classes)
+        config.total = "6 epochs"
+        config.every.eval = config.every.checkpoint = "1 epochs"
+        return config
+    config.data.dataset = "covid_chestxray/512"
+    common.use_task(
+        config,
+        "classify",
+        "cross_entropy",
+        classes=("other", "COVID-19"),
+        merge=",".join(f"{name}=other" for name in OTHERS),
+    )
+    config.total = "20 epochs"
+    return config
 
 
 def sweep(add):

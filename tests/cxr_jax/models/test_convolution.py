@@ -227,8 +227,8 @@ KINDS = {
     "3 x 3": (Conv(6, padding=1), "convolution"),
     "3 x 3, stride 2": (Conv(6, stride=2, padding=1), "convolution"),
     "larger than the map": (Conv(6, size=11, padding=5), "convolution"),
-    "1 x 1": (Conv(6, size=1, stride=2), "dot_general"),
-    "patches": (Conv(6, size=4, stride=4, padding="VALID"), "dot_general"),
+    "1 x 1": (Conv(6, size=1, stride=2), "convolution"),
+    "patches": (Conv(6, size=4, stride=4, padding="VALID"), "convolution"),
     "depthwise": (DepthwiseConv(3), "feature_group_count = 5"),
     "depthwise, stride 2": (DepthwiseConv(5, 2, "SAME"), "feature_group_count = 5"),
 }
