@@ -1,10 +1,10 @@
-# make setup | quickstart | test | lint | web. Everything is installed once, into .venv.
+# make setup | quickstart | demo | test | lint | web. Everything is installed once, into .venv.
 SHELL := /bin/bash
 VENV := .venv
 WORKDIR ?= runs/quickstart
 READY := $(VENV)/.ready
 
-.PHONY: setup quickstart test lint web clean
+.PHONY: setup quickstart demo test lint web clean
 
 setup: $(READY)
 
@@ -22,6 +22,10 @@ $(READY): pyproject.toml setup.py constraints.txt
 quickstart: $(READY)
 	$(VENV)/bin/python -m cxr_jax.main --config=configs/quickstart.py \
 	  --workdir=$(WORKDIR)
+
+# The quickstart's model exported, films predicted with it, and a picture of its page.
+demo: quickstart
+	$(VENV)/bin/python -m docs.make.demo --run=$(WORKDIR)
 
 # Tests start many processes: each imports in half the time with compiled modules.
 test: $(READY)

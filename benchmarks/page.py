@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
-import shutil
 import statistics
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from absl import flags
 
-from benchmarks import machine
-from cxr_jax.view import serve
+from benchmarks import browser, machine
 from tfds_builders.common import command, places
 from tfds_builders.common.errors import InputError
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _WAIT = 120_000  # milliseconds
 _SUFFIXES = (".dcm", ".png", ".jpg", ".jpeg")
 _BUNDLE = flags.DEFINE_string("bundle", None, "An exported bundle.", required=True)
@@ -34,13 +30,12 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise InputError("command line", f"{argv[1:]}: unknown", "see --help")
     bundle = places.expanded(_BUNDLE.value)
-    serve.check_bundle(bundle)
     films = choose(places.expanded(_FILMS.value), _COUNT.value)
     print(f"{machine.describe('playwright')}; {len(films)} films of {_FILMS.value}")
     print("| browser | first score, s | CPU, s | each film, s | CPU, s | threads |")
     print("|---|---|---|---|---|---|")
     found = []
-    with served(bundle) as address:
+    with browser.served(bundle) as address:
         for number in range(_REPEATS.value):
             found.append(measure(address, films))
             print(_row(str(number + 1), found[-1]), flush=True)
@@ -72,16 +67,6 @@ def choose(folder: pathlib.Path, count: int) -> list[pathlib.Path]:
     return found[:: max(len(found) // count, 1)][:count]
 
 
-@contextlib.contextmanager
-def served(bundle: pathlib.Path) -> Iterator[str]:
-    """The address of a bundle."""
-    server = serve.open_server(bundle)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://{serve.HOST}:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
 def measure(address: str, films: Sequence[pathlib.Path]) -> Times:
     """What a browser takes that has never seen the page.
 
@@ -89,14 +74,13 @@ def measure(address: str, films: Sequence[pathlib.Path]) -> Times:
     """
     from playwright.sync_api import sync_playwright
 
-    path = next((found for name in _NAMES if (found := shutil.which(name))), None)
-    if path is None:
-        raise InputError("browser", f"none of {', '.join(_NAMES)}", "install one")
+    if reason := browser.lacking():
+        raise InputError("the page", reason, "install what is missing")
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1360, "height": 860})
+        opened = browser.launch(driver)
+        page = opened.new_page(viewport={"width": 1360, "height": 860})
         begin = _clocks()
-        page.goto(f"{address}/web/")
+        page.goto(address)
         _give(page, films[:1], 1)
         first = _since(begin)
         page.evaluate("() => navigator.serviceWorker.ready.then(() => true)")
@@ -104,7 +88,7 @@ def measure(address: str, films: Sequence[pathlib.Path]) -> Times:
         _give(page, films, len(films) + 1)
         each = [seconds / len(films) for seconds in _since(begin)]
         facts = page.locator("#facts").text_content() or ""
-        browser.close()
+        opened.close()
     said = next((part for part in facts.split(". ") if "thread" in part), "")
     return Times(*first, *each, said.strip(". "))
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import pathlib
 import shutil
 import tempfile
-import threading
 
 import cv2
 from absl import flags
 
-from cxr_jax.view import serve
+from benchmarks import browser
 from tfds_builders.common import command, places
 from tfds_builders.common.film import read_film
 from tfds_builders.phantom import write_release
@@ -29,10 +28,7 @@ def main(argv: list[str]) -> int:
     del argv
     with tempfile.TemporaryDirectory() as scratch:
         films = _draw(pathlib.Path(scratch))
-        server = serve.open_server(places.expanded(_BUNDLE.value))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        _picture(f"http://{serve.HOST}:{server.server_port}/web/", films)
-        server.shutdown()
+        browser.picture(places.expanded(_BUNDLE.value), films, _TARGET)
     return 0
 
 
@@ -46,24 +42,6 @@ def _draw(folder: pathlib.Path) -> list[pathlib.Path]:
     negative = folder / "inverted.png"
     cv2.imwrite(str(negative), 65535 - read_film(films[-1], 16).pixels)
     return [*films[:-1], negative, films[-1]]
-
-
-def _picture(address: str, films: list[pathlib.Path]) -> None:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        page = browser.new_page(
-            viewport={"width": 1280, "height": 880}, color_scheme="dark"
-        )
-        page.goto(address)
-        page.set_input_files("#files", [str(path) for path in films])
-        page.locator("#status").get_by_text(f"{len(films)} films").wait_for()
-        page.wait_for_timeout(500)  # for the last picture of the film
-        page.screenshot(path=_TARGET)
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """The browser that the tests use: that of the system, headless."""
 
 import contextlib
-import shutil
 
 import pytest
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-BROWSER = next((path for name in _NAMES if (path := shutil.which(name))), None)
+from benchmarks.browser import NAMES, executable
+
+BROWSER = executable()
 _SETTINGS = (
     "--headless=new",
     "--disable-gpu",
@@ -18,7 +18,7 @@ _SETTINGS = (
 )
 
 needs_browser = pytest.mark.skipif(
-    BROWSER is None, reason=f"no browser here: none of {', '.join(_NAMES)}"
+    BROWSER is None, reason=f"no browser here: none of {', '.join(NAMES)}"
 )
 
 
