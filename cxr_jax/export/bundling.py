@@ -86,10 +86,7 @@ def _fill(folder: pathlib.Path, opened: Opened, gate: Gate | None) -> None:
     checked = _verification(opened, folder, made, networks, shown, gaps)
     _write_json(folder / digests.VERIFICATION, checked)
     for variant, row in checked["variants"].items():
-        say(
-            f"{variant:8} {row['bytes'] / 1e6:6.1f} MB {row['latency_ms']:7.1f} ms a film"
-            f"   largest difference of a probability {row['probs']:.2g}"
-        )
+        say(_summary(variant, row, gaps["probs"]))
     _write_json(folder / digests.BUNDLE, _described(opened, networks, made))
     steps = recipes.steps_to_json(opened.recipe.preprocess)
     _write_json(folder / digests.PREPROCESS, steps)
@@ -133,6 +130,15 @@ def _verification(opened, folder, made, networks, shown, gaps) -> dict[str, Any]
         "differences": gaps,
         "variants": rows,
     }
+
+
+def _summary(variant: str, row: dict[str, Any], gap: float) -> str:
+    """A line for the terminal; gap: of a probability, of float32 from the run."""
+    base, most = ("the run", gap) if variant == "float32" else ("float32", row["probs"])
+    return (
+        f"{variant:8} {row['bytes'] / 1e6:6.1f} MB {row['latency_ms']:7.1f} ms a film"
+        f"   probabilities differ from {base} by at most {most:.2g}"
+    )
 
 
 def _described(opened: Opened, networks, made: dict[str, str]) -> dict[str, Any]:

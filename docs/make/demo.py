@@ -49,7 +49,7 @@ model card   {bundle / "card.html"}
 films        {films}
 predictions  {scored / "predictions.csv"}
 as a page    {scored / "index.html"}
-the browser  {picture}
+in a browser {picture}
 
 To score films in your browser (nothing leaves this machine; Ctrl-C ends it):
   {_quoted(_command("cxr_jax.main", "--mode=view", f"--bundle={bundle}"))}
