@@ -1,12 +1,11 @@
 """A run against its bundle on whole folders, and what the gate did with them.
 
-    for model in RUN BUNDLE; do python -m cxr_jax.main --mode=predict --gate=warn
-        --checkpoint=$model --input=FOLDER,... --output=OUT/$model; done
-    python -m benchmarks.deployed --predictions=OUT/RUN,OUT/BUNDLE --run=RUN
-        --bundle=BUNDLE [--data=../shared/data]
+    python -m benchmarks.deployed --run=RUN --bundle=BUNDLE --input=FOLDER,...
+        [--data=../shared/data]
 
-`warn`, so that films have figures whatever the gate says of them. Prints what the gate
-would refuse, the largest differences, and the bundle's variants.
+Films are scored as by --mode=predict --gate=warn, without pictures, so that they have
+figures whatever the gate says of them. Prints what the gate would refuse, the largest
+differences, and the bundle's variants.
 """
 
 from __future__ import annotations
@@ -20,26 +19,30 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from absl import flags
+from absl import flags, logging
 
 from benchmarks import machine
 from cxr_jax import config as config_lib
 from cxr_jax.bundle import digests, loaded
 from cxr_jax.data import roles
+from cxr_jax.devices import settings
 from cxr_jax.gate.fitted import CHECKS
-from cxr_jax.predict import store
+from cxr_jax.predict import opening, scoring
 from cxr_jax.predict.record import REFUSED, WARNED
+from cxr_jax.predict.scoring import WARN, Scorer
 from cxr_jax.runs import predictions
 from tfds_builders.common import command, files, places
 from tfds_builders.common.errors import InputError
 
-_PREDICTIONS = flags.DEFINE_list("predictions", [], "Two outputs of --mode=predict.")
-_RUN = flags.DEFINE_string("run", "", "Workdir: films of its training have own rows.")
-_BUNDLE = flags.DEFINE_string("bundle", "", "Its variants are timed.")
-_DATA = flags.DEFINE_string("data", "../shared/data", "The films, with MANIFEST.csv.")
 _TEXTS = ("called", "set", "warnings", "error")  # the beginnings of their names
 _CALLS = 20
 Row = dict[str, str]
+
+
+def scored(scorer: Scorer, films: list[str]) -> list[Row]:
+    """The rows of predictions.csv."""
+    found = scoring.records(scorer, films, WARN)
+    return [{key: str(value) for key, value in each.items()} for each in found]
 
 
 def verdict(row: Row) -> tuple[str, tuple[str, ...]]:
@@ -71,7 +74,7 @@ def gaps(one: Sequence[Row], other: Sequence[Row]) -> dict[str, Any]:
     """
     if [row["path"] for row in one] != [row["path"] for row in other]:
         raise InputError(
-            "--predictions", "are of other films", "predict the same --input twice"
+            "the bundle", "was given other films", "leave the folders alone meanwhile"
         )
     found: dict[str, Any] = collections.defaultdict(float)
     differ = {"gate": 0, "checks": 0} | dict.fromkeys(_TEXTS, 0)
@@ -92,13 +95,15 @@ def gaps(one: Sequence[Row], other: Sequence[Row]) -> dict[str, Any]:
     return dict(found) | {f"rows with another {k}": n for k, n in differ.items()}
 
 
-def grouped(rows: Sequence[Row], data: pathlib.Path, run: str) -> dict[str, list[Row]]:
+def grouped(
+    rows: Sequence[Row], data: pathlib.Path, run: pathlib.Path
+) -> dict[str, list[Row]]:
     """Rows by folder, films of patients of the run's training apart."""
     manifest = {}
     for name in ("MANIFEST.csv", "MANIFEST_more.csv"):
         for each in _table(data / name):
             manifest[(data / each["path"]).resolve()] = each
-    patients, films = _trained_on(run) if run else (set(), set())
+    patients, films = _trained_on(run)
     groups: dict[str, list[Row]] = collections.defaultdict(list)
     for row in rows:
         path = pathlib.Path(row["path"]).resolve()
@@ -113,9 +118,8 @@ def grouped(rows: Sequence[Row], data: pathlib.Path, run: str) -> dict[str, list
     return dict(sorted(groups.items()))
 
 
-def _trained_on(run: str) -> tuple[set[str], set[str]]:
+def _trained_on(workdir: pathlib.Path) -> tuple[set[str], set[str]]:
     """Patients and example ids of a run's train split."""
-    workdir = places.expanded(run)
     config = config_lib.from_json(workdir / "config.json")
     home = predictions.home(predictions.read(workdir))
     train = roles.open_splits(config.data, home).train
@@ -167,28 +171,32 @@ def _table(path: pathlib.Path) -> list[Row]:
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise InputError(argv[1], "an argument", "use flags only: see --help")
-    if len(_PREDICTIONS.value) != 2:
-        raise InputError("--predictions", "are not two", "name the run's, the bundle's")
-    one, other = (
-        list(store.rows(places.expanded(folder) / store.ROWS))
-        for folder in _PREDICTIONS.value
-    )
+    for name in ("run", "bundle", "input"):
+        if not flags.FLAGS[name].value:
+            raise InputError(f"--{name}", "is not given", "see --help")
+    films, run = flags.FLAGS.input, places.expanded(flags.FLAGS.run)
+    bundle = places.expanded(flags.FLAGS.bundle)
+    logging.set_verbosity(logging.ERROR)  # the libraries' own
+    settings.apply()
+    one = scored(opening.scorer(run, WARN), films)
+    other = scored(loaded.load(bundle).scorer, films)
     print(f"| films | n | passed | refused | unreadable | {' | '.join(CHECKS)} |")
     print("|---|" + "---|" * (4 + len(CHECKS)))
-    for line in table(grouped(one, places.expanded(_DATA.value), _RUN.value)):
+    for line in table(grouped(one, places.expanded(flags.FLAGS.data), run)):
         print(line)
-    print(f"\n{len(one):,} films, {_PREDICTIONS.value[0]} against the other:")
+    print(f"\n{len(one):,} films, the bundle against the run:")
     for name, gap in gaps(one, other).items():
         print(f"  {name}: {gap:.2g}" if isinstance(gap, float) else f"  {name}: {gap}")
-    if _BUNDLE.value:
-        print(f"\n{machine.describe('onnxruntime')}")
-        print(
-            "| variant | MB | films | metric | probability | called | ms, 1 thread | 2 |"
-        )
-        print("|---|---|---|---|---|---|---|---|")
-        for line in variants(places.expanded(_BUNDLE.value)):
-            print(line)
+    print(f"\n{machine.describe('onnxruntime')}")
+    print("| variant | MB | films | metric | probability | called | ms, 1 thread | 2 |")
+    print("|---|---|---|---|---|---|---|---|")
+    for line in variants(bundle):
+        print(line)
 
 
 if __name__ == "__main__":
+    flags.DEFINE_string("run", "", "Workdir; films of its training have own rows.")
+    flags.DEFINE_string("bundle", "", "Of that run.")
+    flags.DEFINE_list("input", [], "Folders of --data, as --mode=predict takes them.")
+    flags.DEFINE_string("data", "../shared/data", "The films, with MANIFEST.csv.")
     command.run(main)

@@ -210,7 +210,7 @@ def _limits(opened: Opened, content: dict[str, Any]) -> Section:
     sentences = []
     if not content["synthetic"] and name in DATASETS:
         known = cards.load(name)
-        sentences += [known.limitations, f"Acquisition: {known.acquisition}"]
+        sentences += [*known.limitations, f"Acquisition: {known.acquisition}"]
     sentences += [
         (
             "Probabilities, sets and intervals were settled on val of the same data; on "

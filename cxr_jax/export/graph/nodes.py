@@ -47,7 +47,8 @@ class Graph:
         key = (array.dtype.str, array.shape, digest)
         if key not in self._known:
             self._known[key] = f"constant_{len(self._known)}"
-            self.constants[self._known[key]] = array
+        # Again, where it was dropped in the meantime.
+        self.constants[self._known[key]] = array
         return self._known[key]
 
     def add(

@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+import numpy as np
+
 from cxr_jax.export.graph import chains, folds
 from cxr_jax.export.graph.nodes import Graph, Node
 
 MOST_SWEEPS = 20
+_SUMS = ("ReduceSum", "ReduceMean")
+_MANY = 1024  # numbers
 
 
 @dataclass
@@ -49,7 +53,39 @@ def simplify(graph: Graph) -> None:
         changed = _sweep(graph, rules)
         _drop_unused(graph)
         if not changed:
-            return
+            break
+    _add_by_axis(graph)
+
+
+def _add_by_axis(graph: Graph) -> None:
+    """Splits sums and means of whole pictures: along one side, then the other.
+
+    ONNX Runtime adds float32 one after another, so that the error grows with their
+    number: the spread of a bright film of 96 x 96 pixels had an error of 3e-5.
+    """
+    nodes = []
+    for node in graph.nodes:
+        axes = graph.constants.get(node.inputs[-1]) if node.op in _SUMS else None
+        shape = graph.shapes.get(node.inputs[0], ()) if node.inputs else ()
+        if axes is not None and shape and np.prod([shape[i] for i in axes]) >= _MANY:
+            longest = max(axes.tolist(), key=lambda axis: (shape[axis], axis))
+            rest = np.setdiff1d(axes, longest)
+            if len(rest):
+                first = _reduced(graph, node, longest)
+                nodes.append(first)
+                node.inputs = [first.output, graph.constant(rest)]
+        nodes.append(node)
+    graph.nodes = nodes
+    _drop_unused(graph)
+
+
+def _reduced(graph: Graph, node: Node, axis: int) -> Node:
+    """The same operator along one axis."""
+    shape = graph.shapes[node.inputs[0]]
+    name = f"{node.output}_first"
+    graph.shapes[name] = tuple(1 if i == axis else n for i, n in enumerate(shape))
+    inputs = [node.inputs[0], graph.constant(np.array([axis], np.int64))]
+    return Node(node.op, inputs, name, dict(node.attributes))
 
 
 def _sweep(graph: Graph, rules) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
-from onnx_graphs import assert_same
+from onnx_graphs import assert_same, both
 
 from cxr_jax.export.graph.convert import convert
 from cxr_jax.ops.registry import make_preprocess
@@ -123,6 +123,21 @@ def test_preprocessing_is_in_the_graph(text):
     ops = make_preprocess(f"to_float|{text}", train=False, from_unit=True)
     image = DRAW.random((1, 13, 11, 1), np.float32)
     assert_same(lambda x: ops({"image": x}, None)["image"], image)
+
+
+def test_the_spread_of_a_bright_film_keeps_its_digits():
+    """Against float64: one after another, sums of a whole picture lose three digits."""
+
+    def found(text):
+        ops = make_preprocess(f"to_float|{text}", train=False, from_unit=True)
+        _, (image,), _ = both(lambda x: ops({"image": x}, None)["image"], film)
+        return image
+
+    film = np.full((1, 120, 120, 1), 0.7, np.float32)
+    film[:, :60] = 0.97
+    resized = found("resize(96)").astype(np.float64)
+    wanted = (resized - resized.mean()) / resized.std()
+    assert np.abs(found("resize(96)|standardise") - wanted).max() < 5e-6
 
 
 def test_gradients_are_in_the_graph():
