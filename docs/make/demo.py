@@ -19,6 +19,8 @@ from tfds_builders.common import command, places
 from tfds_builders.common.errors import InputError
 
 _RUN = flags.DEFINE_string("run", "runs/quickstart", "Workdir of the quickstart.")
+# As it can be typed here: .venv/bin/python.
+_PYTHON = sys.executable.removeprefix(f"{pathlib.Path.cwd()}/")
 _FILMS = 24
 _SEED = "--seed=1"  # the quickstart's films are of 0: other patients
 
@@ -30,10 +32,10 @@ def main(argv: list[str]) -> int:
     demo = run / "demo"
     bundle, films, scored = demo / "bundle", demo / "films", demo / "predictions"
     print("\nThe model as a folder that needs no JAX:", flush=True)
-    if not bundle.exists():
+    if not _is_there(bundle):
         _main("--mode=export", f"--checkpoint={run}", f"--output={bundle}")
     print(f"\n{_FILMS} synthetic films of patients that it has not seen:", flush=True)
-    if not films.exists():
+    if not _is_there(films):
         _python("tfds_builders.phantom", "brixia", films, f"--n={_FILMS}", _SEED)
     print("\nTheir scores:", flush=True)
     _main(
@@ -58,6 +60,12 @@ The films are synthetic. For research only; no medical device."""
     return 0
 
 
+def _is_there(folder: pathlib.Path) -> bool:
+    if folder.exists():
+        print(f"  {folder} is there already", flush=True)
+    return folder.exists()
+
+
 def _picture(bundle: pathlib.Path, films: pathlib.Path, target: pathlib.Path) -> str:
     """Takes the page's picture; what became of it."""
     if reason := browser.lacking():
@@ -79,13 +87,13 @@ def _python(module: str, *arguments: object) -> None:
     """Raises SystemExit with the exit code of a command that fails."""
     words = _command(module, *arguments)
     print(f"$ {_quoted(words)}", flush=True)
-    done = subprocess.run([sys.executable, *words[1:]], check=False)
+    done = subprocess.run(words, check=False)
     if done.returncode:
         raise SystemExit(done.returncode)
 
 
 def _command(module: str, *arguments: object) -> list[str]:
-    return ["python", "-m", module, *map(str, arguments)]
+    return [_PYTHON, "-m", module, *map(str, arguments)]
 
 
 def _quoted(words: list[str]) -> str:
