@@ -212,10 +212,7 @@ def _limits(opened: Opened, content: dict[str, Any]) -> Section:
         known = cards.load(name)
         sentences += [*known.limitations, f"Acquisition: {known.acquisition}"]
     sentences += [
-        (
-            "Probabilities, sets and intervals were settled on val of the same data; on "
-            "others they need not hold."
-        ),
+        _settled(opened),
         (
             "The heat map shows where the score comes from in the model, not where disease "
             "is."
@@ -228,6 +225,18 @@ def _limits(opened: Opened, content: dict[str, Any]) -> Section:
             "score."
         )
     return Section("Limits", tuple(filter(None, sentences)))
+
+
+def _settled(opened: Opened) -> str:
+    if opened.recipe.decision.set_least > 0:
+        return (
+            "Probabilities, sets and intervals were settled on val of the same data; on "
+            "others they need not hold."
+        )
+    return (
+        "Val had too few patients to settle anything: thresholds are 0.5, the confidence "
+        "is not calibrated, and prediction sets and intervals hold every value."
+    )
 
 
 def _export(opened: Opened, verification: dict[str, Any]) -> Section:

@@ -26,3 +26,12 @@ def test_it_has_the_limits_and_licence_of_each_dataset(trained, monkeypatch, nam
     for sentence in (*known.limitations, known.licence, known.summary):
         assert sentence in text
     assert card.to_html(opened, found).startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("least", [0.0, 0.05])
+def test_it_says_where_val_settled_nothing(trained, least):
+    opened = of_run.open_run(trained)
+    decision = opened.recipe.decision._replace(set_least=least)
+    opened = opened._replace(recipe=opened.recipe._replace(decision=decision))
+    found = card.sections(opened, CHECKED | {"variants": {"float32": ROW}})
+    assert ("not calibrated" in card.to_markdown(opened, found)) == (least == 0)
