@@ -293,13 +293,11 @@ def test_results_without_numbers_are_named(tmp_path, content):
 def test_time_and_memory_of_every_setting(tmp_path):
     """Minutes of all runs, the most memory of any attempt; nothing where none is known."""
     sweep(tmp_path, losses="xy")
-    for name, peak in (("x0", 700), ("x0", 1200), ("x1", 900)):
-        attempts.add(tmp_path / name, attempts.Attempt(0, 1.0, peak_mb=peak))
+    for name, seconds, peak in (("x0", 20, 700), ("x0", 40, 1200), ("x1", 30, 900)):
+        attempts.add(tmp_path / name, attempts.Attempt(0, seconds, peak_mb=peak))
     found = found_in(tmp_path)
     assert [row.peak_mb for row in found.rows] == [1200, None]
-    (run,) = found.rows[0].setting.runs[0]
-    seconds = 3 * 3 * run.config["batch_size"] / 10
-    assert found.rows[0].minutes == pytest.approx(seconds / 60)
+    assert found.rows[0].minutes == 1.5 and np.isnan(found.rows[1].minutes)
     table = answer_tables.settings(found)
     assert table.head[-1] == "most memory, MB"
     assert [row[-1] for row in table.rows] == [1200, None]
