@@ -5,11 +5,11 @@ with the licences of the films, which `NOTICE` names.
 """
 
 import pathlib
-import re
 import sys
 import tempfile
 
 from cxr_jax.report import material, write
+from docs.make.alone import without_files
 
 SIDE = 96
 NOTICE = (
@@ -25,11 +25,8 @@ def main(run: pathlib.Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         page = write.render(material.read(run), pathlib.Path(folder) / "report", SIDE)
         text = page.read_text(encoding="utf-8").replace("</header>", NOTICE, 1)
-    # What lies beside a page is not kept.
-    text = re.sub(r',? ?<a href="figures/[^"]*">[A-Z]+</a>', "", text)
-    text = re.sub(r'<p class="note"><a href="tables/[^"]*">[^<]*</a></p>', "", text)
     out = pathlib.Path(__file__).parents[1] / "example_report.html"
-    out.write_text(text, encoding="utf-8")
+    out.write_text(without_files(text), encoding="utf-8")
 
 
 if __name__ == "__main__":
