@@ -1,10 +1,10 @@
 /* Works without a network: the page under the digest of its files, the bundle as it was. */
 
-const DIGEST = "0b48fab2f8140ff2";
+const DIGEST = "8ad2070a6d59f17d";
 const FILES = [
   "./",
   "assets/charlswasm_decode-CEN7ucFR.wasm",
-  "assets/index-DG-2VpO5.js",
+  "assets/index-d8KMzVYu.js",
   "assets/index-hWHcShT_.css",
   "assets/libjpegturbowasm_decode-_5_Q5Tc9.wasm",
   "assets/openjpegwasm_decode-BP3l1OXH.wasm",

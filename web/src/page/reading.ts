@@ -77,12 +77,15 @@ function globalScore(recipe: Recipe, record: Record): Node {
         ? `${coverage} interval ${decimal(low)} to ${decimal(high)}`
         : "No interval: the training did not settle one.",
     ),
-    confidence(record),
+    confidence(recipe, record),
   );
 }
 
-function confidence(record: Record): Node {
-  return h("p", { class: "muted" }, `Calibrated confidence ${percent(record["confidence"] as number)}`);
+function confidence(recipe: Recipe, record: Record): Node {
+  const value = percent(record["confidence"] as number);
+  // Of too few patients val settles nothing: sets hold every class, nothing is calibrated.
+  const words = recipe.decision.set_least > 0 ? `Calibrated confidence ${value}` : `Confidence ${value}, not calibrated`;
+  return h("p", { class: "muted" }, words);
 }
 
 function zones(recipe: Recipe, record: Record): Node {
@@ -146,7 +149,7 @@ function called(recipe: Recipe, record: Record): Node {
     h("h3", {}, "Called"),
     h("p", { class: "figure" }, h("span", { class: "number" }, String(record["called"]))),
     h("p", { class: "interval" }, `${coverage} prediction set: ${set.join(" or ")}`),
-    confidence(record),
+    confidence(recipe, record),
   );
 }
 
