@@ -89,7 +89,10 @@ def reason(code: int) -> str:
     """'exit code 1', 'killed by SIGKILL (often: out of memory)'."""
     if code >= 0:
         return f"exit code {code}"
-    name = signal.Signals(-code).name
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:  # those of real time have numbers only
+        name = f"signal {-code}"
     if -code in _CRASHES:
         return f"crashed with {name}"
     often = " (often: out of memory)" if -code == signal.SIGKILL else ""

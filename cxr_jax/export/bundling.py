@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import io
 import json
 import os
@@ -58,6 +59,7 @@ def export(workdir: pathlib.Path, output: pathlib.Path, *, with_gate: bool) -> i
     gate = gate_of_run.of_run(opened) if with_gate else None
     new = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     with files.explained(output):
+        _remove_left(output)
         try:
             new.mkdir(parents=True)
             _fill(new, opened, gate)
@@ -68,6 +70,20 @@ def export(workdir: pathlib.Path, output: pathlib.Path, *, with_gate: bool) -> i
             shutil.rmtree(new, ignore_errors=True)
     say(f"\nbundle: {output}")
     return 0
+
+
+def _remove_left(output: pathlib.Path) -> None:
+    """Removes what an export that was killed has left of the same bundle."""
+    for path in output.parent.glob(f".{glob.escape(output.name)}.*.tmp"):
+        number = path.name.split(".")[-2]
+        if not number.isdigit():
+            continue
+        try:
+            os.kill(int(number), 0)
+        except ProcessLookupError:
+            shutil.rmtree(path, ignore_errors=True)
+        except PermissionError:  # it is at work, as another user
+            continue
 
 
 def _fill(folder: pathlib.Path, opened: Opened, gate: Gate | None) -> None:

@@ -125,3 +125,10 @@ def test_on_a_terminal_the_table_is_drawn_in_its_place(capsys, monkeypatch):
     assert "and 16 waiting" in first
     table.message("something")
     assert capsys.readouterr().out.endswith("something\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [(-9, "SIGKILL"), (-40, "signal 40"), (-11, "crashed"), (3, "3")]
+)
+def test_every_way_to_end_has_a_reason(code, said):
+    assert said in attempts.reason(code)

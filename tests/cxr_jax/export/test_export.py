@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
+import sys
 
 import jax.numpy as jnp
 import numpy as np
@@ -125,6 +127,18 @@ def test_an_existing_folder_is_left_alone(bundle_of_trained, trained):
     with pytest.raises(InputError, match="exists already"):
         bundling.export(trained, bundle_of_trained, with_gate=False)
     assert (bundle_of_trained / "SHA256SUMS").read_bytes() == before
+
+
+def test_what_a_killed_export_left_is_removed(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    left = tmp_path / f".bundle.{process.pid}.tmp"
+    at_work, other = tmp_path / f".bundle.{os.getpid()}.tmp", tmp_path / ".bundle.x.tmp"
+    for folder in (left, at_work, other):
+        folder.mkdir()
+        (folder / "model.onnx").write_bytes(b"half")
+    bundling._remove_left(tmp_path / "bundle")
+    assert sorted(tmp_path.iterdir()) == sorted([at_work, other])
 
 
 def test_a_bundle_is_no_run(bundle_of_trained, tmp_path):
