@@ -40,7 +40,7 @@ def cancel(folder: pathlib.Path, names: Sequence[str] = ()) -> int:
     known = {part.name: part for part in parts}
     for name in names:
         if name not in known:
-            raise InputError(name, f"is no run of {folder}", f"{_COMMAND} {folder}")
+            raise InputError(name, f"is not a run of {folder}", f"{_COMMAND} {folder}")
     chosen = [known[name] for name in names] or parts
     stopped = _local(folder, chosen, whole=not names) + _queued(folder, chosen)
     for line in stopped:

@@ -49,7 +49,7 @@ def claimed(folder: pathlib.Path, digests: Sequence[str]) -> list[int] | None:
 
 
 def release(held: Sequence[int]) -> None:
-    """Closes this process's own; a child's goes on."""
+    """Closes this process's own; a child keeps its own."""
     for descriptor in held:
         os.close(descriptor)
 

@@ -31,13 +31,13 @@ def sums(folder: pathlib.Path) -> dict[str, str]:
     """{file: SHA-256} that a bundle's SHA256SUMS names.
 
     Raises:
-      InputError: the folder is no bundle, or the list is damaged.
+      InputError: the folder is not a bundle, or the list is damaged.
     """
     path = folder / SUMS
     if not folder.is_dir() or not path.is_file():
-        what = "is no folder" if not folder.is_dir() else f"has no {SUMS}"
+        what = "is not a folder" if not folder.is_dir() else f"has no {SUMS}"
         hint = "give a folder that --mode=export made"
-        raise InputError(folder, f"{what}: it is no bundle", hint)
+        raise InputError(folder, f"{what}: it is not a bundle", hint)
     text = read_limited(path, MOST_JSON).decode("utf-8", errors="replace")
     found = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -91,7 +91,7 @@ def read_json(folder: pathlib.Path, known: dict[str, str], name: str) -> Any:
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise InputError(folder / name, f"is no JSON: {error}", AGAIN) from None
+        raise InputError(folder / name, f"is not valid JSON: {error}", AGAIN) from None
     if not isinstance(found, dict):
         raise InputError(folder / name, "holds no object", AGAIN)
     return found

@@ -74,7 +74,7 @@ def load(
       threads: of ONNX Runtime; 0 leaves it the choice.
 
     Raises:
-      InputError: it is no bundle, of another version, or one of its files was changed.
+      InputError: it is not a bundle, of another version, or one of its files was changed.
     """
     folder = expanded(os.fspath(path))
     known = digests.check(folder)

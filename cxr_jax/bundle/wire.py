@@ -29,7 +29,7 @@ def check(data: bytes, path: Any) -> None:
     try:
         fault = _fault_of_model(memoryview(data))
     except (IndexError, TypeError, ValueError) as error:
-        fault = f"is no ONNX model: {error}"
+        fault = f"is not an ONNX model: {error}"
     if fault:
         raise InputError(path, fault, _HINT)
 
@@ -49,7 +49,7 @@ def _fault_of_model(data: memoryview) -> str:
             fault = _fault_of_graph(value)
             if fault:
                 return fault
-    return "" if graphs == 1 else "is no ONNX model: it has no graph"
+    return "" if graphs == 1 else "is not an ONNX model: it has no graph"
 
 
 def _fault_of_graph(data: memoryview) -> str:

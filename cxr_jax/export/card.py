@@ -18,7 +18,7 @@ from tfds_builders.common import files
 from tfds_builders.common.forms import RESTORE
 
 NOT_A_DEVICE = (
-    "For research only. This is no medical device: it was not tested or approved for "
+    "For research only. This is not a medical device: it was not tested or approved for "
     "the care of patients, and no finding of it may decide about a patient."
 )
 _AUDITS = ("audit.json", "model_audit.json")

@@ -33,7 +33,7 @@ _NAMED = 5  # unreadable films that the terminal shows
 def predict(
     scorer: Scorer, texts: Sequence[str], output: pathlib.Path, mode: str
 ) -> int:
-    """Scores films, or goes on where it was killed.
+    """Scores films, or resumes where it was killed.
 
     Args:
       scorer: the model.

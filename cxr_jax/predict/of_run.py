@@ -67,9 +67,9 @@ def open_run(workdir: pathlib.Path) -> Opened:
 
 
 def check_folder(workdir: pathlib.Path) -> None:
-    """Raises InputError where there is no folder, which no run can be."""
+    """Raises InputError where there is not a folder, which no run can be."""
     if not workdir.is_dir():
-        raise InputError(workdir, "is no folder", _WANTED)
+        raise InputError(workdir, "is not a folder", _WANTED)
 
 
 def of_trained(workdir: pathlib.Path, trained: Trained) -> Opened:

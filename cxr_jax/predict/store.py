@@ -1,4 +1,4 @@
-"""The folder of a batch: it can be killed at any time, and goes on where it was.
+"""The folder of a batch: it can be killed at any time, and resumes where it was.
 
 `predict.json` says what is done, `predictions.part.csv` grows by one row a film, in the
 order of the films, and is renamed to `predictions.csv` at the end. A row is there once

@@ -237,7 +237,9 @@ def read_alone(task: Task, path: pathlib.Path) -> Read:
     wrong = {row[c] for row in ordered for c in targets} - set(index)
     if wrong:
         raise InputError(
-            path, f"has the label {min(wrong)!r}, which is no class of the run", RESTORE
+            path,
+            f"has the label {min(wrong)!r}, which is not a class of the run",
+            RESTORE,
         )
     shape = (len(ordered), len(targets), len(index))
     return Read(

@@ -29,7 +29,7 @@ def serve(bundle: pathlib.Path, port: int = 0) -> int:
       port: 0 for PORT, or any free one where that is taken.
 
     Raises:
-      InputError: the folder is no bundle, or the port is taken.
+      InputError: the folder is not a bundle, or the port is taken.
     """
     check_bundle(bundle)
     server = open_server(bundle, port)
@@ -45,9 +45,9 @@ def serve(bundle: pathlib.Path, port: int = 0) -> int:
 
 
 def check_bundle(bundle: pathlib.Path) -> None:
-    """Raises InputError where a folder is no bundle."""
+    """Raises InputError where a folder is not a bundle."""
     if not (bundle / "bundle.json").is_file():
-        found = "holds no bundle.json" if bundle.is_dir() else "is no folder"
+        found = "holds no bundle.json" if bundle.is_dir() else "is not a folder"
         raise InputError(
             bundle,
             found,
@@ -79,7 +79,7 @@ class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request, client_address) -> None:
-        """Browsers close connections in the middle of a file; that is no error."""
+        """Browsers close connections in the middle of a file; that is not an error."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

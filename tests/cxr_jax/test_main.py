@@ -156,7 +156,7 @@ def test_members_a_dry_run_and_a_profile(environment, tmp_path, brixia_data):
         (["--mode=predict", "--checkpoint=r", "--output=o"], "--input: is not given"),
         (
             ["--mode=predict", "--checkpoint=r", "--output=o", "--input=a.png"],
-            "r: is no folder",
+            "r: is not a folder",
         ),
         (["--mode=eval", "--workdir=r", "--gate=off"], "--gate: belongs to"),
         (["--mode=predict", "--input=a.png", "--dry_run"], "--dry_run: does not go"),

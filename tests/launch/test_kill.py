@@ -180,7 +180,7 @@ def test_cancel_stops_one_run_or_all(launch, names, out):
     assert f"{names[0]}: saves and stops" in cancel(names[0]).stdout
     until(lambda: (out / names[0] / "steps").exists(), "the one")
     until(lambda: (out / names[2] / "ready").exists(), "the next")
-    assert "is no run of" in cancel("nobody").stderr
+    assert "is not a run of" in cancel("nobody").stderr
     assert f"{names[2]}: saves and stops" in cancel().stdout
     shown, _ = process.communicate(timeout=60)
     assert process.returncode == 143

@@ -81,7 +81,7 @@ def test_a_list_that_points_elsewhere_is_refused(bundle_of_trained, tmp_path, li
 
 def test_what_is_no_bundle_is_named(tmp_path):
     for path in (tmp_path, tmp_path / "none"):
-        with pytest.raises(InputError, match="no bundle"):
+        with pytest.raises(InputError, match="it is not a bundle"):
             load(path)
 
 

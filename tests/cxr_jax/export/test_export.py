@@ -202,7 +202,7 @@ def test_the_card_says_what_it_is_not(bundle_of_trained):
     text = (bundle_of_trained / "card.md").read_text()
     page = (bundle_of_trained / "card.html").read_text()
     for each in (text, page):
-        assert "no medical device" in each and "SYNTHETIC" in each
+        assert "not a medical device" in each and "SYNTHETIC" in each
         assert "Zone MAE" in each
     assert "<script" not in page and "http" not in page
 

@@ -113,7 +113,7 @@ def test_a_port_that_is_taken(bundle):
 def test_a_folder_that_is_no_bundle(tmp_path):
     with pytest.raises(InputError, match="holds no bundle.json"):
         serve.serve(tmp_path)
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         serve.serve(tmp_path / "absent")
 
 
@@ -121,7 +121,7 @@ def test_a_folder_that_is_no_bundle(tmp_path):
     "arguments, message",
     [
         ([], "--bundle: is not given"),
-        (["--bundle=absent"], "is no folder"),
+        (["--bundle=absent"], "is not a folder"),
         (["--bundle=b", "--input=a.png"], "films are dropped onto the page"),
         (["--bundle=b", "--checkpoint=runs/a"], "does not go with --mode=view"),
     ],
