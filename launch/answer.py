@@ -114,6 +114,7 @@ def answer(settings: list[Setting], metrics: list[str] | None, against: str) -> 
     }
     gaps = _corrected(gaps)
     best = _best(found, names)
+    costs = {setting.name: _cost(setting) for setting in settings}
     rows = [
         Row(
             setting=setting,
@@ -122,8 +123,8 @@ def answer(settings: list[Setting], metrics: list[str] | None, against: str) -> 
             figures={name: _figure(found[setting.name], name) for name in names},
             gaps=gaps.get(setting.name, {}),
             best=frozenset(name for name in names if best[name] == setting.name),
-            minutes=_minutes(setting),
-            peak_mb=_peak_mb(setting),
+            minutes=costs[setting.name][0],
+            peak_mb=costs[setting.name][1],
         )
         for setting in settings
     ]
@@ -255,15 +256,8 @@ def _best(found: dict[str, _Replicates], names: list[str]) -> dict[str, str]:
     }
 
 
-def _minutes(setting: Setting) -> float:
-    """Of all attempts; NaN where nobody saw the end of one."""
+def _cost(setting: Setting) -> tuple[float, int | None]:
+    """Minutes and most memory in MB of all attempts; NaN and None where none was seen."""
     noted = [each for run in setting.all_runs for each in attempts.read(run.path)]
-    if not noted:
-        return math.nan
-    return sum(each.seconds for each in noted) / 60
-
-
-def _peak_mb(setting: Setting) -> int | None:
-    """Of all attempts; None where nobody saw the end of one."""
-    tried = [each for run in setting.all_runs for each in attempts.read(run.path)]
-    return max((each.peak_mb for each in tried if each.peak_mb), default=None)
+    minutes = sum(each.seconds for each in noted) / 60 if noted else math.nan
+    return minutes, max((each.peak_mb for each in noted if each.peak_mb), default=None)
