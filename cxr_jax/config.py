@@ -10,6 +10,7 @@ import math
 import pathlib
 import re
 import traceback
+from collections.abc import Collection
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -193,6 +194,16 @@ def parse_arg(arg: str | None, **defaults: Any) -> ConfigDict:
             )
         result[name] = value
     return result
+
+
+def one_of(name: str, value: str, known: Collection[str]) -> None:
+    """Raises InputError where an argument of `parse_arg` is none of those known."""
+    if value not in known:
+        raise InputError(
+            "--config",
+            f"argument {name} is {value!r}",
+            f"choose one of: {', '.join(known)}",
+        )
 
 
 def plain(tree: dict[str, Any]) -> dict[str, Any]:

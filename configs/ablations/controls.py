@@ -14,10 +14,9 @@ are used; `size=128` is the side of the images in pixels. They are hidden as the
 model hides them. Results and time on 2 cores: docs/audit.md.
 """
 
-from cxr_jax.config import parse_arg
+from cxr_jax.config import one_of, parse_arg
 from cxr_jax.configs import brixia, common, covidgr, radiography
 from cxr_jax.ops.masking import HIDDEN
-from tfds_builders.common.errors import InputError
 
 BASES = {"radiography": radiography, "covidgr": covidgr, "brixia": brixia}
 # Hiding 70 % leaves a border of 8 %, to within a pixel: one of the two is enough.
@@ -34,12 +33,7 @@ SEEDS = (0, 1, 2)
 
 def get_config(arg=None):
     arg = parse_arg(arg, base="radiography", size=128)
-    if arg.base not in BASES:
-        raise InputError(
-            "--config",
-            f"argument base is {arg.base!r}",
-            f"choose one of: {', '.join(BASES)}",
-        )
+    one_of("base", arg.base, BASES)
     config = BASES[arg.base].get_config(f"size={arg.size}")
     config.data.size = arg.size
     config.preprocess.update(preprocess(""))

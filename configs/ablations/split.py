@@ -12,10 +12,9 @@ and have several films) or 'radiography' (four classes; near-duplicates stand fo
 patients); `size=64` in pixels. Results and time on 2 cores: docs/ablations.md.
 """
 
-from cxr_jax.config import parse_arg
+from cxr_jax.config import one_of, parse_arg
 from cxr_jax.configs import brixia_public, common, radiography
 from cxr_jax.data.roles import SPLIT_BY
-from tfds_builders.common.errors import InputError
 from tfds_builders.common.splits import FOLDS
 
 SEEDS = (0, 1, 2)
@@ -32,12 +31,7 @@ OTHERS = (
 
 def get_config(arg=None):
     arg = parse_arg(arg, base="covid_chestxray", size=64)
-    if arg.base not in BASES:
-        raise InputError(
-            "--config",
-            f"argument base is {arg.base!r}",
-            f"choose one of: {', '.join(BASES)}",
-        )
+    one_of("base", arg.base, BASES)
     config = brixia_public.get_config(f"size={arg.size}")
     if arg.base == "radiography":
         config.data.dataset = "covid_radiography/256"
