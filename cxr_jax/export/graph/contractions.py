@@ -12,6 +12,7 @@ from cxr_jax.export.graph.nodes import Graph
 from cxr_jax.export.graph.values import (
     CHANNELS_FIRST,
     Operand,
+    Unsupported,
     Value,
     ordered,
     plain,
@@ -27,7 +28,7 @@ def _convolution(graph: Graph, eqn, x: Operand, kernel: Operand) -> Value:
     images, kernels, results = p["dimension_numbers"]
     groups = p["feature_group_count"]
     if set(p["lhs_dilation"]) != {1} or p["batch_group_count"] != 1:
-        raise NotImplementedError("a transposed convolution")
+        raise Unsupported("a transposed convolution")
     if isinstance(x, Value):
         channels = images[1]
         is_grey = x.stored[channels] == 1 < x.shape[channels]
@@ -62,7 +63,7 @@ def _pool(graph: Graph, eqn, x: Value, op: str) -> Value:
     )
     dilations = {*p.get("base_dilation", ()), *p.get("window_dilation", ())}
     if len(window) != 4 or window[:2] != [1, 1] or dilations - {1}:
-        raise NotImplementedError("a pool that is not over height and width")
+        raise Unsupported("a pool that is not over height and width")
     shape = eqn.outvars[0].aval.shape
     found = Value("", shape, shape, CHANNELS_FIRST, x.dtype)
     settings: dict[str, Any] = {
@@ -94,7 +95,7 @@ def _any_pool(graph: Graph, eqn, x: Value, *start: np.ndarray) -> Value:
         return _max_pool(graph, eqn, x)
     if inside == ["add"] and start[0] == 0:
         return _sum_pool(graph, eqn, x)
-    raise NotImplementedError(f"a window reduced by {inside}")
+    raise Unsupported(f"a window reduced by {inside}")
 
 
 def _product(graph: Graph, eqn, x: Operand, y: Operand) -> Value:

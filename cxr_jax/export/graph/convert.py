@@ -10,7 +10,13 @@ import numpy as np
 
 from cxr_jax.export.graph import constants, contractions, elementwise, indexing
 from cxr_jax.export.graph.nodes import Graph, Node
-from cxr_jax.export.graph.values import Operand, Value, plain, straight
+from cxr_jax.export.graph.values import (
+    Operand,
+    Unsupported,
+    Value,
+    plain,
+    straight,
+)
 from tfds_builders.common.errors import InputError
 
 RULES = elementwise.RULES | indexing.RULES | contractions.RULES
@@ -82,7 +88,7 @@ def _apply(graph: Graph, eqn: Any, operands: list[Operand]) -> list[Operand]:
         raise _no_rule(name, "no ONNX operator is known for it")
     try:
         found = RULES[name](graph, eqn, *operands)
-    except NotImplementedError as error:
+    except Unsupported as error:
         raise _no_rule(name, str(error)) from None
     many = found if isinstance(found, list) else [found]
     for each, var in zip(many, eqn.outvars, strict=True):

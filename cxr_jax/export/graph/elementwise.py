@@ -11,6 +11,7 @@ from cxr_jax.export.graph.nodes import Graph
 from cxr_jax.export.graph.values import (
     CHANNELS_FIRST,
     Operand,
+    Unsupported,
     Value,
     broadcastable,
     whole,
@@ -82,7 +83,7 @@ def _not_equal(graph: Graph, eqn, x: Operand, y: Operand) -> Value:
 
 def _not(graph: Graph, eqn, x: Value) -> Value:
     if x.dtype != bool:
-        raise NotImplementedError("not of integers")
+        raise Unsupported("not of integers")
     return apply(graph, "Not", x)
 
 
@@ -108,7 +109,7 @@ def _erfc(graph: Graph, eqn, x: Value) -> Value:
 
 def _select(graph: Graph, eqn, which: Operand, *cases: Operand) -> Value:
     if len(cases) != 2 or which.dtype != bool:
-        raise NotImplementedError("a choice among more than two")
+        raise Unsupported("a choice among more than two")
     return apply(graph, "Where", which, cases[1], cases[0])
 
 
@@ -119,7 +120,7 @@ def _clamp(graph: Graph, eqn, low: Operand, x: Operand, high: Operand) -> Operan
 
 def _round(graph: Graph, eqn, x: Value) -> Value:
     if int(eqn.params["rounding_method"]) != 1:
-        raise NotImplementedError("halves away from zero")
+        raise Unsupported("halves away from zero")
     return apply(graph, "Round", x)  # to even, as ONNX does
 
 

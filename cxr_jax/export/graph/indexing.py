@@ -11,6 +11,7 @@ from cxr_jax.export.graph.elementwise import apply
 from cxr_jax.export.graph.nodes import Graph
 from cxr_jax.export.graph.values import (
     Operand,
+    Unsupported,
     Value,
     broadcast,
     ordered,
@@ -121,7 +122,7 @@ def _unstack(graph: Graph, eqn, x: Value) -> list[Value]:
 def _pad(graph: Graph, eqn, x: Operand, fill: np.ndarray) -> Value:
     pads = eqn.params["padding_config"]
     if any(between for _, _, between in pads) or isinstance(fill, Value):
-        raise NotImplementedError("a pad between the entries")
+        raise Unsupported("a pad between the entries")
     x = whole(graph, _computed(graph, x))
     shape = eqn.outvars[0].aval.shape
     found = x._replace(shape=shape, stored=shape)
@@ -162,14 +163,14 @@ def _gather(graph: Graph, eqn, x: Operand, indices: Operand) -> Value:
     numbers = p["dimension_numbers"]
     alone = [int(axis) for axis in numbers.operand_batching_dims]
     if any(x.shape[a] != 1 for a in alone):
-        raise NotImplementedError("a gather from several films at once")
+        raise Unsupported("a gather from several films at once")
     if len(numbers.start_index_map) != 1:
         return _gather_points(graph, eqn, x, indices, alone)
     axis = int(numbers.start_index_map[0])
     sizes = [int(n) for n in p["slice_sizes"]]
     expected = [1 if a == axis or a in alone else n for a, n in enumerate(x.shape)]
     if sizes != expected:
-        raise NotImplementedError("a gather of parts")
+        raise Unsupported("a gather of parts")
     indices = _within(graph, indices, x.shape[axis], p["mode"])
     shape = eqn.outvars[0].aval.shape
     picked = indices.shape[:-1]
@@ -198,9 +199,9 @@ def _gather_points(graph: Graph, eqn, x: Operand, indices: Operand, alone) -> Va
     rest = [axis for axis in range(len(x.shape)) if axis not in alone]
     axes = [int(axis) for axis in numbers.start_index_map]
     if sorted(axes) != rest or numbers.offset_dims or set(p["slice_sizes"]) != {1}:
-        raise NotImplementedError("a gather of parts along several axes")
+        raise Unsupported("a gather of parts along several axes")
     if "PROMISE" not in str(p["mode"]).upper() and isinstance(indices, Value):
-        raise NotImplementedError("a gather that fills in what does not exist")
+        raise Unsupported("a gather that fills in what does not exist")
     columns = [_wide(graph, _column(graph, indices, axes.index(axis))) for axis in rest]
     count = int(np.prod(indices.shape[:-1]))
     names = [straight(graph, _as(graph, each, (count, 1))) for each in columns]
@@ -244,13 +245,13 @@ def _within(graph: Graph, indices: Operand, length: int, mode: Any) -> Operand:
     """Indices that are inside, as ONNX needs them."""
     if not isinstance(indices, Value):
         if indices.min() < 0 or indices.max() >= length:
-            raise NotImplementedError("a gather of entries that do not exist")
+            raise Unsupported("a gather of entries that do not exist")
         return indices
     if "CLIP" in str(mode).upper():
         low = apply(graph, "Max", indices, np.zeros((), indices.dtype))
         return apply(graph, "Min", low, np.array(length - 1, indices.dtype))
     if "PROMISE" not in str(mode).upper():
-        raise NotImplementedError("a gather that fills in what does not exist")
+        raise Unsupported("a gather that fills in what does not exist")
     return indices
 
 
@@ -260,7 +261,7 @@ def _scatter_add(graph: Graph, eqn, x: Operand, indices: Operand, updates: Opera
     length, rows = x.shape[-1], int(np.prod(x.shape[:-1]))
     batched = len(numbers.operand_batching_dims)
     if numbers.update_window_dims or (rows > 1 and batched != len(x.shape) - 1):
-        raise NotImplementedError("a scatter but into rows")
+        raise Unsupported("a scatter but into rows")
     count = int(np.prod(updates.shape))
     places = _as(graph, _wide(graph, indices), (rows, count // rows))
     starts = np.arange(rows, dtype=np.int64)[:, None] * length

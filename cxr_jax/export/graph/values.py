@@ -15,6 +15,11 @@ import numpy as np
 
 from cxr_jax.export.graph.nodes import Graph
 
+
+class Unsupported(Exception):
+    """What a rule is asked for has no ONNX operator; `convert` says where it stands."""
+
+
 CHANNELS_FIRST = (0, 3, 1, 2)
 
 
