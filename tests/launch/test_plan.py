@@ -1,6 +1,8 @@
 """Sweep files and the mistakes in them."""
 
+import os
 import re
+import sys
 
 import pytest
 
@@ -10,6 +12,19 @@ from tfds_builders.common.errors import InputError
 
 def test_runs_are_named_by_what_they_change(config, names):
     assert tuple(run.name for run in plan.load(str(config))) == names
+
+
+@pytest.mark.parametrize("extra", [[], ["--config.batch_size=4"]])
+def test_a_sweep_changed_within_a_second_is_read_again(config, monkeypatch, extra):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    written = config.stat().st_mtime_ns
+    for lr in (2e-3, 4e-3):
+        text = config.read_text()
+        config.write_text(
+            re.sub(r"\(.e-3, 1e-2\)", f"({1000 * lr:.0f}e-3, 1e-2)", text)
+        )
+        os.utime(config, ns=(written, written))
+        assert plan.load(str(config), extra)[0].overrides["optim.lr"] == lr
 
 
 @pytest.mark.parametrize(
