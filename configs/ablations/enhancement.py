@@ -3,7 +3,7 @@
 The six ways of Rahman et al. 2021 (arXiv 2012.02238), who found gamma best: none,
 histogram equalisation, CLAHE, complement, gamma and BCET, on whole films and on the lungs
 alone. COVID-19 or another finding on the films of Cohen's collection that have a lung mask;
-five folds and two seeds each, everything else the same.
+five folds and two seeds each, 12 epochs, everything else the same.
 
     python -m tfds_builders.build covid_chestxray/segmentation --manual_dir=DIR
     python -m launch.sweep configs/ablations/enhancement.py --workdir=runs/enhancement
@@ -38,8 +38,8 @@ def get_config(arg=None):
         config.data.dataset = "covid_radiography/segmentation"
         classes = radiography.get_config().task.settings.classes
         common.use_task(config, "classify", "cross_entropy", classes=classes)
-        config.total = "6 epochs"
         config.every.eval = config.every.checkpoint = "1 epochs"
+    config.total = "6 epochs" if arg.radiography else "12 epochs"
     config.data.masks = True
     config.preprocess.train = config.preprocess.eval = "to_float|standardise"
     return config

@@ -2,7 +2,7 @@
 
 A program that ignores the tag sees bone black on some films and white on the others. The
 zone scores of the same DICOM films, read as the tag says and as if there were none; five
-folds by patient and three seeds each, everything else the same. Trained and tested on the
+folds by patient and two seeds each, 24 epochs, everything else the same. Trained and tested on the
 same kind of film: a fault of a reader is in both.
 
 The honest builder has no such fault, so it is put into a copy of the release:
@@ -27,13 +27,14 @@ from cxr_jax.configs import brixia_public
 from tfds_builders.common.splits import FOLDS
 
 READ = {"as the tag says": "brixia/512", "tag ignored": "brixia/256"}
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1)
 
 
 def get_config(arg=None):
     arg = parse_arg(arg, start="", size=64)
     config = brixia_public.get_config(f"size={arg.size}")
     config.data.dataset = next(iter(READ.values()))
+    config.total = "24 epochs"
     config.init_from = arg.start
     return config
 
