@@ -12,7 +12,7 @@ five folds and three seeds each, everything else the same.
 Arguments: `brixia` uses the prepared release and the settings of `configs/brixia.py`;
 `start` is the workdir of a run to start from (pretraining.py), `size=64` in pixels.
 Expected: ordinal and mixed losses lead in zone MAE, cross-entropy in nothing, and all of
-it within chance. Found: docs/ablations.md. Time on 2 busy cores: 24 minutes.
+it within chance. Found: docs/ablations.md. Time on 2 busy cores: 23 minutes.
 """
 
 from cxr_jax.config import parse_arg
