@@ -46,8 +46,8 @@ def get_config(arg=None):
 
 
 def sweep(add):
-    for way, op in WAYS.items():
-        for film, hide in FILMS.items():
+    for film, hide in FILMS.items():
+        for way, op in WAYS.items():
             before = "|".join(filter(None, ["to_float", op, hide]))
             moves = "affine(rotate=10, shift=0.05, zoom=0.1)|flip_lr"
             changes = {
