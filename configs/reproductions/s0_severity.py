@@ -39,4 +39,5 @@ def get_config(arg=None):
         column="severity",
         balanced=True,
     )
+    config.select = "loss"  # a small val may lack a grade, and with it an AUROC
     return config
