@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 import pathlib
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from cxr_jax.data import builders, decode, phantom
 from cxr_jax.data.split import Split, by_fold, fingerprint, patients_in_both
 from cxr_jax.devices import processes
 from cxr_jax.devices.terminal import say
 from tfds_builders.common.errors import InputError
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 ROLES = ("train", "val", "test")
 SPLIT_BY = ("patient", "image")

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfds_builders.common import splits
 from tfds_builders.common.errors import InputError
-from tfds_builders.common.grouping import MIXED
+from tfds_builders.common.splits import MIXED
 
 Known = Literal["all", "some", "none"]
 
