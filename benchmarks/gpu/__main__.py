@@ -28,21 +28,17 @@ from benchmarks.gpu.sizes import FULL, SMOKE, Sizes
 from tfds_builders.common import command, files, places
 from tfds_builders.common.errors import InputError
 
-# {package: what is missing without it}
-_WANTED = {
-    "torch": "PyTorch's figures, and so all ratios",
-    "torchvision": "PyTorch's models, and so all ratios",
-}
+_WANTED = ("torch", "torchvision")
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "torch", "torchvision", "numpy")
 # A row is not begun with less.
 _LEAST_SECONDS = 10.0
 
 
 def lacking() -> list[str]:
-    """What is not installed, and what will be missing for that."""
+    """What is not installed, and what is missing for that."""
     return [
-        f"{name} is not installed: without it there are no figures of {what}"
-        for name, what in _WANTED.items()
+        f"{name} is not installed: PyTorch's figures and all ratios will be missing"
+        for name in _WANTED
         if find_spec(name) is None
     ]
 

@@ -100,7 +100,7 @@ def ours(sizes: Sizes, dtype: str) -> Iterator[dict[str, Any]]:
     """{'forms': {name: [seconds of ours, of the other]}}."""
     found = {}
     is_smoke = sizes.matrix < 1024
-    for form in forms(sizes.loop_batch, 8 if is_smoke else 1):
+    for form in forms(sizes.loop_batch, 16 if is_smoke else 1):
         draw = partial(jax.random.normal, dtype=dtype)
         arrays = [draw(jax.random.key(k), s) for k, s in enumerate(form.shapes)]
         found[form.name] = [

@@ -79,8 +79,8 @@ FULL = Sizes(
 )
 
 SMOKE = Sizes(
-    steps=(("s4_cnn", "float32"), ("s4_cnn", "bfloat16")),
-    side=32,
+    steps=(("s4_cnn", "float32"), ("cnn", "bfloat16")),
+    side=16,
     batches=(8, 4),
     seconds=0.05,
     repeats=2,
