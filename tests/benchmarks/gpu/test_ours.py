@@ -1,5 +1,7 @@
 """The training without configs is the one that a config gives."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
@@ -46,3 +48,46 @@ def test_targets_fit_the_task(task, levels):
     made = ours.setup("cnn", "float32", 32, 4, task=task)
     [values] = ours.targets(made.task, 500).values()
     assert np.unique(values).tolist() == list(range(levels))
+
+
+@pytest.fixture(scope="module")
+def program_for_a_gpu() -> tuple[str, int]:
+    """A training step of MobileNetV2 in bfloat16; and the leaves of its state."""
+    made = ours.setup("mobilenet_v2", "bfloat16", 32, 4)
+    batch = {"image": np.zeros((4, 32, 32, 1), np.uint8), **ours.targets(made.task, 4)}
+    state = made.state()
+    step = jax.jit(made.train_step, donate_argnums=0)
+    traced = step.trace(state, batch, rng.root(0), ours.settings())
+    program = traced.lower(lowering_platforms=("cuda",)).as_text()
+    return program, len(jax.tree.leaves(state))
+
+
+def test_a_gpu_gets_grouped_convolutions_and_no_loops(program_for_a_gpu):
+    program, _ = program_for_a_gpu
+    assert "stablehlo.while" not in program
+    lines = re.findall(r"stablehlo\.convolution.*", program)
+    grouped = [
+        line for line in lines if not re.search(r"\Wfeature_group_count = 1\D", line)
+    ]
+    by_batch = [
+        line for line in lines if not re.search(r"batch_group_count = 1\D", line)
+    ]
+    # 17 depthwise layers: forward, and the gradients of the images and of the kernels.
+    assert len(grouped) == 2 * 17 and len(by_batch) == 17
+    # The only other is the first; its images have no gradient.
+    assert len(lines) == 3 * 17 + 2
+
+
+def test_a_gpu_convolves_in_bfloat16_channels_last(program_for_a_gpu):
+    program, _ = program_for_a_gpu
+    lines = re.findall(r"stablehlo\.convolution.*", program)
+    assert not [line for line in lines if "f32>" in line]
+    # As cuDNN has them: images, and for the gradient of a kernel images as channels.
+    axes = {"[b, 0, 1, f]", "[f, 0, 1, b]"}
+    assert {re.search(r"dim_numbers = (\[.*?\])x", line)[1] for line in lines} == axes
+
+
+def test_a_gpu_reuses_the_memory_of_the_state(program_for_a_gpu):
+    program, leaves = program_for_a_gpu
+    donated = program.count("tf.aliasing_output") + program.count("jax.buffer_donor")
+    assert donated == leaves
