@@ -8,7 +8,7 @@ in the order of its records. `metadata.json` has its SHA-256.
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def write(builder) -> dict[str, str]:
     return {"sha256": hashlib.sha256(file.getvalue()).hexdigest()}
 
 
-def _of_file(path: Path, columns: Mapping[str, Any]) -> Table:
+def _of_file(path: Path, columns: dict[str, Any]) -> Table:
     # Not on every system: `make_builder` has said so where it is missing.
     from array_record.python.array_record_module import ArrayRecordReader
 
