@@ -1,13 +1,13 @@
 """The columns of a dataset in one file beside its records, to open it without reading
 all of them.
 
-A NumPy archive: numbers are arrays, texts a JSON list as bytes; every split by itself,
-in the order of its records. `metadata.json` has its SHA-256.
+A NumPy archive of every column of every split, in the order of its records: numbers in
+the smallest type that holds them, texts in one piece, or as codes where few differ.
+`metadata.json` has its SHA-256.
 """
 
 import hashlib
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,29 +18,90 @@ from tfds_builders.common import files, records
 from tfds_builders.common.errors import InputError
 
 FILE = "columns.npz"
-_TEXT = ".json"
 _DAMAGED = "Remove that folder and build the dataset again"
+# Of a code.
+_FEW = 256
+_INTEGERS = (np.int8, np.int16, np.int32)
 
 Table = dict[str, Any]
 
 
-def write(builder) -> dict[str, str]:
+def write(builder) -> dict[str, Any]:
     """Reads all records of a dataset that was just written; -> what `read` wants."""
-    arrays = {}
+    arrays, tables = {}, {}
     columns = records.layout(builder.info.features).columns
     for split, info in builder.info.splits.items():
         parts = [_of_file(Path(path), columns) for path in info.filepaths]
-        for name in columns:
-            key, whole = f"{split}/{name}", [part[name] for part in parts]
-            if isinstance(whole[0], list):
-                text = json.dumps([value for part in whole for value in part])
-                arrays[key + _TEXT] = np.frombuffer(text.encode(), np.uint8)
-            else:
-                arrays[key] = np.concatenate(whole)
+        whole = {name: _joined([part[name] for part in parts]) for name in columns}
+        tables[split] = digest(whole)
+        for name, column in whole.items():
+            for part, array in _packed(column).items():
+                arrays[f"{split}/{name}/{part}"] = array
     file = io.BytesIO()
     np.savez(file, **arrays)
     files.write_bytes(Path(builder.data_path) / FILE, file.getvalue())
-    return {"sha256": hashlib.sha256(file.getvalue()).hexdigest()}
+    whole_file = hashlib.sha256(file.getvalue()).hexdigest()
+    return {"sha256": whole_file, "tables": tables}
+
+
+def digest(table: Table) -> str:
+    """Of the rows of a table, in any order."""
+    names = sorted(table)
+    columns = (np.asarray(table[name]).tolist() for name in names)
+    rows = sorted(repr(row) for row in zip(*columns, strict=True))
+    return hashlib.sha256("\n".join([repr(names), *rows]).encode()).hexdigest()
+
+
+def _joined(parts: list[Any]) -> Any:
+    if isinstance(parts[0], list):
+        return [value for part in parts for value in part]
+    return np.concatenate(parts)
+
+
+def _packed(column: Any) -> dict[str, np.ndarray]:
+    """Arrays without loss: see `_unpacked`."""
+    if isinstance(column, list):
+        kinds = sorted(set(column))
+        if len(kinds) > _FEW:
+            return {"texts": _in_one_piece(column)}
+        place = {kind: code for code, kind in enumerate(kinds)}
+        codes = np.array([place[value] for value in column], np.uint8)
+        return {"codes": codes, "kinds": _in_one_piece(kinds)}
+    small = column
+    if column.dtype.kind == "i":
+        fits = (
+            kind
+            for kind in _INTEGERS
+            if np.iinfo(kind).min <= column.min() <= column.max() <= np.iinfo(kind).max
+        )
+        small = column.astype(next(fits, column.dtype))
+    return {
+        "numbers": small,
+        "type": np.frombuffer(column.dtype.str.encode(), np.uint8),
+    }
+
+
+def _in_one_piece(texts: list[str]) -> np.ndarray:
+    """Joined by a character that is in none of them, which stands before the first."""
+    joined = "".join(texts)
+    between = next(chr(k) for k in range(0xD800) if chr(k) not in joined)
+    return np.frombuffer((between + between.join(texts)).encode(), np.uint8)
+
+
+def _taken_apart(piece: np.ndarray) -> list[str]:
+    text = piece.tobytes().decode()
+    return text[1:].split(text[0])
+
+
+def _unpacked(archive, key: str) -> Any:
+    """A column of a split: an array of numbers, or a list of texts."""
+    if f"{key}/numbers" in archive:
+        kind = archive[f"{key}/type"].tobytes().decode()
+        return archive[f"{key}/numbers"].astype(kind, copy=False)
+    if f"{key}/texts" in archive:
+        return _taken_apart(archive[f"{key}/texts"])
+    kinds = np.array(_taken_apart(archive[f"{key}/kinds"]), object)
+    return kinds[archive[f"{key}/codes"]].tolist()
 
 
 def _of_file(path: Path, columns: dict[str, Any]) -> Table:
@@ -102,14 +163,11 @@ def _spans(builder, split: str) -> list[tuple[str, int, int]]:
 
 
 def _column(archive, name: str, spans: list[tuple[str, int, int]]) -> Any:
-    if f"{spans[0][0]}/{name}{_TEXT}" in archive:
-        texts = {
-            split: json.loads(archive[f"{split}/{name}{_TEXT}"].tobytes())
-            for split in {split for split, _, _ in spans}
-        }
-        return [
-            value for split, first, end in spans for value in texts[split][first:end]
-        ]
-    return np.concatenate(
-        [archive[f"{split}/{name}"][first:end] for split, first, end in spans]
-    )
+    whole = {split: _unpacked(archive, f"{split}/{name}") for split, _, _ in spans}
+    return _joined([whole[split][first:end] for split, first, end in spans])
+
+
+def table_digest(builder, split: str) -> str:
+    """`digest` of the table of a whole split; '' of a part, and of older datasets."""
+    stored = (builder.info.metadata or {}).get("columns", {})
+    return stored.get("tables", {}).get(split, "")

@@ -1,12 +1,16 @@
 """The table of a split, without and with a pass over its records."""
 
+import io
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cxr_jax.data import builders
+from cxr_jax.data import builders, roles
 from tfds_builders.build import build
 from tfds_builders.common.build import columns
 from tfds_builders.common.build.ingest import shards
@@ -95,3 +99,49 @@ def test_a_missing_file_is_named(copy):
     with pytest.raises(InputError, match="cannot be read: No such file") as error:
         builders.load(opened(copy), "train")
     assert error.value.where == str(copy / columns.FILE)
+
+
+@given(
+    st.lists(st.text(), min_size=1, max_size=400)
+    | st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1).map(np.array)
+    | st.lists(st.integers(-200, 40_000), min_size=1).map(np.array)
+    | st.lists(st.floats(), min_size=1).map(partial(np.array, dtype=np.float64))
+)
+def test_a_column_is_packed_without_loss(column):
+    packed = {f"k/{name}": array for name, array in columns._packed(column).items()}
+    file = io.BytesIO()
+    np.savez(file, **packed)
+    with np.load(io.BytesIO(file.getvalue()), allow_pickle=False) as archive:
+        found = columns._unpacked(archive, "k")
+    if isinstance(column, list):
+        assert found == column
+    else:
+        assert found.dtype == column.dtype
+        np.testing.assert_array_equal(found, column)
+
+
+def test_many_texts_are_packed_without_loss():
+    texts = [f"film {k}\0" for k in range(1000)]
+    packed = {f"k/{name}": array for name, array in columns._packed(texts).items()}
+    assert columns._unpacked(packed, "k") == texts
+
+
+def test_the_digest_of_a_whole_table_is_stored(folder):
+    builder = opened(folder)
+    for split in ("train", "val", "test"):
+        table = builders.load(builder, split).table
+        assert columns.table_digest(builder, split) == columns.digest(table)
+    assert columns.table_digest(builder, "train[:50%]") == ""
+
+
+def test_a_run_has_the_same_fingerprints_without_the_file(folder, copy, tiny_config):
+    without(copy)
+    found = []
+    for data in (folder, copy):
+        for fold in (-1, 1):
+            with tiny_config.unlocked():
+                tiny_config.data.data_dir = str(data.parents[2])
+                tiny_config.data.fold = fold
+            splits = roles.open_splits(tiny_config.data, data)
+            found.append(splits.description["roles"])
+    assert found[:2] == found[2:] and found[0] != found[1]
