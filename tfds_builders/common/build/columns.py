@@ -68,7 +68,7 @@ def _packed(column: Any) -> dict[str, np.ndarray]:
         codes = np.array([place[value] for value in column], np.uint8)
         return {"codes": codes, "kinds": _in_one_piece(kinds)}
     small = column
-    if column.dtype.kind == "i":
+    if column.dtype.kind == "i" and column.size:
         fits = (
             kind
             for kind in _INTEGERS

@@ -94,6 +94,13 @@ def test_a_changed_file_is_refused(copy):
         builders.load(opened(copy), "train")
 
 
+def test_a_build_over_a_changed_file_is_refused(copy):
+    (copy / columns.FILE).write_bytes(b"")
+    with pytest.raises(InputError, match="columns.npz was changed since") as error:
+        build("brixia/256", None, copy.parents[2], quiet=True)
+    assert error.value.where == str(copy)
+
+
 def test_a_missing_file_is_named(copy):
     (copy / columns.FILE).unlink()
     with pytest.raises(InputError, match="cannot be read: No such file") as error:
