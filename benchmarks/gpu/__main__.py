@@ -25,7 +25,7 @@ from benchmarks.gpu import markdown, rows
 from benchmarks.gpu.child import Lost
 from benchmarks.gpu.rows import Row
 from benchmarks.gpu.sizes import FULL, SMOKE, Sizes
-from tfds_builders.common import command, files, places
+from tfds_builders.common import command, files, lock, places
 from tfds_builders.common.errors import InputError
 
 _WANTED = ("torch", "torchvision")
@@ -55,7 +55,12 @@ def measure(
     """
     end = time.monotonic() + 60 * minutes
     results = _begun(out / "results.json", name)
-    for row in rows.plan(sizes, out / "films"):
+    planned = rows.plan(sizes, out / "films")
+    for text in chosen:
+        if not any(row.name.startswith(text) for row in planned):
+            known = ", ".join(row.name for row in planned)
+            raise InputError("--rows", f"{text!r} begins no row", f"there are: {known}")
+    for row in planned:
         if chosen and not row.name.startswith(tuple(chosen)):
             continue
         if "problem" not in results["rows"].get(row.name, {"problem": ""}):
@@ -109,6 +114,12 @@ def _write(out: pathlib.Path, results: dict[str, Any]) -> None:
     files.write_text(out / "table.md", markdown.page(results))
 
 
+def _busy(out: pathlib.Path) -> None:
+    raise InputError(
+        out, "is in use by another such command", "wait for it, or give another --out"
+    )
+
+
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise InputError(argv[1], "an argument", "use flags only: see --help")
@@ -116,7 +127,8 @@ def main(argv: list[str]) -> None:
     if not values.out:
         raise InputError("--out", "is not given", "name a folder for the results")
     out = places.expanded(values.out).absolute()
-    out.mkdir(parents=True, exist_ok=True)
+    with files.explained(out):
+        out.mkdir(parents=True, exist_ok=True)
     # What ends this ends the processes that it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # Several programs share one GPU: none may take all of its memory. A cache would
@@ -132,7 +144,8 @@ def main(argv: list[str]) -> None:
     for line in lacking():
         print(line, flush=True)
     sizes, name = (SMOKE, "smoke") if values.smoke else (FULL, "full")
-    results = measure(sizes, out, values.minutes, values.rows, name)
+    with lock.locked(out / ".lock", lambda: _busy(out)):
+        results = measure(sizes, out, values.minutes, values.rows, name)
     print("\n" + markdown.page(results), flush=True)
 
 

@@ -151,6 +151,12 @@ def test_results_of_other_sizes_are_not_mixed(tmp_path):
         command.measure(TINY, tmp_path, 1, [], "smoke")
 
 
+def test_a_row_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(command.InputError, match="'steq' begins no row") as error:
+        command.measure(TINY, tmp_path, 1, ["idle", "steq"], "tiny")
+    assert "whole training" in error.value.hint
+
+
 def test_gaps_are_what_no_kernel_covers():
     assert idle.gaps([(0, 4), (2, 5), (8, 10)]) == pytest.approx(0.3)
     assert idle.gaps([(3, 5)]) == 0
