@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 from cxr_jax import losses, metrics
 from cxr_jax.metrics import HEADLINES
@@ -21,6 +20,8 @@ from cxr_jax.tasks.task import (
 from tfds_builders.common.errors import InputError
 
 if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
     from cxr_jax.data.split import Split
 
 
