@@ -322,9 +322,9 @@ def _view() -> int:
             "python -m cxr_jax.main --mode=view --bundle=FOLDER, with a folder that "
             "--mode=export made",
         )
-    from cxr_jax.view import serve
+    from cxr_jax.view import localhost
 
-    return serve.serve(places.expanded(_BUNDLE.value), _PORT.value)
+    return localhost.serve(places.expanded(_BUNDLE.value), _PORT.value)
 
 
 def _check_runs() -> None:

@@ -16,7 +16,7 @@ from cxr_jax.gate.fit import fit
 from cxr_jax.gate.gate_file import to_json
 from cxr_jax.predict import squares
 from cxr_jax.predict.recipe import steps_from_json
-from cxr_jax.view import serve
+from cxr_jax.view import localhost
 from tfds_builders.common.film import read_film
 from tfds_builders.phantom import write_release
 
@@ -109,7 +109,7 @@ def write_sums(folder):
 @contextmanager
 def served(bundle):
     """The address of a bundle."""
-    server = serve.open_server(bundle)
+    server = localhost.open_server(bundle)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
