@@ -118,7 +118,8 @@ class Acceptor:
         kind = answer.why if answer.status == SUCCESS else f"0x{answer.status:04X}"
         self._tally.add("stored", kind)
         film = self._name(answer.sop) if answer.sop else ""
-        size = event.request.DataSet.getbuffer().nbytes if event.request.DataSet else 0
+        data = event.request.DataSet
+        size = len(data.getvalue()) if data else 0
         note(
             "stored" if answer.status == SUCCESS else "refused",
             film=film,
