@@ -167,7 +167,7 @@ class Archive:
     status: of its answers to C-STORE, may be changed. answers: whether to C-FIND.
     """
 
-    def __init__(self, tls=None, answers: bool = True):
+    def __init__(self, tls=None, answers: bool = True, port: int = 0):
         self.got: collections.Counter = collections.Counter()
         self.status = 0
         ae = AE(ae_title="ARCHIVE")
@@ -180,7 +180,7 @@ class Archive:
         ]
         handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_C_FIND, self._find)]
         self._server = ae.start_server(
-            ("127.0.0.1", 0), block=False, evt_handlers=handlers, ssl_context=tls
+            ("127.0.0.1", port), block=False, evt_handlers=handlers, ssl_context=tls
         )
         self.port = self._server.server_address[1]
 
