@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from pynetdicom import AE, _config, evt
-from pynetdicom.transport import ThreadedAssociationServer
+from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
 from cxr_jax.serve import guarded, offered
 from cxr_jax.serve.intake import NO_ROOM, SUCCESS, Answer
@@ -22,6 +22,7 @@ from cxr_jax.serve.tally import Tally
 from tfds_builders.common.errors import InputError
 
 _LONGEST_WAIT = 10.0  # seconds that a sender above its rate is kept waiting
+_LINES = 6  # of the log in a minute about one address that is turned away
 _POLL = 0.1  # seconds until the server notices that it is to end
 Receive = Callable[[Any, str], Answer]
 
@@ -54,6 +55,7 @@ class Acceptor:
         self._tally, self._name = tally, name
         limits = options.limits
         self._films = Rates(limits.films_per_minute, time.monotonic)
+        self._lines = Rates(_LINES, time.monotonic)
         _config.LOG_HANDLER_LEVEL = "none"
         ae = AE(ae_title=options.aet)
         ae.maximum_pdu_size = limits.pdu_bytes
@@ -116,7 +118,8 @@ class Acceptor:
         kind = answer.why if answer.status == SUCCESS else f"0x{answer.status:04X}"
         self._tally.add("stored", kind)
         film = self._name(answer.sop) if answer.sop else ""
-        size = event.request.DataSet.getbuffer().nbytes if event.request.DataSet else 0
+        data = event.request.DataSet
+        size = len(data.getvalue()) if data else 0
         note(
             "stored" if answer.status == SUCCESS else "refused",
             film=film,
@@ -154,7 +157,8 @@ class Acceptor:
 
     def _turned_away(self, address: str, why: str) -> None:
         self._tally.add("connections_refused", why)
-        note("connection refused", peer=address, why=why)
+        if not self._lines.wait(f"{address} {why}"):  # who floods us, not the log
+            note("connection refused", peer=address, why=why)
 
 
 def _server(ae, options: Options, tls, handlers, turned_away) -> _Server:
@@ -243,6 +247,19 @@ class _Server(ThreadedAssociationServer):
     def handle_error(self, request, client_address) -> None:
         """A fault of ours must not end the server, nor print what it was about."""
         self._turned_away(str(client_address[0]), "internal error")
+
+
+def thread_failed(arguments: threading.ExceptHookArgs) -> None:
+    """For `threading.excepthook`: ends an association that pynetdicom fails in.
+
+    It does so where a message has no valid command, and would leave the connection open
+    and print what it met.
+    """
+    error = arguments.exc_type.__name__
+    note("thread failed", error=error)
+    connection = getattr(arguments.thread, "socket", None)
+    if isinstance(connection, AssociationSocket):
+        connection.close()
 
 
 def may_call(address: str, options: Options) -> bool:

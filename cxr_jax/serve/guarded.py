@@ -6,6 +6,7 @@ its length says; the guard is therefore in the socket.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import time
@@ -49,6 +50,8 @@ class Guard:
     def _end(self, why: str) -> None:
         if self.ended is not None:
             self.ended(why)
+        with contextlib.suppress(OSError):  # pynetdicom takes it for closed
+            self.shutdown(socket.SHUT_RDWR)  # type: ignore
         raise ConnectionAbortedError(why)
 
 

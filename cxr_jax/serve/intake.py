@@ -59,13 +59,13 @@ class Intake(NamedTuple):
         sop, sop_class = map(
             str, (request.AffectedSOPInstanceUID, request.AffectedSOPClassUID)
         )
-        data = request.DataSet.getbuffer() if request.DataSet else b""
+        data = request.DataSet.getvalue() if request.DataSet else b""
         syntax = UID(event.context.transfer_syntax)
         if not re.match(RE_VALID_UID, sop) or len(sop) > 64:
             return Answer(NOT_UNDERSTOOD, "no valid UID")
         if len(data) > self.limits.object_bytes:
             return Answer(NO_ROOM, "too large", sop)
-        found = uids(bytes(data[:_HEAD]), syntax)
+        found = uids(data[:_HEAD], syntax)
         if found is None:
             return Answer(NOT_UNDERSTOOD, "unreadable", sop)
         if found != (sop_class, sop):
@@ -85,12 +85,11 @@ class Intake(NamedTuple):
             try:
                 spool_lib.store(self.spool, digest, content)
                 added = self.journal.add(sop, digest, size, caller, self.now())
-            except (InputError, OSError):
-                return Answer(NO_ROOM, "cannot be written", sop)
-            except sqlite3.Error:
+            except (InputError, OSError, sqlite3.Error) as error:
                 if digest not in self.journal.digests():
                     spool_lib.discard(self.spool, digest)
-                return Answer(NO_ROOM, "journal cannot be written", sop)
+                what = "journal" if isinstance(error, sqlite3.Error) else "film"
+                return Answer(NO_ROOM, f"{what} cannot be written", sop)
         return Answer(SUCCESS, "new" if added else "again", sop)
 
     def _lack(self, size: int) -> str:

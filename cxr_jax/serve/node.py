@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import http.server
 import sqlite3
+import threading
 import time
 from functools import partial
 
 from cxr_jax.bundle import loaded
 from cxr_jax.devices.terminal import say
 from cxr_jax.predict.overlay import RESEARCH
-from cxr_jax.serve import certificates, health, pseudonyms, tally
+from cxr_jax.serve import acceptor, certificates, health, pseudonyms, tally
 from cxr_jax.serve import spool as spool_lib
 from cxr_jax.serve.acceptor import Acceptor
 from cxr_jax.serve.delivery import Delivery
@@ -43,6 +44,7 @@ def serve(options: Options) -> int:
             "give the folder that --mode=export made as --bundle",
         )
     quiet()
+    threading.excepthook = acceptor.thread_failed
     spool = spool_lib.open_spool(options.spool)
     if options.out is not None:
         with files.explained(options.out):

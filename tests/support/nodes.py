@@ -1,5 +1,6 @@
 """A node as a process of its own, and who sends films to it."""
 
+import collections
 import contextlib
 import json
 import os
@@ -11,11 +12,14 @@ import sys
 import time
 import urllib.request
 
+import pydicom
 from places import REPOSITORY
-from pynetdicom import AE
-from pynetdicom.presentation import build_context
+from pynetdicom import AE, evt
+from pynetdicom.presentation import AllStoragePresentationContexts, build_context
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as FIND
 
 CR = "1.2.840.10008.5.1.4.1.1.1"
+ECHO = "1.2.840.10008.1.1"
 SECONDS = 60  # until something that has to happen has happened
 
 
@@ -115,10 +119,18 @@ def until(holds, seconds: float = SECONDS) -> None:
         time.sleep(0.05)
 
 
-def send(port: int, films, aet="CXRJAX", calling="SENDER", tls=None, source=None):
+def send(
+    port: int,
+    films,
+    aet="CXRJAX",
+    calling="SENDER",
+    tls=None,
+    source=None,
+    seconds: float = SECONDS,
+):
     """Statuses of C-STORE, one a film; [] where there is no association."""
     ae = AE(ae_title=calling)
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = SECONDS
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = seconds
     wanted = dict.fromkeys(
         (each.SOPClassUID, each.file_meta.TransferSyntaxUID) for each in films
     )
@@ -137,3 +149,54 @@ def send(port: int, films, aet="CXRJAX", calling="SENDER", tls=None, source=None
     if association.is_established:
         association.release()
     return found
+
+
+def open_association(port: int, aet="CXRJAX", calling="SENDER", source="127.0.0.1"):
+    """An association for CR films, to be misused."""
+    ae = AE(ae_title=calling)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = SECONDS
+    contexts = [build_context(CR, ["1.2.840.10008.1.2.1"]), build_context(ECHO)]
+    return ae.associate(
+        "127.0.0.1", port, contexts, ae_title=aet, bind_address=(source, 0)
+    )
+
+
+class Archive:
+    """A node that keeps what it is sent: {SOPInstanceUID: how often}.
+
+    status: of its answers to C-STORE, may be changed. answers: whether to C-FIND.
+    """
+
+    def __init__(self, tls=None, answers: bool = True, port: int = 0):
+        self.got: collections.Counter = collections.Counter()
+        self.status = 0
+        ae = AE(ae_title="ARCHIVE")
+        ae.supported_contexts = [
+            *(
+                build_context(each.abstract_syntax)
+                for each in AllStoragePresentationContexts
+            ),
+            *([build_context(FIND)] if answers else []),
+        ]
+        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_C_FIND, self._find)]
+        self._server = ae.start_server(
+            ("127.0.0.1", port), block=False, evt_handlers=handlers, ssl_context=tls
+        )
+        self.port = self._server.server_address[1]
+
+    def close(self) -> None:
+        """No more."""
+        self._server.shutdown()
+
+    def _store(self, event) -> int:
+        if self.status == 0:
+            self.got[str(event.request.AffectedSOPInstanceUID)] += 1
+        return self.status
+
+    def _find(self, event):
+        wanted = event.identifier.SOPInstanceUID
+        if wanted in self.got:
+            found = pydicom.Dataset()
+            found.QueryRetrieveLevel = "IMAGE"
+            found.SOPInstanceUID = wanted
+            yield 0xFF00, found
