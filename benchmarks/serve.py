@@ -287,7 +287,6 @@ def _refusals(folder: pathlib.Path) -> None:
     made["no pixels"] = film(90)
     del made["no pixels"].PixelData
     made["another class than offered"] = film(91, SOPClassUID=EncapsulatedPDFStorage)
-    made["no UID inside"] = film(92)
     with running(_BUNDLE.value, folder) as node:
         rows = [("film", "answer", "state", "reason")]
         for name, each in made.items():

@@ -85,7 +85,7 @@ def _answer(work: Work, bundle: Bundle, film: dict[str, str]) -> dict[str, Any]:
     except InputError as error:
         if isinstance(error.__cause__, OSError):  # the disk is full
             return {"later": error.found}
-        return {"crash": f"{error.found} -> {error.hint}"}
+        return {"error": f"{error.found} -> {error.hint}"}
     # A fault of ours, whose text may quote the header.
     except Exception as error:  # noqa: BLE001
         last = traceback.extract_tb(error.__traceback__)[-1]
