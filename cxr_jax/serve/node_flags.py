@@ -39,7 +39,7 @@ _SEND_TLS = flags.DEFINE_bool(
 _KINDS = flags.DEFINE_list(
     "kinds",
     list(_DEFAULT.kinds),
-    _WITH + "the results: sr (structured report), sc (picture), seg (lungs), pdf.",
+    _WITH + "the results: sr (structured report), sc (picture), pdf (page).",
 )
 _AET = _text("aet", _DEFAULT.aet, "the AE title of this node.")
 _HOST = _text("host", _DEFAULT.host, "the address it listens on; 0.0.0.0 for all.")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tfds_builders.common.errors import InputError
 
-KINDS = ("sr", "sc", "seg", "pdf")
+KINDS = ("sr", "sc", "pdf")
 _PEER = re.compile(
     r"(?P<aet>[^@]+)@(?P<host>\[[0-9a-fA-F:.]+\]|[^:@\[\]]+):(?P<port>\d+)"
 )
@@ -181,9 +181,10 @@ def check(options: Options) -> None:
         )
     unknown = [kind for kind in options.kinds if kind not in KINDS]
     if unknown or not options.kinds:
-        raise InputError(
-            "--kinds", f"is {', '.join(options.kinds)!r}", f"of: {', '.join(KINDS)}"
-        )
+        hint = f"of: {', '.join(KINDS)}"
+        if "seg" in unknown:
+            hint += "; there are no segmentations: no bundle gives masks of lungs"
+        raise InputError("--kinds", f"is {', '.join(options.kinds)!r}", hint)
 
 
 def _is_local(host: str) -> bool:

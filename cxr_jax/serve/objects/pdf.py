@@ -47,8 +47,8 @@ def make(subject: Subject) -> Dataset:
 
 def page(subject: Subject) -> bytes:
     """The page, the same bytes each time; it names no patient."""
-    # Fonts are in it as outlines, not as type 3, so that it can be searched.
-    with rc_context({"pdf.fonttype": 42, "font.family": "DejaVu Sans"}):
+    # Type 3: of type 42 only, fonts are cut to size by a program that takes a second.
+    with rc_context({"pdf.fonttype": 3, "font.family": "DejaVu Sans"}):
         figure = Figure(figsize=_A4)
         FigureCanvasPdf(figure)
         _draw(figure, subject)

@@ -78,13 +78,15 @@ def source(film: Dataset) -> Source:
                 )
         date, time = _moment(film)
         return Source(
-            _header(film),
-            *(UID(found[name]) for name in _UIDS[:2]),
-            *(UID(found[name]) for name in _UIDS[2:]),
-            date,
-            time,
-            _orientation(film),
-            _lossy(film),
+            header=_header(film),
+            sop_class=UID(found["SOPClassUID"]),
+            sop=UID(found["SOPInstanceUID"]),
+            study=UID(found["StudyInstanceUID"]),
+            series=UID(found["SeriesInstanceUID"]),
+            date=date,
+            time=time,
+            orientation=_orientation(film),
+            lossy=_lossy(film),
         )
 
 

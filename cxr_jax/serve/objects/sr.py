@@ -7,7 +7,7 @@ from typing import Any
 import highdicom.sr as hd
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
-from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
+from pydicom.uid import Comprehensive3DSRStorage
 
 import cxr_jax
 from cxr_jax.predict.recipe import BRIXIA
@@ -22,41 +22,32 @@ _IMAGE = hd.SourceImageForMeasurementGroup
 
 
 def make(subject: Subject) -> Dataset:
-    """The report on a film; of one that the gate turned away, that and why."""
-    common = instance.new(subject, KIND)
-    made = hd.Comprehensive3DSR(
-        evidence=[_evidence(subject)],
-        content=_content(subject),
-        series_instance_uid=common.SeriesInstanceUID,
-        series_number=common.SeriesNumber,
-        sop_instance_uid=common.SOPInstanceUID,
-        instance_number=common.InstanceNumber,
-        manufacturer=common.Manufacturer,
-        is_complete=True,
-        is_final=False,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        specific_character_set=common.SpecificCharacterSet,
-    )
-    # highdicom looks at the clock, and warns of names with a single part.
-    for name in ("InstanceCreationDate", "InstanceCreationTime"):
-        delattr(made, name)
-    made.update(common)
-    found = Dataset()
-    found.update(made)
-    found.file_meta = common.file_meta
-    return found
+    """The report on a film; of one that the gate turned away, that and why.
+
+    The tree is highdicom's. The document about it is ours: highdicom's looks at the
+    clock, and takes as long as all the rest.
+    """
+    made = instance.new(subject, KIND)
+    # SR Document General (PS3.3, C.17.2): nobody has verified it, nor will.
+    made.CompletionFlag = "COMPLETE"
+    made.VerificationFlag = "UNVERIFIED"
+    made.PreliminaryFlag = "PRELIMINARY"
+    made.ReferencedPerformedProcedureStepSequence = []
+    made.PerformedProcedureCodeSequence = []
+    made.CurrentRequestedProcedureEvidenceSequence = [_evidence(subject)]
+    for element in _content(subject):
+        made[element.tag] = element
+    return made
 
 
 def _evidence(subject: Subject) -> Dataset:
-    """The film, as far as highdicom asks; patient and study come afterwards."""
-    film, source = Dataset(), subject.source
-    for name in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex"):
-        setattr(film, name, "")
-    for name in ("AccessionNumber", "StudyID", "StudyDate", "StudyTime"):
-        setattr(film, name, "" if "Study" not in name else None)
-    film.SOPClassUID, film.SOPInstanceUID = source.sop_class, source.sop
-    film.StudyInstanceUID, film.SeriesInstanceUID = source.study, source.series
-    return film
+    """The film in its series in its study (PS3.3, table C.17-3)."""
+    series, study = Dataset(), Dataset()
+    series.SeriesInstanceUID = subject.source.series
+    series.ReferencedSOPSequence = [instance.reference(subject.source)]
+    study.StudyInstanceUID = subject.source.study
+    study.ReferencedSeriesSequence = [series]
+    return study
 
 
 def _content(subject: Subject) -> Dataset:
@@ -95,7 +86,7 @@ def _observer(subject: Subject) -> hd.ObservationContext:
         model_name=subject.bundle.recipe.name,
         serial_number=subject.bundle.digest,
     )
-    kind = Code("121007", "DCM", "Device")
+    kind = hd.CodedConcept("121007", "DCM", "Device")
     return hd.ObservationContext(
         observer_device_context=hd.ObserverContext(kind, device)
     )

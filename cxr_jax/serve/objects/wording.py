@@ -17,8 +17,10 @@ ZONES_WORDS = (
     "A, B, C: upper, middle and lower zone of the patient's right lung; D, E, F: of "
     "the left."
 )
+# A film of a hospital names its patient; only datasets must not.
+_OF_COURSE = "dicom_names_person"
 COLOURS = (
-    "Colours show which parts of the film the figures depend on most (Grad-CAM); they "
+    "Colours, if any, show which parts the figures depend on most (Grad-CAM); they "
     "outline no disease."
 )
 _SCORES_WORDS = (
@@ -61,7 +63,11 @@ def remarks(result: FilmResult, bundle: Bundle) -> list[str]:
         why = _checks(record["gate_reasons"])
         found.append(f"The film failed checks and was scored all the same: {why}.")
     keys = [key for key in record["warnings"].split(";") if key]
-    found += [f"On reading the film: {_note(key)}." for key in keys]
+    found += [
+        f"On reading the film: {_note(key)}."
+        for key in keys
+        if not key.startswith(_OF_COURSE)
+    ]
     if is_scored(result) and bundle.recipe.task == BRIXIA:
         found += [ZONES_WORDS, _SCORES_WORDS]
     return found
