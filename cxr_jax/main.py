@@ -343,7 +343,7 @@ def _view() -> int:
 
 def _serve() -> int:
     options = node_flags.options(_BUNDLE.value, _PORT.value, _GATE.value)
-    for name in ("pynetdicom", "highdicom"):
+    for name in ("pynetdicom", "highdicom", "dicomweb_client"):
         package(name, "serve", "--mode=serve")
     from cxr_jax.serve import node
 

@@ -10,10 +10,11 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import UID
+from pydicom.valuerep import PersonName
 
 from tfds_builders.common import orientation
 from tfds_builders.common.dicom import sides
-from tfds_builders.common.dicom.attributes import codes, text
+from tfds_builders.common.dicom.attributes import code, codes, raw_texts, text
 from tfds_builders.common.errors import InputError
 
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
@@ -37,7 +38,10 @@ _FORMED_IF_THERE = {
 }
 _MOMENTS = ("Content", "Acquisition", "Series", "Study")
 _UNDATED = ("19000101", "000000")
-_LOSSY = ("LossyImageCompressionRatio", "LossyImageCompressionMethod")
+_LOSSY = {
+    "LossyImageCompressionRatio": re.compile(r"\d{1,12}(\.\d{1,3})?"),
+    "LossyImageCompressionMethod": re.compile(r"[A-Z0-9_ ]{1,16}"),
+}
 
 
 class Origin(NamedTuple):
@@ -109,15 +113,23 @@ def _header(film: Dataset) -> Dataset:
 
 
 def _kept(film: Dataset, name: str) -> str:
-    """Its value or values, without control characters (none are allowed: PS3.5, 6.1.3)."""
-    value = film.get(name)
-    several = isinstance(value, MultiValue)
-    whole = "\\".join(map(str, value)) if several else text(film, name)
+    """Its value or values, without control characters (none are allowed: PS3.5, 6.1.3).
+
+    '' for what is no text, or cannot be read: header and pixels are another matter.
+    """
+    try:
+        value = film.get(name)
+    except Exception:  # noqa: BLE001  # whatever pydicom meets in a damaged element
+        return ""
+    several = value if isinstance(value, MultiValue) else [value]
+    if not all(isinstance(each, str | PersonName) for each in several):
+        return ""
+    whole = "\\".join(map(str, several)).strip()
     return "".join(each for each in whole if unicodedata.category(each) != "Cc")
 
 
 def _formed(film: Dataset, name: str, form: re.Pattern[str]) -> str:
-    value = text(film, name)
+    value = _kept(film, name)
     return value if form.fullmatch(value) else ""
 
 
@@ -140,13 +152,11 @@ def _orientation(film: Dataset) -> tuple[str, ...]:
 
 
 def _lossy(film: Dataset) -> dict[str, list[str]]:
-    if text(film, "LossyImageCompression") != "01":
+    if code(film, "LossyImageCompression") != "01":
         return {}
-    found = {name: [str(each) for each in _listed(film.get(name))] for name in _LOSSY}
-    return {"LossyImageCompression": ["01"], **{k: v for k, v in found.items() if v}}
-
-
-def _listed(value) -> list:
-    if value is None or value == "":
-        return []
-    return [value] if isinstance(value, str | float | int) else list(value)
+    kept = {"LossyImageCompression": ["01"]}
+    for name, form in _LOSSY.items():
+        values = raw_texts(film, name)
+        if values and all(map(form.fullmatch, values)):
+            kept[name] = values
+    return kept

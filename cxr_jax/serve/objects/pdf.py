@@ -19,7 +19,7 @@ from cxr_jax.serve.objects.instance import Kind, Subject
 KIND = Kind(
     "pdf", EncapsulatedPDFStorage, "DOC", 9003, "Page of a model, research only"
 )
-TITLE = "Chest radiograph, figures of a model"
+TITLE = "Chest radiograph: result of a model"
 _A4 = (8.27, 11.69)  # inches
 _LEFT, _RIGHT = 0.08, 0.92  # of the width
 _INK, _GREY, _PAPER = "#1b1f24", "#57606a", "#ffc44d"

@@ -137,3 +137,30 @@ def test_a_film_without_one_of_its_uids_is_an_error(name, value):
             setattr(header, name, value)
     with pytest.raises(InputError, match=name):
         origin(header)
+
+
+@pytest.mark.parametrize(
+    ("name", "vr", "value"),
+    [
+        ("StudyDate", "IS", b"abc "),
+        ("PatientID", "US", b"\1"),
+        ("PatientID", "US", b"\1\2"),
+        ("PatientID", "SQ", b"xxxxxxxx"),
+        ("PatientName", "OB", b"\xff\xfe"),
+        ("PatientSex", "CS", b"female"),
+        ("StudyTime", "TM", b"\xff\xff"),
+        ("LossyImageCompressionRatio", "DS", b"abc "),
+    ],
+)
+def test_what_is_damaged_or_no_text_is_left_empty(name, vr, value):
+    header = film(1, LossyImageCompression="01")
+    tag = pydicom.tag.Tag(name)
+    damaged = pydicom.dataelem.RawDataElement(
+        tag, vr, len(value), value, 0, False, True
+    )
+    header._dict[tag] = damaged
+    found = origin(header)
+    assert not found.header.get(name)
+    assert name not in found.lossy
+    back = _written(found.header)
+    assert back.StudyInstanceUID == header.StudyInstanceUID
