@@ -63,8 +63,8 @@ def killed(bundle, folder: pathlib.Path, kills: int, films: int, seed: int) -> O
             hit += node.process.poll() is None
             node.kill()
         node = Running(bundle, folder, *flags, port=port).wait_ready()
-        until(lambda: not waiting, 120)
-        until(lambda: _is_idle(node), 120)
+        until(lambda: not waiting, 120 + 5 * films)
+        until(lambda: _is_idle(node), 120 + 5 * films)
         assert node.stop() == 0
     finally:
         is_over.set()
