@@ -224,7 +224,7 @@ def _destination(folder: pathlib.Path) -> Iterator[tuple[str, object]]:
 
 
 def _memory(folder: pathlib.Path) -> None:
-    rows = [("films", "node, MB", "scoring process, MB", "threads", "files")]
+    _show([("films", "node, MB", "scoring process, MB", "threads", "files")])
     with running(_BUNDLE.value, folder, "--keep_days=0") as node:
         steps = 10
         for step in range(steps):
@@ -235,16 +235,9 @@ def _memory(folder: pathlib.Path) -> None:
             own = psutil.Process(node.process.pid)
             [child] = own.children()
             sizes = [each.memory_info().rss / 1e6 for each in (own, child)]
-            rows.append(
-                (
-                    f"{first + count:,}",
-                    *(f"{size:.0f}" for size in sizes),
-                    str(own.num_threads()),
-                    str(own.num_fds()),
-                )
-            )
+            row = f"{first + count:,}", *(f"{size:.0f}" for size in sizes)
+            _show([(*row, str(own.num_threads()), str(own.num_fds()))])
         node.stop()
-    _show(rows)
 
 
 def _send_some(node: Running, first: int, count: int) -> None:
