@@ -2,7 +2,7 @@
 
 import importlib.util
 
-NEEDED = ("pynetdicom", "highdicom", "onnxruntime")
+NEEDED = ("pynetdicom", "highdicom", "dicomweb_client", "onnxruntime")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 
 if MISSING:

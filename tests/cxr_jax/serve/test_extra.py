@@ -3,6 +3,8 @@
 import pytest
 
 
-@pytest.mark.parametrize("name", ["pynetdicom", "highdicom", "onnxruntime"])
+@pytest.mark.parametrize(
+    "name", ["pynetdicom", "highdicom", "dicomweb_client", "onnxruntime"]
+)
 def test_it_is_installed(name):
     pytest.importorskip(name, reason=f"{name} of the extra [serve] is not installed")
