@@ -4,7 +4,7 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from cxr_jax.serve import node_flags
+from cxr_jax.serve import node_flags, objects
 from cxr_jax.serve import options as options_lib
 from cxr_jax.serve.options import Keeping, Limits, Options, Peer
 from tfds_builders.common.errors import InputError
@@ -109,3 +109,7 @@ def test_every_flag_says_that_it_is_of_this_mode():
     assert len(node_flags.NAMES) > 20
     for name in node_flags.NAMES:
         assert flags.FLAGS[name].help.startswith("With --mode=serve: ")
+
+
+def test_every_kind_can_be_made():
+    assert set(options_lib.KINDS) == set(objects.OBJECTS)
