@@ -16,7 +16,7 @@ from cxr_jax.serve.spool import Spool
 from cxr_jax.serve.to_peer import Unreachable
 
 _SECONDS = (10.0, 60.0)  # to connect, and of silence
-_CONFLICT, _DUPLICATE = 409, 0x0111  # PS3.18, table 10.5.3-1; PS3.7, C.5.5
+_CONFLICT, _DUPLICATE = 409, 0x0111  # PS3.18, table 10.5.3-1; PS3.7, annex C
 
 
 def deliver(

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-# Of what no public scheme has a code for (PS3.16, 8.1: 99 and a name).
+# Of what no public scheme has a code for (PS3.3, 8.2: 99 and a name).
 SCHEME, SCHEME_NAME = "99CXRJAX", "Codes of cxr_jax"
 _CODE_LENGTH, _MEANING_LENGTH = 16, 64  # characters (PS3.5: SH, LO)
 

@@ -14,8 +14,6 @@ from cxr_jax.bundle import loaded
 from cxr_jax.serve.objects import make
 from cxr_jax.serve.scored import score_film
 
-pytest.importorskip("highdicom", reason="the extra [serve] is not installed")
-
 
 @pytest.fixture(scope="module")
 def routed(toy, tmp_path_factory):

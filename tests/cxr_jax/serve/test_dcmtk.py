@@ -11,8 +11,6 @@ from node_films import film
 from node_results import dciodvfy, program
 from nodes import running, until
 
-pytest.importorskip("highdicom", reason="the extra [serve] is not installed")
-
 # (program and option that writes it, option of storescu that offers it alone)
 NATIVE = {
     "implicit": (["dcmconv", "+ti"], "-xi"),

@@ -17,8 +17,6 @@ from cxr_jax.serve.options import Peer, Web
 from cxr_jax.serve.to_peer import Unreachable
 from tfds_builders.common.errors import InputError
 
-pytest.importorskip("dicomweb_client", reason="the extra [serve] is not installed")
-
 
 @pytest.fixture
 def waiting(tmp_path):

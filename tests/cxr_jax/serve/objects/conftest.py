@@ -5,8 +5,6 @@ from toy_bundle import write_bundle
 
 from cxr_jax.bundle import loaded
 
-pytest.importorskip("highdicom", reason="the extra [serve] is not installed")
-
 
 @pytest.fixture(scope="session")
 def brixia(toy):
