@@ -100,9 +100,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(bundle, folder: pathlib.Path, *flags: str):
+def running(bundle, folder: pathlib.Path, *flags: str, port: int = 0):
     """A node that is ready; it is killed if the test did not stop it."""
-    node = Running(bundle, folder, *flags)
+    node = Running(bundle, folder, *flags, port=port)
     try:
         yield node.wait_ready()
     finally:
