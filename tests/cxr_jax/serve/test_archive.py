@@ -72,6 +72,15 @@ def test_a_film_that_is_routed_again_changes_nothing(routed):
     assert archive.instances() == before
 
 
+def test_a_picture_that_is_routed_back_has_no_results(routed):
+    archive, node, _ = routed
+    before = archive.instances()
+    archive.post("/modalities/node/store", before["OT"].encode())
+    until(lambda: node.events("refused"))
+    assert len(node.events("scored")) == 1
+    assert archive.instances() == before
+
+
 def test_results_go_out_by_dicomweb(routed, tmp_path):
     client = pytest.importorskip("dicomweb_client")
     archive, _, header = routed
