@@ -71,6 +71,7 @@ class Delivery:
 
     def _run(self) -> None:
         while not self._is_closed:
+            rows: list[ResultRow] = []
             try:
                 rows = self._journal.due(time.time(), _AT_ONCE)
                 if not rows:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from cxr_jax.serve.options import Limits
 
 _OVERHEAD = 1.05  # of the headers of protocol data units
+_HEADERS = 1 << 16  # bytes of an association request, and of a command
 
 
 class Guard:
@@ -36,33 +37,30 @@ class Guard:
             self._began = now
         left = self._began + self.limits.object_seconds - now
         if left <= 0:
-            self._end("too slow")
+            raise self._end("too slow")
         self.settimeout(min(left, self.limits.idle_seconds))  # type: ignore
         try:
             data = super().recv(size, flags)  # type: ignore
         except TimeoutError:
-            self._end("too slow")
+            raise self._end("too slow") from None
         self._taken += len(data)
         if self._taken > _OVERHEAD * self.limits.object_bytes + 2 * _HEADERS:
-            self._end("too large")
+            raise self._end("too large")
         return data
 
-    def _end(self, why: str) -> None:
+    def _end(self, why: str) -> OSError:
         if self.ended is not None:
             self.ended(why)
         with contextlib.suppress(OSError):  # pynetdicom takes it for closed
             self.shutdown(socket.SHUT_RDWR)  # type: ignore
-        raise ConnectionAbortedError(why)
-
-
-_HEADERS = 1 << 16  # bytes of an association request, and of a command
+        return ConnectionAbortedError(why)
 
 
 class Guarded(Guard, socket.socket):
     """A guarded connection."""
 
 
-class GuardedTls(Guard, ssl.SSLSocket):
+class GuardedTls(Guard, ssl.SSLSocket):  # type: ignore
     """The same, encrypted."""
 
 

@@ -15,9 +15,11 @@ import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import pydicom
+from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_file_meta_info
+from pydicom.tag import Tag
 from pydicom.uid import RE_VALID_UID, UID, DeflatedExplicitVRLittleEndian
 
 from cxr_jax.serve import spool as spool_lib
@@ -28,7 +30,7 @@ from tfds_builders.common.errors import InputError
 
 SUCCESS, NO_ROOM, OTHER_CLASS, NOT_UNDERSTOOD = 0x0000, 0xA700, 0xA900, 0xC000
 _HEAD = 1 << 16  # bytes in which the two UIDs of an instance are
-_LAST = pydicom.tag.Tag(0x0008, 0x0018)
+_LAST = Tag(0x0008, 0x0018)
 _PREAMBLE = bytes(128) + b"DICM"
 
 
@@ -116,11 +118,12 @@ def uids(head: bytes, syntax: UID) -> tuple[str, str] | None:
 
 def _meta(sop_class: str, sop: str, syntax: UID) -> bytes:
     """What comes before the data set in a file (PS3.10, 7.1)."""
-    meta = pydicom.dataset.FileMetaDataset()
+    meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = UID(sop_class)
     meta.MediaStorageSOPInstanceUID = UID(sop)
     meta.TransferSyntaxUID = syntax
-    file = io.BytesIO()
+    file = DicomBytesIO()
+    file.is_little_endian, file.is_implicit_VR = True, False
     file.write(_PREAMBLE)
     write_file_meta_info(file, meta, enforce_standard=True)
     return file.getvalue()

@@ -23,9 +23,12 @@ def _text(name: str, default: str, words: str):
     return flags.DEFINE_string(name, default, _WITH + words)
 
 
-def _number(name: str, default: float, words: str, lowest: float = 0):
-    define = flags.DEFINE_integer if isinstance(default, int) else flags.DEFINE_float
-    return define(name, default, _WITH + words, lower_bound=lowest)
+def _whole(name: str, default: int, words: str, lowest: int = 0):
+    return flags.DEFINE_integer(name, default, _WITH + words, lower_bound=lowest)
+
+
+def _real(name: str, default: float, words: str, lowest: float = 0.0):
+    return flags.DEFINE_float(name, default, _WITH + words, lower_bound=lowest)
 
 
 _SPOOL = _text(
@@ -53,41 +56,41 @@ _PEERS = flags.DEFINE_list(
 _CERTIFICATE = _text("tls_cert", "", "PEM file of this node's certificate: TLS only.")
 _KEY = _text("tls_key", "", "PEM file of its key, without a password.")
 _AUTHORITY = _text("tls_ca", "", "PEM file of who signs the peers' certificates.")
-_ASSOCIATIONS = _number("associations", _LIMITS.associations, "at once.", 1)
-_PDU = _number("pdu_kb", _LIMITS.pdu_bytes >> 10, "of a protocol data unit.", 4)
-_FILM_MB = _number("film_mb", _LIMITS.object_bytes >> 20, "of a film at most.", 1)
-_FILM_TIME = _number(
+_ASSOCIATIONS = _whole("associations", _LIMITS.associations, "at once.", 1)
+_PDU = _whole("pdu_kb", _LIMITS.pdu_bytes >> 10, "of a protocol data unit.", 4)
+_FILM_MB = _whole("film_mb", _LIMITS.object_bytes >> 20, "of a film at most.", 1)
+_FILM_TIME = _real(
     "transfer_seconds", _LIMITS.object_seconds, "for a film to come at most.", 0.1
 )
-_IDLE = _number("idle_seconds", _LIMITS.idle_seconds, "of silence at most.", 0.1)
-_OPENING = _number(
+_IDLE = _real("idle_seconds", _LIMITS.idle_seconds, "of silence at most.", 0.1)
+_OPENING = _real(
     "opening_seconds", _LIMITS.opening_seconds, "for an association to begin.", 0.1
 )
-_CALLS = _number(
+_CALLS = _whole(
     "calls_per_minute", _LIMITS.associations_per_minute, "of one address; 0: any."
 )
-_RATE = _number("films_per_minute", _LIMITS.films_per_minute, "of one address; 0: any.")
-_SPOOL_GB = _number(
+_RATE = _whole("films_per_minute", _LIMITS.films_per_minute, "of one address; 0: any.")
+_SPOOL_GB = _real(
     "spool_gb", float(_KEEPING.spool_bytes >> 30), "films are refused above it.", 0.001
 )
-_FREE_MB = _number(
+_FREE_MB = _whole(
     "free_mb", _KEEPING.free_bytes >> 20, "films are refused when the disk has less."
 )
-_DAYS = _number("keep_days", _KEEPING.days, "films and results, once all is sent.")
-_JOURNAL = _number(
+_DAYS = _real("keep_days", _KEEPING.days, "films and results, once all is sent.")
+_JOURNAL = _real(
     "keep_journal_days", _KEEPING.journal_days, "that a film came, and its UID."
 )
-_WORKERS = _number("workers", _DEFAULT.workers, "processes that score.", 1)
-_SCORE = _number(
+_WORKERS = _whole("workers", _DEFAULT.workers, "processes that score.", 1)
+_SCORE = _real(
     "score_seconds", _DEFAULT.film_seconds, "for the scoring of a film at most.", 0.1
 )
-_GIVE_UP = _number(
+_GIVE_UP = _real(
     "give_up_hours", _DEFAULT.give_up_hours, "until a result is not sent any more."
 )
-_HEALTH = _number(
+_HEALTH = _whole(
     "health_port", 8119, "of this machine alone; 0 for a free one, -1 for none.", -1
 )
-_DRAIN = _number(
+_DRAIN = _real(
     "drain_seconds", _DEFAULT.drain_seconds, "for what is under way at SIGTERM."
 )
 

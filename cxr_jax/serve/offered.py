@@ -5,18 +5,18 @@ from __future__ import annotations
 import importlib.util
 
 from pydicom import uid
-from pynetdicom import sop_class
 from pynetdicom.presentation import PresentationContext, build_context
 
+VERIFICATION = "1.2.840.10008.1.1"
 CLASSES = (
-    sop_class.ComputedRadiographyImageStorage,
-    sop_class.DigitalXRayImageStorageForPresentation,
-    sop_class.DigitalXRayImageStorageForProcessing,
-    sop_class.DigitalMammographyXRayImageStorageForPresentation,
-    sop_class.DigitalMammographyXRayImageStorageForProcessing,
-    sop_class.SecondaryCaptureImageStorage,
-    sop_class.MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
-    sop_class.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    uid.ComputedRadiographyImageStorage,
+    uid.DigitalXRayImageStorageForPresentation,
+    uid.DigitalXRayImageStorageForProcessing,
+    uid.DigitalMammographyXRayImageStorageForPresentation,
+    uid.DigitalMammographyXRayImageStorageForProcessing,
+    uid.SecondaryCaptureImageStorage,
+    uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
 )
 NATIVE = (
     uid.ExplicitVRLittleEndian,
@@ -43,10 +43,10 @@ COMPRESSED = (
 
 def contexts() -> list[PresentationContext]:
     """What is accepted here: C-ECHO, and images that this installation decodes."""
-    syntaxes = list(NATIVE)
+    syntaxes: list[str | uid.UID] = list(NATIVE)
     if importlib.util.find_spec("imagecodecs"):
         syntaxes += COMPRESSED
     return [
-        build_context(sop_class.Verification),
+        build_context(VERIFICATION),
         *(build_context(each, syntaxes) for each in CLASSES),
     ]

@@ -6,7 +6,9 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 
 import pydicom
-from pynetdicom import AE, Association, sop_class
+from pydicom.errors import InvalidDicomError
+from pynetdicom import AE
+from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from cxr_jax.serve.journal import SENDING, ResultRow
@@ -14,7 +16,7 @@ from cxr_jax.serve.options import Peer
 from cxr_jax.serve.spool import Spool
 
 _CONNECT, _ANSWER = 10.0, 60.0  # seconds
-_FIND = sop_class.StudyRootQueryRetrieveInformationModelFind
+_FIND = "1.2.840.10008.5.1.4.1.2.2.1"  # Study Root, find
 _IDENTITY = (
     "SOPClassUID",
     "StudyInstanceUID",
@@ -60,7 +62,7 @@ def deliver(
             headers[row.id] = pydicom.dcmread(
                 spool.path / row.file, stop_before_pixels=True
             )
-        except (OSError, pydicom.errors.InvalidDicomError) as error:
+        except (OSError, InvalidDicomError) as error:
             yield row, f"its file cannot be read ({type(error).__name__})"
     if not headers:
         return
@@ -90,14 +92,13 @@ def _associate(peer: Peer, aet: str, tls, headers) -> Association:
         (each.SOPClassUID, each.file_meta.TransferSyntaxUID) for each in headers
     )
     contexts = [build_context(uid, [syntax]) for uid, syntax in wanted]
-    arguments = {} if tls is None else {"tls_args": (tls, peer.host)}
     try:
         association = ae.associate(
             peer.host,
             peer.port,
             [*contexts, build_context(_FIND)],
             ae_title=peer.aet,
-            **arguments,
+            tls_args=None if tls is None else (tls, peer.host),
         )
     except (OSError, RuntimeError) as error:  # no such host
         raise Unreachable(f"{peer}: {error}") from None

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from cxr_jax.bundle.loaded import Bundle
 from cxr_jax.serve.objects import capture, pdf, sr
 from cxr_jax.serve.objects.instance import Subject
-from cxr_jax.serve.objects.source import source
+from cxr_jax.serve.objects.origin import origin
 from cxr_jax.serve.scored import FilmResult
 
 OBJECTS = {each.KIND.name: each.make for each in (sr, capture, pdf)}
@@ -34,5 +34,5 @@ def make(
       InputError: the film lacks one of its UIDs.
     """
     with disable_value_validation():  # identifiers are copied as they are
-        subject = Subject(source(film), result, bundle)
+        subject = Subject(origin(film), result, bundle)
         return [OBJECTS[kind](subject) for kind in kinds]

@@ -36,11 +36,11 @@ def make(subject: Subject) -> Dataset:
     )
     made.ImageComments = f"{wording.NO_DIAGNOSIS} {wording.COLOURS}"
     made.SourceImageSequence = [_image(subject)]
-    made.PatientOrientation = list(subject.source.orientation)
+    made.PatientOrientation = list(subject.origin.orientation)
     # What we burn in names neither patient nor date (PS3.3, C.7.6.1); the film may.
-    made.BurnedInAnnotation = subject.source.burned_in
+    made.BurnedInAnnotation = subject.origin.burned_in
     made.RecognizableVisualFeatures = "NO"
-    for name, value in subject.source.lossy.items():
+    for name, value in subject.origin.lossy.items():
         setattr(made, name, value)
     made.SamplesPerPixel = 3
     made.PhotometricInterpretation = "RGB"
@@ -68,6 +68,6 @@ def _framed(overlay: np.ndarray, model: str) -> np.ndarray:
 
 
 def _image(subject: Subject) -> Dataset:
-    item = instance.reference(subject.source)
+    item = instance.reference(subject.origin)
     item.PurposeOfReferenceCodeSequence = [codes.item(codes.SOURCE_IMAGE)]
     return item

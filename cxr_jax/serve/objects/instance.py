@@ -11,7 +11,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 import cxr_jax
 from cxr_jax.bundle.loaded import Bundle
 from cxr_jax.serve.objects import codes, uids
-from cxr_jax.serve.objects.source import Source
+from cxr_jax.serve.objects.origin import Origin
 from cxr_jax.serve.scored import FilmResult
 
 MAKER = "cxr_jax"
@@ -37,12 +37,12 @@ class Subject(NamedTuple):
     """What a result is about.
 
     Attributes:
-      source: the film.
+      origin: the film.
       result: what the model made of it.
       bundle: the model.
     """
 
-    source: Source
+    origin: Origin
     result: FilmResult
     bundle: Bundle
 
@@ -55,8 +55,8 @@ def uid(subject: Subject, kind: Kind, what: str) -> UID:
     depends on --gate.
     """
     return uids.uid(
-        str(subject.source.sop),
-        json.dumps(subject.source.header.to_json_dict(), sort_keys=True),
+        str(subject.origin.sop),
+        json.dumps(subject.origin.header.to_json_dict(), sort_keys=True),
         subject.bundle.digest,
         cxr_jax.__version__,
         subject.result.record["gate"],
@@ -73,11 +73,11 @@ def new(subject: Subject, kind: Kind) -> Dataset:
     UID that it knows for a fault. When the film was scored, the node's journal knows.
     """
     made = Dataset()
-    made.update(subject.source.header)
+    made.update(subject.origin.header)
     made.SOPClassUID = kind.sop_class
     made.SOPInstanceUID = uid(subject, kind, "instance")
     made.InstanceNumber = 1
-    made.ContentDate, made.ContentTime = subject.source.date, subject.source.time
+    made.ContentDate, made.ContentTime = subject.origin.date, subject.origin.time
     made.CodingSchemeIdentificationSequence = [codes.scheme_item()]
     made.Modality = kind.modality
     made.SeriesInstanceUID = uid(subject, kind, "series")
@@ -95,9 +95,9 @@ def new(subject: Subject, kind: Kind) -> Dataset:
     return made
 
 
-def reference(source: Source) -> Dataset:
+def reference(origin: Origin) -> Dataset:
     """The film, as an item of a sequence of instances."""
     item = Dataset()
-    item.ReferencedSOPClassUID = source.sop_class
-    item.ReferencedSOPInstanceUID = source.sop
+    item.ReferencedSOPClassUID = origin.sop_class
+    item.ReferencedSOPInstanceUID = origin.sop
     return item

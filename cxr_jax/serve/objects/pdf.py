@@ -33,9 +33,9 @@ def make(subject: Subject) -> Dataset:
     content = page(subject)
     made.ConversionType = "WSD"
     made.AcquisitionDateTime = ""
-    made.BurnedInAnnotation = subject.source.burned_in
+    made.BurnedInAnnotation = subject.origin.burned_in
     made.RecognizableVisualFeatures = "NO"
-    made.SourceInstanceSequence = [instance.reference(subject.source)]
+    made.SourceInstanceSequence = [instance.reference(subject.origin)]
     made.DocumentTitle = f"{TITLE}, research only"
     made.VerificationFlag = "UNVERIFIED"
     made.ConceptNameCodeSequence = [codes.item(codes.TITLE)]
@@ -124,7 +124,7 @@ def _foot(figure: Figure, subject: Subject) -> None:
         f"Model: {wording.model(bundle)}; trained on {bundle.recipe.trained_on}",
         f"Run SHA-256 {bundle.recipe.run_digest}",
         f"Bundle SHA-256 {bundle.digest}",
-        f"Film {subject.source.sop}",
+        f"Film {subject.origin.sop}",
     )
     for number, line in enumerate(reversed(lines)):
         figure.text(_LEFT, 0.03 + 0.013 * number, line, fontsize=7.5, color=_GREY)

@@ -43,9 +43,9 @@ def make(subject: Subject) -> Dataset:
 def _evidence(subject: Subject) -> Dataset:
     """The film in its series in its study (PS3.3, table C.17-3)."""
     series, study = Dataset(), Dataset()
-    series.SeriesInstanceUID = subject.source.series
-    series.ReferencedSOPSequence = [instance.reference(subject.source)]
-    study.StudyInstanceUID = subject.source.study
+    series.SeriesInstanceUID = subject.origin.series
+    series.ReferencedSOPSequence = [instance.reference(subject.origin)]
+    study.StudyInstanceUID = subject.origin.study
     study.ReferencedSeriesSequence = [series]
     return study
 
@@ -109,13 +109,13 @@ def _group(
     measurements: list[hd.Measurement],
     **arguments: Any,
 ) -> hd.MeasurementsAndQualitativeEvaluations:
-    source = subject.source
+    origin = subject.origin
     return hd.MeasurementsAndQualitativeEvaluations(
         hd.TrackingIdentifier(instance.uid(subject, KIND, name), name),
         algorithm_id=_algorithm(subject),
         qualitative_evaluations=evaluations,
         measurements=measurements,
-        source_images=[_IMAGE(str(source.sop_class), str(source.sop))],
+        source_images=[_IMAGE(str(origin.sop_class), str(origin.sop))],
         **arguments,
     )
 

@@ -40,7 +40,7 @@ _UNDATED = ("19000101", "000000")
 _LOSSY = ("LossyImageCompressionRatio", "LossyImageCompressionMethod")
 
 
-class Source(NamedTuple):
+class Origin(NamedTuple):
     """Attributes:
     header: the attributes of patient and study, for each of the results.
     sop_class, sop, study, series: UIDs of the film.
@@ -64,7 +64,7 @@ class Source(NamedTuple):
     lossy: dict[str, list[str]]
 
 
-def source(film: Dataset) -> Source:
+def origin(film: Dataset) -> Origin:
     """Of the header of a film.
 
     Raises:
@@ -80,7 +80,7 @@ def source(film: Dataset) -> Source:
                     "results cannot refer to it: export it again, with its UIDs",
                 )
         date, time = _moment(film)
-        return Source(
+        return Origin(
             header=_header(film),
             sop_class=UID(found["SOPClassUID"]),
             sop=UID(found["SOPInstanceUID"]),

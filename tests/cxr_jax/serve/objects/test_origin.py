@@ -12,7 +12,7 @@ from pydicom.charset import encode_string
 from pydicom.dataset import Dataset
 
 from cxr_jax.serve.objects import make
-from cxr_jax.serve.objects.source import source
+from cxr_jax.serve.objects.origin import origin
 from tfds_builders.common.errors import InputError
 
 
@@ -60,7 +60,7 @@ def test_patient_and_study_are_those_of_the_film(brixia, tmp_path):
 def test_names_of_all_character_sets_come_through(charset, name):
     header = sent(film(1, SpecificCharacterSet=charset, PatientName=name))
     assert encode_string  # the film is written by pydicom in that set
-    found = source(header).header
+    found = origin(header).header
     made = Dataset()
     made.update(found)
     buffer = io.BytesIO()
@@ -77,7 +77,7 @@ def test_any_text_can_be_written_and_read(patient, study, date):
     with pydicom.config.disable_value_validation():
         header.PatientID, header.StudyID = patient, study
         header.StudyDate = date
-        found = source(header).header
+        found = origin(header).header
         found.file_meta = header.file_meta
         back = _written(found)
     assert not any(ord(each) < 32 for each in str(back.PatientID))
@@ -94,7 +94,7 @@ def test_what_the_film_lacks_is_there_and_empty():
     header = film(1)
     for name in ("PatientName", "PatientID", "AccessionNumber", "PatientSex"):
         delattr(header, name)
-    found = source(header).header
+    found = origin(header).header
     for name in (
         *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID"),
         *("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName"),
@@ -120,7 +120,7 @@ def test_what_the_film_lacks_is_there_and_empty():
 def test_the_moment_is_that_of_the_film(tags, moment):
     with pydicom.config.disable_value_validation():
         header = film(1, **tags)
-    found = source(header)
+    found = origin(header)
     assert (found.date, found.time) == moment
 
 
@@ -136,4 +136,4 @@ def test_a_film_without_one_of_its_uids_is_an_error(name, value):
         with pydicom.config.disable_value_validation():
             setattr(header, name, value)
     with pytest.raises(InputError, match=name):
-        source(header)
+        origin(header)
