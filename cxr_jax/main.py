@@ -343,7 +343,7 @@ def _view() -> int:
 
 def _serve() -> int:
     options = node_flags.options(_BUNDLE.value, _PORT.value, _GATE.value)
-    for name in ("pynetdicom", "highdicom"):
+    for name in ("pynetdicom", "highdicom", "dicomweb_client"):
         package(name, "serve", "--mode=serve")
     from cxr_jax.serve import node
 
@@ -446,7 +446,8 @@ def _parse(argv: list[str]) -> list[str]:
     if path:
         config_lib.check_file(path)
     try:
-        return flags.FLAGS(argv)
+        with config_lib.no_bytecode():
+            return flags.FLAGS(argv)
     except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         if fault := path and config_lib.fault_in(path, error):
             raise fault from error

@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from cxr_jax.serve import to_folder, to_peer
+from cxr_jax.serve import to_folder, to_peer, to_web
 from cxr_jax.serve.journal import Journal, ResultRow
 from cxr_jax.serve.node_log import note
-from cxr_jax.serve.options import Options
+from cxr_jax.serve.options import Options, Web
 from cxr_jax.serve.spool import Spool
 from cxr_jax.serve.tally import Tally
 
@@ -110,13 +110,20 @@ class Delivery:
         if options.send_to is None:
             assert options.out is not None
             return to_folder.deliver(options.out, self._spool, rows)
+
+        def begin(row: ResultRow) -> None:
+            self._journal.sending(row.id)
+
+        if isinstance(options.send_to, Web):
+            tls = options.tls
+            return to_web.deliver(options.send_to, tls, self._spool, rows, begin)
         return to_peer.deliver(
             options.send_to,
             options.aet,
             self._tls,
             self._spool,
             rows,
-            lambda row: self._journal.sending(row.id),
+            begin,
         )
 
     def _note(self, row: ResultRow, why: str) -> None:

@@ -35,7 +35,11 @@ _SPOOL = _text(
     "spool", "", "a folder for this node alone: what came, until it is sent."
 )
 _OUT = _text("out", "", "a folder for the results; or --send_to.")
-_SEND_TO = _text("send_to", "", "AET@HOST:PORT of the node that is given the results.")
+_SEND_TO = _text(
+    "send_to",
+    "",
+    "AET@HOST:PORT of the node, or the URL of the DICOMweb, that is given the results.",
+)
 _SEND_TLS = flags.DEFINE_bool(
     "send_tls", False, _WITH + "results are sent over TLS, with the files of --tls_*."
 )
@@ -122,7 +126,7 @@ def options(bundle: str, port: int, gate: str) -> Options:
         bundle=expanded(bundle),
         spool=expanded(_SPOOL.value),
         out=expanded(_OUT.value) if _OUT.value else None,
-        send_to=options_lib.peer(_SEND_TO.value) if _SEND_TO.value else None,
+        send_to=options_lib.destination(_SEND_TO.value) if _SEND_TO.value else None,
         send_tls=_SEND_TLS.value,
         kinds=tuple(_KINDS.value),
         gate=gate,

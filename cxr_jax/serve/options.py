@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import pathlib
 import re
+import urllib.parse
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -30,6 +31,15 @@ class Peer(NamedTuple):
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.aet}@{host}:{self.port}"
+
+
+class Web(NamedTuple):
+    """An archive with DICOMweb, by the URL below which `studies` is."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
 
 
 class Tls(NamedTuple):
@@ -86,7 +96,7 @@ class Options(NamedTuple):
     bundle: the model.
     spool: the folder of this node alone.
     out: a folder for the results, or None.
-    send_to: the node that is given the results, or None.
+    send_to: the node or archive that is given the results, or None.
     send_tls: whether that connection is encrypted.
     kinds: of KINDS.
     gate: of `scoring.MODES`.
@@ -106,7 +116,7 @@ class Options(NamedTuple):
     bundle: pathlib.Path
     spool: pathlib.Path
     out: pathlib.Path | None = None
-    send_to: Peer | None = None
+    send_to: Peer | Web | None = None
     send_tls: bool = False
     kinds: tuple[str, ...] = ("sr", "sc")
     gate: str = "refuse"
@@ -123,6 +133,25 @@ class Options(NamedTuple):
     give_up_hours: float = 72.0
     health_port: int = -1
     drain_seconds: float = 60.0
+
+
+def destination(text: str) -> Peer | Web:
+    """Of AET@HOST:PORT, or a URL. Raises InputError for anything else."""
+    if "://" not in text:
+        return peer(text)
+    found = urllib.parse.urlsplit(text)
+    if found.scheme not in ("http", "https") or not found.hostname or found.query:
+        hint = "give the URL of DICOMweb, as https://10.0.0.5/dicom-web"
+        raise InputError("--send_to", f"is {text!r}", hint)
+    if found.username is not None:
+        hint = "put them into ~/.netrc, where no process list shows them"
+        raise InputError("--send_to", "has a name or password in its URL", hint)
+    if found.scheme == "http" and not _is_local(found.hostname):
+        hint = "give an https:// URL; --tls_ca says who signs its certificate"
+        raise InputError(
+            "--send_to", f"{text}: patients' names would go in clear", hint
+        )
+    return Web(text.rstrip("/"))
 
 
 def peer(text: str) -> Peer:

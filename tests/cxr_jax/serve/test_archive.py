@@ -79,19 +79,3 @@ def test_a_picture_that_is_routed_back_has_no_results(routed):
     until(lambda: node.events("refused"))
     assert len(node.events("scored")) == 1
     assert archive.instances() == before
-
-
-def test_results_go_out_by_dicomweb(routed, tmp_path):
-    client = pytest.importorskip("dicomweb_client")
-    archive, _, header = routed
-    if not archive.has_web:
-        pytest.skip("orthanc-dicomweb is not installed")
-    names = archive.instances()
-    result = dataset(archive, names["SR"])
-    with orthanc(tmp_path, free_port()) as other:
-        web = client.DICOMwebClient(other.web)
-        web.store_instances([result])
-        [name] = other.instances().values()
-        assert dataset(other, name) == result
-        found = web.search_for_series(header.StudyInstanceUID)
-        assert [each["00080060"]["Value"] for each in found] == [["SR"]]
