@@ -37,8 +37,8 @@ def make(subject: Subject) -> Dataset:
     made.ImageComments = f"{wording.NO_DIAGNOSIS} {wording.COLOURS}"
     made.SourceImageSequence = [_image(subject)]
     made.PatientOrientation = list(subject.origin.orientation)
-    # What is burned in names neither patient nor date (PS3.3, C.7.6.1).
-    made.BurnedInAnnotation = "NO"
+    # What we burn in names neither patient nor date (PS3.3, C.7.6.1); the film may.
+    made.BurnedInAnnotation = subject.origin.burned_in
     made.RecognizableVisualFeatures = "NO"
     for name, value in subject.origin.lossy.items():
         setattr(made, name, value)

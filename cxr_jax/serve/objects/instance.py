@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -49,11 +50,13 @@ class Subject(NamedTuple):
 def uid(subject: Subject, kind: Kind, what: str) -> UID:
     """Of `what` in a result, the same whenever it is made.
 
-    Whatever may change the content is in it: the film, the model, this version, and
-    what the gate had to say, which depends on --gate.
+    Whatever may change the content is in it: the film, its patient and study, which
+    archives correct, the model, this version, and what the gate had to say, which
+    depends on --gate.
     """
     return uids.uid(
         str(subject.origin.sop),
+        json.dumps(subject.origin.header.to_json_dict(), sort_keys=True),
         subject.bundle.digest,
         cxr_jax.__version__,
         subject.result.record["gate"],

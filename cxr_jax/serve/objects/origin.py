@@ -51,6 +51,8 @@ class Origin(NamedTuple):
     date, time: of the film, 'YYYYMMDD' and 'HHMMSS'.
     orientation: PatientOrientation of the film as it is read, that is upright: ('L',
       'F') as a rule; () if the header does not say.
+    burned_in: 'NO' where the header says that nothing on the film names the patient,
+      else 'YES'.
     lossy: the header's elements on lossy compression, {name: value}.
     """
 
@@ -62,6 +64,7 @@ class Origin(NamedTuple):
     date: str
     time: str
     orientation: tuple[str, ...]
+    burned_in: str
     lossy: dict[str, list[str]]
 
 
@@ -90,6 +93,7 @@ def origin(film: Dataset) -> Origin:
             date=date,
             time=time,
             orientation=_orientation(film),
+            burned_in="NO" if text(film, "BurnedInAnnotation") == "NO" else "YES",
             lossy=_lossy(film),
         )
 

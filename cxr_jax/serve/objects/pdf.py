@@ -33,7 +33,7 @@ def make(subject: Subject) -> Dataset:
     content = page(subject)
     made.ConversionType = "WSD"
     made.AcquisitionDateTime = ""
-    made.BurnedInAnnotation = "NO"
+    made.BurnedInAnnotation = subject.origin.burned_in
     made.RecognizableVisualFeatures = "NO"
     made.SourceInstanceSequence = [instance.reference(subject.origin)]
     made.DocumentTitle = f"{TITLE}, research only"

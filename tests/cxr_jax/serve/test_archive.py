@@ -68,3 +68,12 @@ def test_a_film_that_is_routed_again_changes_nothing(routed):
     until(lambda: "again" in [each["why"] for each in node.events("stored")])
     assert len(node.events("scored")) == 1
     assert archive.instances() == before
+
+
+def test_a_picture_that_is_routed_back_has_no_results(routed):
+    archive, node, _ = routed
+    before = archive.instances()
+    archive.post("/modalities/node/store", before["OT"].encode())
+    until(lambda: node.events("refused"))
+    assert len(node.events("scored")) == 1
+    assert archive.instances() == before

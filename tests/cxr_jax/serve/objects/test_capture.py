@@ -43,7 +43,7 @@ def test_what_it_is_made_of(brixia, tmp_path):
     assert source.ReferencedSOPInstanceUID == film.SOPInstanceUID
     assert source.ReferencedSOPClassUID == film.SOPClassUID
     assert list(made.ImageType) == ["DERIVED", "SECONDARY"]
-    assert made.BurnedInAnnotation == "NO"
+    assert made.BurnedInAnnotation == "YES"  # the film does not say
     assert "research only" in made.DerivationDescription
     assert made.LossyImageCompression == "01"
     assert made.LossyImageCompressionRatio == 10.5
@@ -86,3 +86,13 @@ def test_a_lateral_film_keeps_its_orientation(brixia, tmp_path):
         brixia, tmp_path, PatientOrientation=["A", "F"], ViewPosition="LL"
     )
     assert list(picture(brixia, film, result).PatientOrientation) == ["A", "F"]
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"), [("NO", "NO"), ("YES", "YES"), (None, "YES")]
+)
+def test_letters_on_the_film_are_letters_on_its_results(brixia, tmp_path, said, wanted):
+    tags = {} if said is None else {"BurnedInAnnotation": said}
+    film, result = scored(brixia, tmp_path, **tags)
+    for made in make(film, result, brixia, ["sc", "pdf"]):
+        assert made.BurnedInAnnotation == wanted

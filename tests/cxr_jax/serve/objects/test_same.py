@@ -83,6 +83,17 @@ def test_uids_are_of_film_model_gate_and_kind(brixia, classify, tmp_path):
     assert all(len(uid) <= 64 for each in found for uid in each)
 
 
+def test_a_film_whose_patient_was_corrected_gives_other_objects(brixia, tmp_path):
+    film, result = scored(brixia, tmp_path)
+    before = [content(each) for each in make(film, result, brixia, KINDS)]
+    first = uids(make(film, result, brixia, KINDS))
+    film.PatientID = "the right one"
+    corrected = make(film, result, brixia, KINDS)
+    assert not first & uids(corrected)
+    film.PatientID = "ID-1"
+    assert [content(each) for each in make(film, result, brixia, KINDS)] == before
+
+
 def copied(bundle: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     """The same network under another name: another model."""
     folder.mkdir()
