@@ -123,7 +123,9 @@ def crop_middle(share):
     def apply(batch):
         if "frame" in batch:
             raise InputError(
-                "crop_middle", "comes after lung_frame", "put it directly after to_float"
+                "crop_middle",
+                "comes after lung_frame",
+                "put it directly after to_float",
             )
         return batch | {name: cropped(batch[name]) for name in _pictures(batch)}
 
