@@ -21,7 +21,6 @@ from cxr_jax.evaluation.external import matrix
 from cxr_jax.runs import results
 from cxr_jax.stats.estimate import Estimate
 from tfds_builders.common import files
-from tfds_builders.common.errors import InputError
 
 from . import measured
 from .measured import External

@@ -56,11 +56,8 @@ def of(row: Row, settings: Settings, releases: Releases, extra: dict[str, Any]):
         if row.module:
             estimates = module.run(row, settings, extra)
             return Outcome(row, MEASURED, figures=estimates)
-        if not row.arms:
-            # The release is all that is missing: the builder says how to get it.
-            releases.folder(row.dataset)
-            reason = f"{row.dataset} is prepared, and the protocol has not been run"
-            return Outcome(row, NEEDS, reason, row.protocol)
+        if row.films:
+            releases.check_films(row.dataset, row.films)
         _measure(row, settings, releases, found)
     except InputError as error:
         return Outcome(row, NEEDS, f"{error.where}: {error.found}", error.hint, **found)

@@ -26,9 +26,9 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 def protocols(outcomes: Sequence[Outcome]) -> str:
-    """The rows whose release is needed first: what was published, and how to make it."""
+    """The rows without a figure yet: what was published, and the honest level known."""
     head = ("", "published", "honest level known", "protocol, here")
-    found = [each for each in outcomes if not each.row.arms and not each.row.module]
+    found = [each for each in outcomes if not each.figures and not each.row.module]
     rows = [
         (each.row.title, _claim(each), each.row.level, each.row.protocol)
         for each in found

@@ -66,6 +66,17 @@ class Releases:
         build_lib.build(dataset, release, self._out / "data", quiet=True)
         return self._out / "data"
 
+    def check_films(self, dataset: str, least: int) -> None:
+        """Raises InputError where a dataset is a sample, and all of it is needed."""
+        builder = builders.open_builder(dataset, str(self.folder(dataset)))
+        found = sum(split.num_examples for split in builder.info.splits.values())
+        if found < least:
+            raise InputError(
+                dataset,
+                f"a sample of {found:,} films; the release has {least:,} or more",
+                f"tfds_builders/{builder.name}/README.md says how to get it",
+            )
+
     @functools.cache  # noqa: B019
     def tree(self, name: str) -> pathlib.Path:
         """The data_dir of image_folder/256 of one folder of `sources`.

@@ -62,6 +62,8 @@ class Row(NamedTuple):
       beside: further metrics of the table.
       dataset: that is trained on, 'covidgr/512'; '' for synthetic films alone.
       protocol: how the figure is made.
+      films: that the release has, where the protocol is of all of them; a sample will
+        not do. 0: any number.
       claim: what was published, or None.
       level: what is known of an honest figure elsewhere, or ''.
       arms: {'reproduced': ..., 'honest': ...}; none where the release is needed first.
@@ -76,6 +78,7 @@ class Row(NamedTuple):
     metric: str
     protocol: str
     dataset: str = ""
+    films: int = 0
     beside: tuple[str, ...] = ()
     claim: Claim | None = None
     level: str = ""
@@ -100,6 +103,7 @@ _ROW = {
     "metric": str,
     "protocol": str,
     "dataset?": str,
+    "films?": int,
     "beside?": list,
     "claim?": _CLAIM,
     "level?": str,

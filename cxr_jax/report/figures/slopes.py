@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -78,7 +79,7 @@ def _draw(axes: Axes, panel: Panel, columns: int) -> None:
     axes.set_yticks([])
     axes.set_xlim(-1.45, columns - 1 + 0.75)
     known = [p for each in panel.slopes for p in each.points if p is not None]
-    ends = [x for p in known for x in p[:3] if x == x]
+    ends = [x for p in known for x in p[:3] if np.isfinite(x)]
     low, high = min(ends), max(ends)
     room = 0.12 * ((high - low) or 1.0)
     limits = low - room, high + room
