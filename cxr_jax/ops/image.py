@@ -116,7 +116,7 @@ def crop_middle(share):
         rows, columns = (
             slice(cut, side - cut)
             for side in image.shape[1:3]
-            for cut in [round(side * (1 - share) / 2)]
+            for cut in [min(round(side * (1 - share) / 2), (side - 1) // 2)]
         )
         return image[:, rows, columns]
 

@@ -20,7 +20,7 @@ from tfds_builders.common import command, files
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.places import expanded
 
-from . import outcome, page, row
+from . import outcome, results_page, row
 from .arms import Settings
 from .outcome import FAILED, Outcome
 from .releases import Releases
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
         write(folder, found, [*found, *_later(rows[number:])])
         if found[-1].code:
             break
-    say(f"\n{page.summary(found)}\n\nwritten: {folder / 'results.md'}")
+    say(f"\n{results_page.summary(found)}\n\nwritten: {folder / 'results.md'}")
     if found[-1].code:
         say("stopped; run the same command again to resume")
         return found[-1].code
@@ -97,18 +97,18 @@ def write(folder: pathlib.Path, found: list[Outcome], whole: list[Outcome]) -> N
             ", --quick: short trainings of one seed." if folder.name == "quick" else "."
         ),
     ]
-    if (figure := page.picture(found)) is not None:
+    if (figure := results_page.picture(found)) is not None:
         files.write_bytes(folder / "results.svg", style.to_svg(figure))
         files.write_bytes(folder / "results.png", style.to_png(figure))
         parts.append("![Claimed, reproduced, honest, elsewhere](results.png)")
     parts += [
-        page.table(whole),
+        results_page.table(whole),
         "## Needs the release",
-        page.protocols(whole),
+        results_page.protocols(whole),
         "## Configs, commands, reports",
-        page.commands(whole, ""),
+        results_page.commands(whole, ""),
         "## Not measured",
-        page.missing(whole),
+        results_page.missing(whole),
     ]
     files.write_text(folder / "results.md", "\n\n".join(parts) + "\n")
     content = {"jax": jax.__version__, "rows": [_to_json(each) for each in whole]}

@@ -171,7 +171,7 @@ def _without(task, run: workdirs.Finished, file: str, left_out: frozenset[str]):
     read = predictions.read_alone(task, run.path / "predictions" / file)
     kept = np.array([name not in left_out for name in read.example_ids])
     return Judged(
-        read.patient_ids[kept],
+        np.array(read.patient_ids)[kept],
         read.labels[kept],
         read.probs[kept],
         [run.decision],
