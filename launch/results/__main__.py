@@ -36,6 +36,9 @@ _WEIGHTS = flags.DEFINE_string(
 )
 _OUT = flags.DEFINE_string("out", "runs/results", "Folder of runs, tables and picture.")
 _QUICK = flags.DEFINE_bool("quick", False, "Short trainings of one seed.")
+_RUN = flags.DEFINE_bool(
+    "run", True, "--norun makes the tables of what is finished, and trains nothing."
+)
 _ONLY = flags.DEFINE_list("only", [], "Names of rows; all, if omitted.")
 
 
@@ -49,7 +52,7 @@ def main(argv: list[str]) -> int:
     # With absolute paths the commands of runs can be started from anywhere.
     data, prepared, weights = (_there(flag) for flag in (_DATA, _DATA_DIR, _WEIGHTS))
     folder = out.absolute() / ("quick" if _QUICK.value else "full")
-    settings = Settings(folder, weights, _QUICK.value)
+    settings = Settings(folder, weights, _QUICK.value, _RUN.value)
     releases = Releases(data, prepared, out.absolute())
     flags_of_programs = {"brixia": data, "data_dir": out.absolute() / "data"}
     found: list[Outcome] = []

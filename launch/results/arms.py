@@ -22,11 +22,13 @@ class Settings(NamedTuple):
       folder: of all runs.
       weights: the file of initial weights, or None.
       quick: short trainings of one seed.
+      start: what is not finished; else only what is finished counts.
     """
 
     folder: pathlib.Path
     weights: pathlib.Path | None = None
     quick: bool = False
+    start: bool = True
 
 
 def data_dir(row: Row, arm: Arm, releases: Releases) -> pathlib.Path | None:

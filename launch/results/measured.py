@@ -58,7 +58,7 @@ class External(NamedTuple):
 
 
 def figures(folder: pathlib.Path) -> Figures:
-    """Of an arm whose runs are finished.
+    """Of the finished runs of an arm.
 
     folder: of the arm.
 
@@ -116,10 +116,9 @@ def external(
 
 
 def _setting(folder: pathlib.Path) -> Setting:
-    runs, unfinished = workdirs.read(folder)
-    if unfinished or not runs:
-        names = ", ".join(unfinished) or "no run"
-        raise InputError(folder, f"not finished: {names}", "run the same command again")
+    runs, _ = workdirs.read(folder)
+    if not runs:
+        raise InputError(folder, "no run is finished", "run the same command again")
     runs = [run._replace(overrides=_repeats(run.overrides)) for run in runs]
     return judged.settings(runs)[0]
 

@@ -21,10 +21,9 @@ from .measured import Figures
 from .row import HONEST, Row
 
 _RESULT = "out_of_fold.json"
-_FORM = {
-    "metrics": forms.Each({"value": forms.REAL, "n": int}),
-    "patients": int,
-}
+_CONSTANT = "constant median"
+_ESTIMATES = forms.Each({"value": (*forms.REAL, None), "n": int})
+_FORM = {"metrics": _ESTIMATES, "rows": forms.Each(_ESTIMATES), "patients": int}
 
 
 def run(row: Row, settings: Settings, flags: dict[str, Any]) -> dict[str, Figures]:
@@ -40,7 +39,7 @@ def run(row: Row, settings: Settings, flags: dict[str, Any]) -> dict[str, Figure
         raise InputError(row.module, "there is no such program", "update the code")
     folder = settings.folder / row.name
     begun = time.monotonic()
-    if not (folder / _RESULT).exists():
+    if not (folder / _RESULT).exists() and settings.start:
         given = {**flags, "out": folder, "weights": settings.weights}
         for name, value in given.items():
             if value is None:
@@ -48,16 +47,24 @@ def run(row: Row, settings: Settings, flags: dict[str, Any]) -> dict[str, Figure
         _start(row.module, given, settings.quick, folder)
     advice = f"remove {folder}, and run the same command again"
     content = forms.read(folder / _RESULT, _FORM, missing=advice, damaged=advice)
-    estimates = {
-        name: Estimate.from_json({"lo": None, "hi": None, **found})
-        for name, found in content["metrics"].items()
-    }
-    images = max(each.n for each in estimates.values())
-    minutes = (time.monotonic() - begun) / 60
+    rows = {name: _estimates(row) for name, row in content["rows"].items()}
+    estimates = _estimates(content["metrics"])
+    seeds = [row for name, row in rows.items() if name.startswith("seed ")]
     found = Figures(
-        estimates, {}, {}, images, content["patients"], "patients", minutes, folder
+        estimates,
+        {name: [row[name].value for row in seeds] for name in estimates if seeds},
+        {name: each.value for name, each in rows.get(_CONSTANT, {}).items()},
+        max(each.n for each in estimates.values()),
+        content["patients"],
+        "patients",
+        (time.monotonic() - begun) / 60,
+        folder,
     )
     return {HONEST: found}
+
+
+def _estimates(found: dict[str, Any]) -> dict[str, Estimate]:
+    return {name: Estimate.from_json(each) for name, each in found.items()}
 
 
 def _start(module: str, given: dict[str, Any], quick: bool, folder: pathlib.Path):

@@ -18,6 +18,7 @@ from .releases import Releases
 from .row import HONEST, Row
 
 MEASURED, NEEDS, FAILED, STOPPED = "measured", "needs", "failed", "stopped"
+_RESUME = "run the same command again to resume"
 
 
 class Outcome(NamedTuple):
@@ -60,11 +61,13 @@ def of(row: Row, settings: Settings, releases: Releases, extra: dict[str, Any]):
             releases.check_films(row.dataset, row.films)
         _measure(row, settings, releases, found)
     except InputError as error:
-        return Outcome(row, NEEDS, f"{error.where}: {error.found}", error.hint, **found)
+        found |= {"reason": f"{error.where}: {error.found}", "hint": error.hint}
+        return Outcome(row, NEEDS, **found)
     except _Ended as end:
         state, reason, hint, code = end.args
-        return Outcome(row, state, reason, hint, **found, code=code)
-    return Outcome(row, MEASURED, **found)
+        found |= {"reason": reason, "hint": hint, "code": code}
+        return Outcome(row, state, **found)
+    return Outcome(row, STOPPED if "reason" in found else MEASURED, **found)
 
 
 def _measure(row: Row, settings: Settings, releases: Releases, found) -> None:
@@ -74,11 +77,17 @@ def _measure(row: Row, settings: Settings, releases: Releases, found) -> None:
     for name, arm in row.arms.items():
         data = arms.data_dir(row, arm, releases)
         made = arms.make_jobs(row, name, settings, data)
-        ended, signal = local.run(settings.folder, made, places)
-        if signal is not None:
-            hint = "run the same command again to resume"
-            raise _Ended(STOPPED, f"{signal.name}", hint, 128 + signal)
-        _check(settings.folder, made, ended)
+        if settings.start:
+            ended, signal = local.run(settings.folder, made, places)
+            if signal is not None:
+                raise _Ended(STOPPED, f"{signal.name}", _RESUME, 128 + signal)
+            _check(settings.folder, made, ended)
+        left = _unfinished(settings.folder, made)
+        if left == len(made):
+            raise _Ended(STOPPED, f"{name}: not run", _RESUME, 0)
+        if left:
+            found["reason"] = f"{name}: {len(made) - left} of {len(made)} runs"
+            found["hint"] = _RESUME
         figures[name] = measured.figures(settings.folder / row.name / name)
     if HONEST not in figures:
         return
@@ -88,6 +97,11 @@ def _measure(row: Row, settings: Settings, releases: Releases, found) -> None:
     found["audit"] = follow_up.audited(
         figures[HONEST].first, settings.folder / "audits", model=not settings.quick
     )
+
+
+def _unfinished(folder: pathlib.Path, made: list[jobs.Job]) -> int:
+    at = [each for job in made for each in jobs.standing(folder, job).values()]
+    return sum(each.state != "finished" for each in at)
 
 
 def _check(folder: pathlib.Path, made: list[jobs.Job], ended) -> None:

@@ -147,8 +147,9 @@ def test_crop_middle_keeps_the_middle_of_image_and_mask(side, share):
     found = preprocess({"image": image, "mask": mask})
     for name, whole in (("image", image), ("mask", mask)):
         rows, columns = found[name].shape[1:3]
+        # A pixel more or less on either side.
         for kept, length in ((rows, side), (columns, 3 * side)):
-            assert kept > 0 and abs(kept - share * length) < 1 + 1e-6 + (length < 10)
+            assert kept > 0 and abs(kept - share * length) < 2
         top, left = (side - rows) // 2, (3 * side - columns) // 2
         kept = whole[:, top : top + rows, left : left + columns] / np.float32(65535)
         np.testing.assert_array_equal(np.asarray(found[name]), kept)
