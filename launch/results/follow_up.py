@@ -57,7 +57,7 @@ def tested_elsewhere(arm: pathlib.Path, text: str, releases: Releases) -> Extern
     """
     name, _, part = text.partition(":")
     if name.startswith("@"):
-        dataset, place = "image_folder", releases.tree(name[1:])
+        dataset, place = "image_folder/256", releases.tree(name[1:])
     else:
         dataset, place = name, releases.folder(name)
     workdirs = sorted(path.parent for path in arm.glob("*/results.json"))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cxr_jax.metrics.registry import metric as metric_of
 from cxr_jax.runs import predictions
 from cxr_jax.stats import over_seeds
 from cxr_jax.stats.estimate import Estimate
@@ -148,9 +149,20 @@ def _replicates(task, found: list[Judged], setting: Setting, drawn_with=None):
 
 def _means(values, patients: int, images: int) -> dict[str, Estimate]:
     return {
-        metric: over_seeds.mean(some, patients, images).estimate
+        metric: _bounded(metric, over_seeds.mean(some, patients, images).estimate)
         for metric, some in values.items()
     }
+
+
+def _bounded(metric: str, found: Estimate) -> Estimate:
+    """Without what no value can reach: of few patients, Student's t goes beyond it.
+
+    What is better when higher (areas, shares, correlations) ends at 1; an error at 0.
+    """
+    better = metric_of(metric).better
+    if better == "higher":
+        return found._replace(hi=min(found.hi, 1.0))
+    return found._replace(lo=max(found.lo, 0.0)) if better == "lower" else found
 
 
 def _constants(setting: Setting, values) -> dict[str, float]:

@@ -31,6 +31,7 @@ class Outcome(NamedTuple):
       figures: {arm: ...}.
       external, audit: of the honest arm, where there are any.
       code: with which the whole command ends, where it was stopped.
+      is_short: of --quick.
     """
 
     row: Row
@@ -41,22 +42,25 @@ class Outcome(NamedTuple):
     external: External | None = None
     audit: Audit | None = None
     code: int = 0
+    is_short: bool = False
 
 
 class _Ended(Exception):
     """A training failed or was stopped: state, reason, hint, code."""
 
 
-def of(row: Row, settings: Settings, releases: Releases, extra: dict[str, Any]):
+def of(
+    row: Row, settings: Settings, releases: Releases, extra: dict[str, Any]
+) -> Outcome:
     """Brings a row to its end, as far as it was not brought before.
 
     extra: for a row that is a program of its own, see `module.run`.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"is_short": settings.quick}
     try:
         if row.module:
             estimates = module.run(row, settings, extra)
-            return Outcome(row, MEASURED, figures=estimates)
+            return Outcome(row, MEASURED, figures=estimates, **found)
         if row.films:
             releases.check_films(row.dataset, row.films)
         _measure(row, settings, releases, found)

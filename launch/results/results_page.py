@@ -107,7 +107,7 @@ def _points(each: Outcome) -> tuple[Estimate | None, ...]:
 
 
 def _cells(each: Outcome) -> tuple[str, ...]:
-    note = f"<br>{each.row.protocol}"
+    note = f"<br>{each.row.protocol}" + "<br>**short trainings**" * each.is_short
     return (
         f"**{each.row.title}**{note}",
         _claim(each),

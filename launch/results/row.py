@@ -14,7 +14,7 @@ from tfds_builders.common.errors import InputError
 FOLDER = pathlib.Path(__file__).parent / "rows"
 # The columns of the picture and of the table, behind the claim.
 ARMS = REPRODUCED, HONEST = "reproduced", "honest"
-_ADVICE = "docs/results.md says what a row holds"
+_ADVICE = "launch/results/row.py says what a row holds"
 
 
 class Claim(NamedTuple):
