@@ -54,7 +54,10 @@ def config(arm: Arm, weights: pathlib.Path | None) -> str:
             "is not given",
             "docs/weights.md says which files do; then make results WEIGHTS=FILE",
         )
-    return arm.config.replace(_NEEDS_WEIGHTS, str(weights))
+    file, colon, arguments = arm.config.partition(":")
+    if not pathlib.Path(file).is_file():  # the shipped one, where it is installed
+        file = pathlib.PurePath(file).name
+    return file + colon + arguments.replace(_NEEDS_WEIGHTS, str(weights))
 
 
 def runs(row: Row, name: str, settings: Settings) -> list[plan.Run]:

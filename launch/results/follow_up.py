@@ -28,6 +28,8 @@ from .releases import Releases
 
 _AGAIN = "remove it, and run the same command again"
 _BORDER = "border"
+_MODEL_AUDIT = "model_audit.json"
+_CROP = "crop_middle"
 
 
 class Audit(NamedTuple):
@@ -35,12 +37,14 @@ class Audit(NamedTuple):
 
     Attributes:
       border: AUROC of the class from the border of the films alone, or None.
+      is_border_seen: by the model, which may have been given the middle of films only.
       leaks: kinds of leakage between its splits, none of them known.
       shortcut: the model keeps half of what it knows on a border without a lung; None
         where it was not audited.
     """
 
     border: Estimate | None
+    is_border_seen: bool
     leaks: tuple[str, ...]
     shortcut: bool | None
 
@@ -86,7 +90,7 @@ def audited(run: pathlib.Path, folder: pathlib.Path, *, model: bool) -> Audit:
     Args:
       run: a finished one.
       folder: of audits of data, which runs of the same films share.
-      model: audit the model too, which takes minutes.
+      model: audit the model too, which takes minutes; else only where it was done.
     """
     path = _data_audit(run, folder)
     content = files.read_json(path, missing=_AGAIN, damaged=_AGAIN)
@@ -96,7 +100,9 @@ def audited(run: pathlib.Path, folder: pathlib.Path, *, model: bool) -> Audit:
     leaks = tuple(
         sorted({v["kind"] for v in content["verdicts"] if v["severity"] == "stop"})
     )
-    return Audit(border, leaks, _shortcut(run) if model else None)
+    done = (run / "audit" / _MODEL_AUDIT).exists()
+    seen = _CROP not in config_lib.from_json(run / "config.json").preprocess.eval
+    return Audit(border, seen, leaks, _shortcut(run) if model or done else None)
 
 
 def _data_audit(run: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
@@ -115,7 +121,7 @@ def _data_audit(run: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
 
 
 def _shortcut(run: pathlib.Path) -> bool:
-    path = run / "audit" / "model_audit.json"
+    path = run / "audit" / _MODEL_AUDIT
     if not path.exists():
         with _written(path.with_name("log.txt")):
             model_audit.audit(run, path.parent)

@@ -18,6 +18,8 @@ from tfds_builders.common.errors import InputError
 from .. import attempts, judged, workdirs
 from ..judged import Judged, Setting
 
+_AGREEMENT = ("kappa", "pearson", "spearman", "icc", "mcc")
+
 
 class Figures(NamedTuple):
     """Of the runs of an arm, all on the same test films.
@@ -157,12 +159,15 @@ def _means(values, patients: int, images: int) -> dict[str, Estimate]:
 def _bounded(metric: str, found: Estimate) -> Estimate:
     """Without what no value can reach: of few patients, Student's t goes beyond it.
 
-    What is better when higher (areas, shares, correlations) ends at 1; an error at 0.
+    What is better when higher (areas, shares, agreement) ends at 1, an error at 0, and
+    what is not an agreement, which may be below chance, at 0 too.
     """
     better = metric_of(metric).better
-    if better == "higher":
-        return found._replace(hi=min(found.hi, 1.0))
-    return found._replace(lo=max(found.lo, 0.0)) if better == "lower" else found
+    if better not in ("higher", "lower"):
+        return found
+    lowest = -1.0 if metric.startswith(_AGREEMENT) else 0.0
+    highest = 1.0 if better == "higher" else found.hi
+    return found._replace(lo=max(found.lo, lowest), hi=min(found.hi, highest))
 
 
 def _constants(setting: Setting, values) -> dict[str, float]:

@@ -27,7 +27,7 @@ _FORM = {"metrics": _ESTIMATES, "rows": forms.Each(_ESTIMATES), "patients": int}
 
 
 def run(row: Row, settings: Settings, flags: dict[str, Any]) -> dict[str, Figures]:
-    """Runs `python -m <module> --out=<folder> ...`, unless its result is there.
+    """Runs `python -m launch.results.<module> --out=<folder> ...`, unless its result is there.
 
     Args:
       flags: more flags of the program, {'brixia': folder}; None is not given.
@@ -35,8 +35,10 @@ def run(row: Row, settings: Settings, flags: dict[str, Any]) -> dict[str, Figure
     Raises:
       InputError: there is no such program, it needs something, or it failed.
     """
-    if importlib.util.find_spec(row.module) is None:
-        raise InputError(row.module, "there is no such program", "update the code")
+    # `launch.results` from a checkout, `cxr_jax.launch.results` where it is installed.
+    program = f"{__package__}.{row.module}"
+    if importlib.util.find_spec(program) is None:
+        raise InputError(program, "there is no such program", "update the code")
     folder = settings.folder / row.name
     begun = time.monotonic()
     if not (folder / _RESULT).exists() and settings.start:
@@ -44,7 +46,7 @@ def run(row: Row, settings: Settings, flags: dict[str, Any]) -> dict[str, Figure
         for name, value in given.items():
             if value is None:
                 raise InputError(f"--{name}", "is not given", f"{row.name} needs it")
-        _start(row.module, given, settings.quick, folder)
+        _start(program, given, settings.quick, folder)
     advice = f"remove {folder}, and run the same command again"
     content = forms.read(folder / _RESULT, _FORM, missing=advice, damaged=advice)
     rows = {name: _estimates(row) for name, row in content["rows"].items()}

@@ -99,7 +99,9 @@ def _measure(row: Row, settings: Settings, releases: Releases, found) -> None:
     if row.external:
         found["external"] = follow_up.tested_elsewhere(folder, row.external, releases)
     found["audit"] = follow_up.audited(
-        figures[HONEST].first, settings.folder / "audits", model=not settings.quick
+        figures[HONEST].first,
+        settings.folder / "audits",
+        model=settings.start and not settings.quick,
     )
 
 
@@ -137,6 +139,7 @@ def is_mostly_shortcut(outcome: Outcome) -> bool:
     by_data = bool(
         area is not None
         and audit.border is not None
+        and audit.is_border_seen
         and audit.border.has_interval
         and area.is_defined
         and audit.border.lo - 0.5 > (area.value - 0.5) / 2

@@ -12,7 +12,7 @@ from cxr_jax.report.figures import slopes
 from cxr_jax.runs import text_table
 from cxr_jax.stats.estimate import Estimate, number, point
 
-from .outcome import MEASURED, Outcome, headline, is_mostly_shortcut
+from .outcome import MEASURED, NEEDS, Outcome, headline, is_mostly_shortcut
 from .row import HONEST, REPRODUCED
 
 COLUMNS = ("claimed", "reproduced", "honest", "elsewhere")
@@ -28,7 +28,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
 def protocols(outcomes: Sequence[Outcome]) -> str:
     """The rows without a figure yet: what was published, and the honest level known."""
     head = ("", "published", "honest level known", "protocol, here")
-    found = [each for each in outcomes if not each.figures and not each.row.module]
+    found = [each for each in outcomes if each.state == NEEDS and each.row.claim]
+    found = [each for each in found if not each.figures]
     rows = [
         (each.row.title, _claim(each), each.row.level, each.row.protocol)
         for each in found
@@ -170,7 +171,8 @@ def _audit(each: Outcome) -> str:
     if is_mostly_shortcut(each):
         lines.append("**Mostly a shortcut.**")
     if found.border is not None and found.border.is_defined:
-        lines.append(f"border alone: AUROC {found.border.text()}")
+        unseen = "" if found.is_border_seen else ", which this model does not see"
+        lines.append(f"border alone: AUROC {found.border.text()}{unseen}")
     leaks = ", ".join(kind.replace("_", " ") for kind in found.leaks)
     lines.append(f"**{leaks}**" if leaks else "no copies or patients across splits")
     if found.shortcut is not None:

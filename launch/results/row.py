@@ -69,7 +69,7 @@ class Row(NamedTuple):
       arms: {'reproduced': ..., 'honest': ...}; none where the release is needed first.
       external: what the honest arm is tested on besides, 'covidgr/512:all', or
         '@eurorad:all' of a folder of `sources`; '' for nothing.
-      module: a program that makes the row instead of arms, or ''.
+      module: a program beside this file that makes the row instead of arms, or ''.
       is_drawn: in the picture.
     """
 

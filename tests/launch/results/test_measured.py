@@ -7,6 +7,7 @@ import pytest
 from finished import finish
 from sklearn import metrics as sk
 
+from cxr_jax.stats.estimate import Estimate
 from launch import judged, workdirs
 from launch.answer import answer
 from launch.results import measured
@@ -65,7 +66,24 @@ def test_elsewhere_is_without_what_was_left_out(arm):
     assert (found.images, found.patients, found.copies) == (37, 19, 3)
 
 
-def test_an_arm_that_is_not_finished_has_no_figure(arm):
+def test_runs_that_are_not_finished_are_left_out(arm):
     (arm / "seed=1" / "results.json").unlink()
-    with pytest.raises(InputError, match="seed=1"):
+    assert len(measured.figures(arm).by_seed["auroc"]) == 2
+    for seed in (0, 2):
+        (arm / f"seed={seed}" / "results.json").unlink()
+    with pytest.raises(InputError, match="no run is finished"):
         measured.figures(arm)
+
+
+@pytest.mark.parametrize(
+    "metric, low, high",
+    [
+        ("auroc", 0, 1),
+        ("mae_zone", 0, 9),
+        ("kappa_zone", -1, 1),
+        ("bias_global", -9, 9),
+    ],
+)
+def test_an_interval_ends_where_a_value_must(metric, low, high):
+    found = measured._bounded(metric, Estimate(0.5, -9.0, 9.0, 3))
+    assert (found.lo, found.hi) == (low, high)

@@ -38,8 +38,10 @@ def figures(auroc):
     )
 
 
-def made(auroc=0.9, border=0.6, shortcut=None, **changes):
-    audit = Audit(Estimate(border, border - 0.05, border + 0.05, 214), (), shortcut)
+def made(auroc=0.9, border=0.6, shortcut=None, seen=True, **changes):
+    audit = Audit(
+        Estimate(border, border - 0.05, border + 0.05, 214), seen, (), shortcut
+    )
     external = External(
         "covidgr:all",
         {"accuracy": Estimate(0.5, 0.4, 0.6, 37)},
@@ -68,6 +70,12 @@ def test_mostly_a_shortcut_is_more_than_half_above_chance(
     row = made(auroc, border, shortcut)
     assert outcome.is_mostly_shortcut(row) is expected
     assert ("**Mostly a shortcut.**" in results_page.table([row])) is expected
+
+
+def test_a_border_that_the_model_does_not_see_convicts_nobody():
+    row = made(0.9, 0.89, seen=False)
+    assert not outcome.is_mostly_shortcut(row)
+    assert "does not see" in results_page.table([row])
 
 
 def test_a_row_has_its_figures_with_interval_n_patients_and_seeds():

@@ -62,7 +62,7 @@ name = "program"
 title = "Needs a program"
 metric = "auroc"
 protocol = "as it is"
-module = "launch.results.nothing"
+module = "nothing"
 """
 PROGRAM = """
 import pathlib, sys
