@@ -76,12 +76,14 @@ def of(
 
 def _measure(row: Row, settings: Settings, releases: Releases, found) -> None:
     """Fills in `found` as far as it comes."""
-    places = slots_lib.share(1, slots_lib.cores(), slots_lib.gpus())
+    cores, gpus = slots_lib.cores(), slots_lib.gpus()
     figures = found.setdefault("figures", {})
     for name, arm in row.arms.items():
         data = arms.data_dir(row, arm, releases)
         made = arms.make_jobs(row, name, settings, data)
         if settings.start:
+            # Two at a time where there are several: half of a small run is its start.
+            places = slots_lib.share(1 if gpus else min(2, len(made)), cores, gpus)
             ended, signal = local.run(settings.folder, made, places)
             if signal is not None:
                 raise _Ended(STOPPED, f"{signal.name}", _RESUME, 128 + signal)
