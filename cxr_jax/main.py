@@ -423,7 +423,8 @@ def _parse(argv: list[str]) -> list[str]:
     if path:
         config_lib.check_file(path)
     try:
-        return flags.FLAGS(argv)
+        with config_lib.no_bytecode():
+            return flags.FLAGS(argv)
     except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         if fault := path and config_lib.fault_in(path, error):
             raise fault from error

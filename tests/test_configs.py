@@ -26,8 +26,10 @@ ARGUMENTS = {
     ),
     "covidgr": ("phantom", "fold=0", "binary"),
     "radiography": ("phantom", "binary", "fold=4"),
+    "s1_cnn": ("phantom", "as_published,size=128"),
+    "s2_cnn": ("phantom", "as_published", "classes=A+B"),
     "s3_cnn": ("phantom", "as_published"),
-    "s4_cnn": ("phantom", "as_published,phantom"),
+    "s4_cnn": ("phantom", "as_published,phantom", "as_published,films"),
     "loss": ("brixia",),
     "seeds": ("brixia",),
     "folds": ("brixia",),
@@ -96,7 +98,12 @@ def test_every_run_of_a_sweep_builds(path):
 
 @pytest.mark.parametrize(
     "name, parameters, statistics",
-    [("s3_cnn", 422_177, 0), ("s4_cnn", 2_900_868, 42_560)],
+    [
+        ("s1_cnn", 229_585, 5_472),
+        ("s2_cnn", 2_314_337 - 960, 960),
+        ("s3_cnn", 422_177, 0),
+        ("s4_cnn", 2_900_868, 42_560),
+    ],
 )
 def test_reproductions_have_the_published_size(name, parameters, statistics):
     exp = build(load(CONFIGS / "reproductions" / f"{name}.py").get_config())
@@ -125,6 +132,18 @@ def test_s3_as_published_is_three_hundred_steps_without_dropout():
     assert exp.model.dropout == 0.0
     assert "method='nearest'" in config.preprocess.eval
     assert "stretch=True" in config.preprocess.train
+
+
+@pytest.mark.parametrize("name", ["s1_cnn", "s2_cnn", "s3_cnn", "s4_cnn"])
+def test_only_what_was_published_leaks(name):
+    """In the honest default train, val and test are the splits of the dataset."""
+    path = CONFIGS / "reproductions" / f"{name}.py"
+    honest = load(path).get_config().data
+    assert (honest.train, honest.val, honest.test) == ("train", "val", "test")
+    assert not honest.leaks and honest.split_by == "patient"
+    leaky = load(path).get_config("as_published").data
+    assert leaky.leaks
+    assert (leaky.train, leaky.val, leaky.test) != ("train", "val", "test")
 
 
 def test_configs_are_json():

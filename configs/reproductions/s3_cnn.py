@@ -8,9 +8,9 @@ resizing, and Keras's brightness, which stretches each film to the full range fi
 
 Faults of it that `as_published` repeats: films are stretched in training and not in the
 evaluation; nearest-neighbour resizing aliases; 300 steps are not a training until it
-converges. Faults that no config repeats, as they lie in its data: 84 COVID films
-were enlarged to 242 by augmentation before training, and 37 of its 100 COVID test files
-are byte-identical to training files. The checkpoint is chosen on val here, there the
+converges; 37 of its 100 COVID test files are byte-identical to training files, so 37 % of
+test is trained on here too. A fault that no config repeats: 84 COVID films were enlarged
+to 242 by augmentation before training. The checkpoint is chosen on val here, there the
 last one was taken; its films are not public as one set, so the Radiography Database
 stands for them.
 
@@ -46,6 +46,8 @@ def get_config(arg=None):
 
 
 def _as_published(config: ConfigDict, moves: str) -> None:
+    config.data.train = "train+test[:37%]"
+    config.data.leaks = True
     config.batch_size = 32
     config.total = "300 steps"
     config.every.eval = "3 steps"
