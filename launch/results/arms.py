@@ -31,15 +31,18 @@ class Settings(NamedTuple):
     start: bool = True
 
 
-def data_dir(row: Row, arm: Arm, releases: Releases) -> pathlib.Path | None:
+def data_dir(
+    arm: Arm, releases: Releases, weights: pathlib.Path | None
+) -> pathlib.Path | None:
     """Where the films of an arm are prepared; None for synthetic ones.
 
     Raises:
-      InputError: they are not there; says how to get them.
+      InputError: they are not there, says how to get them; or as of `config`.
     """
     if arm.trees:
         return releases.tree(arm.trees)
-    return releases.folder(row.dataset) if row.dataset else None
+    data = plan.alone(config(arm, weights), arm.settings)["data"]
+    return None if data["phantom"] else releases.folder(data["dataset"])
 
 
 def config(arm: Arm, weights: pathlib.Path | None) -> str:

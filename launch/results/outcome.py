@@ -79,7 +79,7 @@ def _measure(row: Row, settings: Settings, releases: Releases, found) -> None:
     cores, gpus = slots_lib.cores(), slots_lib.gpus()
     figures = found.setdefault("figures", {})
     for name, arm in row.arms.items():
-        data = arms.data_dir(row, arm, releases)
+        data = arms.data_dir(arm, releases, settings.weights)
         made = arms.make_jobs(row, name, settings, data)
         if settings.start:
             # Two at a time where there are several: half of a small run is its start.

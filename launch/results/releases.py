@@ -24,7 +24,10 @@ _FOLDERS = {
     "covid_chestxray": sources.COHEN,
     "covid_radiography": "COVID-19_Radiography_Dataset",
     "covidgr": "COVIDGR_1.0",
+    "image_folder": "chest_xray",  # Kermany's films of children
 }
+# Where the patient is in the names of those films.
+_KERMANY = r"/(person\d+)_|/(?:NORMAL2-)?(IM-\d+)-"
 # A list of the sources of a collection of samples, with the patient of every film.
 _MANIFEST = "MANIFEST.csv"
 _PATIENTS = "patients.csv"
@@ -63,7 +66,14 @@ class Releases:
         builder = build_lib.make_builder(dataset, self._out / "data")
         release = builder.find_release(place)
         release = _with_patients(release, self._out / "releases" / name)
-        build_lib.build(dataset, release, self._out / "data", quiet=True)
+        named = _KERMANY if name == "image_folder" else ""
+        build_lib.build(
+            dataset,
+            release,
+            self._out / "data",
+            quiet=True,
+            options=Options(patients_from=named),
+        )
         return self._out / "data"
 
     def check_films(self, dataset: str, least: int) -> None:
