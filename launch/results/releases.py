@@ -6,12 +6,15 @@ import contextlib
 import functools
 import pathlib
 import shutil
+from collections.abc import Iterator
 
 from cxr_jax.data import builders
+from cxr_jax.devices.terminal import say
 from tfds_builders import build as build_lib
 from tfds_builders.common import files
 from tfds_builders.common.build.builder import Options
 from tfds_builders.common.errors import InputError
+from tfds_builders.common.lock import locked
 from tfds_builders.common.tables import read_csv
 from tfds_builders.common.text import csv_text
 
@@ -65,7 +68,8 @@ class Releases:
         place = self._release(name)
         builder = build_lib.make_builder(dataset, self._out / "data")
         release = builder.find_release(place)
-        release = _with_patients(release, self._out / "releases" / name)
+        with self._alone():
+            release = _with_patients(release, self._out / "releases" / name)
         named = _KERMANY if name == "image_folder" else ""
         build_lib.build(
             dataset,
@@ -95,17 +99,25 @@ class Releases:
           InputError: Cohen's collection is not there.
         """
         trees = self._out / "trees"
-        if not trees.is_dir():
-            if self._data is None:
-                raise _not_given(sources.COHEN)
-            trees.parent.mkdir(parents=True, exist_ok=True)
-            sources.write(self._data, trees)
+        with self._alone():
+            if not trees.is_dir():
+                if self._data is None:
+                    raise _not_given(sources.COHEN)
+                sources.write(self._data, trees)
         options = Options(patients_from=sources.PATIENTS_FROM)
         place = self._out / "data" / name
         build_lib.build(
             "image_folder/256", trees / name, place, quiet=True, options=options
         )
         return place
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Of two processes with one folder, one prepares and the other waits."""
+        with files.explained(self._out):
+            self._out.mkdir(parents=True, exist_ok=True)
+        with locked(self._out / ".lock", lambda: say(f"waiting for {self._out}")):
+            yield
 
     def _release(self, name: str) -> pathlib.Path:
         if self._data is None:
