@@ -31,18 +31,23 @@ class Settings(NamedTuple):
     start: bool = True
 
 
-def data_dir(
-    arm: Arm, releases: Releases, weights: pathlib.Path | None
-) -> pathlib.Path | None:
+def data_dir(arm: Arm, releases: Releases, settings: Settings) -> pathlib.Path | None:
     """Where the films of an arm are prepared; None for synthetic ones.
+
+    Where nothing is started, nothing is prepared either.
 
     Raises:
       InputError: they are not there, says how to get them; or as of `config`.
     """
+    file = config(arm, settings.weights)
     if arm.trees:
-        return releases.tree(arm.trees)
-    data = plan.alone(config(arm, weights), arm.settings)["data"]
-    return None if data["phantom"] else releases.folder(data["dataset"])
+        return releases.tree(arm.trees) if settings.start else None
+    data = plan.alone(file, arm.settings)["data"]
+    if data["phantom"]:
+        return None
+    if not settings.start:
+        return releases.require(data["dataset"])
+    return releases.folder(data["dataset"])
 
 
 def config(arm: Arm, weights: pathlib.Path | None) -> str:

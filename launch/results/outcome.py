@@ -62,6 +62,7 @@ def of(
             estimates = module.run(row, settings, extra)
             return Outcome(row, MEASURED, figures=estimates, **found)
         if row.films:
+            releases.require(row.dataset)
             releases.check_films(row.dataset, row.films)
         _measure(row, settings, releases, found)
     except InputError as error:
@@ -79,7 +80,7 @@ def _measure(row: Row, settings: Settings, releases: Releases, found) -> None:
     cores, gpus = slots_lib.cores(), slots_lib.gpus()
     figures = found.setdefault("figures", {})
     for name, arm in row.arms.items():
-        data = arms.data_dir(arm, releases, settings.weights)
+        data = arms.data_dir(arm, releases, settings)
         made = arms.make_jobs(row, name, settings, data)
         if settings.start:
             # Two at a time where there are several: half of a small run is its start.

@@ -60,14 +60,10 @@ class Releases:
         Raises:
           InputError: it is neither prepared nor can it be; says how to get it.
         """
-        for place in filter(None, (self._prepared, self._out / "data")):
-            with contextlib.suppress(InputError):
-                builders.open_builder(dataset, str(place))
-                return place
+        if (place := self._there(dataset)) is not None:
+            return place
         name = dataset.partition("/")[0]
-        place = self._release(name)
-        builder = build_lib.make_builder(dataset, self._out / "data")
-        release = builder.find_release(place)
+        release = self._release(dataset)
         with self._alone():
             release = _with_patients(release, self._out / "releases" / name)
         named = _KERMANY if name == "image_folder" else ""
@@ -79,6 +75,11 @@ class Releases:
             options=Options(patients_from=named),
         )
         return self._out / "data"
+
+    def require(self, dataset: str) -> None:
+        """Raises InputError where `folder` would, but prepares nothing."""
+        if self._there(dataset) is None:
+            self._release(dataset)
 
     def check_films(self, dataset: str, least: int) -> None:
         """Raises InputError where a dataset is a sample, and all of it is needed."""
@@ -119,11 +120,21 @@ class Releases:
         with locked(self._out / ".lock", lambda: say(f"waiting for {self._out}")):
             yield
 
-    def _release(self, name: str) -> pathlib.Path:
+    def _there(self, dataset: str) -> pathlib.Path | None:
+        """Where it is prepared; None if it is not."""
+        for place in filter(None, (self._prepared, self._out / "data")):
+            with contextlib.suppress(InputError):
+                builders.open_builder(dataset, str(place))
+                return place
+        return None
+
+    def _release(self, dataset: str) -> pathlib.Path:
+        name = dataset.partition("/")[0]
         if self._data is None:
             raise _not_given(name)
         own = self._data / _FOLDERS.get(name, name)
-        return own if own.is_dir() else self._data
+        builder = build_lib.make_builder(dataset, self._out / "data")
+        return builder.find_release(own if own.is_dir() else self._data)
 
 
 def _not_given(name: str) -> InputError:
