@@ -66,7 +66,8 @@ def of(
             releases.check_films(row.dataset, row.films)
         _measure(row, settings, releases, found)
     except InputError as error:
-        found |= {"reason": f"{error.where}: {error.found}", "hint": error.hint}
+        where = "--data" if error.where == str(releases.data) else error.where
+        found |= {"reason": f"{where}: {error.found}", "hint": error.hint}
         return Outcome(row, NEEDS, **found)
     except _Ended as end:
         state, reason, hint, code = end.args

@@ -51,7 +51,7 @@ class Releases:
         prepared: pathlib.Path | None,
         out: pathlib.Path,
     ):
-        self._data, self._prepared, self._out = data, prepared, out
+        self.data, self._prepared, self._out = data, prepared, out
 
     @functools.cache  # noqa: B019, one of these lives as long as the program
     def folder(self, dataset: str) -> pathlib.Path:
@@ -102,9 +102,9 @@ class Releases:
         trees = self._out / "trees"
         with self._alone():
             if not trees.is_dir():
-                if self._data is None:
+                if self.data is None:
                     raise _not_given(sources.COHEN)
-                sources.write(self._data, trees)
+                sources.write(self.data, trees)
         options = Options(patients_from=sources.PATIENTS_FROM)
         place = self._out / "data" / name
         build_lib.build(
@@ -130,11 +130,11 @@ class Releases:
 
     def _release(self, dataset: str) -> pathlib.Path:
         name = dataset.partition("/")[0]
-        if self._data is None:
+        if self.data is None:
             raise _not_given(name)
-        own = self._data / _FOLDERS.get(name, name)
+        own = self.data / _FOLDERS.get(name, name)
         builder = build_lib.make_builder(dataset, self._out / "data")
-        return builder.find_release(own if own.is_dir() else self._data)
+        return builder.find_release(own if own.is_dir() else self.data)
 
 
 def _not_given(name: str) -> InputError:
