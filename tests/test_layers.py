@@ -17,7 +17,7 @@ LAYERS = (
     "config config_check experiment",
     "runs",
     "train evaluation",
-    "audits gate predict bundle export web view",
+    "audits gate predict bundle export web view serve",
     "report",
     "main api",
     "launch",
