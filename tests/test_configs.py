@@ -45,6 +45,8 @@ ARGUMENTS = {
     "seeds": ("brixia",),
     "folds": ("brixia",),
     "controls": ("base=covidgr", "base=brixia,size=64"),
+    "covid_external": ("phantom", "pooled,size=96"),
+    "protocols": ("phantom", "protocol=covidx_ct", "protocol=covid_xray_5k"),
     "image_folder": ("phantom", "classes=A+B+C,size=128"),
     "simclr": ("dataset=covidgr/256", "size=96"),
 }
