@@ -43,7 +43,7 @@ _RANGES = {
 
 _CHOICES = {
     "model.dtype": ("float32", "bfloat16"),
-    "model.pool": ("global", "grid", "zones", "projection"),
+    "model.pool": ("global", "grid", "zones", "projection", "tiles"),
     "data.square": fitting.SQUARES,
     "data.residency": ("auto", "disk", "host", "device"),
     "data.masks": (False, True),
