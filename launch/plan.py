@@ -86,6 +86,21 @@ def load(config: str, extra: Sequence[str] = ()) -> list[Run]:
     ]
 
 
+def alone(config: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a file that need not be a sweep, with changes, as JSON values.
+
+    Args:
+      config: 'FILE[:argument]', or the name of a shipped file.
+
+    Raises:
+      InputError: there is no such file, it fails, or has no such keys.
+    """
+    path = pathlib.Path(config_lib.locate(config).partition(":")[0])
+    if not path.is_file():
+        raise InputError(path, "there is no such file", "give a file with get_config")
+    return changed(path, read_config(config, path, _import(path), ()), overrides)
+
+
 def question(config: str) -> str:
     """The first line of the docstring of a sweep or search; '' where it has none."""
     module = _import(pathlib.Path(config_lib.locate(config).partition(":")[0]))

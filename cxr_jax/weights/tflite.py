@@ -34,7 +34,7 @@ def unfold(arrays: dict[str, np.ndarray], wanted: list[str]) -> dict[str, np.nda
         (
             name
             for name in wanted
-            if name.endswith("/kernel") and "classifier" not in name
+            if name.startswith("params/features_") and name.endswith("/kernel")
         ),
         key=_place,
     )
