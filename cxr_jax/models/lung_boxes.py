@@ -17,6 +17,10 @@ HIGHEST = lax.Precision.HIGHEST  # a GPU would round to TF32
 ROWS = 3  # zones of a lung, from above
 # The share of the lungs that lies outside of the box on each side: specks of the mask.
 OUTSIDE = 0.01
+# Both lungs meet between these shares of their mass from the left, and where there is
+# little of it: the columns there count exp(-VALLEY * their share of the fullest).
+BETWEEN = 0.2
+VALLEY = 20.0
 # Added to a mask without lungs, which then has the boxes of a mask that is all lung.
 FAINT = 1e-4
 # Weight of a pixel within a zone that is not lung, against one that is.
@@ -45,13 +49,28 @@ def quantile(mass: jax.Array, share: float) -> jax.Array:
     return jnp.clip(passed, 0, 1).sum(axis=-1)
 
 
+def middle(columns: jax.Array) -> jax.Array:
+    """Between both lungs: [B], in pixels. columns: the mass of each, [B, n].
+
+    Not the median of the mass, which lies in the larger lung. Where one lung is not seen
+    at all it lies at the side of the other.
+    """
+    pixels = jnp.arange(columns.shape[-1], dtype=jnp.float32)[None] + 0.5
+    first = quantile(columns, BETWEEN)[:, None]
+    last = quantile(columns, 1 - BETWEEN)[:, None]
+    inside = jnp.clip(pixels - first + 0.5, 0, 1) * jnp.clip(last - pixels + 0.5, 0, 1)
+    empty = jnp.exp(-VALLEY * columns / columns.max(axis=-1, keepdims=True))
+    weights = inside * empty + 1e-12
+    return (weights * pixels).sum(axis=-1) / weights.sum(axis=-1)
+
+
 def boxes(lung: jax.Array) -> Boxes:
     """From the probability of lung [B, h, w]; what is below a half counts as outside."""
     lung = jnp.maximum(2 * lung - 1, 0) + FAINT
     height, width = lung.shape[1:]
     rows, columns = lung.sum(axis=2), lung.sum(axis=1)
-    middle = quantile(columns, 0.5)[:, None]
-    first = jnp.clip(middle - jnp.arange(width)[None], 0, 1)
+    between = middle(columns)[:, None]
+    first = jnp.clip(between - jnp.arange(width)[None], 0, 1)
     sides = [columns * first, columns * (1 - first)]
     edges = [
         jnp.stack([quantile(side, share) for side in sides], axis=-1) / width
