@@ -65,7 +65,7 @@ SETTLED_ON = "the out-of-fold predictions of the films it was trained on"
 _NAMES = ("Brixia-score-COVID-19", "covid-chestxray-dataset")
 _MASKS = pathlib.Path("annotations") / "lungVAE-masks"
 # Arguments of the config for the lungs and for the scores.
-_FULL = ("epochs=28", "epochs=15")
+_FULL = ("epochs=28", "epochs=10")
 _SHORT = ("epochs=12,size=256", "epochs=6,size=256")
 
 
