@@ -23,6 +23,7 @@ from cxr_jax.config import parse_arg
 from cxr_jax.configs import common
 
 PIXELS = "to_rgb|normalise(0.5, 0.5)"
+STANDARD = "(^|/)standard/"  # of the scored films alone
 FROZEN = "^features: 0"
 EXCUSED = "(^|/)(classifier_1|lungs|standard|zero_kernel|bias)(/|$)"
 
@@ -42,13 +43,12 @@ def get_config(arg=None):
     config.model.dtype = "float32"
     config.model.style = "keras"
     config.init_from = arg.weights
-    config.init_excuse = EXCUSED if arg.weights else ""
+    config.init_excuse = EXCUSED if arg.weights else STANDARD
     see = f"to_float|equalise|resize({arg.size})"
     config.preprocess.eval = f"{see}|{PIXELS}"
     config.optim.lr = 3e-3
     config.optim.clip_norm = 0.0
-    # `standard` has no scale and shift of its own: the linear layer has.
-    config.optim.layers = (FROZEN, "^(lungs|standard)/: 0")
+    config.optim.layers = (FROZEN, "^lungs/: 0")
     # One evaluation, at the end: the linear layer has one optimum, and val is few films.
     config.every.eval = config.every.checkpoint = "100 percent"
     config.report = False
@@ -71,4 +71,4 @@ def _use_masks(config: ConfigDict, see: str) -> None:
         f"{see}|affine(rotate=12, shift=0.05, zoom=0.1)|brightness(0.2)|contrast(0.2)"
         f"|flip_lr|{PIXELS}"
     )
-    config.optim.layers = (FROZEN, "^(standard/|zero_kernel|bias): 0")
+    config.optim.layers = (FROZEN, "^(zero_kernel|bias): 0")

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cxr_jax import config as config_lib
 from cxr_jax import metrics
 from cxr_jax.runs import predictions
 from cxr_jax.stats import bootstrap
 from cxr_jax.stats.estimate import Estimate
+from cxr_jax.tasks import make_task
 from tfds_builders.common.errors import InputError
 
 RESAMPLES = 2000
@@ -43,19 +45,21 @@ def pool(folders: Sequence[pathlib.Path]) -> Pooled:
     Raises:
       InputError: a run is not finished, or a seed lacks a film or has it twice.
     """
-    runs = [predictions.read(folder) for folder in folders]
     of_seed: dict[int, dict[str, tuple]] = {}
-    for run in runs:
-        path = run.workdir / "predictions" / "brixia-test.csv"
-        read = predictions.read_alone(predictions.task_of(run), path)
-        films = of_seed.setdefault(int(run.config.seed), {})
+    for folder in folders:
+        config = config_lib.from_json(folder / "config.json")
+        dataset = config.data.dataset.split("/")[0]
+        read = predictions.read_alone(
+            make_task(config.task), folder / "predictions" / f"{dataset}-test.csv"
+        )
+        films = of_seed.setdefault(int(config.seed), {})
         columns = (read.example_ids, read.patient_ids, read.labels, read.probs)
         for name, *rest in zip(*columns, strict=True):
             if name in films:
                 raise InputError(
-                    run.workdir, f"tests {name} again", "give one run of each fold"
+                    folder, f"tests {name} again", "give one run of each fold"
                 )
-            films[name] = (int(run.config.data.fold), *rest)
+            films[name] = (int(config.data.fold), *rest)
     first, *others = of_seed.values()
     for films in others:
         if films.keys() != first.keys():

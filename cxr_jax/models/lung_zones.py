@@ -15,7 +15,7 @@ from jax import lax
 
 from cxr_jax.models import lung_boxes
 from cxr_jax.models.alignment import resize
-from cxr_jax.models.layers import Conv, Output, batch_norm
+from cxr_jax.models.layers import Conv, Output
 from cxr_jax.models.mobilenet import STAGES, Stage, trunk
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.zones import LEVELS, ZONES
@@ -25,6 +25,9 @@ DENSE, AIR = 0.2, -0.3
 # A standardised feature beyond this is cut: a film unlike those of the training must
 # not decide by one number.
 LIMIT = 5.0
+# Of the variance, so that a feature that is always the same stays near 0.
+EPSILON = 1e-5
+MEMORY = 20.0  # batches that the mean and the deviation of a feature are those of
 # Every group of features weighs as much as one of so many channels.
 GROUP = 30.0
 
@@ -51,13 +54,35 @@ class LungDecoder(nn.Module):
         return Conv(1, size=1, name="mask")(x)
 
 
+class Standard(nn.Module):
+    """Features less their mean, over their deviation; nothing here is learnt.
+
+    Of the last MEMORY batches, in training too: what is standardised does not change, so
+    there is no need for a batch norm, whose statistics of 8 films are not those of all.
+    """
+
+    @nn.compact
+    def __call__(self, x, train: bool):
+        """[B, Z, F] float32."""
+        shape = (x.shape[-1],)
+        count = self.variable("batch_stats", "count", jnp.zeros, (), jnp.float32)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
+        square = self.variable("batch_stats", "square", jnp.zeros, shape, jnp.float32)
+        if train and not self.is_initializing():
+            count.value = jnp.minimum(count.value + 1, MEMORY)
+            mean.value += (x.mean((0, 1)) - mean.value) / count.value
+            square.value += ((x * x).mean((0, 1)) - square.value) / count.value
+        variance = jnp.maximum(square.value - mean.value**2, 0)
+        factor = lax.rsqrt(variance + EPSILON)
+        return (x - mean.value[None, None]) * factor[None, None]
+
+
 class LungZones(nn.Module):
     """MobileNetV2, never trained here; 'lungs', a decoder; 'zones', a linear layer.
 
     The features of a zone are averages over its lung of three maps of the trunk (at
     1/4, 1/8 and 1/16 of the size) and statistics of its pixels; then the same of its
-    whole lung, and of both. They are standardised ('standard', over the zones of a
-    batch). One linear layer serves all zones, each with biases of its own.
+    whole lung, and of both. They are standardised ('standard'). One linear layer serves all zones, each with biases of its own.
 
     Images are of three equal channels from -1 to 1. Trunk and layers are named as in
     torchvision. The task `segment` trains the decoder, `brixia` the linear layer;
@@ -101,8 +126,8 @@ class LungZones(nn.Module):
             jnp.full(each.shape[-1], (GROUP / each.shape[-1]) ** 0.5) for each in groups
         ]
         x = jnp.concatenate(groups, axis=-1)
-        x = batch_norm(x, train=train, name="standard", dtype=jnp.float32)
-        return jnp.clip(x, -LIMIT, LIMIT) * jnp.concatenate(weights)[None, None]
+        x = jnp.clip(Standard(name="standard")(x, train), -LIMIT, LIMIT)
+        return x * jnp.concatenate(weights)[None, None]
 
     def _linear(self, x: jax.Array) -> jax.Array:
         """[B, 6, F] -> logits [B, 24]."""

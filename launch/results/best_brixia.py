@@ -10,8 +10,6 @@ its intervals on the predictions out of fold, and leaves a bundle in `--out`, fo
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
 import os
@@ -23,21 +21,18 @@ from typing import Any
 import numpy as np
 from absl import flags
 
+from cxr_jax import config as config_lib
 from cxr_jax import metrics
-from cxr_jax.bundle import digests, loaded
+from cxr_jax.bundle import digests
 from cxr_jax.devices.terminal import say
 from cxr_jax.export import bundling
 from cxr_jax.predict import gate_of_run, of_run
 from cxr_jax.stats import bootstrap
-from tfds_builders import build
-from tfds_builders.brixia_public.layout import IMAGES, is_release
-from tfds_builders.brixia_public.table import TABLE
 from tfds_builders.common import command, files, places
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.splits import FOLDS
-from tfds_builders.covid_chestxray.table import TABLE as METADATA
 
-from .. import jobs, local, out_of_fold, plan, register, slots
+from .. import brixia_films, jobs, local, out_of_fold, plan, register, slots
 from ..out_of_fold import Pooled
 
 _BRIXIA = flags.DEFINE_string(
@@ -57,13 +52,13 @@ _OUT = flags.DEFINE_string(
     "out", "runs/best_brixia", "Folder of runs, table and bundle."
 )
 _QUICK = flags.DEFINE_bool("quick", False, "One seed, short trainings, smaller images.")
+_SEEDS = flags.DEFINE_integer(
+    "seeds", 3, "Trainings of each fold; --quick has one.", lower_bound=1
+)
 
-CONFIG = "configs/best_brixia.py"
-SEEDS = (0, 1, 2)
+CONFIG = config_lib.locate("best_brixia.py")
 RESULT = "out_of_fold.json"
 SETTLED_ON = "the out-of-fold predictions of the films it was trained on"
-_NAMES = ("Brixia-score-COVID-19", "covid-chestxray-dataset")
-_MASKS = pathlib.Path("annotations") / "lungVAE-masks"
 # Arguments of the config for the lungs and for the scores.
 _FULL = ("epochs=28", "epochs=10")
 _SHORT = ("epochs=12,size=256", "epochs=6,size=256")
@@ -74,24 +69,25 @@ def main(argv: list[str]) -> int:
         raise InputError("command line", f"{argv[1:]}: not a flag", "see --help")
     out = places.expanded(_OUT.value).absolute()
     weights = _weights(_WEIGHTS.value)
-    brixia = _found("brixia", _BRIXIA.value, _NAMES[0], is_brixia)
-    cohen = _found("cohen", _COHEN.value or str(brixia.parent), _NAMES[1], is_cohen)
+    brixia = brixia_films.scored(_BRIXIA.value)
+    cohen = brixia_films.collection(_COHEN.value or str(brixia.parent))
     data = places.expanded(_DATA_DIR.value).absolute() if _DATA_DIR.value else out
-    prepare(brixia, cohen, data / "data_by_patient")
+    brixia_films.prepare(brixia, cohen, data / "data_by_patient")
     arguments = _SHORT if _QUICK.value else _FULL
-    seeds = SEEDS[:1] if _QUICK.value else SEEDS
-    return make(out, data / "data_by_patient", weights, arguments, seeds)
+    seeds = range(1 if _QUICK.value else _SEEDS.value)
+    work = out / ("runs_quick" if _QUICK.value else "runs")
+    return make(out, work, data / "data_by_patient", weights, arguments, seeds)
 
 
 def make(
     out: pathlib.Path,
+    work: pathlib.Path,
     data: pathlib.Path,
     weights: pathlib.Path,
     arguments: tuple[str, str],
     seeds: Sequence[int],
 ) -> int:
     """Everything after the data; returns the exit code of the first part that fails."""
-    work = out / "runs"
     lungs = f"{CONFIG}:lungs,weights={weights},{arguments[0]}"
     if code := train(work, lungs, {"lungs": {}}, data):
         return code
@@ -112,35 +108,12 @@ def make(
     if code := train(work, scores, {"final": every | begin}, data):
         return code
     found = out_of_fold.pool([work / "folds" / name for name in folds])
-    table = measured(found, second_reader(data))
+    table = measured(found, brixia_films.second_reader(data))
     files.write_text(out / RESULT, json.dumps(table, indent=1) + "\n")
     _show(table)
     publish(work / "final", found, out)
     say(f"\nwritten: {out / RESULT}\nbundle: {out}")
     return 0
-
-
-def is_brixia(folder: pathlib.Path) -> bool:
-    """Whether it is the release, or its folder data."""
-    return is_release(folder) or is_release(folder / "data")
-
-
-def is_cohen(folder: pathlib.Path) -> bool:
-    """Whether it is Cohen's collection with lung masks."""
-    return (folder / METADATA).is_file() and (folder / _MASKS).is_dir()
-
-
-def _found(flag: str, given: str, name: str, known) -> pathlib.Path:
-    if not given:
-        raise InputError(f"--{flag}", "is not given", f"give the folder {name}")
-    folder = places.expanded(given).absolute()
-    for each in (folder, *sorted(folder.glob(f"{name}*")), *folder.glob("*/" + name)):
-        if known(each):
-            return each
-    more = "" if known is is_brixia else f" with {METADATA} and {_MASKS}/"
-    raise InputError(
-        f"--{flag}", f"{folder} is not and has no {name}{more}", "see docs"
-    )
 
 
 def _weights(given: str) -> pathlib.Path:
@@ -153,50 +126,6 @@ def _weights(given: str) -> pathlib.Path:
             "(docs/weights.md): a linear layer on random features is worth nothing",
         )
     return path
-
-
-def prepare(brixia: pathlib.Path, cohen: pathlib.Path, data: pathlib.Path) -> None:
-    """Prepares the scored films by patient, and masks of the patients that have none.
-
-    The releases are read through copies of their tables, in `data/releases`: Cohen's
-    metadata.csv names the patients of both.
-    """
-    inner = brixia if is_release(brixia) else brixia / "data"
-    copy = data / "releases" / _NAMES[0] / "data"
-    _link(inner / TABLE, copy / TABLE)
-    _link(inner / IMAGES, copy / IMAGES)
-    _link(cohen / METADATA, copy / METADATA)
-    build.build("brixia_public", copy.parent, data)
-    copy = data / "releases" / _NAMES[1]
-    for name in ("images", "annotations"):
-        _link(cohen / name, copy / name)
-    scored = {path.stem for path in (inner / IMAGES).iterdir()}
-    text = files.read_text(cohen / METADATA, missing="copy it again", damaged="")
-    files.write_text(copy / METADATA, without_patients_of(text, scored))
-    build.build("covid_chestxray/segmentation", copy, data)
-
-
-def without_patients_of(text: str, films: set[str]) -> str:
-    """Cohen's metadata.csv without all rows of the patients of some films."""
-    head, *rows = csv.reader(io.StringIO(text.removeprefix("\ufeff")))
-    patient, name = head.index("patientid"), head.index("filename")
-
-    def stem(row):
-        return pathlib.PurePath(row[name]).stem
-
-    patients = {row[patient] for row in rows if stem(row) in films}
-    kept = [r for r in rows if r[patient] not in patients and stem(r) not in films]
-    written = io.StringIO()
-    csv.writer(written, lineterminator="\n").writerows([head, *kept])
-    return written.getvalue()
-
-
-def _link(there: pathlib.Path, here: pathlib.Path) -> None:
-    with files.explained(here):
-        here.parent.mkdir(parents=True, exist_ok=True)
-        if here.is_symlink():
-            here.unlink()
-        here.symlink_to(there)
 
 
 def train(
@@ -218,12 +147,6 @@ def train(
     if bad:
         say(f"not finished: {', '.join(bad)}; see log.txt in {folder}")
     return 1 if bad else 0
-
-
-def second_reader(data: pathlib.Path) -> dict[str, np.ndarray]:
-    """{example: scores [6] of the junior reader}."""
-    source = build.make_builder("brixia_public", data).as_data_source(split="all")
-    return {each["example_id"].decode(): each["scores_junior"] for each in source}
 
 
 def measured(found: Pooled, junior: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -282,16 +205,14 @@ _SHOWN = ("mae_zone", "mae_global", "pearson_global", "kappa_global")
 
 
 def publish(workdir: pathlib.Path, found: Pooled, out: pathlib.Path) -> None:
-    """The bundle of a run in `out`, settled out of fold; unless one is there."""
-    if loaded.is_bundle(out):
-        say(f"{out} has a bundle already; remove its {digests.SUMS} to make it again")
-        return
+    """The bundle of a run in `out`, settled out of fold; an older one is replaced."""
     settled = out_of_fold.decision(found, found.probs.mean(axis=0))
     opened = of_run.decided(of_run.open_run(workdir), settled, SETTLED_ON)
     new = out / "bundle"
     shutil.rmtree(new, ignore_errors=True)
     bundling.write(opened, gate_of_run.of_run(opened), new)
-    # The list of digests last: with it the folder is a bundle.
+    # The list of digests goes first and comes last: with it the folder is a bundle.
+    (out / digests.SUMS).unlink(missing_ok=True)
     for path in sorted(new.iterdir(), key=lambda path: path.name == digests.SUMS):
         target = out / path.name
         if target.is_dir():
