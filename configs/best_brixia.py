@@ -4,7 +4,7 @@ A MobileNetV2 with ImageNet weights, frozen; a decoder on its maps finds the lun
 linear layer scores the six zones from averages over the lung. In two stages: `lungs` trains
 the decoder on lung masks, the other the linear layer on the scores of both readers. Other
 arguments: `weights=FILE` (a MobileNetV2 of Keras or TensorFlow: docs/weights.md), `fold=K`,
-`size=320` (side in pixels of the image that the model sees), `epochs=10`, `phantom`
+`size=320` (side in pixels of the image that the model sees), `epochs=8`, `phantom`
 (synthetic films).
 
     python -m tfds_builders.build covid_chestxray/segmentation --manual_dir=covid-chestxray-dataset
@@ -30,7 +30,7 @@ EXCUSED = "(^|/)(classifier_1|lungs|standard|zero_kernel|bias)(/|$)"
 
 def get_config(arg=None):
     arg = parse_arg(
-        arg, lungs=False, weights="", fold=-1, size=320, epochs=10, phantom=False
+        arg, lungs=False, weights="", fold=-1, size=320, epochs=8, phantom=False
     )
     config = common.get_config(arg.size)
     config.data.dataset = "brixia_public/512"
@@ -71,4 +71,4 @@ def _use_masks(config: ConfigDict, see: str) -> None:
         f"{see}|affine(rotate=12, shift=0.05, zoom=0.1)|brightness(0.2)|contrast(0.2)"
         f"|flip_lr|{PIXELS}"
     )
-    config.optim.layers = (FROZEN, "^(zero_kernel|bias): 0")
+    config.optim.layers = (FROZEN, "^(standard/|zero_kernel|bias): 0")

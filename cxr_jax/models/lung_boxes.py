@@ -73,7 +73,8 @@ def boxes(lung: jax.Array) -> Boxes:
     first = jnp.clip(between - jnp.arange(width)[None], 0, 1)
     sides = [columns * first, columns * (1 - first)]
     edges = [
-        jnp.stack([quantile(side, share) for side in sides], axis=-1) / width
+        jnp.concatenate([quantile(side, share)[:, None] for side in sides], axis=1)
+        / width
         for share in (OUTSIDE, 1 - OUTSIDE)
     ]
     return Boxes(

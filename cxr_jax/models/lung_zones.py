@@ -98,7 +98,7 @@ class LungZones(nn.Module):
     stem: int = 32
     last: int = 1280
     remat: bool = False
-    style: str = "keras"
+    style: str = "torch"
     scheme: str = "he_fan_in"
 
     @nn.compact

@@ -60,7 +60,7 @@ CONFIG = config_lib.locate("best_brixia.py")
 RESULT = "out_of_fold.json"
 SETTLED_ON = "the out-of-fold predictions of the films it was trained on"
 # Arguments of the config for the lungs and for the scores.
-_FULL = ("epochs=28", "epochs=10")
+_FULL = ("epochs=28", "epochs=8")
 _SHORT = ("epochs=12,size=256", "epochs=6,size=256")
 
 

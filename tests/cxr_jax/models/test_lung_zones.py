@@ -45,7 +45,7 @@ def gradients(model, variables, images, of):
 
 
 def test_trunk_is_that_of_mobilenet(model, variables, images):
-    whole = MODELS["mobilenet_v2"](5, style="keras")
+    whole = MODELS["mobilenet_v2"](5)
     params, _ = init.initialise(whole, (SIDE, SIDE, 3), 0)
     shared = {k: variables["params"].get(k, v) for k, v in params.items()}
     state = {k: v for k, v in variables["batch_stats"].items() if k in shared}
