@@ -1,10 +1,10 @@
-# make setup | quickstart | demo | test | lint | web. Everything is installed once, into .venv.
+# make setup | quickstart | demo | results | test | lint | web. Everything is installed once, into .venv.
 SHELL := /bin/bash
 VENV := .venv
 WORKDIR ?= runs/quickstart
 READY := $(VENV)/.ready
 
-.PHONY: setup quickstart demo test lint web clean
+.PHONY: setup quickstart demo results test lint web clean
 
 setup: $(READY)
 
@@ -16,7 +16,7 @@ $(READY): pyproject.toml setup.py constraints.txt
 	[ "$$($(VENV)/bin/python --version 2>&1)" = "$$("$$python" --version)" ] \
 	  || "$$python" -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[dev,dicom,beam,export]'
+	  --constraint constraints.txt --editable '.[dev,dicom,beam,export,serve]'
 	@touch $(READY)
 
 quickstart: $(READY)
@@ -26,6 +26,17 @@ quickstart: $(READY)
 # The quickstart's model exported, films predicted with it, and a picture of its page.
 demo: quickstart
 	$(VENV)/bin/python -m docs.make.demo --run=$(WORKDIR)
+
+# Every figure of docs/results.md again, from the data that are there; a second call resumes.
+# make results [QUICK=1] [DATA=folder of releases] [DATA_DIR=prepared datasets]
+#   [WEIGHTS=ImageNet weights of MobileNetV2] [OUT=runs/results] [ONLY=rows]
+DATA ?= $(wildcard ../shared/data)
+WEIGHTS ?= $(firstword $(wildcard $(DATA)/weights/mobilenet_v2*.npz))
+OUT ?= runs/results
+results: $(READY)
+	$(VENV)/bin/python -m launch.results --out=$(OUT) $(if $(QUICK),--quick) \
+	  $(if $(DATA),--data=$(DATA)) $(if $(DATA_DIR),--data_dir=$(DATA_DIR)) \
+	  $(if $(WEIGHTS),--weights=$(WEIGHTS)) $(if $(ONLY),--only=$(ONLY))
 
 # Tests start many processes: each imports in half the time with compiled modules.
 test: $(READY)

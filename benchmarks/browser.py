@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cxr_jax.view import serve
+from cxr_jax.view import localhost
 from tfds_builders.common.errors import InputError
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -75,10 +75,10 @@ def served(bundle: pathlib.Path) -> Iterator[str]:
     Raises:
       InputError: the folder is no bundle.
     """
-    serve.check_bundle(bundle)
-    server = serve.open_server(bundle)
+    localhost.check_bundle(bundle)
+    server = localhost.open_server(bundle)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://{serve.HOST}:{server.server_port}/web/"
+    yield f"http://{localhost.HOST}:{server.server_port}/web/"
     server.shutdown()
     server.server_close()
 

@@ -11,21 +11,17 @@ take turns. Drawing the images is not timed; --folder keeps them.
 
 from __future__ import annotations
 
-import os
 import pathlib
-import re
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 
 import cv2
 import numpy as np
 from absl import flags
 
-from benchmarks import films, machine
+from benchmarks import films, following, machine
 from cxr_jax.data import builders, decode
 from tfds_builders.common import command, places
 
@@ -65,24 +61,6 @@ def torchs(folder: str, model: str, side: int) -> list[str]:
     return [*module, folder, model, *map(str, sizes)]
 
 
-def follow(arguments: list[str], steps: int, cache: str) -> list[float]:
-    """Returns seconds to the first step, to the end of epoch 1, and to the end."""
-    start, found = time.perf_counter(), {}
-    process = subprocess.Popen(
-        arguments,
-        env={**os.environ, "JAX_COMPILATION_CACHE_DIR": cache},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    for line in process.stdout:
-        step = re.match(r"step +(\d+)", line)
-        if step:
-            found.setdefault(int(step[1]), time.perf_counter() - start)
-    if process.wait():
-        raise SystemExit(f"{' '.join(arguments)}: exit code {process.returncode}")
-    return [found[1], found[steps], found[EPOCHS * steps]]
-
-
 def export(folder: pathlib.Path, data_dir: str, images: int) -> str:
     """Writes the same training images as PNG files, with scores; -> the folder."""
     target = folder / f"png_{images}"
@@ -116,7 +94,10 @@ def run(folder: pathlib.Path, model: str, images: int, side: int, repeats: int) 
                 "ours, warm": ours(data_dir, images, model, side, f"{work}/warm"),
             }
             for name, arguments in each.items():
-                found = follow(arguments, images // BATCH, str(cache))
+                epoch = images // BATCH
+                found = following.seconds(
+                    arguments, (1, epoch, EPOCHS * epoch), str(cache)
+                )
                 rows.setdefault(name, []).append(found)
     reference = [
         statistics.median(times) for times in zip(*rows["PyTorch"], strict=True)

@@ -6,6 +6,16 @@ import torch
 import torchvision
 from torch import nn
 
+# Those of `cxr_jax.models` that torchvision has too, or that are written out here.
+MODELS = (
+    "resnet18",
+    "resnet50",
+    "densenet121",
+    "mobilenet_v2",
+    "convnext_tiny",
+    "s4_cnn",
+)
+
 
 def make(name: str, side: int, outputs: int) -> nn.Module:
     """A model of `cxr_jax.models` for images [B, 1, side, side].
@@ -20,6 +30,8 @@ def make(name: str, side: int, outputs: int) -> nn.Module:
         model.conv1 = one_channel(model.conv1)
     elif name.startswith("densenet"):
         model.features.conv0 = one_channel(model.features.conv0)
+    elif name.startswith("convnext"):
+        model.features[0][0] = one_channel(model.features[0][0])
     else:
         model.features[0][0] = one_channel(model.features[0][0])
         model.classifier[0] = nn.Identity()  # our dropout is 0 too
@@ -28,8 +40,9 @@ def make(name: str, side: int, outputs: int) -> nn.Module:
 
 def one_channel(conv: nn.Conv2d) -> nn.Conv2d:
     """The same convolution for grey images."""
-    settings = {"stride": conv.stride, "padding": conv.padding, "bias": False}
-    return nn.Conv2d(1, conv.out_channels, conv.kernel_size, **settings)
+    settings = {"stride": conv.stride, "padding": conv.padding}
+    bias = conv.bias is not None
+    return nn.Conv2d(1, conv.out_channels, conv.kernel_size, bias=bias, **settings)
 
 
 def s4_cnn(side: int, outputs: int) -> nn.Sequential:
@@ -84,7 +97,7 @@ def trainer(name, images, labels, *, outputs: int, dtype: str, compiled: bool):
         return nn.functional.cross_entropy(logits.float(), labels)
 
     if compiled:
-        loss_of = torch.compile(loss_of)
+        loss_of = torch.compile(loss_of, dynamic=False)
 
     def run(steps: int) -> None:
         for _ in range(steps):
@@ -93,6 +106,46 @@ def trainer(name, images, labels, *, outputs: int, dtype: str, compiled: bool):
             loss.backward()
             optimiser.step()
         loss.item()
+
+    return run
+
+
+def scorer(name, images, *, outputs: int, dtype: str, compiled: bool, features: bool):
+    """Returns run(times), which scores a batch without gradients, in eval mode.
+
+    Args:
+      name, images, outputs, dtype, compiled: see `trainer`.
+      features: what the last layer is given, from pictures on the host to an array on
+        the host; else the classes of a batch on the device.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
+    model = make(name, images.shape[1], outputs)
+    if features:
+        last = next(reversed(dict(model.named_children())))
+        setattr(model, last, nn.Identity())
+    model = model.to(device, memory_format=torch.channels_last).eval()
+    on_host = torch.from_numpy(images)
+    on_device = on_host.to(device)
+
+    def scores(images):
+        pictures = standardised(images.permute(0, 3, 1, 2))
+        with torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16"):
+            return model(pictures.contiguous(memory_format=torch.channels_last)).float()
+
+    if compiled:
+        scores = torch.compile(scores, dynamic=False)
+
+    @torch.inference_mode()
+    def run(times: int) -> None:
+        for _ in range(times):
+            if features:
+                scores(on_host.to(device)).cpu()
+            else:
+                found = scores(on_device).softmax(-1)
+        if not features:
+            found.cpu()
 
     return run
 

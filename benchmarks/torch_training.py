@@ -1,9 +1,10 @@
 """The training of `end_to_end` in PyTorch, as a careful user would write it.
 
-    python -m benchmarks.torch_training FOLDER MODEL SIDE BATCH EPOCHS
+    python -m benchmarks.torch_training FOLDER MODEL SIDE BATCH EPOCHS [WORKERS [DTYPE]]
 
-FOLDER holds the images as PNG files and `scores.npy`. Two worker processes read,
-decode and augment; the model runs channels-last. Prints `step N` after each step.
+FOLDER holds the images as PNG files and `scores.npy`. Worker processes (2) read, decode
+and augment; the model runs channels-last, in bfloat16 by autocast. Prints `step N`
+after each step.
 """
 
 import pathlib
@@ -49,7 +50,15 @@ class Films(Dataset):
         return (image - image.mean()) / image.std(), scores
 
 
-def main(folder: str, name: str, side: str, batch: str, epochs: str) -> None:
+def main(
+    folder: str,
+    name: str,
+    side: str,
+    batch: str,
+    epochs: str,
+    workers: str = "2",
+    dtype: str = "float32",
+) -> None:
     torch.manual_seed(0)
     films = Films(pathlib.Path(folder), int(side))
     loader = DataLoader(
@@ -57,18 +66,26 @@ def main(folder: str, name: str, side: str, batch: str, epochs: str) -> None:
         batch_size=int(batch),
         shuffle=True,
         drop_last=True,
-        num_workers=2,
+        num_workers=int(workers),
         persistent_workers=True,
+        pin_memory=torch.cuda.is_available(),
     )
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
     model = torch_models.make(name, int(side), 24).to(device)
     model = model.to(memory_format=torch.channels_last).train()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-2)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=1e-3, weight_decay=1e-2, fused=True
+    )
     step = 0
     for _ in range(int(epochs)):
         for images, scores in loader:
-            images = images.to(device, memory_format=torch.channels_last)
-            logits = model(images).reshape(-1, 6, 4).transpose(1, 2)
+            images = images.to(
+                device, memory_format=torch.channels_last, non_blocking=True
+            )
+            with torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16"):
+                logits = model(images).float().reshape(-1, 6, 4).transpose(1, 2)
             loss = torch.nn.functional.cross_entropy(logits, scores.to(device))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()

@@ -1,7 +1,7 @@
 """Public Brixia scores of Cohen's films: six zones of two readers, a small CNN at 96 px.
 
 The 192 films (91 in the snapshot that most people have) are few: one test set of 17 films
-says nothing, so cross-validate (`fold=K`, or `configs/ablations/folds.py:public`), and
+says nothing, so cross-validate (`fold=K`; the sweeps of `configs/ablations/` do), and
 compare with the constant median and with the second reader. Arguments: `size=96` (side in
 pixels of the image that the model sees), `fold=K`, `phantom` (120 synthetic films).
 

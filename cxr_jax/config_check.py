@@ -43,11 +43,12 @@ _RANGES = {
 
 _CHOICES = {
     "model.dtype": ("float32", "bfloat16"),
-    "model.pool": ("global", "grid", "zones", "projection"),
+    "model.pool": ("global", "grid", "zones", "projection", "tiles"),
     "data.square": fitting.SQUARES,
     "data.residency": ("auto", "disk", "host", "device"),
     "data.masks": (False, True),
     "data.split_by": roles.SPLIT_BY,
+    "data.leaks": (False, True),
     "optim.torch_norms": (False, True),
 }
 
@@ -58,8 +59,8 @@ _PATTERNS = ("init_excuse", "optim.no_decay", "optim.frozen_norms")
 KEYS = {
     "": "seed batch_size accumulate total data task model init_from init_excuse "
     "preprocess optim plateau stop_patience every select resamples report audit",
-    "data": "dataset data_dir train val test fold split_by masks size square residency "
-    "phantom",
+    "data": "dataset data_dir train val test fold split_by leaks masks size square "
+    "residency phantom",
     "task": "name loss label_noise settings",
     "preprocess": "train eval strength",
     "optim": "name settings lr schedule warmup weight_decay no_decay layers frozen_norms "
@@ -74,6 +75,7 @@ _PRESENT = ("init_from", "optim.layers")
 
 # Not every model has them, or not every version of the config.
 _OPTIONAL = ("model.dropout", "model.pool", "optim.torch_norms", "data.split_by")
+_OPTIONAL += ("data.leaks",)
 
 
 def check(config: ConfigDict) -> None:

@@ -14,6 +14,8 @@ from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from cxr_jax import config as config_lib
+from cxr_jax.serve import node_flags
+from cxr_jax.weights.optional import package
 from tfds_builders.common import command, places
 from tfds_builders.common.errors import InputError
 
@@ -23,7 +25,9 @@ _OF_FILES = {
     "predict": ("checkpoint", "input", "output", "gate"),
     "export": ("checkpoint", "output", "gate"),
     "view": ("bundle", "port"),
+    "serve": ("bundle", "port", "gate", *node_flags.NAMES),
 }
+flags.adopt_module_key_flags(node_flags)
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -46,7 +50,8 @@ _MODE = flags.DEFINE_enum(
     "tests runs of several datasets on the test sets of all of them. predict: scores the "
     "films of --input with the model of --checkpoint. export: makes of a finished run a "
     "bundle, for other programs and for browsers. view: shows the page of --bundle, which "
-    "scores films in the browser.",
+    "scores films in the browser. serve: a DICOM node that scores what it is sent with "
+    "--bundle.",
 )
 _EVAL_ON = flags.DEFINE_string(
     "eval_on",
@@ -83,15 +88,21 @@ _GATE = flags.DEFINE_enum(
     "gate",
     "refuse",
     ["refuse", "warn", "off"],
-    "With --mode=predict: what becomes of a film that is not an upright frontal chest "
-    "film like those of the training. With --mode=export: off leaves the gate out, which "
+    "With --mode=predict or serve: what becomes of a film that is not an upright frontal "
+    "chest film like those of the training. With --mode=export: off leaves the gate out, which "
     "needs the data of the run.",
 )
 _BUNDLE = flags.DEFINE_string(
-    "bundle", "", "With --mode=view: an exported bundle, whose page is served."
+    "bundle",
+    "",
+    "With --mode=view: an exported bundle, whose page is served; with --mode=serve: "
+    "which scores.",
 )
 _PORT = flags.DEFINE_integer(
-    "port", 0, "With --mode=view: of this machine; 0 for 8118, or a free one."
+    "port",
+    0,
+    "With --mode=view: of this machine; 0 for 8118, or a free one. With --mode=serve: "
+    "of the node; 0 for 11112.",
 )
 _MEMBERS = flags.DEFINE_string(
     "members",
@@ -235,9 +246,10 @@ def _check_file_flags() -> None:
     for flag, mode in (
         (_INPUT, "predict"),
         (_OUTPUT, "predict or export"),
-        (_GATE, "predict or export"),
-        (_BUNDLE, "view"),
-        (_PORT, "view"),
+        (_GATE, "predict, export or serve"),
+        (_BUNDLE, "view or serve"),
+        (_PORT, "view or serve"),
+        *((flags.FLAGS[name], "serve") for name in node_flags.NAMES),
     ):
         if flag.value != flag.default:
             raise InputError(
@@ -260,7 +272,7 @@ def _check_flags(mode: str) -> None:
         if flag.name in ("mode", *taken) or flag.value == flag.default:
             continue
         hint = f"omit it: this mode takes {', '.join(f'--{name}' for name in taken)}"
-        if flag.name == "bundle":
+        if flag.name == "bundle" and mode != "serve":
             hint = "give the folder as --checkpoint"
         elif mode == "view" and flag.name == "input":
             hint = "omit it: films are dropped onto the page"
@@ -271,6 +283,8 @@ def _of_files() -> int:
     _check_flags(_MODE.value)
     if _MODE.value == "view":
         return _view()
+    if _MODE.value == "serve":
+        return _serve()
     is_export = _MODE.value == "export"
     example = (
         "--mode=export --checkpoint=runs/a --output=bundle"
@@ -322,9 +336,18 @@ def _view() -> int:
             "python -m cxr_jax.main --mode=view --bundle=FOLDER, with a folder that "
             "--mode=export made",
         )
-    from cxr_jax.view import serve
+    from cxr_jax.view import localhost
 
-    return serve.serve(places.expanded(_BUNDLE.value), _PORT.value)
+    return localhost.serve(places.expanded(_BUNDLE.value), _PORT.value)
+
+
+def _serve() -> int:
+    options = node_flags.options(_BUNDLE.value, _PORT.value, _GATE.value)
+    for name in ("pynetdicom", "highdicom", "dicomweb_client"):
+        package(name, "serve", "--mode=serve")
+    from cxr_jax.serve import node
+
+    return node.serve(options)
 
 
 def _check_runs() -> None:
@@ -423,7 +446,8 @@ def _parse(argv: list[str]) -> list[str]:
     if path:
         config_lib.check_file(path)
     try:
-        return flags.FLAGS(argv)
+        with config_lib.no_bytecode():
+            return flags.FLAGS(argv)
     except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         if fault := path and config_lib.fault_in(path, error):
             raise fault from error

@@ -12,11 +12,11 @@ import json
 import os
 import pathlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tfds_builders.common import files
-from tfds_builders.common.lock import take
+from tfds_builders.common.lock import locked, take
 
 _FOLDER = ".claims"
 
@@ -46,6 +46,15 @@ def claimed(folder: pathlib.Path, digests: Sequence[str]) -> list[int] | None:
         except BaseException:
             release(held)
             raise
+
+
+@contextlib.contextmanager
+def alone(folder: pathlib.Path, what: str) -> Iterator[None]:
+    """Waits until no other launcher of the folder does this."""
+    with files.explained(folder / _FOLDER):
+        (folder / _FOLDER).mkdir(parents=True, exist_ok=True)
+        with locked(folder / _FOLDER / what, lambda: None):
+            yield
 
 
 def release(held: Sequence[int]) -> None:

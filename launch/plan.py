@@ -7,7 +7,6 @@ import importlib.util
 import json
 import os
 import pathlib
-import sys
 import traceback
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -153,7 +152,7 @@ def read_config(
     argv = ["sweep", f"--config={config_lib.locate(config)}", *extra]
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
     try:
-        with _no_bytecode():
+        with config_lib.no_bytecode():
             values(argv)
         return values.config.lock()
     except (AttributeError, KeyError, TypeError, ValueError, flags.Error) as error:
@@ -239,25 +238,12 @@ def explained(path: pathlib.Path, what: str) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def _no_bytecode() -> Iterator[None]:
-    """Keeps no compiled copy of a file: Python tells a stale one by second and size.
-
-    A file that is changed twice within a second, 1e-3 to 1e-4, would be read as it was.
-    """
-    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        yield
-    finally:
-        sys.dont_write_bytecode = before
-
-
 def _import(path: pathlib.Path) -> types.ModuleType:
     spec = importlib.util.spec_from_file_location("sweep_config", path)
     if spec is None or spec.loader is None:
         raise InputError(path, "is not a Python file", _one_of_the_shipped())
     module = importlib.util.module_from_spec(spec)
-    with explained(path, "cannot be imported"), _no_bytecode():
+    with explained(path, "cannot be imported"), config_lib.no_bytecode():
         try:
             spec.loader.exec_module(module)
         except ModuleNotFoundError as error:

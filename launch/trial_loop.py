@@ -22,6 +22,8 @@ from .pool import Pool
 from .progress import Progress
 from .trials import Search
 
+_TURN = "search"  # what launchers of one search do one at a time
+
 
 class Asked(NamedTuple):
     """What the command line asks for; see the flags of `search`."""
@@ -81,7 +83,7 @@ class _Loop:
         self._going: dict[int, _Going] = {}
         self._table = LiveTable()
         self._found: dict[str, Progress] = {}
-        self._left = trials.unfinished(search)
+        self._tried: set[int] = set()  # numbers of trials that were left, and looked at
 
     def run(self) -> signal.Signals | None:
         passed_on = 0
@@ -97,16 +99,23 @@ class _Loop:
                         self._look()
                     for ended in self._pool.ended(0.2):
                         local.record(self._asked.folder, ended, stop)
-                        self._tell(self._going.pop(ended.child.pid), ended.code)
+                        self._tell(self._going.pop(ended.child.pid))
         finally:
             self._table.show(self._found)
             self._pool.close()
 
     def _start(self) -> bool:
-        """Starts a trial that was left, or the next; -> was there one?"""
+        """Starts a trial that was left, or the next; -> was there one?
+
+        One launcher at a time: between asking for a trial and claiming its run another
+        would take it for one that was left.
+        """
+        with claim.alone(self._asked.folder, _TURN):
+            return self._start_alone()
+
+    def _start_alone(self) -> bool:
         search, folder = self._search, self._asked.folder
-        if self._left:
-            trial = self._left.pop(0)
+        if trial := self._left():
             part = trials.part(search.study.trials[trial.number])
         elif len(search.study.get_trials(deepcopy=False)) < self._asked.trials:
             trial, part = trials.ask(search)
@@ -119,13 +128,31 @@ class _Loop:
         if part is None:  # killed before it was known what it is
             trials.fail(search, trial)
             return True
+        self._tried.add(trial.number)
         held = claim.claimed(folder, [part.digest])
         if held is None:  # another launcher has it
+            return True
+        if self._is_over(_Going(trial, part)):  # before it was claimed here
+            claim.release(held)
             return True
         child = self._pool.start(_job(self._asked, part, test=False), held)
         self._going[child.pid] = _Going(trial, part)
         self._found[part.name] = Progress("running")
         return True
+
+    def _is_over(self, each: _Going) -> bool:
+        """Whether its run has ended; then that is told, if nobody did yet."""
+        if not trials.has_ended(self._search, each.trial):
+            workdir = self._asked.folder / each.part.folder
+            if progress.of(workdir, each.part.digest, progress.VAL).state != "finished":
+                return False
+            self._tell_alone(each)
+        return True
+
+    def _left(self) -> Any:
+        """A trial that began and has not ended, and that was not looked at yet; or None."""
+        unfinished = trials.unfinished(self._search)
+        return next((t for t in unfinished if t.number not in self._tried), None)
 
     def _look(self) -> None:
         """Reads how far the trials are, and ends those that promise little."""
@@ -140,7 +167,13 @@ class _Loop:
                     os.kill(pid, signal.SIGTERM)
         self._table.show(self._found)
 
-    def _tell(self, each: _Going, code: int) -> None:
+    def _tell(self, each: _Going) -> None:
+        """Tells how a trial ended, unless a launcher that went on with it did."""
+        with claim.alone(self._asked.folder, _TURN):
+            if not trials.has_ended(self._search, each.trial):
+                self._tell_alone(each)
+
+    def _tell_alone(self, each: _Going) -> None:
         workdir = self._asked.folder / each.part.folder
         at = progress.of(workdir, each.part.digest, progress.VAL)
         trials.report(self._search, each.trial, workdir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from . import plan, progress, unique
 from .jobs import Part
 
 PRUNERS = ("hyperband", "median", "none")
+_PAUSES = (0.5, 1.0, 2.0)  # s, before a database is tried again
 _OVERRIDES, _DIGEST, _SEARCH = "overrides", "digest", "search"
 
 
@@ -85,8 +87,9 @@ def open_search(
         "none": package.pruners.NopPruner,
     }[pruner]()
     try:
-        study = package.create_study(
-            study_name=_SEARCH,
+        study = _study(
+            package,
+            study_name=folder.name or _SEARCH,
             storage=_storage(package, storage, folder),
             pruner=made,
             direction="minimize" if metric(name).sign < 0 else "maximize",
@@ -105,9 +108,21 @@ def open_search(
         raise InputError(
             folder,
             "holds a search of another config, or for another metric",
-            "undo the change, or give another --workdir",
+            "undo the change, or give a --workdir of another name",
         )
     return Search(path, module.search, base, name, study)
+
+
+def _study(package, **settings) -> Any:
+    """The study; where two machines begin a search, one finds half of the tables."""
+    from sqlalchemy.exc import DBAPIError  # comes with Optuna
+
+    for pause in _PAUSES:
+        try:
+            return package.create_study(**settings)
+        except DBAPIError:
+            time.sleep(pause)
+    return package.create_study(**settings)
 
 
 def _storage(package, storage: str, folder: pathlib.Path) -> Any:
@@ -195,6 +210,12 @@ def unfinished(search: Search) -> list[Any]:
     package = optuna()
     found = search.study.get_trials(states=(package.trial.TrialState.RUNNING,))
     return [package.trial.Trial(search.study, trial._trial_id) for trial in found]
+
+
+def has_ended(search: Search, trial: Any) -> bool:
+    """Whether it has been told how the trial ended, here or elsewhere."""
+    state = search.study.get_trials(deepcopy=False)[trial.number].state
+    return state.is_finished()
 
 
 def fail(search: Search, trial: Any) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cxr_jax import config as config_lib
-from cxr_jax import experiment, rng, trees
+from cxr_jax import experiment, optim, rng, trees
 from cxr_jax.steps import Settings
 from launch import plan
 
@@ -27,12 +27,27 @@ ARGUMENTS = {
     "best_brixia": ("lungs,weights=w.npz", "phantom,size=64", "fold=2,epochs=3"),
     "covidgr": ("phantom", "fold=0", "binary"),
     "radiography": ("phantom", "binary", "fold=4"),
-    "s3_cnn": ("phantom", "as_published"),
-    "s4_cnn": ("phantom", "as_published,phantom"),
-    "loss": ("brixia",),
+    "s1_cnn": ("phantom", "as_published,size=128"),
+    "s2_cnn": ("phantom", "as_published", "classes=A+B"),
+    "s0_severity": ("phantom", "covidgr", "covidgr,phantom,size=64", "fold=1"),
+    "s3_cnn": (
+        "phantom",
+        "as_published",
+        "net=mobilenet_v2",
+        "net=resnet101_v2",
+        "net=densenet201,as_published",
+    ),
+    "s4_cnn": ("phantom", "as_published,phantom", "as_published,films"),
+    "loss": ("brixia", "start=runs/a"),
+    "enhancement": ("radiography",),
+    "split": ("base=radiography",),
+    "pretraining": ("on=simclr", "on=labels", "on=phantoms"),
+    "covid_chestxray": ("phantom", "fold=3"),
     "seeds": ("brixia",),
     "folds": ("brixia",),
     "controls": ("base=covidgr", "base=brixia,size=64"),
+    "covid_external": ("phantom", "pooled,size=96"),
+    "protocols": ("phantom", "protocol=covidx_ct", "protocol=covid_xray_5k"),
     "image_folder": ("phantom", "classes=A+B+C,size=128"),
     "simclr": ("dataset=covidgr/256", "size=96"),
 }
@@ -95,7 +110,12 @@ def test_every_run_of_a_sweep_builds(path):
 
 @pytest.mark.parametrize(
     "name, parameters, statistics",
-    [("s3_cnn", 422_177, 0), ("s4_cnn", 2_900_868, 42_560)],
+    [
+        ("s1_cnn", 229_585, 5_472),
+        ("s2_cnn", 2_314_337 - 960, 960),
+        ("s3_cnn", 422_177, 0),
+        ("s4_cnn", 2_900_868, 42_560),
+    ],
 )
 def test_reproductions_have_the_published_size(name, parameters, statistics):
     exp = build(load(CONFIGS / "reproductions" / f"{name}.py").get_config())
@@ -124,6 +144,41 @@ def test_s3_as_published_is_three_hundred_steps_without_dropout():
     assert exp.model.dropout == 0.0
     assert "method='nearest'" in config.preprocess.eval
     assert "stretch=True" in config.preprocess.train
+
+
+@pytest.mark.parametrize(
+    "net, trunk, statistics, channels",
+    [
+        # Trunks as published without their head (torchvision, Keras): parameters of
+        # the whole less those of the dense layer of 1000 outputs.
+        ("mobilenet_v2", 3_504_872 - 1_281_000, 34_112, 1280),
+        ("densenet201", 20_013_928 - 1_921_000, 229_056, 1920),
+        ("resnet101_v2", 44_675_560 - 97_664 - 2_049_000, 97_664, 2048),
+    ],
+)
+def test_the_pretrained_networks_of_s3(net, trunk, statistics, channels):
+    """Frozen trunk; 8 x 8 x C averaged to 4 x 4 x C, dense 64, dense 2."""
+    config = load(CONFIGS / "reproductions" / "s3_cnn.py").get_config(f"net={net}")
+    exp = build(config)
+    head = 16 * channels * 64 + 64 + 64 * 2 + 2
+    assert trees.size(exp.abstract_state.params) == trunk + head
+    assert trees.size(exp.abstract_state.model_state) == statistics
+    rates = optim.layer_rates(config.optim.layers, exp.abstract_state.params, int)
+    learnt = {name.split("/")[0] for name, rate in rates.items() if rate.factor}
+    assert len(learnt) == 2 and "projection" in learnt
+    assert (config.batch_size, config.total, config.optim.lr) == (8, "10 epochs", 1e-4)
+
+
+@pytest.mark.parametrize("name", ["s1_cnn", "s2_cnn", "s3_cnn", "s4_cnn"])
+def test_only_what_was_published_leaks(name):
+    """In the honest default train, val and test are the splits of the dataset."""
+    path = CONFIGS / "reproductions" / f"{name}.py"
+    honest = load(path).get_config().data
+    assert (honest.train, honest.val, honest.test) == ("train", "val", "test")
+    assert not honest.leaks and honest.split_by == "patient"
+    leaky = load(path).get_config("as_published").data
+    assert leaky.leaks
+    assert (leaky.train, leaky.val, leaky.test) != ("train", "val", "test")
 
 
 def test_configs_are_json():

@@ -17,7 +17,7 @@ LAYERS = (
     "config config_check experiment",
     "runs",
     "train evaluation",
-    "audits gate predict bundle export web view",
+    "audits gate predict bundle export web view serve",
     "report",
     "main api",
     "launch",
@@ -41,6 +41,7 @@ SAME_NAME = {
     "audit": "the two audits, of a dataset and of a model",
     "brixia": "the task and its metrics",
     "data": "reading datasets, and their audit",
+    "results": "those of a run, and those of the project",
     "registry": "METRICS and OPS, and how each is looked up",
 }
 

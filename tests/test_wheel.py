@@ -134,7 +134,7 @@ def test_an_unknown_config_lists_the_shipped(run):
     "arguments, shown",
     [
         (["cxr_jax.main", "--help"], "--workdir"),
-        (["cxr_jax.launch.sweep", "loss.py", "--workdir=r", "--dry_run"], "[12/12]"),
+        (["cxr_jax.launch.sweep", "loss.py", "--workdir=r", "--dry_run"], "[60/60]"),
         (["cxr_jax.launch.collect"], "python -m cxr_jax.launch.collect"),
         (["tfds_builders.build", "--help"], "--manual_dir"),
         (["tfds_builders.phantom", "--help"], "--n"),

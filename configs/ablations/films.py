@@ -7,7 +7,7 @@ seeds each, everything else the same; the number of steps is that of all films.
     python -m launch.collect runs/films --against=100
 
 Arguments: `public` uses brixia_public instead of the quickstart's phantoms; `size=64` in
-pixels. Results and time on 2 cores: docs/ablations.md.
+pixels. Results: docs/ablations.md. Time of `public` on 2 cores: 4 minutes.
 """
 
 from cxr_jax.config import parse_arg

@@ -12,7 +12,7 @@ own: they were folded into the convolutions).
 Arguments: `weights` is the .npz or .pth file of a MobileNetV2 (docs/weights.md) and `style`
 its origin, 'keras' or 'torch'; `radiography` uses the four classes of covid_radiography
 instead of the zone scores of brixia_public; `size=128`. The learning rates were chosen
-before any run. Results and time on 2 cores: docs/weights.md.
+before any run. Results: docs/weights.md. Time on 2 cores: 5 minutes, 14 of `radiography`.
 """
 
 from cxr_jax.config import parse_arg

@@ -17,6 +17,7 @@ from cxr_jax.predict import recipe as recipes
 from cxr_jax.predict import scoring
 from cxr_jax.predict.recipe import Recipe
 from cxr_jax.predict.scoring import REFUSE, Scorer
+from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.places import expanded
 
@@ -30,10 +31,12 @@ class Bundle(NamedTuple):
     Attributes:
       path: its folder.
       scorer: recipe, network and gate, as `predict.scoring` takes them.
+      digest: SHA-256 of its SHA256SUMS, and so of all its files.
     """
 
     path: pathlib.Path
     scorer: Scorer
+    digest: str
 
     @property
     def recipe(self) -> Recipe:
@@ -90,7 +93,8 @@ def load(
     gate = _gate(folder, known)
     if gate is not None:
         _check_gate(folder, gate, network)
-    return Bundle(folder, Scorer(recipe, network, BATCH, gate))
+    digest = files.sha256(folder / digests.SUMS)
+    return Bundle(folder, Scorer(recipe, network, BATCH, gate), digest)
 
 
 def is_bundle(path: pathlib.Path) -> bool:

@@ -13,10 +13,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
 
-from cxr_jax.data import records
 from cxr_jax.data.split import Split
 from tfds_builders import DATASETS
-from tfds_builders.common import array_record, places
+from tfds_builders.common import array_record, places, records
+from tfds_builders.common.build import columns
 from tfds_builders.common.build.identity import changed_shards
 from tfds_builders.common.errors import InputError
 
@@ -154,7 +154,9 @@ def load(builder, split: str, masks: bool = False) -> Split:
             return records.pictures(source[position], layout.pictures)
 
     with _damage_explained(builder.data_dir):
-        table = records.table(source, layout.columns)
+        table = columns.read(builder, split, list(layout.columns))
+        if table is None:  # of a dataset that was built by an earlier version
+            table = records.table(source, layout.columns)
     return Split(
         dataset=builder.name,
         split=split,

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import pathlib
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cxr_jax.data import decode, roles
 from cxr_jax.data.split import Split
 from cxr_jax.devices import processes
 from tfds_builders.common.errors import InputError
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 # The rest is for the program itself and, on a device, for training.
 _HOST_SHARE, _DEVICE_SHARE = 0.8, 0.4

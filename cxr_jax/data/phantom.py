@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pathlib
 import shutil
-
-from ml_collections import ConfigDict
+from typing import TYPE_CHECKING
 
 from tfds_builders import DATASETS
 from tfds_builders.common.errors import InputError
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 
 def ensure(config: ConfigDict, workdir: pathlib.Path) -> str:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 import pathlib
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from cxr_jax.data import builders, decode, phantom
 from cxr_jax.data.split import Split, by_fold, fingerprint, patients_in_both
 from cxr_jax.devices import processes
 from cxr_jax.devices.terminal import say
+from tfds_builders.common.build import columns
 from tfds_builders.common.errors import InputError
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 ROLES = ("train", "val", "test")
 SPLIT_BY = ("patient", "image")
@@ -33,7 +36,8 @@ def open_splits(config: ConfigDict, workdir: pathlib.Path) -> Splits:
     """Opens train, val and test of `config.data`; makes the phantom if required.
 
     Raises:
-      InputError: a split is missing, or an image is in two of them.
+      InputError: a split is missing, or an image is in two of them, unless
+        `config.data.leaks` is set.
     """
     builder = builders.open_builder(config.dataset, data_dir(config, workdir))
     parts = roles(builder, config)
@@ -41,7 +45,12 @@ def open_splits(config: ConfigDict, workdir: pathlib.Path) -> Splits:
         twice = set(parts[one].table["example_id"]) & set(
             parts[other].table["example_id"]
         )
-        if twice:
+        if twice and config.get("leaks", False):
+            say(
+                f"WARNING: {len(twice)} images are in both {one} and {other}, as "
+                "config.data.leaks allows: figures of this run are worth nothing."
+            )
+        elif twice:
             raise InputError(
                 f"config.data.{one} and .{other}",
                 f"{len(twice)} images are in both, {min(twice)} among them",
@@ -54,15 +63,20 @@ def open_splits(config: ConfigDict, workdir: pathlib.Path) -> Splits:
             "digests of its pixels: other pixels would not be noticed. Remove that "
             "folder and build it again; the images and splits stay the same."
         )
-    description["roles"] = {role: fingerprint(parts[role]) for role in ROLES}
+    known = dict.fromkeys(ROLES, "")
+    if not _is_dealt(config):
+        known = {role: columns.table_digest(builder, config[role]) for role in ROLES}
+    description["roles"] = {
+        role: fingerprint(parts[role], known[role]) for role in ROLES
+    }
     metadata = dict(builder.info.metadata or {})
     return Splits(**parts, description=description, metadata=metadata)
 
 
 def roles(builder, config: ConfigDict) -> dict[str, Split]:
     """Returns {'train', 'val', 'test'} as `config.data` names them, or by its fold."""
-    by_image = config.get("split_by", "patient") == "image"
-    if config.fold < 0 and not by_image:
+    by_image = _by_image(config)
+    if not _is_dealt(config):
         return {
             role: builders.load(builder, config[role], config.masks) for role in ROLES
         }
@@ -80,10 +94,19 @@ def roles(builder, config: ConfigDict) -> dict[str, Split]:
     return by_fold(whole, config.fold)
 
 
+def _by_image(config: ConfigDict) -> bool:
+    return config.get("split_by", "patient") == "image"
+
+
+def _is_dealt(config: ConfigDict) -> bool:
+    """Whether the roles are other than the stored splits."""
+    return config.fold >= 0 or _by_image(config)
+
+
 def words(config: ConfigDict) -> str:
     """' of fold 3', ' by image' or '': how its splits differ from the stored ones."""
     text = f" of fold {config.fold}" if config.fold >= 0 else ""
-    return text + " by image" * (config.get("split_by", "patient") == "image")
+    return text + " by image" * _by_image(config)
 
 
 def data_dir(config: ConfigDict, workdir: pathlib.Path) -> str:

@@ -20,6 +20,7 @@ from cxr_jax.models import heads, init
 from tfds_builders.common.errors import InputError
 
 HEADS = ("fc", "classifier", "classifier_1", "head")
+HIDDEN = "projection"  # the hidden layer that some heads have
 STEPS = 32
 TOLERANCE = 1e-3
 Score = Callable[[jax.Array], jax.Array]
@@ -68,9 +69,10 @@ def small_map(model, params, output, score: Score):
     if last.ndim != 4 or not title:
         return None, jnp.float32(np.inf)
     head = _Head(model.num_outputs, model.pool, title)
+    own = {name: params[name] for name in (title, HIDDEN) if name in params}
 
     def scored(maps):
-        logits: Any = head.apply({"params": {title: params[title]}}, maps)
+        logits: Any = head.apply({"params": own}, maps)
         return score(logits).sum(), logits
 
     gradient, logits = jax.grad(scored, has_aux=True)(last)

@@ -18,9 +18,11 @@ from jax import lax
 
 AXES = ("NHWC", "HWIO", "NHWC")
 
-# Images whose share in a kernel's gradient is summed at once. With more, what is read
-# repeatedly outgrows the cache: 64 channels of 56 x 56 take 1.4 times as long with 32.
-TOGETHER = 8
+# Images whose share in a kernel's gradient is summed at once: so many that there are
+# PIXELS of them, at least and at most. With more, what is read repeatedly outgrows the
+# cache: 64 channels of 56 x 56 take 1.4 times as long with 32. With fewer of a small map
+# a product is too short: 512 channels of 4 x 4 take 1.8 times as long with 8.
+PIXELS, LEAST, MOST = 2048, 8, 32
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
@@ -86,12 +88,14 @@ def kernel_gradient(x, dy, stride: int, padding: Padding, shape):
 def _sum_over_images(part, x, dy):
     """The sum of part(x, dy) over images, a few of each device at a time."""
     devices = math.gcd(len(x), jax.device_count())
-    count = -(-len(x) // devices // TOGETHER)
+    height, width = dy.shape[1:3]
+    together = min(max(PIXELS // (height * width), LEAST), MOST)
+    count = -(-len(x) // devices // together)
     # Devices hold consecutive images, so each sums its own.
     x, dy = (y.reshape(devices, -1, *y.shape[1:]) for y in (x, dy))
     parts = []
     for i in range(count):
-        some = slice(i * TOGETHER, (i + 1) * TOGETHER)
+        some = slice(i * together, (i + 1) * together)
         parts.append(part(*(y[:, some].reshape(-1, *y.shape[2:]) for y in (x, dy))))
     return reduce(jnp.add, parts)
 

@@ -8,11 +8,12 @@ import numpy as np
 from jax import lax
 
 from cxr_jax.models.layers import dropout
-from cxr_jax.models.pooling import area_weights, grid_pool
+from cxr_jax.models.pooling import area_weights, avg_pool, grid_pool
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.zones import ZONES
 
-POOLS = ("global", "grid", "zones", "projection")
+POOLS = ("global", "grid", "zones", "projection", "tiles")
+HIDDEN = 64  # width of the hidden layer of the pool 'tiles'
 ROWS, COLUMNS = 3, 2
 HIGHEST = lax.Precision.HIGHEST  # a GPU would round to TF32
 
@@ -24,7 +25,9 @@ def head(x, num_outputs: int, *, pool: str, rate: float, train: bool, name: str)
       flattens them, so that the head knows in which zone something was seen; 'zones'
       averages the same parts, and one dense layer serves them all: see `ZoneHead`;
       'projection' is 'global' with a hidden layer as wide as the map before the dense
-      one, for the task contrast (Chen et al. 2020, arXiv 2002.05709).
+      one, for the task contrast (Chen et al. 2020, arXiv 2002.05709); 'tiles' averages
+      2 x 2 pixels, flattens them, and has a hidden layer of 64 before the dropout, as
+      the pre-trained networks of S3: its parameters fit one image size.
     """
     if pool == "zones":
         return ZoneHead(num_outputs, rate, name=name)(x, train)[0]
@@ -33,6 +36,10 @@ def head(x, num_outputs: int, *, pool: str, rate: float, train: bool, name: str)
     elif pool == "grid":
         x = grid_pool(x)
         x = x.reshape(x.shape[0], -1)
+    elif pool == "tiles":
+        x = avg_pool(x.astype(jnp.float32), size=2)
+        x = x.reshape(x.shape[0], -1)
+        x = nn.relu(nn.Dense(HIDDEN, dtype=jnp.float32, name="projection")(x))
     else:
         raise ValueError(f"pool is {pool!r}; it must be one of {', '.join(POOLS)}")
     x = dropout(x, rate, train=train, name="dropout")

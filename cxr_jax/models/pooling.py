@@ -9,6 +9,7 @@ from jax import lax
 
 from cxr_jax.models.convolution import is_plain
 from cxr_jax.models.convolution_cpu import spread, windows
+from tfds_builders.common.errors import InputError
 
 
 def max_pool(x, *, size: int, stride: int, padding: int = 0):
@@ -98,7 +99,16 @@ def pooled_map(x, pool: str):
     """What `heads.head` averages, as a float32 map: [B, 1, 1, C] or [B, 3, 2, C].
 
     For models with layers between pooling and head, which leaves it as it is.
+
+    Raises:
+      InputError: the pool flattens tiles of the map, which is not a map again.
     """
+    if pool == "tiles":
+        raise InputError(
+            "config.model.pool",
+            "is 'tiles', and this model has layers between pooling and head",
+            "choose 'global' or 'grid', or another model",
+        )
     if pool in ("global", "projection"):
         return x.astype(jnp.float32).mean(axis=(1, 2), keepdims=True)
     parts = grid_pool(x)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from cxr_jax.ops.arguments import choice, numbers, whole
+from cxr_jax.ops.arguments import choice, number, numbers, whole
 from tfds_builders.common.errors import InputError
 
 LARGEST_SIDE = 4096  # a larger resize is a typing error
@@ -100,6 +100,34 @@ def resize(height, width=None, method="linear"):
 
     def apply(batch):
         return batch | {name: resized(batch[name]) for name in _pictures(batch)}
+
+    return apply
+
+
+def crop_middle(share):
+    """The middle of the image: `share` of its height and of its width.
+
+    It leaves out the edges, with their letters, collimation and black bars, by which a
+    model could tell where a film is from.
+    """
+    share = number("share", share, 0.1, 1)
+
+    def cropped(image):
+        rows, columns = (
+            slice(cut, side - cut)
+            for side in image.shape[1:3]
+            for cut in [min(round(side * (1 - share) / 2), (side - 1) // 2)]
+        )
+        return image[:, rows, columns]
+
+    def apply(batch):
+        if "frame" in batch:
+            raise InputError(
+                "crop_middle",
+                "comes after lung_frame",
+                "put it directly after to_float",
+            )
+        return batch | {name: cropped(batch[name]) for name in _pictures(batch)}
 
     return apply
 

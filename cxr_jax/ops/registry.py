@@ -31,6 +31,7 @@ class Op(NamedTuple):
 OPS = {
     "to_float": Op(image.to_float, random=False, gives=UNIT),
     "resize": Op(image.resize, random=False, needs=FLOAT),
+    "crop_middle": Op(image.crop_middle, random=False, needs=FLOAT),
     "equalise": Op(image.equalise, random=False, needs=UNIT, gives=UNIT),
     "clahe": Op(enhancement.clahe, random=False, needs=UNIT, gives=UNIT),
     "complement": Op(enhancement.complement, random=False, needs=UNIT),

@@ -4,19 +4,22 @@ const [ID, PATH, PICTURE, GATE, REASONS, WARNINGS, ERROR, SURE, FIGURES] = [0, 1
 const SHOWN = 100;
 const isScores = facts.task === "brixia";
 const at = id => document.getElementById(id);
-const score = film => (film[FIGURES].length ? film[FIGURES][isScores ? 0 : film[FIGURES].length - 1] : null);
+const figure = k => film => film[FIGURES][k] ?? null;
+// What "at least" is about: the global score, or the probability that is sorted by.
+const measures = isScores ? { "global score": figure(0) }
+  : Object.fromEntries(facts.classes.map((name, k) => [`probability of ${name}`, figure(2 + k)]).reverse());
+let measured = Object.keys(measures)[0];
 const sorts = {
   "order of the input": null,
-  [isScores ? "global score" : `probability of ${facts.classes.at(-1)}`]: score,
+  ...measures,
   "confidence": film => film[SURE],
   "film": film => film[ID],
   "gate": film => film[ERROR] ? "unreadable" : film[GATE],
 };
 if (isScores) {
-  facts.questions.forEach((zone, k) => { sorts[`zone ${zone}`] = film => film[FIGURES][3 + k] ?? null; });
+  facts.questions.forEach((zone, k) => { sorts[`zone ${zone}`] = figure(3 + k); });
 }
 for (const name of Object.keys(sorts)) at("sort").append(new Option(name));
-at("least-label").firstChild.data = isScores ? "Global score at least " : `P(${facts.classes.at(-1)}) at least `;
 
 let found = [], first = 0;
 
@@ -32,13 +35,16 @@ function matches(film, words, kind, least) {
   if (kind === "scored" && film[SURE] === null) return false;
   if (kind === "warnings" && !film[WARNINGS]) return false;
   if (["passed", "refused", "warned"].includes(kind) && film[GATE] !== kind) return false;
-  if (!isNaN(least) && !(score(film) !== null && score(film) >= least)) return false;
+  const score = measures[measured](film);
+  if (!isNaN(least) && !(score !== null && score >= least)) return false;
   if (!words.length) return true;
   const text = `${film[PATH]} ${film[REASONS]} ${film[WARNINGS]} ${film[ERROR]} ${isScores ? "" : film[FIGURES][0]}`.toLowerCase();
   return words.every(word => text.includes(word));
 }
 
 function choose() {
+  if (at("sort").value in measures) measured = at("sort").value;
+  at("least-label").firstChild.data = `${measured[0].toUpperCase()}${measured.slice(1)} at least `;
   const words = at("search").value.toLowerCase().split(/\s+/).filter(Boolean);
   const kind = at("gate").value, least = parseFloat(at("least").value);
   found = films.filter(film => matches(film, words, kind, least));

@@ -168,7 +168,10 @@ def split(material: Material) -> Answer:
         )
     elif not rule:
         status, rule = PARTLY, f"How {data.dataset} was split is not known."
-    text = " ".join(filter(None, [rule, _other_parts(material)]))
+    leaks = data.get("leaks", False) and (
+        "They may overlap (config.data.leaks), to repeat what was published."
+    )
+    text = " ".join(filter(None, [rule, _other_parts(material), leaks]))
     return Answer(status, f"{text} It does not depend on the seed.", "data")
 
 

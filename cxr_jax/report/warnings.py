@@ -6,7 +6,6 @@ import shlex
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from cxr_jax.audits import verdicts
 from cxr_jax.audits.verdicts import CARE, FINE, SEVERITIES, STOP, Verdict
@@ -22,7 +21,7 @@ from cxr_jax.report.material import (
 )
 from cxr_jax.runs import provenance, results
 from cxr_jax.runs.text_table import count
-from cxr_jax.stats import bootstrap
+from cxr_jax.stats import bootstrap, laws
 from cxr_jax.stats.estimate import Estimate, number
 
 # With fewer test patients, intervals are wide and subgroups tell nothing.
@@ -170,7 +169,7 @@ def _least_coverage(images: int) -> float:
     Their coverage has a beta distribution (Vovk 2012, arXiv 1209.2673).
     """
     rank = min(int(np.ceil(0.9 * (images + 1))), images)
-    return float(stats.beta.ppf(0.025, rank, images + 1 - rank)) if images else 0.0
+    return laws.beta_quantile(0.025, rank, images + 1 - rank) if images else 0.0
 
 
 def _of_data_audit(material: Material) -> list[Caution]:

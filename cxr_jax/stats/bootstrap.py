@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 import threadpoolctl
-from scipy import special, stats
+from scipy import special
 
-from cxr_jax.stats import patients, weighted
+from cxr_jax.stats import laws, patients, weighted
 from cxr_jax.stats.estimate import Estimate, point
 from cxr_jax.stats.generator import generator
 from cxr_jax.stats.patients import LEVEL, Rests
@@ -179,7 +179,7 @@ def of_area(value: float, resampled: np.ndarray, patients: int) -> tuple[float, 
     """
     error = np.std(resampled, ddof=1) / (value * (1 - value))
     odds = math.log(value / (1 - value))
-    reach = stats.t.ppf(0.5 + LEVEL / 2, patients - 1) * error
+    reach = laws.t_quantile(0.5 + LEVEL / 2, patients - 1) * error
     lo, hi = special.expit((odds - reach, odds + reach))
     return float(lo), float(hi)
 

@@ -7,9 +7,8 @@ takes images as independent: where patients have several, use the bootstrap.
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
-from cxr_jax.stats import patients
+from cxr_jax.stats import laws, patients
 from cxr_jax.stats.estimate import Estimate
 from cxr_jax.stats.patients import LEVEL
 
@@ -42,7 +41,7 @@ def auroc(positive, scores, patient_ids) -> Estimate:
     if least < patients.LEAST:
         return Estimate(float(area), nan, nan, n, patients.few(least))
     odds = np.log(area / (1 - area))
-    reach = stats.norm.ppf(0.5 + LEVEL / 2) * error / (area * (1 - area))
+    reach = laws.normal_quantile(0.5 + LEVEL / 2) * error / (area * (1 - area))
     lo, hi = (1 / (1 + np.exp(-(odds + sign * reach))) for sign in (-1, 1))
     return Estimate(float(area), float(lo), float(hi), n)
 
@@ -64,9 +63,9 @@ def compare(positive, scores, others, patient_ids) -> Comparison:
     if least < patients.LEAST:
         return Comparison(Estimate(difference, nan, nan, n, patients.few(least)), nan)
     error = float(np.sqrt(variance))
-    reach = float(stats.norm.ppf(0.5 + LEVEL / 2)) * error
+    reach = laws.normal_quantile(0.5 + LEVEL / 2) * error
     estimate = Estimate(difference, difference - reach, difference + reach, n)
-    return Comparison(estimate, float(2 * stats.norm.sf(abs(difference) / error)))
+    return Comparison(estimate, 2 * laws.normal_tail(abs(difference) / error))
 
 
 def _fewest(positive, patient_ids) -> int:
@@ -85,8 +84,8 @@ def areas(positive, scores) -> tuple[np.ndarray, np.ndarray]:
     of_positives, of_negatives = [], []
     for each in scores:
         each = np.asarray(each, np.float64)
-        ranks = stats.rankdata(each)
-        inside = stats.rankdata(each[positive]), stats.rankdata(each[~positive])
+        ranks = laws.ranks(each)
+        inside = laws.ranks(each[positive]), laws.ranks(each[~positive])
         m, n = len(inside[0]), len(inside[1])
         of_positives.append((ranks[positive] - inside[0]) / n)
         of_negatives.append(1 - (ranks[~positive] - inside[1]) / m)

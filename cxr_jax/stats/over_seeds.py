@@ -14,8 +14,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
+from cxr_jax.stats import laws
 from cxr_jax.stats.estimate import Estimate, point, undefined
 from cxr_jax.stats.patients import LEVEL
 
@@ -111,12 +112,12 @@ def _effect(found: _Mean, images: int, parts: list[_Mean] | None = None) -> Effe
     if not variance > 0:
         return Effect(point(found.value, images, "no interval"), *2 * [nothing])
     freedom = variance**2 / sum(piece**2 / degrees for piece, degrees in pieces)
-    error, law = math.sqrt(variance), stats.t(freedom)
-    half = float(law.ppf((1 + LEVEL) / 2)) * error
+    error = math.sqrt(variance)
+    half = laws.t_quantile((1 + LEVEL) / 2, freedom) * error
     reason = ONE_SEED if any(part.seeds == 1 for part in parts) else ""
     return Effect(
         Estimate(found.value, found.value - half, found.value + half, images, reason),
-        float(2 * law.sf(abs(found.value) / error)),
+        2 * laws.t_tail(abs(found.value) / error, freedom),
         _shift(freedom) * error,
     )
 
@@ -124,5 +125,5 @@ def _effect(found: _Mean, images: int, parts: list[_Mean] | None = None) -> Effe
 def _shift(freedom: float) -> float:
     """The difference, in standard errors, that a two-sided t test finds 80 times in 100."""
     # The non-centrality at which Student's t passes the limit that often.
-    limit = stats.t.ppf((1 + LEVEL) / 2, freedom)
+    limit = laws.t_quantile((1 + LEVEL) / 2, freedom)
     return float(special.nctdtrinc(freedom, 1 - POWER, limit))

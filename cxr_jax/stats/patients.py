@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
+from cxr_jax.stats import laws
 from cxr_jax.stats.generator import generator
 
 LEAST = 5
@@ -84,5 +84,4 @@ def exact(hits: int, patients: int) -> tuple[float, float]:
 
     18 of 18 patients: 0.815 to 1.
     """
-    found = stats.binomtest(hits, patients).proportion_ci(LEVEL, method="exact")
-    return float(found.low), float(found.high)
+    return laws.exact_interval(hits, patients, LEVEL)

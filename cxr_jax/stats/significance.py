@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+
+from cxr_jax.stats import laws
 
 LEVEL = 0.05
 
@@ -25,7 +26,7 @@ def p_value(gaps: np.ndarray) -> float:
     if spread <= 1e-12 * np.abs(drawn).max():
         return float(gap == 0)
     far = min((drawn <= 0).mean(), (drawn >= 0).mean())
-    return float(min(1.0, max(2 * far, 2 * stats.norm.sf(abs(gap) / spread))))
+    return float(min(1.0, max(2 * far, 2 * laws.normal_tail(abs(gap) / spread))))
 
 
 def holm(p: Sequence[float]) -> list[float]:

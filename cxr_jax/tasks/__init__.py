@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from ml_collections import ConfigDict
 
 from cxr_jax.tasks import align, brixia, classify, contrast, segment
 from cxr_jax.tasks.task import Probabilities, Task
 from tfds_builders.common.errors import InputError
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 TASKS = {
     "brixia": brixia.make_brixia,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 from cxr_jax import losses, metrics, rng
 from cxr_jax.metrics import HEADLINES
@@ -28,6 +27,8 @@ from tfds_builders.common.errors import InputError
 from tfds_builders.common.zones import LEVELS, ZONES
 
 if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
     from cxr_jax.data.split import Split
 
 DEFAULTS = {"dice_share": 0.5}

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 from cxr_jax import losses, metrics
 from cxr_jax.metrics import HEADLINES
@@ -21,11 +20,14 @@ from cxr_jax.tasks.task import (
 from tfds_builders.common.errors import InputError
 
 if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
     from cxr_jax.data.split import Split
 
 
 DEFAULTS = {
     "classes": (),
+    "column": "label",
     "merge": "",
     "sigmoid": False,
     "balanced": False,
@@ -42,7 +44,8 @@ def make_classify(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
     """One of `classes`; with two classes the second is the positive one.
 
     Config: `merge` maps labels of a dataset to classes ('P=COVID,N=Normal'), which is
-    how a dataset with other labels serves as an external test; `sigmoid` gives two
+    how a dataset with other labels serves as an external test; `column` is the class
+    label of the dataset that is learnt, 'label' or 'severity'; `sigmoid` gives two
     classes one logit; `loss` is 'cross_entropy' or 'focal' (`focal_gamma`); `balanced`
     weighs classes by their inverse frequency in train; `label_smoothing`.
     """
@@ -56,7 +59,9 @@ def make_classify(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
     weights = None
     if settings["balanced"] and class_counts is not None:
         weights = class_counts.sum() / (len(classes) * np.maximum(class_counts, 1))
-    targets = partial(_class_targets, classes=classes, merge=merge)
+    targets = partial(
+        _class_targets, classes=classes, merge=merge, column=settings["column"]
+    )
 
     def count(split):
         if not settings["balanced"]:
@@ -99,7 +104,7 @@ def make_classify(config: ConfigDict, class_counts: np.ndarray | None) -> Task:
         confusion=partial(_class_confusion, classes=classes),
         select="auroc" if is_binary else "auroc_macro",
         headline=HEADLINES["two classes" if is_binary else "classes"],
-        reference=f"One of {', '.join(classes)}, the dataset's label{joined}",
+        reference=f"One of {', '.join(classes)}, the dataset's {settings['column']}{joined}",
         class_counts=count,
         label="label",
         probabilities=Probabilities(
@@ -143,22 +148,22 @@ def parse_merge(text: str) -> dict[str, str]:
     return {label: name for label, _, name in pairs}
 
 
-def _class_targets(split: Split, *, classes, merge) -> Arrays:
-    names = split.label_names.get("label")
+def _class_targets(split: Split, *, classes, merge, column) -> Arrays:
+    names = split.label_names.get(column)
     if names is None:
         raise InputError(
             f"{split.dataset}:{split.split}",
             f"has no class labels (it has: {', '.join(split.table)})",
-            "the task classify needs the column 'label'; use a config of the task brixia",
+            f"the task classify needs the column {column!r}; use a config of the task brixia",
         )
-    if (split.table["label"] < 0).any():
+    if (split.table[column] < 0).any():
         raise InputError(
             f"{split.dataset}:{split.split}",
-            f"{(split.table['label'] < 0).sum()} images have no label",
+            f"{(split.table[column] < 0).sum()} images have no label",
             "choose a split of labelled images",
         )
     to_class = [merge.get(name, name) for name in names]
-    present = np.unique(split.table["label"])
+    present = np.unique(split.table[column])
     unknown = [names[k] for k in present if to_class[k] not in classes]
     if unknown:
         raise InputError(
@@ -168,7 +173,7 @@ def _class_targets(split: Split, *, classes, merge) -> Arrays:
             + ",".join(f"{name}=CLASS" for name in unknown),
         )
     index = np.array([classes.index(c) if c in classes else -1 for c in to_class])
-    return {"label": index[split.table["label"]].astype(np.int32)}
+    return {"label": index[split.table[column]].astype(np.int32)}
 
 
 def _class_metrics(split, targets, predictions, decision, resamples, *, classes):

@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from ml_collections import ConfigDict
 
 from cxr_jax import metrics
 from cxr_jax.metrics import HEADLINES, checks
@@ -26,6 +25,8 @@ from cxr_jax.stats.estimate import Estimate, point
 from cxr_jax.tasks.task import Arrays, Task, choose_loss, read_settings
 
 if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
     from cxr_jax.data.split import Split
 
 DEFAULTS = {"temperature": 0.5}

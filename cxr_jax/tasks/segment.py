@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 from cxr_jax import losses, metrics
 from cxr_jax.metrics import HEADLINES
@@ -18,6 +17,8 @@ from tfds_builders.common.errors import InputError
 from tfds_builders.common.zones import LEVELS, ZONES
 
 if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
     from cxr_jax.data.split import Split
 
 # Side of the grid on which the constant predictor is compared.

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 from cxr_jax.models import Output
 from cxr_jax.stats.bootstrap import Resamples
@@ -18,6 +17,8 @@ from cxr_jax.stats.estimate import Estimate
 from tfds_builders.common.errors import InputError
 
 if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
     from cxr_jax.data.split import Split
 
 Arrays = dict[str, np.ndarray]

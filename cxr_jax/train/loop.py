@@ -19,8 +19,8 @@ from cxr_jax.devices.profiling import recorded
 from cxr_jax.devices.terminal import say
 from cxr_jax.runs import examples, provenance, results
 from cxr_jax.runs.workdir import claimed, keep_config
+from cxr_jax.train import host_batches, stepper
 from cxr_jax.train import members as members_lib
-from cxr_jax.train import stepper
 from cxr_jax.train.final_evaluation import finish
 from cxr_jax.train.members import Member
 from cxr_jax.train.session import Run, build
@@ -136,7 +136,7 @@ def open_runs(
             Run(alike, splits, member.workdir, label=member.name, is_quiet=bool(runs))
         )
     if pictures is None:
-        return runs, stepper.from_host(*runs)
+        return runs, host_batches.from_host(*runs)
     return runs, stepper.on_device(runs, pictures)
 
 

@@ -1,8 +1,8 @@
 """The device's side of a training: how the steps are made, and get their batches.
 
-One stepper makes the steps of all members. Their batches come from the host one by one,
-or are gathered on the device, many steps in one call. A single run may do either;
-members do the latter, side by side under `vmap`. (On the CPU, where convolutions with
+One stepper makes the steps of all members. Their batches come from the host one by one
+(`host_batches`), or are gathered on the device, many steps in one call. A single run may
+do either; members do the latter, side by side under `vmap`. (On the CPU, where convolutions with
 several kernels at once are slow, those alone are a loop: `models.convolution`.) The
 batches are the same everywhere, and so are the numbers, to the rounding of another
 program.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,13 +20,13 @@ import numpy as np
 from jax import lax
 
 from cxr_jax import rng
-from cxr_jax.data import pipeline
-from cxr_jax.data.pipeline import Examples
 from cxr_jax.devices import processes, sharding
 from cxr_jax.state import TrainState
 from cxr_jax.steps import Settings
-from cxr_jax.train.members import Pictures
-from cxr_jax.train.session import Run
+
+if TYPE_CHECKING:
+    from cxr_jax.train.members import Pictures
+    from cxr_jax.train.session import Run
 
 # Steps of one call at most: so many that starting them costs nothing.
 STEPS = 32
@@ -57,27 +57,6 @@ def compiled(step, mesh):
     return jax.jit(step, donate_argnums=0, out_shardings=sharding.replicated(mesh))
 
 
-def from_host(run: Run) -> Stepper:
-    """Batches are read, or copied out of memory, by threads while the device works."""
-    exp, config = run.exp, run.exp.config
-    step, root = compiled(exp.train_step, exp.mesh), _roots([run])
-    examples = Examples(
-        run.splits.train, run.targets, size=config.data.size, square=config.data.square
-    )
-    batches = None
-
-    def advance(state, first, settings: list[Settings], going):
-        nonlocal batches
-        batches = batches or pipeline.train_batches(
-            examples, batch_size=config.batch_size, seed=config.seed, start=first
-        )
-        one = jax.tree.map(lambda row: row[0], settings[0])
-        state, metrics = step(state, sharding.put(next(batches), exp.mesh), root, one)
-        return state, [jax.tree.map(lambda value: value[None], metrics)]
-
-    return Stepper(*_SINGLE, advance, 1)
-
-
 def on_device(runs: list[Run], pictures: Pictures) -> Stepper:
     """Batches are gathered within the step, and many steps are made in one call.
 
@@ -95,7 +74,7 @@ def on_device(runs: list[Run], pictures: Pictures) -> Stepper:
         for name in runs[0].targets
     }
     data = sharding.replicate({**pictures.pixels, **targets}, exp.mesh)
-    step, roots = gathering(exp.train_step, exp.mesh), _roots(runs)
+    step, keys = gathering(exp.train_step, exp.mesh), roots(runs)
     if not single:
         columns = {name: 0 if name in targets else None for name in data}
         step = jax.vmap(_where_going(step), in_axes=(0, columns, 0, 0, 0))
@@ -120,7 +99,7 @@ def on_device(runs: list[Run], pictures: Pictures) -> Stepper:
             goes[:, going] = True
             now = now, goes
         state, metrics = many(
-            state, data, padded(index), roots, jax.tree.map(padded, now), steps
+            state, data, padded(index), keys, jax.tree.map(padded, now), steps
         )
         metrics = jax.tree.map(lambda values: values[:steps], metrics)
         if single:
@@ -130,7 +109,7 @@ def on_device(runs: list[Run], pictures: Pictures) -> Stepper:
             for k in range(count)
         ]
 
-    return Stepper(*(_SINGLE if single else _make_joined(exp.mesh)), advance, STEPS)
+    return Stepper(*(SINGLE if single else _make_joined(exp.mesh)), advance, STEPS)
 
 
 def _make_joined(mesh):
@@ -143,7 +122,7 @@ def _make_joined(mesh):
     return lambda states: stack(*states), pick
 
 
-_SINGLE = (lambda states: states[0], lambda state, k: state)
+SINGLE = (lambda states: states[0], lambda state, k: state)
 _ZEROS = Settings(*[np.zeros(1, np.float32)] * 3)
 
 
@@ -153,7 +132,7 @@ def _stacked(each, axis: int = 0) -> np.ndarray:
     return np.stack(each, axis) if len(each) > 1 else each[0]
 
 
-def _roots(runs: list[Run]) -> jax.Array:
+def roots(runs: list[Run]) -> jax.Array:
     """The key of a single run, or those of all members, on all devices."""
     seeds, mesh = [run.exp.config.seed for run in runs], runs[0].exp.mesh
     if len(seeds) == 1:

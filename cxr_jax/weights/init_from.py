@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 from cxr_jax import trees
 from cxr_jax.devices.terminal import say
@@ -15,6 +14,9 @@ from cxr_jax.weights import claims, layouts, names, pixels, tflite
 from cxr_jax.weights.published import XRAYVISION_OUTPUTS
 from cxr_jax.weights.source import Source
 from tfds_builders.common.errors import InputError
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 # Lines of a diff that are shown.
 _SHOWN = 12

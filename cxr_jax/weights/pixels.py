@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from cxr_jax.ops import registry
 from cxr_jax.weights.source import Source
 from tfds_builders.common.errors import InputError
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 
 class Pixels(NamedTuple):

@@ -116,7 +116,26 @@ def state_dict(
             f"holds several state dicts: {several}",
             f"save the one you mean alone: torch.save(stored[{ranked[0][0]!r}], 'w.pth')",
         )
+    _refuse_numbers(path, stored, ranked[0], tensor)
     return ranked[0], found[ranked[0]]
+
+
+def _refuse_numbers(path, stored: dict, inside: tuple[str, ...], tensor: type) -> None:
+    """Refuses a state dict in which some tensors have a number in place of a name."""
+    for key in inside:
+        stored = stored[key]
+    numbers = [
+        str(key)
+        for key, value in stored.items()
+        if isinstance(value, tensor) and not isinstance(key, str)
+    ]
+    if numbers:
+        raise InputError(
+            path,
+            f"has tensors with numbers in place of names beside named ones: "
+            f"{', '.join(numbers[:8])}",
+            _SAVE,
+        )
 
 
 def _state_dicts(stored: dict, tensor: type, inside: tuple[str, ...] = ()) -> Iterator:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pathlib
 import zipfile
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from cxr_jax.weights import (
     claims,
@@ -23,6 +22,9 @@ from cxr_jax.weights import (
 from cxr_jax.weights.claims import Contents
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 
 class Source(NamedTuple):

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from benchmarks import end_to_end, films, members
+from benchmarks import end_to_end, films, following, members
 
 
-def test_a_step_is_timed_when_its_line_appears(monkeypatch):
+def test_a_step_is_timed_when_its_line_appears():
     code = (
         "import time\n"
         "for step in range(1, 11):\n"
@@ -16,15 +16,15 @@ def test_a_step_is_timed_when_its_line_appears(monkeypatch):
         "    print(f'step {step:>6}/10  loss', flush=True)\n"
         "print('done')\n"
     )
-    monkeypatch.setattr(end_to_end, "EPOCHS", 5)
-    first, one, five = end_to_end.follow([sys.executable, "-c", code], 2, "unused")
+    command = [sys.executable, "-c", code]
+    first, one, five = following.seconds(command, (1, 2, 10), "unused")
     # Ten sleeps: the first, the second and the tenth line.
     assert one - first >= 0.015 and five - one >= 8 * 0.015
 
 
 def test_a_command_that_fails_ends_the_benchmark():
     with pytest.raises(SystemExit, match="exit code 3"):
-        end_to_end.follow([sys.executable, "-c", "raise SystemExit(3)"], 1, "unused")
+        following.seconds([sys.executable, "-c", "raise SystemExit(3)"], (1,), "")
 
 
 def test_both_read_the_same_images(tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -55,22 +56,26 @@ def question(tmp_path):
     return path
 
 
+def toy_command(pause=0.0, code="0"):
+    def command_of(config, workdir, overrides, extra):
+        program = TRIAL.format(
+            workdir=str(workdir),
+            rate=overrides["optim.lr"],
+            notest="--notest" in extra,
+            pause=pause,
+            code=code,
+        )
+        return [sys.executable, "-S", "-c", program]
+
+    return command_of
+
+
 @pytest.fixture
 def toy(monkeypatch):
     """toy(pause, code) makes trials toys that last so long, or end with that code."""
 
     def use(pause=0.0, code="0"):
-        def command_of(config, workdir, overrides, extra):
-            program = TRIAL.format(
-                workdir=str(workdir),
-                rate=overrides["optim.lr"],
-                notest="--notest" in extra,
-                pause=pause,
-                code=code,
-            )
-            return [sys.executable, "-S", "-c", program]
-
-        monkeypatch.setattr(jobs, "command_of", command_of)
+        monkeypatch.setattr(jobs, "command_of", toy_command(pause, code))
 
     return use
 
@@ -244,6 +249,44 @@ def test_a_journal_file_is_a_storage(question, out, tmp_path, toy):
     assert not (out / "search.db").exists()
     made = trials.open_search(str(question), [], out, storage, "none")
     assert len(made.study.trials) == 2
+
+
+LAUNCHER = """
+import pathlib, sys
+sys.path.insert(0, {tests!r})
+import test_search
+test_search.jobs.command_of = test_search.toy_command(0.02)
+asked = test_search.asked({question!r}, pathlib.Path({out!r}), trials=6, storage={storage!r})
+sys.exit(test_search.trial_loop.run(asked))
+"""
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_three_launchers_share_a_search(question, out, tmp_path, kind):
+    storage = f"journal:{tmp_path / 'shared'}" if kind == "journal" else ""
+    program = LAUNCHER.format(
+        tests=str(REPOSITORY / "tests" / "launch"),
+        question=str(question),
+        out=str(out),
+        storage=storage,
+    )
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(
+            (str(REPOSITORY), str(REPOSITORY / "tests/support"))
+        )
+    }
+    together = [
+        subprocess.Popen([sys.executable, "-c", program], env=environment)
+        for _ in range(3)
+    ]
+    codes = [process.wait(timeout=120) for process in together]
+    # Each trial was run once, and the last launcher to end tested the best.
+    names = [name for name, split in started(out) if split == "val"]
+    assert sorted(names) == [f"trial={k:04d}" for k in range(6)]
+    assert set(codes) <= {0, 1} and 0 in codes
+    best = trials.best(trials.open_search(str(question), [], out, storage, "none"))
+    tested = [name for name, split in started(out) if split == "test"]
+    assert tested == [f"trial={best.number:04d}"]
 
 
 def test_a_dry_run_leaves_nothing(question, out, capsys):

@@ -62,6 +62,7 @@ def finish(
             name: {"value": value, "lo": value - 0.1, "hi": value + 0.1, "n": 9}
         },
         "best": {"step": 3, "decision": decision},
+        "sizes": {"test": {"images": films, "patients": -(-films // 2)}},
     }
     results.save(workdir / "results.json", content)
 

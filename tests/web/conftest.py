@@ -1,85 +1,18 @@
 """A bundle with a toy network, served to a real browser with the page as it is built."""
 
 import base64
-import hashlib
-import json
 import shutil
 import threading
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from toy_onnx import outputs, toy_onnx
+from toy_bundle import STEPS, toy_features, write_bundle
 
-from cxr_jax import web
 from cxr_jax.gate.fit import fit
-from cxr_jax.gate.gate_file import to_json
-from cxr_jax.predict import squares
-from cxr_jax.predict.recipe import steps_from_json
-from cxr_jax.view import serve
+from cxr_jax.view import localhost
 from tfds_builders.common.film import read_film
 from tfds_builders.phantom import write_release
-
-SIDE = 64
-STEPS = {
-    "format": 1,
-    "steps": [
-        {"op": "read", "bits": 16, "polarity": "header"},
-        {"op": "longest", "side": 256},
-        {"op": "square", "side": SIDE},
-        {"op": "unit"},
-    ],
-}
-
-
-def recipe(task: str) -> dict:
-    zones = task == "brixia"
-    return {
-        "format": 1,
-        "made_by": "cxr_jax test",
-        "name": f"toy {task}",
-        "task": task,
-        "classes": list("0123") if zones else ["Normal", "COVID"],
-        "questions": list("ABCDEF") if zones else [""],
-        "decision": {
-            "thresholds": None if zones else [0.5, 0.4],
-            "temperature": 1.3,
-            "set_least": 0.12,
-            "coverage": 0.9,
-            **({"interval_factor": 1.9} if zones else {}),
-        },
-        "outputs": ["probs", "features", "heatmap"],
-        "variants": {"float32": "model.onnx"},
-        "input": {"name": "image", "shape": [1, SIDE, SIDE, 1]},
-        "trained_on": "toys",
-        "run_digest": "0" * 64,
-    }
-
-
-def write_bundle(folder, task: str, gate=None):
-    """A bundle whose card is one sentence."""
-    made = recipe(task)
-    folder.mkdir(parents=True)
-    (folder / "bundle.json").write_text(json.dumps(made))
-    (folder / "preprocess.json").write_text(json.dumps(STEPS))
-    groups, classes = len(made["questions"]), len(made["classes"])
-    (folder / "model.onnx").write_bytes(toy_onnx(SIDE, groups, classes))
-    (folder / "card.html").write_text(
-        "<!doctype html><html lang=en><title>Card</title><style>p { color: navy }"
-        "</style><p>A toy. For research only.</p>"
-    )
-    shutil.copytree(web.PAGE, folder / "web")
-    if gate:
-        (folder / "gate.json").write_text(json.dumps(to_json(gate)))
-    write_sums(folder)
-    return folder
-
-
-def toy_features(films) -> np.ndarray:
-    """Features [n, 64] of the toy network, of films as `read` gives them."""
-    steps = steps_from_json("preprocess.json", STEPS)
-    squares_ = [squares.square(film, steps)[..., 0] for film in films]
-    return np.stack([outputs(each, 6, 4)[1] for each in squares_]).astype(np.float32)
 
 
 @pytest.fixture(scope="session")
@@ -96,20 +29,10 @@ def gate(phantoms):
     return fit([read_film(path, 16).pixels for path in phantoms], toy_features, 0)
 
 
-def write_sums(folder):
-    """SHA256SUMS of the files beside it."""
-    lines = [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
-        for path in sorted(folder.iterdir())
-        if path.is_file() and path.name != "SHA256SUMS"
-    ]
-    (folder / "SHA256SUMS").write_text("".join(lines))
-
-
 @contextmanager
 def served(bundle):
     """The address of a bundle."""
-    server = serve.open_server(bundle)
+    server = localhost.open_server(bundle)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"

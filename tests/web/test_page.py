@@ -20,7 +20,7 @@ from places import REPOSITORY
 from cxr_jax import web
 from cxr_jax.predict import record as record_lib
 from cxr_jax.predict.recipe import from_json
-from cxr_jax.view import serve as serve_lib
+from cxr_jax.view import localhost
 from tfds_builders.common.text import csv_text
 
 pytestmark = needs_browser
@@ -35,7 +35,7 @@ def serve():
     with contextlib.ExitStack() as stack:
 
         def start(bundle):
-            server = serve_lib.open_server(bundle)
+            server = localhost.open_server(bundle)
             threading.Thread(target=server.serve_forever, daemon=True).start()
             stack.callback(server.server_close)
             stack.callback(server.shutdown)
@@ -408,7 +408,7 @@ def test_axe_finds_nothing(
 @pytest.fixture
 def served_once(brixia_bundle):
     """(address, stop) of a server."""
-    server = serve_lib.open_server(brixia_bundle)
+    server = localhost.open_server(brixia_bundle)
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def stop():

@@ -189,6 +189,13 @@ def test_bits_elsewhere_in_the_cell(prepare, tmp_path):
     assert "dicom_bits_left_out" in found["notes"]
 
 
+def test_an_overlay_is_noted(prepare, tmp_path):
+    header = make_header(cells(picture(12, SMALL.shape), 12))
+    header.add_new((0x6002, 0x3000), "OW", bytes(8))
+    found = check(prepare, save(tmp_path / "overlay.dcm", header))
+    assert "dicom_ignored:OverlayData" in found["notes"]
+
+
 @pytest.mark.parametrize(
     "syntax",
     [

@@ -59,6 +59,9 @@ COUNTS: dict[str, Count] = {
     "masks_thresholded": Count(
         "repaired", "masks with grey values (smooth edges), thresholded at half"
     ),
+    "masks_taken_as_images": Count(
+        "noted", "lung masks taken for films of their class, a published fault"
+    ),
     "identical_files_left_out": Count(
         "left_out", "byte-identical copies of another image"
     ),

@@ -44,6 +44,21 @@ def write_bytes(path: pathlib.Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def sync_folder(path: pathlib.Path) -> None:
+    """Waits until the names in a folder are on the disk too.
+
+    After a rename a power failure may still bring back the state before it.
+
+    Raises:
+      OSError: as of `os.fsync`.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def read_text(
     path: pathlib.Path, *, missing: str, damaged: str, kind: str = "UTF-8 text"
 ) -> str:

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfds_builders.common.patients import join, read_patients
+from tfds_builders.common.splits import GROUPS, MIXED, PATIENTS
 
-PATIENTS = "patients"
-GROUPS = "near-duplicate groups"
-MIXED = "patients or near-duplicate groups"
 _SEVERAL = {
     "classes": "near_duplicate_groups_of_several_classes",
     "scores": "near_duplicate_groups_of_several_scores",

@@ -225,6 +225,12 @@ def _decode_jpeg(path, data: bytes) -> tuple[np.ndarray | None, int]:
             f"an unsupported format: {found.kind}, {found.bits} bits",
             _CONVERT,
         )
+    if found.components not in (1, 3):  # which may be stored inverted, or not
+        raise InputError(
+            path,
+            f"a JPEG of {found.components} colours (CMYK)",
+            "A radiograph is grey: convert it to a grey PNG.",
+        )
     limits.check_pixels(path, found.rows, found.columns)
     if not found.is_whole:
         raise _damaged(path, data)

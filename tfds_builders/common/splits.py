@@ -9,6 +9,10 @@ import hashlib
 
 SPLITS = ("train", "val", "test")
 FOLDS = 5
+# What stays together in a dataset: `unit` of its metadata.
+PATIENTS = "patients"
+GROUPS = "near-duplicate groups"
+MIXED = "patients or near-duplicate groups"
 
 
 def fold_of(group: str, folds: int = FOLDS) -> int:

@@ -24,16 +24,21 @@ from tfds_builders.covid_radiography.layout import (
     Image,
     is_release,
     read_release,
+    walked,
     with_masks,
 )
 
 
 @dataclasses.dataclass
 class Config(tfds.core.BuilderConfig):
-    """The longer side of the stored images (the release has 299 x 299); lung masks."""
+    """The longer side of the stored images (the release has 299 x 299); lung masks.
+
+    walked: class folders are walked with all below them, see `walked`.
+    """
 
     size: int = 299
     masks: bool = False
+    walked: bool = False
 
 
 class Builder(ReleaseBuilder):
@@ -58,6 +63,12 @@ class Builder(ReleaseBuilder):
             name="segmentation",
             description="images that have a lung mask, with it, 299 pixels",
             masks=True,
+        ),
+        Config(
+            name="walked",
+            description="FAULTY, to repeat what was published: lung masks are images of "
+            "their class, split by file name; only for configs/reproductions",
+            walked=True,
         ),
     ]
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
@@ -89,6 +100,8 @@ class Builder(ReleaseBuilder):
         """All images, or those with a mask; near-duplicates stay together."""
         masks = self.builder_config.masks
         version, images, counts = read_release(release, masks)
+        if self.builder_config.walked:
+            return _as_walked(version, images, counts)
         found = grouping(
             release,
             self.near_duplicates(images, _pixels),
@@ -112,6 +125,30 @@ class Builder(ReleaseBuilder):
             columns=functools.partial(by_class, CLASSES),
             counts=counts | found.counts,
         )
+
+
+def _as_walked(version: str, images: list[Image], counts: dict[str, int]) -> Plan:
+    """As systems do that walk the class folders and hold out the end of each.
+
+    Masks are images of their class; the last fifth of each class by file name is test,
+    and the order is that of classes and names, so that a part of test is of one class.
+    """
+    files = walked(images)
+    parts: dict[str, list[Image]] = {"train": [], "val": [], "test": []}
+    for label in CLASSES:
+        own = [image for image in files if image.label == label]
+        held_out = len(own) // 5
+        parts["train"] += own[: len(own) - held_out]
+        parts["test"] += own[len(own) - held_out :]
+    return Plan(
+        release=version,
+        parts=parts,
+        patient_of={image.name: image.name for image in files},
+        unit="images",
+        read=functools.partial(_read, size=299, masks=False),
+        columns=functools.partial(by_class, CLASSES),
+        counts=counts | {"masks_taken_as_images": len(files) - len(images)},
+    )
 
 
 def _pixels(image: Image) -> np.ndarray:

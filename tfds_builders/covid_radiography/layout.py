@@ -139,6 +139,16 @@ def with_masks(release: Path, images: list[Image]) -> list[Image]:
     return masked
 
 
+def walked(images: list[Image]) -> list[Image]:
+    """The images, and their masks as if they were images, by class and file name."""
+    masks = [
+        image._replace(name=f"{image.name}-mask", path=image.mask, mask=None)
+        for image in images
+        if image.mask
+    ]
+    return sorted([*images, *masks], key=lambda each: (each.label, each.name))
+
+
 def _masks(folder: Path) -> dict[str, Path]:
     masks = child(folder, "masks")
     if not masks.is_dir():

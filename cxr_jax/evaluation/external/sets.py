@@ -179,11 +179,15 @@ def _add(sets, builder, split: Split, part: str) -> Set:
 
 
 def _open_external(rows: list[Row], text: str):
-    """(builder, split) of `dataset[/config][:split]`, where a run's data lie.
+    """(builder, split) of `dataset[/config][@folder][:split]`, where a run's data lie.
 
-    Of the dataset of a run its roles are those of the run.
+    Of the dataset of a run its roles are those of the run, unless a folder is given.
     """
-    name = text.partition(":")[0]
+    name, _, part = text.partition(":")
+    dataset, _, elsewhere = name.partition("@")
+    if elsewhere:
+        builder = builders.open_builder(dataset, elsewhere)
+        return builder, builders.load(builder, part or "test")
     runs = [row.run for row in rows]
     own = [run for run in runs if evaluate.is_own(run.config, name)]
     first = None

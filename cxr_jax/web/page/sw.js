@@ -1,16 +1,16 @@
 /* Works without a network: the page under the digest of its files, the bundle as it was. */
 
-const DIGEST = "8ad2070a6d59f17d";
+const DIGEST = "63fef2d7d85257fb";
 const FILES = [
   "./",
   "assets/charlswasm_decode-CEN7ucFR.wasm",
-  "assets/index-d8KMzVYu.js",
+  "assets/index-_ucd8joN.js",
   "assets/index-hWHcShT_.css",
   "assets/libjpegturbowasm_decode-_5_Q5Tc9.wasm",
   "assets/openjpegwasm_decode-BP3l1OXH.wasm",
   "assets/ort-wasm-simd-threaded-DcHrbrbl.wasm",
   "assets/ort-wasm-simd-threaded-qyIweqWS.mjs",
-  "assets/worker-BbATbmej.js",
+  "assets/worker-C11avb1D.js",
   "icon-192.png",
   "icon-512.png",
   "icon.svg",

@@ -49,6 +49,21 @@ def test_default_config_needs_no_name(tmp_path, covidgr_data):
     assert found.info.full_name.startswith("covidgr/256/")
 
 
+def test_overlapping_roles_are_said_where_the_config_allows_them(
+    tiny_config, tmp_path, capsys
+):
+    with tiny_config.unlocked():
+        tiny_config.data.val = "test"
+        tiny_config.data.leaks = True
+    found = roles.open_splits(tiny_config.data, tmp_path)
+    assert found.val.table["example_id"] == found.test.table["example_id"]
+    said = capsys.readouterr().out
+    assert f"WARNING: {found.test.size} images are in both val and test" in said
+    assert roles.shared_patients(found)["val-test"] == len(
+        set(found.test.table["patient_id"])
+    )
+
+
 def test_overlapping_roles_are_refused(builder, tiny_config, tmp_path):
     data = tiny_config.data
     with tiny_config.unlocked():
@@ -69,7 +84,8 @@ def test_damaged_shards_are_named_before_anything_is_read(brixia_data, tmp_path)
     with pytest.raises(InputError, match=rf"{shard.name} has [\d,]+ bytes instead of"):
         builders.open_builder("brixia/256", str(tmp_path))
     metadata = json.loads((folder / "metadata.json").read_text())
-    del metadata["shards"], metadata["pixels"]  # as of an earlier version
+    for key in ("shards", "pixels", "columns"):
+        del metadata[key]  # as of an earlier version
     (folder / "metadata.json").write_text(json.dumps(metadata))
     with pytest.raises(InputError, match="it is damaged: remove that folder"):
         builders.load(builders.open_builder("brixia/256", str(tmp_path)), "train")

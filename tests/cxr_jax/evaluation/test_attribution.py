@@ -84,6 +84,26 @@ def test_grad_cam_under_a_global_pool_is_the_weighted_map(resnet):
     np.testing.assert_allclose(corners, small, rtol=1e-4, atol=1e-6)
 
 
+def test_grad_cam_under_a_hidden_layer_is_the_gradient_of_the_head():
+    model = MODELS["cnn"](3, widths=(4, 4), pool="tiles")
+    params, state = initialise(model, (32, 32, 1), seed=0)
+    images = jnp.asarray(generator(0, "cam").normal(size=(2, 32, 32, 1)), jnp.float32)
+    output = model.apply({"params": params, **state}, images, train=False)
+    small, gap = attribution.small_map(model, params, output, first)
+    assert gap <= attribution.TOLERANCE
+    last = np.asarray(attribution.last_map(output))
+    dense = {name: np.asarray(params[name]["kernel"]) for name in ("projection", "fc")}
+    rows, columns = np.array(last.shape[1:3]) // 2
+    tiled = last[:, : 2 * rows, : 2 * columns]
+    flat = tiled.reshape(2, rows, 2, columns, 2, -1).mean(axis=(2, 4)).reshape(2, -1)
+    hidden = flat @ dense["projection"] > 0
+    back = (hidden * dense["fc"][:, 0]) @ dense["projection"].T
+    # A tile of 2 x 2 shares the gradient; channels are averaged over the whole map.
+    share = back.reshape(2, rows * columns, -1).sum(axis=1) / np.prod(last.shape[1:3])
+    expected = np.maximum((last * share[:, None, None]).sum(axis=-1), 0)
+    np.testing.assert_allclose(small, expected, rtol=1e-4, atol=1e-6)
+
+
 def test_a_model_with_layers_between_map_and_head_is_refused(linear):
     model, variables, images, _ = linear
     with pytest.raises(InputError, match="integrated gradients or occlusion"):

@@ -131,6 +131,11 @@ def test_two_runs_are_tested_on_each_other_without_copies(
     kept = [r for r in rows(one, "image_folder_256-all") if r["example_id"] not in gone]
     check_classes(cell, kept, one)
 
+    # The same data, named by their folder.
+    elsewhere = f"image_folder/256@{covidgr.data.data_dir}:all"
+    again = found([one], tmp_path / "again", elsewhere)["runs"][str(one)]["sets"]
+    assert again["image_folder/256:all"] == cell
+
     # The other way round: what the folder has in its train and val.
     name = "covidgr/256:test"
     cell = content["runs"][str(other)]["sets"][name]

@@ -3,6 +3,8 @@
 `usual` is written here; that `plain()` is the same is tested too.
 """
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -272,7 +274,11 @@ def test_a_gpu_gets_the_plain_form_of_a_depthwise_convolution():
     traced = function.trace(x, kernel)
     program = traced.lower(lowering_platforms=("cuda",)).as_text()
     assert program.count("stablehlo.convolution") == 3
+    # Forward and the images' gradient; that of the kernel has as many batch groups.
+    assert len(re.findall(r"\Wfeature_group_count = 4", program)) == 2
+    assert program.count("batch_group_count = 4") == 1
     assert "stablehlo.while" not in program
+    assert "stablehlo.dynamic_slice" not in program
 
 
 def test_the_plain_form_has_forward_derivatives():

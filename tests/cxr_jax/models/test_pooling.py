@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cxr_jax.models import convolution, heads, pooling
 from cxr_jax.rng import generator
+from tfds_builders.common.errors import InputError
 
 
 def draw(*shape, name="x"):
@@ -103,3 +104,31 @@ def test_pooling_a_pooled_map_changes_nothing(pool):
     np.testing.assert_allclose(
         Head(True).apply(variables, x), Head(False).apply(variables, x), atol=1e-5
     )
+
+
+def test_tiles_are_averaged_flattened_and_pass_a_hidden_layer():
+    """Against the same in NumPy, after average-pool 2, flatten, dense 64, dense 2."""
+
+    class Head(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return heads.head(x, 2, pool="tiles", rate=0.5, train=False, name="fc")
+
+    x = draw(2, 8, 6, 3)
+    variables = Head().init(jax.random.key(0), x)
+    dense = jax.tree.map(np.asarray, variables["params"])
+    assert dense["projection"]["kernel"].shape == (4 * 3 * 3, 64)
+    means = [
+        x[:, i : i + 2, j : j + 2].mean(axis=(1, 2))
+        for i in range(0, 8, 2)
+        for j in range(0, 6, 2)
+    ]
+    flat = np.concatenate(means, axis=1)
+    hidden = np.maximum(flat @ dense["projection"]["kernel"], 0)
+    found = Head().apply(variables, x)
+    np.testing.assert_allclose(found, hidden @ dense["fc"]["kernel"], atol=1e-5)
+
+
+def test_tiles_of_a_pooled_map_are_refused():
+    with pytest.raises(InputError, match="'tiles'.*between pooling and head"):
+        pooling.pooled_map(draw(2, 8, 8, 3), "tiles")

@@ -137,3 +137,19 @@ def test_equalise_leaves_films_that_are_too_small():
     np.testing.assert_allclose(
         out, levels / levels.max((1, 2, 3), keepdims=True), atol=1e-3
     )
+
+
+@pytest.mark.parametrize("side", [4, 7, 10, 128, 255])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.8, 1])
+def test_crop_middle_keeps_the_middle_of_image_and_mask(side, share):
+    image, mask = noise((2, side, 3 * side, 1)), noise((2, side, 3 * side, 1), seed=1)
+    preprocess = make_preprocess(f"to_float|crop_middle({share})", train=False)
+    found = preprocess({"image": image, "mask": mask})
+    for name, whole in (("image", image), ("mask", mask)):
+        rows, columns = found[name].shape[1:3]
+        # A pixel more or less on either side.
+        for kept, length in ((rows, side), (columns, 3 * side)):
+            assert kept > 0 and abs(kept - share * length) < 2
+        top, left = (side - rows) // 2, (3 * side - columns) // 2
+        kept = whole[:, top : top + rows, left : left + columns] / np.float32(65535)
+        np.testing.assert_array_equal(np.asarray(found[name]), kept)

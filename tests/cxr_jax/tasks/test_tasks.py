@@ -95,6 +95,16 @@ def test_labels_are_merged_into_classes_by_name():
     assert found["label"].tolist() == [0, 1, 1]
 
 
+def test_another_class_label_than_label_can_be_learnt():
+    columns = {"label": np.array([0, 1, 1]), "severity": np.array([0, 2, 1])}
+    names = {"label": ("N", "P"), "severity": ("none", "mild", "severe")}
+    task = classify(classes=("none", "severe", "mild"), column="severity")
+    found = task.targets(split(**columns, names=names))
+    assert found["label"].tolist() == [0, 1, 2]
+    with pytest.raises(InputError, match="needs the column 'severity'"):
+        task.targets(split(label=columns["label"], names={"label": ("N", "P")}))
+
+
 def test_a_label_without_a_class_is_refused():
     with pytest.raises(InputError, match=r"labels \['P'\] that are not among"):
         classify(merge="N=no").targets(

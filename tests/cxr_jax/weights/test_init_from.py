@@ -253,6 +253,21 @@ def test_the_real_mobilenet_computes_what_its_layers_say():
     np.testing.assert_allclose(ours, chain(np.load(path), images), atol=1e-4, rtol=1e-4)
 
 
+def test_the_real_mobilenet_is_taken_under_a_head_with_a_hidden_layer():
+    path = real("mobilenet_v2_1.0_224_imagenet_dequant_bnfolded.npz")
+    _, drawn = variables("mobilenet_v2", outputs=2, style="keras", pool="tiles")
+    settings = config(path, model="mobilenet_v2", style="keras", scaling=SYMMETRIC)
+    begun = trees.by_name(begin(settings, drawn))
+    drawn = trees.by_name(drawn)
+    head = {n for n in begun if "classifier" in n or "projection" in n}
+    assert len(head) == 4
+    for name in head:  # drawn: the file has a classifier of another size
+        np.testing.assert_array_equal(begun[name], drawn[name])
+    stored = np.load(path)["00_conv_w"]
+    first = begun["params/features_0_0/kernel"]
+    np.testing.assert_array_equal(first, stored.transpose(1, 2, 3, 0))
+
+
 def chain(stored, x):
     """MobileNetV2 without batch norms: 53 convolutions, relu6, residual sums."""
     shortcut, expanded = None, False

@@ -188,6 +188,11 @@ def test_the_state_dict_of_a_checkpoint(stored, inside):
         (Tensor(), "one tensor (2x3)"),
         ([Tensor()], "a list of 1 values"),
         ({1: Tensor()}, "numbers in place of names"),
+        (
+            {"w": Tensor(), 7: Tensor()},
+            "numbers in place of names beside named ones: 7",
+        ),
+        ({"model": {"w": Tensor(), 0: Tensor()}}, "beside named ones: 0"),
         ({"epoch": 3, "loss": 0.1}, "its keys: epoch, loss"),
         ("text", "holds a str"),
         ({"a": {"w": Tensor()}, "b": {"w": Tensor()}}, "several state dicts: a"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.images import (
@@ -241,3 +242,9 @@ def test_resize_is_the_area_mean():
     pixels = np.random.default_rng(0).integers(0, 65536, (60, 80), np.uint16)
     means = pixels.reshape(15, 4, 20, 4).mean((1, 3))
     np.testing.assert_allclose(resize_longest(pixels, 20), means, atol=0.51)
+
+
+def test_a_jpeg_of_printing_colours_may_be_inverted_and_is_refused(tmp_path):
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
+    Image.fromarray(ramp).convert("RGB").convert("CMYK").save(tmp_path / "a.jpg")
+    fails(tmp_path / "a.jpg", "a JPEG of 4 colours (CMYK)", "grey PNG")

@@ -227,6 +227,31 @@ def test_segmentation(release, copy, make):
     assert "mask" not in make(release).info.features
 
 
+def test_walked_as_published(release, copy, make):
+    """Masks are films, the end of each class is test, and the order is by class."""
+    (copy / "Normal" / "masks" / "Normal-1.png").unlink()
+    builder = make(copy, "walked")
+    stored = examples(builder)
+    paths = {}
+    for path in copy.glob("*/*/*.png"):
+        mask = "-mask" * (path.parent.name == "masks")
+        paths[f"{path.stem}{mask}"] = path
+    assert sorted(stored) == sorted(paths) and "Normal-1-mask" not in stored
+    assert counts(builder)["masks_taken_as_images"] == sum("-mask" in n for n in paths)
+    assert "val" not in builder.info.splits
+    order = builder.as_data_source("test")
+    labels = [int(each["label"]) for each in order]
+    assert labels == sorted(labels)
+    for number, name in enumerate(CLASSES):
+        own = sorted(n for n, path in paths.items() if path.parts[-3] == name)
+        held_out = own[len(own) - len(own) // 5 :]
+        in_test = [n for n in own if stored[n][0] == "test"]
+        assert in_test == held_out
+        assert labels.count(number) == len(held_out)
+    mask = cv2.imread(str(paths["COVID-1-mask"]), cv2.IMREAD_GRAYSCALE)
+    np.testing.assert_array_equal(stored["COVID-1-mask"][1]["image"][..., 0], mask)
+
+
 def test_a_mask_that_is_none(copy, fails):
     path = min((copy / "COVID" / "masks").iterdir())
     cv2.imwrite(str(path), np.full((9, 9), 128, np.uint8))

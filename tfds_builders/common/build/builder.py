@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tfds_builders.common import card, files, places
-from tfds_builders.common.build import disk, identity, ingest, release
+from tfds_builders.common.build import columns, disk, identity, ingest, release
 from tfds_builders.common.build.example_writer import ExampleWriter
 from tfds_builders.common.build.parallel import Workers
 from tfds_builders.common.build.progress import Progress, progress_bar
@@ -264,6 +264,7 @@ class ReleaseBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 for split in SPLITS
             },
             shards=identity.shards(Path(self.data_path)),
+            columns=columns.write(self),
             counts={
                 **plan.counts,
                 **dict(sorted(account.notes.items())),

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+from tfds_builders.common.build import columns
 from tfds_builders.common.build.identity import changed_shards
+from tfds_builders.common.errors import InputError
 
 
 def damage(builder, whole: bool = False) -> str:
@@ -33,6 +35,10 @@ def damage(builder, whole: bool = False) -> str:
         for path, records in files:
             if found := _unreadable(Path(path), records):
                 return found
+    try:
+        columns.read(builder, next(iter(builder.info.splits)), ())
+    except InputError as error:
+        return f"{columns.FILE} {error.found}"
     shards = builder.info.metadata.get("shards", {})  # older datasets have none
     return changed_shards(builder.data_path, shards, whole)
 

@@ -1,8 +1,8 @@
 """What build.py prints about a prepared dataset."""
 
 from tfds_builders.common.counts import count_of
-from tfds_builders.common.grouping import GROUPS
 from tfds_builders.common.patient_names import advice
+from tfds_builders.common.splits import GROUPS
 
 
 def summary(builder) -> str:

@@ -34,13 +34,13 @@ def code(header, name: str) -> str:
 
 def codes(header, name: str) -> tuple[str, ...]:
     """The values of an attribute with several, such as L\\F; () if absent."""
-    values = [value.upper() for value in _raw(header, name)]
+    values = [value.upper() for value in raw_texts(header, name)]
     return tuple(v if _CODE.fullmatch(v) else "" for v in values)
 
 
 def has(header, name: str) -> bool:
     """Whether an attribute is there and not empty."""
-    return bool(_raw(header, name))
+    return bool(raw_texts(header, name))
 
 
 def numbers(path, header, name: str) -> list[float]:
@@ -49,7 +49,7 @@ def numbers(path, header, name: str) -> list[float]:
     Errors: InputError that names the attribute where one is not a finite number.
     """
     found = []
-    for value in _raw(header, name):
+    for value in raw_texts(header, name):
         try:
             number = float(value)
         except ValueError:
@@ -97,7 +97,7 @@ def integer(path, header, name: str, default: int | None = None) -> int:
     return int(found)
 
 
-def _raw(header, name: str) -> list[str]:
+def raw_texts(header, name: str) -> list[str]:
     """Values as they are written, without spaces; empty ones are left out.
 
     Read before pydicom converts them, as it refuses what is no number.

@@ -11,7 +11,7 @@ from tfds_builders.common.errors import InputError
 _AGAIN = "Copy the file from its source again."
 _EXPORT = "The header is wrong: export the file again."
 _NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
-_OVERLAYS = range(0x6000, 0x6100, 2)  # groups
+OVERLAYS = range(0x6000, 0x6100, 2)  # groups
 _POSITION, _DATA = 0x0102, 0x3000
 
 
@@ -132,7 +132,7 @@ def _layout(path, header, photometric: str) -> Layout:
 def _overlays(path, header) -> int:
     """Bits of a cell in which the header says that overlays are (retired)."""
     bits = 0
-    for group in _OVERLAYS:
+    for group in OVERLAYS:
         if (group, _POSITION) in header and (group, _DATA) not in header:
             position = header[group, _POSITION].value
             if isinstance(position, int) and 0 < position < 16:

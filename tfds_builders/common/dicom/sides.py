@@ -2,6 +2,7 @@
 
 from tfds_builders.common import orientation
 from tfds_builders.common.dicom.attributes import code, codes, has, numbers
+from tfds_builders.common.dicom.layout import OVERLAYS
 
 # PS3.3, C.7.6.1.1.1: where the rows run to, and where the columns do. L\F is the usual
 # view of a chest: the patient's right at the left, the head up.
@@ -17,6 +18,7 @@ _ORIENTATIONS = {
 }
 _DIRECTIONS = ("LR", "PA", "HF")  # of the patient's axes: towards + and - (C.7.6.2.1.1)
 _LATERAL_VIEWS = ("LL", "RL", "LATERAL", "LAT")
+_OVERLAY_DATA = 0x3000  # PS3.3, C.9.2: drawn over the picture by a viewer
 _SQUARE = 0.01  # relative difference between the sides of a pixel
 
 
@@ -85,6 +87,8 @@ def _ignored(header) -> list[str]:
         found.append("ImageHorizontalFlip")
     if has(header, "ImageRotation") and str(header.get("ImageRotation")) != "0":
         found.append("ImageRotation")
+    if any((group, _OVERLAY_DATA) in header for group in OVERLAYS):
+        found.append("OverlayData")
     return found
 
 

@@ -1,6 +1,8 @@
 """The audit as a user meets it: through the command, and as files."""
 
+import importlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -127,6 +129,45 @@ def test_an_image_in_two_roles_is_told_not_refused(prepared, tmp_path):
         "patients_across_splits": 10,
         "identical_images_across_splits": 10,
     }
+
+
+@pytest.mark.parametrize(
+    "name, pairs, fewest",
+    [
+        # Tested on train; the checkpoint chosen on test; 37 % of test in train.
+        ("s1_cnn", ["train-test"], 3),
+        ("s2_cnn", ["val-test"], 1),
+        ("s3_cnn", ["train-test"], 1),
+    ],
+)
+def test_what_was_published_is_named_as_leakage(
+    prepared, tmp_path, name, pairs, fewest
+):
+    """The splits of a reproduction's config, on any dataset: default and published."""
+    module = importlib.import_module(f"configs.reproductions.{name}")
+    for argument in ("", "as_published"):
+        data = module.get_config(argument or None).data
+        # The toy has no val of its own; the rest of train stands for it.
+        parts = {"train": "train[25%:]", "val": "train[:25%]"}
+        own = {f"data.{role}": data[role] for role in ("train", "val", "test")}
+        for key, text in own.items():
+            for role, part in parts.items():
+                text = re.sub(rf"(?<![a-z]){role}(?![a-z])", part, text)
+            own[key] = text
+        config = config_of("clean", prepared, **own)
+        audited = audit.of_config(config, tmp_path)
+        found = [
+            v["values"]
+            for v in found_in(content_of(tmp_path))
+            if v["kind"] == "identical_images_across_splits"
+        ]
+        assert audited == bool(argument)
+        if argument:
+            named = {"-".join(sorted((v["split"], v["other_split"]))) for v in found}
+            assert named == {"-".join(sorted(p.split("-"))) for p in pairs}
+            assert sum(v["images"] for v in found) >= fewest
+        else:
+            assert not found
 
 
 @pytest.mark.parametrize(

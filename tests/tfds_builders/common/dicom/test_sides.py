@@ -226,3 +226,12 @@ def test_films_of_one_grey_and_tiny_ones_are_named(tmp_path):
         "films_too_small:dot.dcm",
         "films_of_one_grey:dot.dcm",
     )
+
+
+@pytest.mark.parametrize("group", [0x6000, 0x601E, 0x60FE])
+def test_an_overlay_is_counted_and_not_drawn(tmp_path, group):
+    header = make_header(FILM)
+    header.add_new((group, 0x3000), "OW", b"\xff" * 8)
+    xray = read_dicom(save(tmp_path / "overlay.dcm", header))
+    assert xray.notes == ("dicom_ignored:OverlayData",)
+    np.testing.assert_array_equal(xray.pixels, plain(tmp_path))

@@ -86,10 +86,12 @@ function bitsOf(header: Header, inverse: boolean): Layout {
   return { rows, columns, allocated, stored, high, signed, overlays, inverse, width, lowest, highest };
 }
 
+export const OVERLAYS = Array.from({ length: 128 }, (_, k) => 0x6000 + 2 * k); // groups
+
 /** Bits of a cell in which the header says that overlays are (retired). */
 function overlaysOf(header: Header): number {
   let bits = 0;
-  for (let group = 0x6000; group < 0x6100; group += 2) {
+  for (const group of OVERLAYS) {
     const name = `x${group.toString(16)}`;
     const element = header.elements[`${name}0102`];
     if (!element || header.elements[`${name}3000`] || element.length < 2) continue;

@@ -3,6 +3,7 @@
 import { UPRIGHT } from "../orientation";
 import { code, codes, elementOf, has, items, numbers, text } from "./attributes";
 import type { Header } from "./header";
+import { OVERLAYS } from "./layout";
 
 // PS3.3, C.7.6.1.1.1: where the rows run to, and where the columns do. L\F is the usual
 // view of a chest: the patient's right at the left, the head up.
@@ -54,6 +55,7 @@ function ignored(header: Header): string[] {
   if (shape && shape !== (inverse ? "INVERSE" : "IDENTITY")) found.push("PresentationLUTShape");
   if (code(header, "ImageHorizontalFlip") === "Y") found.push("ImageHorizontalFlip");
   if (has(header, "ImageRotation") && text(header, "ImageRotation") !== "0") found.push("ImageRotation");
+  if (OVERLAYS.some((group) => header.elements[`x${group.toString(16)}3000`])) found.push("OverlayData");
   return found;
 }
 

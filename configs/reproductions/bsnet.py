@@ -10,12 +10,12 @@ docs/bsnet.md).
 
     python -m tfds_builders.build covid_radiography/segmentation --manual_dir=DIR
     python -m tfds_builders.build brixia --manual_dir=BrixIA
-    python -m cxr_jax.main --config=configs/bsnet.py:segment --workdir=runs/segment
-    python -m cxr_jax.main --config=configs/bsnet.py:align --workdir=runs/align \\
+    python -m cxr_jax.main --config=configs/reproductions/bsnet.py:segment --workdir=runs/segment
+    python -m cxr_jax.main --config=configs/reproductions/bsnet.py:align --workdir=runs/align \\
         --config.init_from=runs/segment
-    python -m cxr_jax.main --config=configs/bsnet.py:score --workdir=runs/score \\
+    python -m cxr_jax.main --config=configs/reproductions/bsnet.py:score --workdir=runs/score \\
         --config.init_from=runs/align
-    python -m cxr_jax.main --config=configs/bsnet.py:all --workdir=runs/bsnet \\
+    python -m cxr_jax.main --config=configs/reproductions/bsnet.py:all --workdir=runs/bsnet \\
         --config.init_from=runs/score
 
 Expected result on the releases: not measured, because they are gated. On phantoms:

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from cxr_jax.view import serve
+from cxr_jax.view import localhost
 from tfds_builders.common.errors import InputError
 
 
@@ -26,7 +26,7 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(bundle):
-    server = serve.open_server(bundle)
+    server = localhost.open_server(bundle)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -105,16 +105,16 @@ def test_a_port_that_is_taken(bundle):
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(InputError, match=f"{port} is taken"):
-            serve.open_server(bundle, port)
+            localhost.open_server(bundle, port)
     with pytest.raises(InputError, match="there is no port"):
-        serve.open_server(bundle, 70_000)
+        localhost.open_server(bundle, 70_000)
 
 
 def test_a_folder_that_is_no_bundle(tmp_path):
     with pytest.raises(InputError, match="holds no bundle.json"):
-        serve.serve(tmp_path)
+        localhost.serve(tmp_path)
     with pytest.raises(InputError, match="is not a folder"):
-        serve.serve(tmp_path / "absent")
+        localhost.serve(tmp_path / "absent")
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
-from cxr_jax.data import builders, records
+from cxr_jax.data import builders
 from tfds_builders.build import build
+from tfds_builders.common import records
 from tfds_builders.phantom import write_release
 
 RAW = tfds.decode.DeserializeMethod.RAW_BYTES

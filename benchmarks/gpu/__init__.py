@@ -1,0 +1,1 @@
+"""Everything that has a goal on a GPU, in one call: python -m benchmarks.gpu."""

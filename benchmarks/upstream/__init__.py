@@ -1,0 +1,1 @@
+"""Reproducers of what compilers lack, to be filed with them."""

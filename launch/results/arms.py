@@ -1,0 +1,98 @@
+"""The trainings of a row: one job a run, of the launcher's own kind."""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+from typing import NamedTuple
+
+from tfds_builders.common.errors import InputError
+
+from .. import jobs, plan
+from .releases import Releases
+from .row import Arm, Row
+
+_NEEDS_WEIGHTS = "{weights}"
+
+
+class Settings(NamedTuple):
+    """What holds for all rows.
+
+    Attributes:
+      folder: of all runs.
+      weights: the file of initial weights, or None.
+      quick: short trainings of one seed.
+      start: what is not finished; else only what is finished counts.
+    """
+
+    folder: pathlib.Path
+    weights: pathlib.Path | None = None
+    quick: bool = False
+    start: bool = True
+
+
+def data_dir(arm: Arm, releases: Releases, settings: Settings) -> pathlib.Path | None:
+    """Where the films of an arm are prepared; None for synthetic ones.
+
+    Where nothing is started, nothing is prepared either.
+
+    Raises:
+      InputError: they are not there, says how to get them; or as of `config`.
+    """
+    file = config(arm, settings.weights)
+    if arm.trees:
+        return releases.tree(arm.trees) if settings.start else None
+    data = plan.alone(file, arm.settings)["data"]
+    if data["phantom"]:
+        return None
+    if not settings.start:
+        return releases.require(data["dataset"])
+    return releases.folder(data["dataset"])
+
+
+def config(arm: Arm, weights: pathlib.Path | None) -> str:
+    """The config file with its arguments.
+
+    Raises:
+      InputError: it needs a file of weights, and none is given.
+    """
+    if _NEEDS_WEIGHTS in arm.config and weights is None:
+        raise InputError(
+            "--weights",
+            "is not given",
+            "docs/weights.md says which files do; then make results WEIGHTS=FILE",
+        )
+    file, colon, arguments = arm.config.partition(":")
+    if not pathlib.Path(file).is_file():  # the shipped one, where it is installed
+        file = pathlib.PurePath(file).name
+    return file + colon + arguments.replace(_NEEDS_WEIGHTS, str(weights))
+
+
+def runs(row: Row, name: str, settings: Settings) -> list[plan.Run]:
+    """The runs of an arm: every seed on every fold, in folders `<row>/<arm>/<run>`.
+
+    Raises:
+      InputError: no such config or key, or it needs weights.
+    """
+    arm = row.arms[name]
+    changes = arm.settings | (arm.quick if settings.quick else {})
+    seeds = arm.seeds[:1] if settings.quick else arm.seeds
+    made = []
+    for seed, fold in itertools.product(seeds, arm.folds):
+        overrides = {"seed": seed, "data.fold": fold, **changes}
+        whole = plan.alone(config(arm, settings.weights), overrides)
+        place = f"{row.name}/{name}/seed={seed},fold={fold}"
+        made.append(plan.Run(place, overrides, whole, place))
+    return made
+
+
+def make_jobs(
+    row: Row, name: str, settings: Settings, data: pathlib.Path | None
+) -> list[jobs.Job]:
+    """One process for each run of an arm."""
+    extra = [] if data is None else [f"--config.data.data_dir={data}"]
+    file = config(row.arms[name], settings.weights)
+    return [
+        jobs.alone(file, settings.folder, run, extra)
+        for run in runs(row, name, settings)
+    ]
