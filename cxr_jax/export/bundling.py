@@ -53,10 +53,22 @@ def export(workdir: pathlib.Path, output: pathlib.Path, *, with_gate: bool) -> i
         raise InputError(
             workdir, "is a bundle already", "give the workdir of the run it was made of"
         )
-    for name in ("onnx", "onnxruntime"):
-        package(name, "export", output)
+    _require(output)
     opened = of_run.open_run(workdir)
     gate = gate_of_run.of_run(opened) if with_gate else None
+    write(opened, gate, output)
+    say(f"\nbundle: {output}")
+    return 0
+
+
+def write(opened: Opened, gate: Gate | None, output: pathlib.Path) -> None:
+    """The bundle of a run that is open; `output` is there when it is complete.
+
+    Raises:
+      InputError: the packages of the extra are missing, the model cannot be exported,
+        or the exported model is not the run's.
+    """
+    _require(output)
     new = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     with files.explained(output):
         _remove_left(output)
@@ -68,8 +80,11 @@ def export(workdir: pathlib.Path, output: pathlib.Path, *, with_gate: bool) -> i
             new.rename(output)
         finally:
             shutil.rmtree(new, ignore_errors=True)
-    say(f"\nbundle: {output}")
-    return 0
+
+
+def _require(output: pathlib.Path) -> None:
+    for name in ("onnx", "onnxruntime"):
+        package(name, "export", output)
 
 
 def _remove_left(output: pathlib.Path) -> None:

@@ -230,7 +230,7 @@ def _limits(opened: Opened, content: dict[str, Any]) -> Section:
 def _settled(opened: Opened) -> str:
     if opened.recipe.decision.set_least > 0:
         return (
-            "Probabilities, sets and intervals were settled on val of the same data; on "
+            f"Probabilities, sets and intervals were settled on {opened.settled_on}; on "
             "others they need not hold."
         )
     return (

@@ -21,6 +21,7 @@ from cxr_jax.models.efficientnet import (
     efficientnet_b4,
 )
 from cxr_jax.models.layers import Output
+from cxr_jax.models.lung_zones import LungZones
 from cxr_jax.models.mobilenet import mobilenet_v2
 from cxr_jax.models.mobilenet_v1 import mobilenet_v1
 from cxr_jax.models.reproductions import S2CNN, S3CNN, S4CNN, s1_cnn
@@ -51,6 +52,7 @@ MODELS = {
     "vgg19": vgg19,
     "mobilenet_v1": mobilenet_v1,
     "mobilenet_v2": mobilenet_v2,
+    "mobilenet_v2_zones": LungZones,
     "squeezenet1_1": squeezenet1_1,
     "efficientnet_b0": efficientnet_b0,
     "efficientnet_b1": efficientnet_b1,

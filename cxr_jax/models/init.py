@@ -78,6 +78,7 @@ SCHEMES = {
 
 CONSTANTS = {"bias": 0.0, "mean": 0.0, "scale": 1.0, "var": 1.0, "zero_kernel": 0.0}
 CONSTANTS |= {"class_token": 0.0, "layer_scale": 1e-6}
+CONSTANTS |= {"count": 0.0, "square": 0.0}  # lung_zones.Standard
 
 
 def _draw(path, leaf, *, seed: int, scheme: str) -> np.ndarray:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from cxr_jax.models.heads import head_of
@@ -61,6 +62,8 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x, train: bool):
+        """[B, H, W, C] -> (what the block gives, the wide map at the size of x)."""
+
         def norm(y, name):
             norms = NORMS[self.style]
             return batch_norm(y, train=train, name=name, dtype=self.dtype, **norms)
@@ -70,6 +73,7 @@ class Block(nn.Module):
         if self.expand > 1:
             y = Conv(x.shape[-1] * self.expand, size=1, name="conv_0_0", **settings)(y)
             y, i = relu6(norm(y, "conv_0_1")), 1
+        wide = y
         y = DepthwiseConv(
             stride=self.stride,
             padding=PADDING[self.style],
@@ -79,7 +83,56 @@ class Block(nn.Module):
         y = relu6(norm(y, f"conv_{i}_1"))
         y = Conv(self.width, size=1, name=f"conv_{i + 1}", **settings)(y)
         y = norm(y, f"conv_{i + 2}")
-        return x + y if x.shape == y.shape else y
+        return (x + y if x.shape == y.shape else y), wide
+
+
+class Maps(NamedTuple):
+    """Maps of the trunk, finest first.
+
+    Attributes:
+      stages: the last ones at 1/4, 1/8, 1/16 and 1/32 of the size.
+      wide: those that the blocks with a stride widen, at 1/2, 1/4, 1/8 and 1/16:
+        after relu6, six times the channels of the stage before them.
+    """
+
+    stages: list[jax.Array]
+    wide: list[jax.Array]
+
+
+def trunk(model: nn.Module, images, train: bool) -> Maps:
+    """All but pool and head, with the settings of `model`, in whose compact it is called."""
+    norms = of_style(NORMS, model.style, "MobileNetV2")
+
+    def conv_norm(x, width, conv, bn, **settings):
+        x = Conv(width, use_bias=False, dtype=model.dtype, name=conv, **settings)(x)
+        x = batch_norm(x, train=train, name=bn, dtype=model.dtype, **norms)
+        return relu6(x)
+
+    block = rematerialised(Block) if model.remat else Block
+    names = ("features_0_0", "features_0_1")
+    padding = PADDING[model.style]
+    x = conv_norm(images, model.stem, *names, stride=2, padding=padding)
+    maps, wide, index = [], [], 0
+    for stage in model.stages:
+        for i in range(stage.repeats):
+            index += 1
+            stride = stage.stride if i == 0 else 1
+            before = x
+            x, widened = block(
+                stage.width,
+                stage.expand,
+                stride,
+                model.dtype,
+                model.style,
+                name=f"features_{index}",
+            )(x, train)
+            if stride == 2:
+                maps.append(before)
+                wide.append(widened)
+    name = f"features_{index + 1}"
+    x = conv_norm(x, model.last, f"{name}_0", f"{name}_1", size=1)
+    # The first of them comes before the first stride: half the size, 16 channels.
+    return Maps([*maps[1:], x], wide)
 
 
 class MobileNet(nn.Module):
@@ -103,37 +156,8 @@ class MobileNet(nn.Module):
 
     @nn.compact
     def __call__(self, images, *, train: bool = False) -> Output:
-        norms = of_style(NORMS, self.style, "MobileNetV2")
-
-        def conv_norm(x, width, conv, bn, **settings):
-            x = Conv(width, use_bias=False, dtype=self.dtype, name=conv, **settings)(x)
-            x = batch_norm(x, train=train, name=bn, dtype=self.dtype, **norms)
-            return relu6(x)
-
-        block = rematerialised(Block) if self.remat else Block
-        names = ("features_0_0", "features_0_1")
-        padding = PADDING[self.style]
-        x = conv_norm(images, self.stem, *names, stride=2, padding=padding)
-        maps, index = [], 0
-        for stage in self.stages:
-            for i in range(stage.repeats):
-                index += 1
-                stride = stage.stride if i == 0 else 1
-                if stride == 2:
-                    maps.append(x)
-                x = block(
-                    stage.width,
-                    stage.expand,
-                    stride,
-                    self.dtype,
-                    self.style,
-                    name=f"features_{index}",
-                )(x, train)
-        name = f"features_{index + 1}"
-        x = conv_norm(x, self.last, f"{name}_0", f"{name}_1", size=1)
-        # The first of them comes before the first stride: half the size, 16 channels.
-        maps = [*maps[1:], x]
-        logits = head_of(self, x, train, "classifier_1")
+        maps = trunk(self, images, train).stages
+        logits = head_of(self, maps[-1], train, "classifier_1")
         return Output(logits, {f"stage{i}": y for i, y in enumerate(maps, 1)})
 
 

@@ -42,6 +42,7 @@ class Opened(NamedTuple):
       network: of any number of films at a time.
       batch_size: of films that it computes at once.
       exp, variables: for what else is made of the run.
+      settled_on: the films that its confidence and intervals were settled on.
     """
 
     workdir: pathlib.Path
@@ -50,6 +51,7 @@ class Opened(NamedTuple):
     batch_size: int
     exp: Experiment
     variables: dict[str, Any]
+    settled_on: str = "val of the same data"
 
 
 def open_run(workdir: pathlib.Path) -> Opened:
@@ -223,6 +225,21 @@ def _recipe(workdir: pathlib.Path, exp: Experiment, decision) -> Recipe:
         run_digest=results.get("digest", ""),
         made_by=f"cxr_jax {__version__}",
     )
+
+
+def decided(opened: Opened, decision: dict[str, Any], settled_on: str) -> Opened:
+    """The same run with a decision that was settled on other films than its val.
+
+    decision: as that of a run; settled_on: of `Opened`.
+    """
+    confidence = decision["confidence"]
+    settled = opened.recipe.decision._replace(
+        temperature=confidence["temperature"],
+        set_least=confidence["least"],
+        interval_factor=_factor(decision),
+    )
+    recipe = opened.recipe._replace(decision=settled)
+    return opened._replace(recipe=recipe, settled_on=settled_on)
 
 
 def _factor(decision) -> float | None:

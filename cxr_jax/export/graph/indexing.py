@@ -256,7 +256,11 @@ def _within(graph: Graph, indices: Operand, length: int, mode: Any) -> Operand:
 
 
 def _scatter_add(graph: Graph, eqn, x: Operand, indices: Operand, updates: Operand):
-    """Histograms of rows: ONNX's ScatterND into all rows as one."""
+    """Histograms of rows: ONNX's ScatterElements into all rows as one.
+
+    Not ScatterND, whose additions ONNX Runtime (1.32) makes in several threads at once:
+    some are lost, and the same film is equalised otherwise from call to call.
+    """
     numbers = eqn.params["dimension_numbers"]
     length, rows = x.shape[-1], int(np.prod(x.shape[:-1]))
     batched = len(numbers.operand_batching_dims)
@@ -270,11 +274,12 @@ def _scatter_add(graph: Graph, eqn, x: Operand, indices: Operand, updates: Opera
     else:
         places = places + starts
     name = graph.add(
-        "ScatterND",
+        "ScatterElements",
         straight(graph, _as(graph, x, (rows * length,))),
-        straight(graph, _as(graph, places, (count, 1))),
+        straight(graph, _as(graph, places, (count,))),
         straight(graph, _as(graph, updates, (count,))),
         shape=(rows * length,),
+        axis=0,
         reduction="add",
     )
     found = plain(name, (rows * length,), x.dtype)

@@ -57,6 +57,17 @@ def test_a_model_exports(name):
         assert np.abs(one - other).max() <= 1e-4 * max(1, np.abs(other).max())
 
 
+def test_scores_of_lungs_that_are_found_export():
+    """With a linear layer of drawn numbers: it begins at 0, which would hide the rest."""
+    model, variables, image = drawn("mobilenet_v2_zones")
+    kernel = np.random.default_rng(1).normal(size=(2406, 4)).astype(np.float32)
+    variables["params"]["zero_kernel"] = kernel
+    _, found, wanted = both(applied(model, variables), image)
+    assert np.ptp(wanted[0]) > 1
+    for one, other in zip(found, wanted, strict=True):
+        assert np.abs(one - other).max() <= 1e-4 * max(1, np.abs(other).max())
+
+
 def counted(name):
     model, variables, image = drawn(name)
 

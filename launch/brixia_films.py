@@ -1,0 +1,115 @@
+"""The public films with Brixia scores, with their patients; and lung masks of others."""
+
+from __future__ import annotations
+
+import csv
+import io
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+
+from tfds_builders import build
+from tfds_builders.brixia_public.layout import IMAGES, is_release
+from tfds_builders.brixia_public.table import TABLE
+from tfds_builders.common import files, places
+from tfds_builders.common.errors import InputError
+from tfds_builders.covid_chestxray.table import TABLE as METADATA
+
+_SCORED, _COHEN = "Brixia-score-COVID-19", "covid-chestxray-dataset"
+_AGAIN = "download the collection again"
+_MASKS = pathlib.Path("annotations") / "lungVAE-masks"
+
+
+def scored(given: str) -> pathlib.Path:
+    """The release of the scores at `--brixia`, or within that folder.
+
+    Raises:
+      InputError: it is not there.
+    """
+    return _found("brixia", given, _SCORED, is_brixia, f"{TABLE} and {IMAGES}/")
+
+
+def collection(given: str) -> pathlib.Path:
+    """Cohen's collection at `--cohen`, or within that folder.
+
+    Raises:
+      InputError: it is not there, or without lung masks.
+    """
+    return _found("cohen", given, _COHEN, is_cohen, f"{METADATA} and {_MASKS}/")
+
+
+def is_brixia(folder: pathlib.Path) -> bool:
+    """Whether it is the release, or its folder data."""
+    return is_release(folder) or is_release(folder / "data")
+
+
+def is_cohen(folder: pathlib.Path) -> bool:
+    """Whether it is Cohen's collection with lung masks."""
+    return (folder / METADATA).is_file() and (folder / _MASKS).is_dir()
+
+
+def _found(
+    flag: str, given: str, name: str, is_one: Callable[..., bool], content: str
+) -> pathlib.Path:
+    if not given:
+        raise InputError(f"--{flag}", "is not given", f"give the folder {name}")
+    folder = places.expanded(given).absolute()
+    for each in (folder, *sorted(folder.glob(f"{name}*"))):
+        if is_one(each):
+            return each
+    raise InputError(
+        f"--{flag}",
+        f"{folder} neither is nor contains {name}, with {content}",
+        f"give the folder {name}; docs/best_brixia.md says where to download it",
+    )
+
+
+def prepare(brixia: pathlib.Path, cohen: pathlib.Path, data: pathlib.Path) -> None:
+    """Prepares the scored films by patient, and masks of the patients that have none.
+
+    The releases are read through copies of their tables, in `data/releases`: Cohen's
+    metadata.csv names the patients of both.
+    """
+    inner = brixia if is_release(brixia) else brixia / "data"
+    copy = data / "releases" / _SCORED / "data"
+    _link(inner / TABLE, copy / TABLE)
+    _link(inner / IMAGES, copy / IMAGES)
+    _link(cohen / METADATA, copy / METADATA)
+    build.build("brixia_public", copy.parent, data)
+    copy = data / "releases" / _COHEN
+    for name in ("images", "annotations"):
+        _link(cohen / name, copy / name)
+    scored = {path.stem for path in (inner / IMAGES).iterdir()}
+    text = files.read_text(cohen / METADATA, missing=_AGAIN, damaged=_AGAIN)
+    files.write_text(copy / METADATA, without_patients_of(text, scored))
+    build.build("covid_chestxray/segmentation", copy, data)
+
+
+def without_patients_of(text: str, films: set[str]) -> str:
+    """Cohen's metadata.csv without all rows of the patients of some films."""
+    head, *rows = csv.reader(io.StringIO(text.removeprefix("\ufeff")))
+    patient, name = head.index("patientid"), head.index("filename")
+
+    def stem(row):
+        return pathlib.PurePath(row[name]).stem
+
+    patients = {row[patient] for row in rows if stem(row) in films}
+    kept = [r for r in rows if r[patient] not in patients and stem(r) not in films]
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\n").writerows([head, *kept])
+    return written.getvalue()
+
+
+def _link(there: pathlib.Path, here: pathlib.Path) -> None:
+    with files.explained(here):
+        here.parent.mkdir(parents=True, exist_ok=True)
+        if here.is_symlink():
+            here.unlink()
+        here.symlink_to(there)
+
+
+def second_reader(data: pathlib.Path) -> dict[str, np.ndarray]:
+    """{example: scores [6] of the junior reader}."""
+    source = build.make_builder("brixia_public", data).as_data_source(split="all")
+    return {each["example_id"].decode(): each["scores_junior"] for each in source}

@@ -1,0 +1,108 @@
+"""The model of zones: what learns from what, and its features against numpy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cxr_jax.models import MODELS, init, lung_boxes, lung_zones
+from tfds_builders.common.errors import InputError
+
+SIDE = 64
+
+
+@pytest.fixture(scope="module")
+def model():
+    return MODELS["mobilenet_v2_zones"](24)
+
+
+@pytest.fixture(scope="module")
+def variables(model):
+    params, state = init.initialise(model, (SIDE, SIDE, 3), 0)
+    return {"params": params, **state}
+
+
+@pytest.fixture(scope="module")
+def images():
+    grey = np.random.default_rng(0).uniform(-1, 1, (2, SIDE, SIDE, 1))
+    return np.repeat(grey, 3, axis=-1).astype(np.float32)
+
+
+def gradients(model, variables, images, of):
+    rest = {key: value for key, value in variables.items() if key != "params"}
+
+    def total(params):
+        output, _ = model.apply(
+            {"params": params, **rest}, images, train=True, mutable=["batch_stats"]
+        )
+        return of(output)
+
+    found = jax.grad(total)(variables["params"])
+    return {
+        name: float(sum(jnp.abs(leaf).sum() for leaf in jax.tree.leaves(part)))
+        for name, part in found.items()
+    }
+
+
+def test_trunk_is_that_of_mobilenet(model, variables, images):
+    whole = MODELS["mobilenet_v2"](5)
+    params, _ = init.initialise(whole, (SIDE, SIDE, 3), 0)
+    shared = {k: variables["params"].get(k, v) for k, v in params.items()}
+    state = {k: v for k, v in variables["batch_stats"].items() if k in shared}
+    theirs = whole.apply({"params": shared, "batch_stats": state}, images, train=False)
+    ours = model.apply(variables, images, train=False)
+    for name, each in theirs.features.items():
+        np.testing.assert_array_equal(ours.features[name], each)
+
+
+def test_scores_teach_the_linear_layer_alone(model, variables, images):
+    weights = np.random.default_rng(1).normal(size=(2, 24)).astype(np.float32)
+    moved = gradients(model, variables, images, lambda o: (o.logits * weights).sum())
+    assert moved["zero_kernel"] > 0 and moved["bias"] > 0
+    assert not any(v for k, v in moved.items() if k.startswith(("features", "lungs")))
+
+
+def test_masks_teach_the_decoder_alone(model, variables, images):
+    moved = gradients(
+        model, variables, images, lambda o: (o.features["mask"] ** 2).sum()
+    )
+    assert moved["lungs"] > 0
+    assert not any(v for k, v in moved.items() if k != "lungs")
+
+
+def test_all_zones_begin_equal(model, variables, images):
+    output = model.apply(variables, images, train=False)
+    np.testing.assert_array_equal(output.logits, np.zeros((2, 24), np.float32))
+    assert output.features["mask"].shape == (2, SIDE, SIDE, 1)
+
+
+def test_another_number_of_outputs_is_refused(images):
+    with pytest.raises(InputError, match="24 outputs|levels"):
+        MODELS["mobilenet_v2_zones"](3).init(jax.random.key(0), images)
+
+
+def test_context_is_the_mean_of_a_lung_and_of_both():
+    x = np.random.default_rng(2).normal(size=(3, 6, 5)).astype(np.float32)
+    lungs, both = map(np.asarray, lung_zones.context(x))
+    np.testing.assert_allclose(lungs[:, 1], x[:, :3].mean(1), atol=1e-6)
+    np.testing.assert_allclose(lungs[:, 5], x[:, 3:].mean(1), atol=1e-6)
+    np.testing.assert_allclose(both[:, 4], x.mean(1), atol=1e-6)
+
+
+def test_statistics_of_pixels_are_those_of_numpy():
+    rng = np.random.default_rng(3)
+    grey = rng.uniform(-1, 1, (1, 48, 48, 1)).astype(np.float32)
+    lung = np.ones((1, 48, 48, 1), np.float32)
+    ends = [np.array([x], np.float32) for x in (0.0, 0.75)]
+    sides = [np.array([x], np.float32) for x in ([0, 0.5], [0.5, 1])]
+    found = lung_zones.pixel_statistics(
+        np.repeat(grey, 3, -1), lung, lung_boxes.Boxes(*ends, *sides)
+    )
+    part = grey[0, 12:24, 24:, 0]  # zone E: the second third, on the right
+    edges = np.abs(np.diff(grey[0, :, :, 0], axis=0, append=grey[0, -1:, :, 0]))
+    edges += np.abs(np.diff(grey[0, :, :, 0], axis=1, append=grey[0, :, -1:, 0]))
+    moments = [part.mean(), part.std(), edges[12:24, 24:].mean()]
+    shares = [(part > lung_zones.DENSE).mean(), (part < lung_zones.AIR).mean()]
+    np.testing.assert_allclose(
+        found[0, 4], [1, 1, *moments, *moments, *shares], rtol=1e-4, atol=1e-5
+    )

@@ -1,0 +1,129 @@
+"""The command of the best Brixia model, without training; and all of it on phantoms."""
+
+import csv
+import io
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cxr_jax.bundle import loaded
+from launch import brixia_films
+from launch.out_of_fold import Pooled
+from tfds_builders.common.errors import InputError
+from tfds_builders.phantom import write_release
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
+TABLE = """patientid,finding,filename
+1,COVID-19,a.jpg
+1,COVID-19,b.png
+2,Pneumonia,c.jpg
+,No Finding,d.jpg
+3,COVID-19,e.jpg
+"""
+
+
+def names(text):
+    return [row["filename"] for row in csv.DictReader(io.StringIO(text))]
+
+
+def test_all_films_of_a_scored_patient_are_left_out():
+    kept = brixia_films.without_patients_of("\ufeff" + TABLE, {"b", "e"})
+    assert names(kept) == ["c.jpg", "d.jpg"]
+    assert names(brixia_films.without_patients_of(TABLE, set())) == names(TABLE)
+
+
+def test_scored_films_are_found_below_a_folder(tmp_path):
+    folder = tmp_path / "all" / "Brixia-score-COVID-19"
+    write_release("brixia_public", folder, 4)
+    assert brixia_films.scored(str(folder)) == folder
+    assert brixia_films.scored(str(tmp_path / "all")) == folder
+    with pytest.raises(InputError, match="--brixia"):
+        brixia_films.scored(str(tmp_path))
+    with pytest.raises(InputError, match="--cohen"):
+        brixia_films.collection(str(tmp_path))
+
+
+def test_the_table_compares_what_never_saw_a_film():
+    from launch.results import best_brixia
+
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, (40, 6))
+    fold = np.arange(40) % 5
+    labels[fold == 0] = 3  # what the median of all would know
+    ids = [f"film{k:02d}" for k in range(40)]
+    probs = rng.dirichlet(np.ones(4), (2, 40, 6))
+    junior = {name: rng.integers(0, 4, 6) for name in ids}
+    table = best_brixia.measured(Pooled(ids, ids, fold, labels, probs), junior)
+    rows = {name: row["mae_zone"]["value"] for name, row in table["rows"].items()}
+    constant = [np.median(labels[fold != k], axis=0) for k in fold]
+    assert rows["constant median"] == pytest.approx(np.abs(labels - constant).mean())
+    theirs = np.stack([junior[name] for name in ids])
+    assert rows["second reader"] == pytest.approx(np.abs(labels - theirs).mean())
+    expected = probs.mean(0) @ np.arange(4)
+    assert rows["the model"] == pytest.approx(np.abs(labels - expected).mean())
+    assert table["metrics"]["mae_zone"]["n"] == table["patients"] == 40
+    json.dumps(table, allow_nan=False)
+
+
+def random_weights(path):
+    """A MobileNetV2 of TensorFlow Lite whose numbers are drawn."""
+    rng = np.random.default_rng(0)
+    layers = [(3, 3, 32, False), (3, 1, 32, True), (1, 32, 16, False)]
+    width = 16
+    plan = [(24, 2), (32, 3), (64, 4), (96, 3), (160, 3), (320, 1)]
+    for out, repeats in plan:
+        for _ in range(repeats):
+            wide = 6 * width
+            layers += [(1, width, wide, False), (3, 1, wide, True)]
+            layers += [(1, wide, out, False)]
+            width = out
+    layers += [(1, 320, 1280, False), (1, 1280, 1001, False)]
+    arrays = {}
+    for k, (size, before, after, is_depthwise) in enumerate(layers):
+        before = 3 if k == 0 else before
+        shape = (after, size, size, before)
+        if is_depthwise:
+            shape = (1, size, size, after)
+        name = f"{k:02d}_{'dw' if is_depthwise else 'conv'}"
+        fan = size * size * before
+        arrays[f"{name}_w"] = rng.normal(0, (2 / fan) ** 0.5, shape).astype("f4")
+        arrays[f"{name}_b"] = np.zeros(after, np.float32)
+    np.savez(path, **arrays)
+
+
+@pytest.mark.slow
+def test_the_command_leaves_a_table_and_a_bundle(tmp_path):
+    data = tmp_path / "data"
+    write_release("brixia_public", data / "Brixia-score-COVID-19", 60)
+    write_release("covid_chestxray", data / "covid-chestxray-dataset", 60, seed=1)
+    random_weights(tmp_path / "weights.npz")
+    out = tmp_path / "best"
+    command = [sys.executable, "-m", "launch.results.best_brixia", "--quick"]
+    command += [f"--brixia={data}", f"--weights={tmp_path / 'weights.npz'}"]
+    done = subprocess.run(
+        [*command, f"--out={out}"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    table = json.loads((out / "out_of_fold.json").read_text())
+    assert table["metrics"]["mae_zone"]["n"] > 40
+    bundle = loaded.load(out)
+    film = np.random.default_rng(0).integers(0, 255, (300, 280)).astype(np.uint8)
+    (record,) = bundle.predict(film, gate="off")
+    assert 0 <= record["global_low"] <= record["global_high"] <= 18
+
+
+def test_without_weights_it_says_what_cannot_be_run(tmp_path):
+    from launch.results import best_brixia
+
+    with pytest.raises(InputError, match="ImageNet weights"):
+        best_brixia._weights("")
+    with pytest.raises(InputError, match="there is no"):
+        best_brixia._weights(str(tmp_path / "none.npz"))
