@@ -11,7 +11,7 @@ import pytest
 from places import REPOSITORY
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-OURS = {"cxr_jax", "tfds_builders", "launch", "configs", "benchmarks"}
+OURS = {"cxr_jax", "tfds_builders", "launch", "configs", "benchmarks", "docs"}
 # Never imported by us.
 INDIRECT = {"importlib_resources": "TFDS imports it and does not declare it"}
 # Used by tests where somebody has installed them.

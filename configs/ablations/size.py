@@ -1,9 +1,9 @@
 """How large should the picture be that the model sees: 32, 64 or 128 pixels?
 
 The same small CNN and augmentation on the few public films (brixia_public), five folds and
-two seeds each, 24 epochs, everything else the same. A larger picture costs time with the square of
-its side. Sabottke and Spieler 2020 (doi 10.1148/ryai.2019190015) saw the AUROC of findings
-rise up to 256 to 448 pixels, with 112,000 films.
+two seeds each, 24 epochs, everything else the same. A larger picture costs time with the
+square of its side. Sabottke and Spieler 2020 (doi 10.1148/ryai.2019190015) saw the AUROC
+of findings rise up to 256 to 448 pixels, with 112,000 films.
 
     python -m launch.sweep configs/ablations/size.py --workdir=runs/size
     python -m launch.collect runs/size --against="64 px"
