@@ -74,7 +74,7 @@ def figures(folder: pathlib.Path) -> Figures:
     noted = [each for run in setting.all_runs for each in attempts.read(run.path)]
     images = len(found[0].labels)
     return Figures(
-        _means(values, len(patients), images),
+        _stored(setting) | _means(values, len(patients), images),
         {name: some[:, 0].tolist() for name, some in values.items()},
         _constants(setting, values),
         images,
@@ -126,6 +126,17 @@ def _setting(folder: pathlib.Path) -> Setting:
     return judged.settings(runs)[0]
 
 
+def _stored(setting: Setting) -> dict[str, Estimate]:
+    """What results.json has of a single run besides, such as the accuracy."""
+    if len(setting.all_runs) > 1:
+        return {}
+    return {
+        name.removeprefix("test/"): Estimate.from_json(found)
+        for name, found in setting.all_runs[0].metrics.items()
+        if name.startswith("test/")
+    }
+
+
 def _unit(path: pathlib.Path) -> str:
     """'patients', or what stands for them."""
     sizes = files.read_json(path, missing="")["sizes"]["test"]
@@ -173,7 +184,8 @@ def _bounded(metric: str, found: Estimate) -> Estimate:
 def _constants(setting: Setting, values) -> dict[str, float]:
     """The mean over runs of what results.json has for the constant predictor."""
     found = {}
-    for metric in values:
+    names = {*values, *_stored(setting)}
+    for metric in sorted(names):
         key = f"test/{metric}_constant"
         stored = [
             run.metrics[key]["value"] for run in setting.all_runs if key in run.metrics

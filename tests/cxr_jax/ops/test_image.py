@@ -152,4 +152,4 @@ def test_crop_middle_keeps_the_middle_of_image_and_mask(side, share):
             assert kept > 0 and abs(kept - share * length) < 2
         top, left = (side - rows) // 2, (3 * side - columns) // 2
         kept = whole[:, top : top + rows, left : left + columns] / np.float32(65535)
-        np.testing.assert_array_equal(np.asarray(found[name]), kept)
+        np.testing.assert_allclose(np.asarray(found[name]), kept, rtol=1e-6)
