@@ -37,8 +37,10 @@ def filled(page: str, found: dict[str, str]) -> str:
     for name, body in found.items():
         # Links of the folder's page are those of the repository's root.
         body = body.replace("](configs/", "](../configs/")
-        pattern = rf"(<!-- {name} -->\n).*?(\n<!-- end -->)"
-        page = re.sub(pattern, lambda m, b=body: m[1] + b + m[2], page, flags=re.DOTALL)
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
+        page = re.sub(
+            pattern, lambda m, b=body: m[1] + b + "\n" + m[2], page, flags=re.DOTALL
+        )
     return page
 
 
