@@ -10,8 +10,7 @@ from cxr_jax import config as config_lib
 from cxr_jax.config import MAY_DIFFER
 from cxr_jax.runs import text_table
 
-from . import unique
-from .plan import Run
+from .plan import MOVES, Run
 
 
 class Choice(NamedTuple):
@@ -55,7 +54,7 @@ def _shared(config: dict[str, Any]) -> str:
     rest = {
         key: value
         for key, value in leaves.items()
-        if key not in (*MAY_DIFFER, ".".join(unique.MOVES))
+        if key not in (*MAY_DIFFER, ".".join(MOVES))
     }
     # -1 is the split of the dataset; weights of classes depend on the fold.
     balanced = leaves.get("task.settings.balanced", False)

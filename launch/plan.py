@@ -20,6 +20,9 @@ from cxr_jax import config as config_lib
 from tfds_builders.common.errors import InputError
 
 _LONGEST = 200  # bytes of the name of a folder
+# The location of the data does not change their content, nor what a run is.
+MOVES = ("data", "data_dir")
+_PLACE = ".".join(MOVES)
 # The keys in which runs of one setting differ.
 REPEATS = ("seed", "data.fold")
 
@@ -65,6 +68,13 @@ def load(config: str, extra: Sequence[str] = ()) -> list[Run]:
         ):
             raise InputError(
                 path, f"adds {overrides!r}", "give {key: value}: {'optim.lr': 1e-3}"
+            )
+        if _PLACE in overrides:
+            raise InputError(
+                path,
+                f"varies {_PLACE}, which says where films are and not which: all these "
+                "runs would count as one",
+                "vary data.dataset, or give each its own sweep",
             )
         changes.append(dict(overrides))
         settings.append(str(setting))

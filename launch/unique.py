@@ -11,10 +11,7 @@ from typing import Any
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 
-from .plan import Run
-
-# The location of the data does not change their content.
-MOVES = ("data", "data_dir")
+from .plan import MOVES, Run
 
 
 def digest(config: dict[str, Any]) -> str:

@@ -34,6 +34,7 @@ def test_a_sweep_changed_within_a_second_is_read_again(config, monkeypatch, extr
         ("optim.lr", "optimm.lr", "optimm"),
         ("(0, 1)", "(0, 0)", "twice"),
         ("(0, 1)", "()", "does not add a run"),
+        ('{"optim.lr": lr', '{"data.data_dir": "a"', "would count as one"),
         ("def sweep", "def swep", "does not define sweep"),
         ("def get_config", "def config", "does not define get_config"),
         ("jax.configs", "jax.confgs", "No module named 'cxr_jax.confgs'"),
