@@ -1,6 +1,6 @@
 """What an epoch of the full sets costs, from a small timed sample.
 
-    python -m benchmarks.full_sets [--films=96] [--steps=4] [--sets=brixia,covidgr]
+    python -m benchmarks.full_sets [--drawn=96] [--steps=4] [--sets=brixia,covidgr]
 
 Trains the config of each set on synthetic films of its layout for one step and for some
 more, after a run that fills the compilation cache. What the longer one takes more, of
@@ -54,7 +54,7 @@ SETS = {
         30482, "configs/protocols.py:protocol=covidx8b,phantom", 512, 1
     ),
 }
-_FILMS = flags.DEFINE_integer("films", 96, "Synthetic films to draw.")
+_FILMS = flags.DEFINE_integer("drawn", 96, "Synthetic films to draw.")
 _STEPS = flags.DEFINE_integer("steps", 4, "Steps to time.")
 _CORES = flags.DEFINE_integer("cores", 2, "Of the machine that the time is given for.")
 _NAMES = flags.DEFINE_list("sets", list(SETS), "Which of them.")
