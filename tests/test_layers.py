@@ -38,6 +38,7 @@ HEAVY = [
 ]
 # What has one name in two places, and why that misleads nobody.
 SAME_NAME = {
+    "__main__": "python -m of a folder",
     "audit": "the two audits, of a dataset and of a model",
     "brixia": "the task and its metrics",
     "data": "reading datasets, and their audit",

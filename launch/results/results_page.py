@@ -28,8 +28,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
 def protocols(outcomes: Sequence[Outcome]) -> str:
     """The rows without a figure yet: what was published, and the honest level known."""
     head = ("", "published", "honest level known", "protocol, here")
-    found = [each for each in outcomes if each.state == NEEDS and each.row.claim]
-    found = [each for each in found if not each.figures]
+    found = [each for each in outcomes if each.state == NEEDS and not each.figures]
+    found = [each for each in found if each.row.claim or each.row.level]
     rows = [
         (each.row.title, _claim(each), each.row.level, each.row.protocol)
         for each in found
@@ -111,7 +111,7 @@ def _cells(each: Outcome) -> tuple[str, ...]:
     note = f"<br>{each.row.protocol}" + "<br>**short trainings**" * each.is_short
     return (
         f"**{each.row.title}**{note}",
-        _claim(each),
+        "<br>".join(filter(None, [_claim(each), _level(each)])),
         _arm(each, REPRODUCED),
         _arm(each, HONEST),
         _elsewhere(each),
@@ -122,6 +122,10 @@ def _cells(each: Outcome) -> tuple[str, ...]:
 def _claim(each: Outcome) -> str:
     claim = each.row.claim
     return f"{claim.text}<br>{claim.on}<br>{claim.source}" if claim else ""
+
+
+def _level(each: Outcome) -> str:
+    return f"*honest level known:* {each.row.level}" if each.row.level else ""
 
 
 def _arm(each: Outcome, name: str) -> str:

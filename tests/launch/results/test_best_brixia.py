@@ -13,6 +13,7 @@ import pytest
 from cxr_jax.bundle import loaded
 from launch import brixia_films
 from launch.out_of_fold import Pooled
+from launch.results import best_brixia
 from tfds_builders.common.errors import InputError
 from tfds_builders.phantom import write_release
 
@@ -48,8 +49,6 @@ def test_scored_films_are_found_below_a_folder(tmp_path):
 
 
 def test_the_table_compares_what_never_saw_a_film():
-    from launch.results import best_brixia
-
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 4, (40, 6))
     fold = np.arange(40) % 5
@@ -121,9 +120,7 @@ def test_the_command_leaves_a_table_and_a_bundle(tmp_path):
 
 
 def test_without_weights_it_says_what_cannot_be_run(tmp_path):
-    from launch.results import best_brixia
-
     with pytest.raises(InputError, match="ImageNet weights"):
-        best_brixia._weights("")
+        best_brixia.weights_of("")
     with pytest.raises(InputError, match="there is no"):
-        best_brixia._weights(str(tmp_path / "none.npz"))
+        best_brixia.weights_of(str(tmp_path / "none.npz"))

@@ -1,12 +1,4 @@
-"""The best Brixia model of the public films: measured out of fold, and exported.
-
-    python -m launch.results.best_brixia --brixia=DIR --weights=FILE --out=runs/best_brixia
-
-Prepares the films with their patients, trains a lung decoder on masks of other patients,
-then every fold and seed; writes `out_of_fold.json`; trains the model of all films, settles
-its intervals on the predictions out of fold, and leaves a bundle in `--out`, for
-`--mode=predict --checkpoint=runs/best_brixia`. Finished parts are not run again.
-"""
+"""What the best Brixia model of the public films is made of; see `__main__`."""
 
 from __future__ import annotations
 
@@ -19,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from absl import flags
 
 from cxr_jax import config as config_lib
 from cxr_jax import metrics
@@ -28,55 +19,19 @@ from cxr_jax.devices.terminal import say
 from cxr_jax.export import bundling
 from cxr_jax.predict import gate_of_run, of_run
 from cxr_jax.stats import bootstrap
-from tfds_builders.common import command, files, places
+from tfds_builders.common import files, places
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.splits import FOLDS
 
-from .. import brixia_films, jobs, local, out_of_fold, plan, register, slots
-from ..out_of_fold import Pooled
-
-_BRIXIA = flags.DEFINE_string(
-    "brixia", "", "Brixia-score-COVID-19, or a folder that contains it."
-)
-_COHEN = flags.DEFINE_string(
-    "cohen",
-    "",
-    "covid-chestxray-dataset, with its lung masks: for the patients, and for the lungs. "
-    "Omitted: beside the films.",
-)
-_WEIGHTS = flags.DEFINE_string("weights", "", "ImageNet weights of MobileNetV2.")
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", "", "Where to prepare the films, in a folder of their own; else --out."
-)
-_OUT = flags.DEFINE_string(
-    "out", "runs/best_brixia", "Folder of runs, table and bundle."
-)
-_QUICK = flags.DEFINE_bool("quick", False, "One seed, short trainings, smaller images.")
-_SEEDS = flags.DEFINE_integer(
-    "seeds", 3, "Trainings of each fold; --quick has one.", lower_bound=1
-)
+from ... import brixia_films, jobs, local, out_of_fold, plan, register, slots
+from ...out_of_fold import Pooled
 
 CONFIG = config_lib.locate("best_brixia.py")
 RESULT = "out_of_fold.json"
 SETTLED_ON = "the out-of-fold predictions of the films it was trained on"
 # Arguments of the config for the lungs and for the scores.
-_FULL = ("epochs=28", "epochs=8")
-_SHORT = ("epochs=12,size=256", "epochs=6,size=256")
-
-
-def main(argv: list[str]) -> int:
-    if len(argv) > 1:
-        raise InputError("command line", f"{argv[1:]}: not a flag", "see --help")
-    out = places.expanded(_OUT.value).absolute()
-    weights = _weights(_WEIGHTS.value)
-    brixia = brixia_films.scored(_BRIXIA.value)
-    cohen = brixia_films.collection(_COHEN.value or str(brixia.parent))
-    data = places.expanded(_DATA_DIR.value).absolute() if _DATA_DIR.value else out
-    brixia_films.prepare(brixia, cohen, data / "data_by_patient")
-    arguments = _SHORT if _QUICK.value else _FULL
-    seeds = range(1 if _QUICK.value else _SEEDS.value)
-    work = out / ("runs_quick" if _QUICK.value else "runs")
-    return make(out, work, data / "data_by_patient", weights, arguments, seeds)
+FULL = ("epochs=28", "epochs=8")
+SHORT = ("epochs=12,size=256", "epochs=6,size=256")
 
 
 def make(
@@ -116,7 +71,7 @@ def make(
     return 0
 
 
-def _weights(given: str) -> pathlib.Path:
+def weights_of(given: str) -> pathlib.Path:
     path = places.expanded(given).absolute()
     if not given or not path.is_file():
         raise InputError(
@@ -219,7 +174,3 @@ def publish(workdir: pathlib.Path, found: Pooled, out: pathlib.Path) -> None:
             shutil.rmtree(target)
         os.replace(path, target)
     new.rmdir()
-
-
-if __name__ == "__main__":
-    command.run(main, interrupted="run the same command again to resume")
