@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
 from typing import Any
 
+from cxr_jax.bundle import digests
 from cxr_jax.stats.estimate import Estimate
 from cxr_jax.train.signals import LAUNCHER
 from tfds_builders.common import files, forms
@@ -49,6 +51,7 @@ def run(row: Row, settings: Settings, flags: dict[str, Any]) -> dict[str, Figure
         _start(program, given, settings.quick, folder)
     advice = f"remove {folder}, and run the same command again"
     content = forms.read(folder / _RESULT, _FORM, missing=advice, damaged=advice)
+    leave(folder, settings.folder.parent.with_name(row.name))
     rows = {name: _estimates(row) for name, row in content["rows"].items()}
     estimates = _estimates(content["metrics"])
     seeds = [row for name, row in rows.items() if name.startswith("seed ")]
@@ -63,6 +66,26 @@ def run(row: Row, settings: Settings, flags: dict[str, Any]) -> dict[str, Figure
         folder,
     )
     return {HONEST: found}
+
+
+def leave(made: pathlib.Path, target: pathlib.Path) -> None:
+    """Copies the bundle in `made`, where there is one, to the folder that docs name.
+
+    Raises:
+      InputError: something else is there.
+    """
+    if not (made / digests.SUMS).exists():
+        return
+    if target.exists() and not (target / digests.SUMS).exists():
+        raise InputError(target, "is not a bundle", "move it, for the bundle to come")
+    new = target.with_name(f".{target.name}.new")
+    with files.explained(target):
+        shutil.rmtree(new, ignore_errors=True)
+        for name in (*digests.sums(made), digests.SUMS):
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(made / name, new / name)
+        shutil.rmtree(target, ignore_errors=True)
+        new.rename(target)
 
 
 def _estimates(found: dict[str, Any]) -> dict[str, Estimate]:

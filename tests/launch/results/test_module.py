@@ -1,0 +1,46 @@
+"""A row that is a program leaves its bundle where the docs say."""
+
+import hashlib
+
+import pytest
+
+from cxr_jax.bundle import digests
+from launch.results import module
+from tfds_builders.common.errors import InputError
+
+
+def bundle(folder, text):
+    (folder / "golden").mkdir(parents=True)
+    lines = []
+    for name in ("bundle.json", "golden/golden.json"):
+        (folder / name).write_text(text)
+        lines.append(f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n")
+    (folder / digests.SUMS).write_text("".join(lines))
+    return folder
+
+
+def test_the_bundle_alone_is_left_and_replaces_an_older_one(tmp_path):
+    target = tmp_path / "best"
+    for text in ("first", "second"):
+        made = bundle(tmp_path / text, text)
+        (made / "runs").mkdir()
+        (made / "attempts.log").write_text("said")
+        module.leave(made, target)
+        assert digests.check(target) == digests.check(made)
+        assert (target / "bundle.json").read_text() == text
+        assert {path.name for path in target.iterdir()} == {
+            "bundle.json",
+            "golden",
+            digests.SUMS,
+        }
+
+
+def test_what_is_no_bundle_is_left_alone(tmp_path):
+    target = tmp_path / "best"
+    module.leave(tmp_path, target)
+    assert not target.exists()
+    target.mkdir()
+    (target / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="is not a bundle"):
+        module.leave(bundle(tmp_path / "made", "x"), target)
+    assert (target / "notes.txt").read_text() == "mine"
