@@ -12,6 +12,7 @@ from tfds_builders.common.errors import InputError
 _NAMED = {
     ("covid_chestxray", "segmentation"): 512,
     ("covid_radiography", "segmentation"): 299,
+    ("covid_radiography", "walked"): 299,
 }
 _OF_DICOM = ("brixia",)
 
