@@ -7,7 +7,7 @@ read as the tag says and as if there were none; five folds by patient and two se
 of a reader is in both.
 
 The honest builder has no such fault, so it is put into a copy of the release:
-docs/make/polarity_films.py. The two are two configs of one dataset, which differ in the
+`docs.make.polarity_films`. The two are two configs of one dataset, which differ in the
 size of the stored films and in nothing else at 64 px:
 
     python -m docs.make.polarity_films BrixIA BrixIA_ignored    # or: BrixIA_severe severe

@@ -21,6 +21,7 @@ FULL = (
 
 # One valid way to write each op, beside the forms that hypothesis makes up.
 EXAMPLES = {
+    "crop_middle": "crop_middle(0.8)",
     "to_float": "to_float",
     "resize": "resize(16)",
     "to_rgb": "to_rgb",
