@@ -57,7 +57,12 @@ def run(row: Row, settings: Settings, flags: dict[str, Any]) -> dict[str, Figure
     seeds = [row for name, row in rows.items() if name.startswith("seed ")]
     found = Figures(
         estimates,
-        {name: [row[name].value for row in seeds] for name in estimates if seeds},
+        {
+            name: [row[name].value for row in seeds]
+            for name in estimates
+            if seeds
+            and all(name in row for row in seeds)  # not of a seed alone: coverage
+        },
         {name: each.value for name, each in rows.get(_CONSTANT, {}).items()},
         max(each.n for each in estimates.values()),
         content["patients"],

@@ -1,11 +1,14 @@
 """A row that is a program leaves its bundle where the docs say."""
 
 import hashlib
+import json
 
 import pytest
 
 from cxr_jax.bundle import digests
 from launch.results import module
+from launch.results.arms import Settings
+from launch.results.row import Row
 from tfds_builders.common.errors import InputError
 
 
@@ -33,6 +36,23 @@ def test_the_bundle_alone_is_left_and_replaces_an_older_one(tmp_path):
             "golden",
             digests.SUMS,
         }
+
+
+def test_a_metric_of_all_seeds_together_has_no_seeds(tmp_path):
+    one = {"value": 0.5, "lo": 0.4, "hi": 0.6, "n": 9}
+    figures = {"mae_zone": one, "coverage_90_global": one}
+    content = {
+        "metrics": figures,
+        "rows": {"seed 0": {"mae_zone": one}, "constant median": {"mae_zone": one}},
+        "patients": 7,
+    }
+    folder = tmp_path / "results" / "full" / "best_brixia"
+    folder.mkdir(parents=True)
+    (folder / "out_of_fold.json").write_text(json.dumps(content))
+    row = Row("best_brixia", "Best", "mae_zone", "as it is", module="best_brixia")
+    found = module.run(row, Settings(folder.parent), {})["honest"]
+    assert found.by_seed == {"mae_zone": [0.5]}
+    assert found.estimates["coverage_90_global"].value == 0.5
 
 
 def test_what_is_no_bundle_is_left_alone(tmp_path):
