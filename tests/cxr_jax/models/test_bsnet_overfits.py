@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from configs import bsnet
+from configs.reproductions import bsnet
 from cxr_jax import tasks
 from cxr_jax.data import cache, roles
 from cxr_jax.models.bsnet import BSNet

@@ -10,7 +10,8 @@ import pytest
 from ml_collections import ConfigDict
 from sklearn.metrics import f1_score, log_loss
 
-from configs import bsnet, common, radiography
+from configs import common, radiography
+from configs.reproductions import bsnet
 from cxr_jax import experiment, losses, tasks
 from cxr_jax.data import cache, fitting, pipeline, roles
 from cxr_jax.data.split import take
