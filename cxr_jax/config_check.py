@@ -73,9 +73,12 @@ KEYS = {
 # Of every config; an older one lacks them.
 _PRESENT = ("init_from", "optim.layers")
 
+# Keys that came later, with the value that means what was done before there were any: a
+# run that lacks one is the run that has it. What comes next is added here.
+LATER = {"optim.torch_norms": False, "data.split_by": "patient", "data.leaks": False}
+
 # Not every model has them, or not every version of the config.
-_OPTIONAL = ("model.dropout", "model.pool", "optim.torch_norms", "data.split_by")
-_OPTIONAL += ("data.leaks",)
+_OPTIONAL = ("model.dropout", "model.pool", *LATER)
 
 
 def check(config: ConfigDict) -> None:
@@ -123,6 +126,16 @@ def check(config: ConfigDict) -> None:
             f"{folder} is not a folder",
             "give the --data_dir that tfds_builders.build wrote to",
         )
+
+
+def completed(config: dict[str, Any]) -> dict[str, Any]:
+    """A config.json of an earlier version as this one writes it: with keys of LATER."""
+    made = dict(config)
+    for key, value in LATER.items():
+        section, _, name = key.partition(".")
+        if section in made:
+            made[section] = {name: value, **made[section]}
+    return made
 
 
 def _check_keys(section: str, found: ConfigDict) -> None:

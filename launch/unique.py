@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from cxr_jax.config_check import completed
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 
@@ -15,8 +16,12 @@ from .plan import MOVES, Run
 
 
 def digest(config: dict[str, Any]) -> str:
-    """Of a whole config as JSON values; 16 hexadecimal digits."""
+    """Of a whole config as JSON values; 16 hexadecimal digits.
+
+    A config of before a key has the digest of one with that key as it was before.
+    """
     section, key = MOVES
+    config = completed(config)
     data = {k: v for k, v in config.get(section, {}).items() if k != key}
     text = json.dumps({**config, section: data}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -27,7 +32,12 @@ def of_folder(workdir: pathlib.Path) -> str | None:
     try:
         config = files.read_json(workdir / "config.json", missing="", damaged="")
         return digest(config)
-    except (InputError, AttributeError):  # its reader says what is wrong with it
+    except (
+        InputError,
+        AttributeError,
+        TypeError,
+        ValueError,
+    ):  # its reader says what is wrong with it
         return None
 
 

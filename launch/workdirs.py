@@ -6,6 +6,7 @@ import pathlib
 from typing import Any, NamedTuple
 
 from cxr_jax import config as config_lib
+from cxr_jax.config_check import completed
 from cxr_jax.runs import alike, forms, results
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
@@ -85,9 +86,8 @@ def _read(path: pathlib.Path) -> Finished:
     overrides = files.read_json(
         path / "overrides.json", missing=_REWRITE, damaged=_REWRITE
     )
-    config = config_lib.leaves(
-        files.read_json(path / "config.json", missing=_RERUN, damaged=_RERUN)
-    )
+    begun = files.read_json(path / "config.json", missing=_RERUN, damaged=_RERUN)
+    config = config_lib.leaves(completed(begun))
     place = path / "results.json"
     content = results.read(place, {}, missing=_RERUN, damaged=_RERUN)
     try:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -75,7 +76,12 @@ def small_map(model, params, output, score: Score):
         logits: Any = head.apply({"params": own}, maps)
         return score(logits).sum(), logits
 
-    gradient, logits = jax.grad(scored, has_aux=True)(last)
+    try:
+        gradient, logits = jax.grad(scored, has_aux=True)(last)
+    except (
+        flax.errors.ScopeParamShapeError
+    ):  # a hidden layer makes other channels of it
+        return None, jnp.float32(np.inf)
     gap = jnp.max(jnp.abs(logits - output.logits) - TOLERANCE * jnp.abs(output.logits))
     weights = gradient.mean(axis=(1, 2), keepdims=True)
     return nn.relu((weights * last).sum(axis=-1)), gap

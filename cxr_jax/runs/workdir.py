@@ -71,7 +71,9 @@ def _check_config(
     # Before the first checkpoint nothing would be mixed: the folder may be taken over.
     if not path.exists() or not has_begun(workdir):
         return ""
-    changes = config_lib.diff(config_lib.from_json(path), config).splitlines()
+    begun = config_lib.to_dict(config_lib.from_json(path))
+    before = ConfigDict(config_lib.tuples(config_check.completed(begun)))
+    changes = config_lib.diff(before, config).splitlines()
     keys = {line: line[2:].split(" = ")[0] for line in changes}
     refused = [
         line

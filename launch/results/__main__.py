@@ -143,6 +143,7 @@ def _to_json(each: Outcome) -> dict[str, Any]:
                 "images": arm.images,
                 arm.unit: arm.patients,
                 "minutes": round(arm.minutes, 2) if arm.minutes >= 0 else None,
+                "leaks": arm.leaks and arm.leaks._asdict(),
             }
             for name, arm in each.figures.items()
         },

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tfds_builders.common.errors import InputError
 
-from .. import jobs, plan
+from .. import grouping, jobs, plan
 from .releases import Releases
 from .row import Arm, Row
 
@@ -39,7 +39,7 @@ def data_dir(arm: Arm, releases: Releases, settings: Settings) -> pathlib.Path |
     Raises:
       InputError: they are not there, says how to get them; or as of `config`.
     """
-    file = config(arm, settings.weights)
+    file = config(arm, settings)
     if arm.trees:
         return releases.tree(arm.trees) if settings.start else None
     data = plan.alone(file, arm.settings)["data"]
@@ -50,26 +50,32 @@ def data_dir(arm: Arm, releases: Releases, settings: Settings) -> pathlib.Path |
     return releases.folder(data["dataset"])
 
 
-def config(arm: Arm, weights: pathlib.Path | None) -> str:
+def config(arm: Arm, settings: Settings) -> str:
     """The config file with its arguments.
 
     Raises:
       InputError: it needs a file of weights, and none is given.
     """
-    if _NEEDS_WEIGHTS in arm.config and weights is None:
+    asked = arm.quick_config if settings.quick and arm.quick_config else arm.config
+    if _NEEDS_WEIGHTS in asked and settings.weights is None:
         raise InputError(
             "--weights",
             "is not given",
             "docs/weights.md says which files do; then make results WEIGHTS=FILE",
         )
-    file, colon, arguments = arm.config.partition(":")
+    file, colon, arguments = asked.partition(":")
     if not pathlib.Path(file).is_file():  # the shipped one, where it is installed
         file = pathlib.PurePath(file).name
-    return file + colon + arguments.replace(_NEEDS_WEIGHTS, str(weights))
+    return file + colon + arguments.replace(_NEEDS_WEIGHTS, str(settings.weights))
+
+
+def folder(row: Row, name: str, settings: Settings) -> pathlib.Path:
+    """Of the runs of an arm."""
+    return settings.folder / row.name / name
 
 
 def runs(row: Row, name: str, settings: Settings) -> list[plan.Run]:
-    """The runs of an arm: every seed on every fold, in folders `<row>/<arm>/<run>`.
+    """The runs of an arm: every seed on every fold.
 
     Raises:
       InputError: no such config or key, or it needs weights.
@@ -77,11 +83,12 @@ def runs(row: Row, name: str, settings: Settings) -> list[plan.Run]:
     arm = row.arms[name]
     changes = arm.settings | (arm.quick if settings.quick else {})
     seeds = arm.seeds[:1] if settings.quick else arm.seeds
+    file = config(arm, settings)
     made = []
     for seed, fold in itertools.product(seeds, arm.folds):
         overrides = {"seed": seed, "data.fold": fold, **changes}
-        whole = plan.alone(config(arm, settings.weights), overrides)
-        place = f"{row.name}/{name}/seed={seed},fold={fold}"
+        whole = plan.alone(file, overrides)
+        place = f"seed={seed},fold={fold}"
         made.append(plan.Run(place, overrides, whole, place))
     return made
 
@@ -89,10 +96,15 @@ def runs(row: Row, name: str, settings: Settings) -> list[plan.Run]:
 def make_jobs(
     row: Row, name: str, settings: Settings, data: pathlib.Path | None
 ) -> list[jobs.Job]:
-    """One process for each run of an arm."""
+    """The processes of an arm: folds and seeds that can share a program do.
+
+    Of short trainings most of the time is the start, and it is then spent once.
+    """
     extra = [] if data is None else [f"--config.data.data_dir={data}"]
-    file = config(row.arms[name], settings.weights)
+    file, place = config(row.arms[name], settings), folder(row, name, settings)
     return [
-        jobs.alone(file, settings.folder, run, extra)
-        for run in runs(row, name, settings)
+        jobs.together(file, place, group, extra)
+        if len(group) > 1
+        else jobs.alone(file, place, group[0], extra)
+        for group in grouping.groups(runs(row, name, settings))
     ]

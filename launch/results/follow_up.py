@@ -29,6 +29,7 @@ from .releases import Releases
 _AGAIN = "remove it, and run the same command again"
 _BORDER = "border"
 _MODEL_AUDIT = "model_audit.json"
+_SHORTCUTS = "shortcuts.json"
 _CROP = "crop_middle"
 
 
@@ -84,13 +85,12 @@ def _left_out(path: pathlib.Path) -> frozenset[str]:
     return frozenset(name for names in other["left_out"].values() for name in names)
 
 
-def audited(run: pathlib.Path, folder: pathlib.Path, *, model: bool) -> Audit:
-    """The audit of the films of a run, and of its model.
+def audited(run: pathlib.Path, folder: pathlib.Path) -> Audit:
+    """The audit of the films of a run; of its model what was done before.
 
     Args:
       run: a finished one.
       folder: of audits of data, which runs of the same films share.
-      model: audit the model too, which takes minutes; else only where it was done.
     """
     path = _data_audit(run, folder)
     content = files.read_json(path, missing=_AGAIN, damaged=_AGAIN)
@@ -100,9 +100,37 @@ def audited(run: pathlib.Path, folder: pathlib.Path, *, model: bool) -> Audit:
     leaks = tuple(
         sorted({v["kind"] for v in content["verdicts"] if v["severity"] == "stop"})
     )
-    done = (run / "audit" / _MODEL_AUDIT).exists()
     seen = _CROP not in config_lib.from_json(run / "config.json").preprocess.eval
-    return Audit(border, seen, leaks, _shortcut(run) if model or done else None)
+    return Audit(border, seen, leaks, _known(run))
+
+
+def with_model(run: pathlib.Path, found: Audit, *, whole: bool) -> Audit:
+    """The audit with that of the model, which is made where it is not there.
+
+    whole: minutes; else only of what the model knows without a lung, in seconds.
+    """
+    folder = run / "audit"
+    if _known(run) is None or (whole and not (folder / _MODEL_AUDIT).exists()):
+        with _written(folder / "log.txt"):
+            if whole:
+                model_audit.audit(run, folder)
+            else:
+                made = [each._asdict() for each in model_audit.shortcuts(run)]
+                text = json.dumps({"verdicts": made}, indent=1) + "\n"
+                files.write_text(folder / _SHORTCUTS, text)
+    return found._replace(shortcut=_known(run))
+
+
+def _known(run: pathlib.Path) -> bool | None:
+    """Whether the model keeps half on a border; None where it was not audited."""
+    for name in (_MODEL_AUDIT, _SHORTCUTS):
+        path = run / "audit" / name
+        if path.exists():
+            content: dict[str, Any] = files.read_json(
+                path, missing=_AGAIN, damaged=_AGAIN
+            )
+            return any(each["severity"] == "stop" for each in content["verdicts"])
+    return None
 
 
 def _data_audit(run: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
@@ -118,15 +146,6 @@ def _data_audit(run: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
         with _written(place / "log.txt"):
             data_audit.of_config(config.lock(), place)
     return place / "audit.json"
-
-
-def _shortcut(run: pathlib.Path) -> bool:
-    path = run / "audit" / _MODEL_AUDIT
-    if not path.exists():
-        with _written(path.with_name("log.txt")):
-            model_audit.audit(run, path.parent)
-    content: dict[str, Any] = files.read_json(path, missing=_AGAIN, damaged=_AGAIN)
-    return any(each["severity"] == "stop" for each in content["verdicts"])
 
 
 @contextlib.contextmanager

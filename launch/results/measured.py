@@ -17,6 +17,7 @@ from tfds_builders.common.errors import InputError
 
 from .. import attempts, judged, workdirs
 from ..judged import Judged, Setting
+from .leaks import Leaks
 
 _AGREEMENT = ("kappa", "pearson", "spearman", "icc", "mcc")
 
@@ -31,6 +32,7 @@ class Figures(NamedTuple):
       images, patients: tested; unit: what stands for patients.
       minutes: of all trainings.
       first: the workdir of the first run.
+      leaks: of that run; None where it is not known.
     """
 
     estimates: dict[str, Estimate]
@@ -41,6 +43,7 @@ class Figures(NamedTuple):
     unit: str
     minutes: float
     first: pathlib.Path
+    leaks: Leaks | None = None
 
 
 class External(NamedTuple):

@@ -10,7 +10,7 @@ from tfds_builders.common.errors import InputError
 
 from .. import attempts, jobs, local
 from .. import slots as slots_lib
-from . import arms, follow_up, measured, module
+from . import arms, follow_up, leaks, measured, module
 from .arms import Settings
 from .follow_up import Audit
 from .measured import External, Figures
@@ -83,35 +83,38 @@ def _measure(row: Row, settings: Settings, releases: Releases, found) -> None:
     for name, arm in row.arms.items():
         data = arms.data_dir(arm, releases, settings)
         made = arms.make_jobs(row, name, settings, data)
+        folder = arms.folder(row, name, settings)
         if settings.start:
             # Two at a time where there are several: half of a small run is its start.
             places = slots_lib.share(1 if gpus else min(2, len(made)), cores, gpus)
-            ended, signal = local.run(settings.folder, made, places)
+            ended, signal = local.run(folder, made, places)
             if signal is not None:
                 raise _Ended(STOPPED, f"{signal.name}", _RESUME, 128 + signal)
-            _check(settings.folder, made, ended)
-        left = _unfinished(settings.folder, made)
-        if left == len(made):
+            _check(folder, made, ended)
+        total, left = _unfinished(folder, made)
+        if left == total:
             raise _Ended(STOPPED, f"{name}: not run", _RESUME, 0)
         if left:
-            found["reason"] = f"{name}: {len(made) - left} of {len(made)} runs"
+            found["reason"] = f"{name}: {total - left} of {total} runs"
             found["hint"] = _RESUME
-        figures[name] = measured.figures(settings.folder / row.name / name)
+        found_here = measured.figures(folder)
+        figures[name] = found_here._replace(leaks=leaks.of(found_here.first))
     if HONEST not in figures:
         return
-    folder = settings.folder / row.name / HONEST
+    folder = arms.folder(row, HONEST, settings)
     if row.external:
         found["external"] = follow_up.tested_elsewhere(folder, row.external, releases)
-    found["audit"] = follow_up.audited(
-        figures[HONEST].first,
-        settings.folder / "audits",
-        model=settings.start and not settings.quick,
-    )
+    run = figures[HONEST].first
+    audit = found["audit"] = follow_up.audited(run, settings.folder / "audits")
+    # Of a short training only where the films themselves are under suspicion.
+    if settings.start and (not settings.quick or _gives_away(figures, audit)):
+        found["audit"] = follow_up.with_model(run, audit, whole=not settings.quick)
 
 
-def _unfinished(folder: pathlib.Path, made: list[jobs.Job]) -> int:
+def _unfinished(folder: pathlib.Path, made: list[jobs.Job]) -> tuple[int, int]:
+    """(runs in all, those of them that are not finished)."""
     at = [each for job in made for each in jobs.standing(folder, job).values()]
-    return sum(each.state != "finished" for each in at)
+    return len(at), sum(each.state != "finished" for each in at)
 
 
 def _check(folder: pathlib.Path, made: list[jobs.Job], ended) -> None:
@@ -135,12 +138,17 @@ def is_mostly_shortcut(outcome: Outcome) -> bool:
 
     Where the model itself was audited, that it keeps half on a border counts too.
     """
-    audit = outcome.audit
-    if audit is None or HONEST not in outcome.figures:
+    if outcome.audit is None or HONEST not in outcome.figures:
         return False
-    whole = outcome.figures[HONEST].estimates
+    by_data = _gives_away(outcome.figures, outcome.audit)
+    return by_data or bool(outcome.audit.shortcut)
+
+
+def _gives_away(figures: dict[str, Figures], audit: Audit) -> bool:
+    """The border of the films alone has half of what the model has above chance."""
+    whole = figures[HONEST].estimates
     area = whole.get("auroc") or whole.get("auroc_macro")
-    by_data = bool(
+    return bool(
         area is not None
         and audit.border is not None
         and audit.is_border_seen
@@ -148,4 +156,3 @@ def is_mostly_shortcut(outcome: Outcome) -> bool:
         and area.is_defined
         and audit.border.lo - 0.5 > (area.value - 0.5) / 2
     )
-    return by_data or bool(audit.shortcut)

@@ -12,6 +12,7 @@ from cxr_jax.report.figures import slopes
 from cxr_jax.runs import text_table
 from cxr_jax.stats.estimate import Estimate, number, point
 
+from . import leaks as leaks_lib
 from .outcome import MEASURED, NEEDS, Outcome, headline, is_mostly_shortcut
 from .row import HONEST, REPRODUCED
 
@@ -143,6 +144,8 @@ def _arm(each: Outcome, name: str) -> str:
             lines.append(f"{metric_of(metric).label} {text}")
     unit = "" if found.unit == "images" else f" of {found.patients:,} {found.unit}"
     lines.append(f"{found.images:,} films{unit}")
+    leaks = leaks_lib.words(found.leaks, found.unit) if found.leaks else []
+    lines += [f"**{line}**" for line in leaks]
     values = found.by_seed.get(each.row.metric, [])
     if len(values) > 1:
         ends = f"{number(min(values))} to {number(max(values))}"

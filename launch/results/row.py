@@ -38,6 +38,7 @@ class Arm(NamedTuple):
 
     Attributes:
       config: a file with its arguments; {weights} stands for `--weights`.
+      quick_config: with --quick, the same file with other arguments; '' for `config`.
       seeds, folds: one run for each of both; fold -1 is the stored split.
       settings: overrides of the config, {'total': '10 epochs'}.
       quick: further ones, with --quick; seeds are then the first alone.
@@ -50,6 +51,7 @@ class Arm(NamedTuple):
     settings: dict[str, Any] = {}  # noqa: RUF012, a row is never changed
     quick: dict[str, Any] = {}  # noqa: RUF012
     trees: str = ""
+    quick_config: str = ""
 
 
 class Row(NamedTuple):
@@ -96,6 +98,7 @@ _ARM = {
     "settings?": dict,
     "quick?": dict,
     "trees?": str,
+    "quick_config?": str,
 }
 _ROW = {
     "name": str,

@@ -70,6 +70,23 @@ def test_digests_tell_configs_apart_but_not_places(config):
     assert unique.digest(longer[0].config) != unique.digest(runs[0].config)
 
 
+def test_a_run_of_before_a_key_is_the_run_that_has_it_as_it_was(config, tmp_path):
+    whole = plan.load(str(config))[0].config
+    data = {k: v for k, v in whole["data"].items() if k not in ("split_by", "leaks")}
+    optim = {k: v for k, v in whole["optim"].items() if k != "torch_norms"}
+    (tmp_path / "config.json").write_text(
+        json.dumps({**whole, "data": data, "optim": optim})
+    )
+    assert unique.of_folder(tmp_path) == unique.digest(whole)
+    for name, value in (("split_by", "image"), ("leaks", True)):
+        other = {**whole, "data": {**whole["data"], name: value}}
+        assert unique.of_folder(tmp_path) != unique.digest(other)
+    # A key that was always there is not made up.
+    del data["size"]
+    (tmp_path / "config.json").write_text(json.dumps({**whole, "data": data}))
+    assert unique.of_folder(tmp_path) != unique.digest(whole)
+
+
 def test_runs_that_can_share_a_program(config):
     config.write_text(
         config.read_text().partition("def sweep")[0]

@@ -125,3 +125,11 @@ def test_the_share_inside_a_mask():
     masks = np.array([[[True, False], [True, True]]] * 2)
     found = attribution.share_inside(maps, masks)
     assert found[0] == 0.75 and np.isnan(found[1])
+
+
+def test_grad_cam_is_refused_where_a_dense_layer_narrows_the_map():
+    model = MODELS["s1_cnn"](1)
+    params, state = initialise(model, (64, 64, 1), seed=0)
+    images = jnp.zeros((1, 64, 64, 1))
+    with pytest.raises(InputError, match="integrated gradients or occlusion"):
+        attribution.grad_cam(model, {"params": params, **state}, images, first)

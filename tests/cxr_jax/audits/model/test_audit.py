@@ -133,6 +133,12 @@ def test_a_planted_marker_is_found_and_nothing_without_one(trained, capsys):
     told = {each.kind: each for each in verdicts.from_json(found, "")}
     assert ("shortcut" in told) == has_marker
     assert ("SHORTCUT" in capsys.readouterr().out) == has_marker
+    alone = audit.shortcuts(folder / "run")
+    assert ("shortcut" in {each.kind for each in alone}) == has_marker
+    controls = [
+        v["values"]["control"] for v in found["verdicts"] if "control" in v["values"]
+    ]
+    assert [each.values["control"] for each in alone] == controls
     if has_marker:
         assert (border["lo"] or border["value"]) > 0.8
         assert told["shortcut"].severity == verdicts.STOP
