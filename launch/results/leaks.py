@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from cxr_jax.data.roles import ROLES
 from cxr_jax.runs import results
-from tfds_builders.common import files, forms
+from tfds_builders.common import forms
 
 _AGAIN = "remove it, and run the same command again"
-_SPLITS = dict.fromkeys(ROLES, {"examples": list})
+_SPLITS = {role: {"examples": list} for role in ROLES}
 _SHARED = {"shared_patients": forms.Each(int)}
 
 

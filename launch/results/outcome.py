@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 from typing import Any, NamedTuple
 
+from cxr_jax.devices.terminal import say
 from cxr_jax.stats.estimate import Estimate
 from tfds_builders.common.errors import InputError
 
@@ -86,6 +87,7 @@ def _measure(row: Row, settings: Settings, releases: Releases, found) -> None:
         folder = arms.folder(row, name, settings)
         if settings.start:
             # Two at a time where there are several: half of a small run is its start.
+            say(f"{row.name}, {name}")
             places = slots_lib.share(1 if gpus else min(2, len(made)), cores, gpus)
             ended, signal = local.run(folder, made, places)
             if signal is not None:

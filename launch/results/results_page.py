@@ -14,7 +14,7 @@ from cxr_jax.stats.estimate import Estimate, number, point
 
 from . import leaks as leaks_lib
 from .outcome import MEASURED, NEEDS, Outcome, headline, is_mostly_shortcut
-from .row import HONEST, REPRODUCED
+from .row import HONEST, REPRODUCED, Arm
 
 COLUMNS = ("claimed", "reproduced", "honest", "elsewhere")
 _HEAD = ("", "claimed", "reproduced as published", "honest", "elsewhere", "audit")
@@ -60,7 +60,7 @@ def commands(outcomes: Sequence[Outcome], root: str) -> str:
         if not each.row.arms:
             continue
         configs = ", ".join(
-            f"{name}: [`{arm.config}`]({root}{arm.config.partition(':')[0]})"
+            f"{name}: [`{_config(each, arm)}`]({root}{arm.config.partition(':')[0]})"
             for name, arm in each.row.arms.items()
         )
         command = f"`python -m launch.results --only={each.row.name}`"
@@ -109,7 +109,10 @@ def _points(each: Outcome) -> tuple[Estimate | None, ...]:
 
 
 def _cells(each: Outcome) -> tuple[str, ...]:
-    note = f"<br>{each.row.protocol}" + "<br>**short trainings**" * each.is_short
+    note = f"<br>{each.row.protocol}"
+    if each.is_short:
+        note += "<br>**short trainings**"
+        note += f": {each.row.quick_note}" if each.row.quick_note else ""
     return (
         f"**{each.row.title}**{note}",
         "<br>".join(filter(None, [_claim(each), _level(each)])),
@@ -122,7 +125,10 @@ def _cells(each: Outcome) -> tuple[str, ...]:
 
 def _claim(each: Outcome) -> str:
     claim = each.row.claim
-    return f"{claim.text}<br>{claim.on}<br>{claim.source}" if claim else ""
+    if claim is None:
+        return ""
+    checked = f"looked up: {claim.checked}" if claim.checked else ""
+    return "<br>".join(filter(None, [claim.text, claim.on, claim.source, checked]))
 
 
 def _level(each: Outcome) -> str:
@@ -185,6 +191,10 @@ def _audit(each: Outcome) -> str:
     if found.shortcut is not None:
         lines.append(f"model on a border: {'SHORTCUT' if found.shortcut else 'passes'}")
     return "<br>".join(lines)
+
+
+def _config(each: Outcome, arm: Arm) -> str:
+    return (each.is_short and arm.quick_config) or arm.config
 
 
 def _short(path: pathlib.Path) -> str:

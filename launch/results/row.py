@@ -25,12 +25,14 @@ class Claim(NamedTuple):
       source: who says so, with a DOI or a link.
       on: which films, and how many.
       value: in the metric of the row; NaN where it is of another.
+      checked: which parts of it were looked up, and where; '' where none was.
     """
 
     text: str
     source: str
     on: str
     value: float = math.nan
+    checked: str = ""
 
 
 class Arm(NamedTuple):
@@ -68,6 +70,7 @@ class Row(NamedTuple):
         not do. 0: any number.
       claim: what was published, or None.
       level: what is known of an honest figure elsewhere, or ''.
+      quick_note: what the short trainings of --quick do otherwise, or cannot show, or ''.
       arms: {'reproduced': ..., 'honest': ...}; none where the release is needed first.
       external: what the honest arm is tested on besides, 'covidgr/512:all', or
         '@eurorad:all' of a folder of `sources`; '' for nothing.
@@ -84,13 +87,14 @@ class Row(NamedTuple):
     beside: tuple[str, ...] = ()
     claim: Claim | None = None
     level: str = ""
+    quick_note: str = ""
     arms: dict[str, Arm] = {}  # noqa: RUF012
     external: str = ""
     module: str = ""
     is_drawn: bool = True
 
 
-_CLAIM = {"text": str, "source": str, "on": str, "value?": forms.REAL}
+_CLAIM = {"text": str, "source": str, "on": str, "value?": forms.REAL, "checked?": str}
 _ARM = {
     "config": str,
     "seeds?": list,
@@ -110,6 +114,7 @@ _ROW = {
     "beside?": list,
     "claim?": _CLAIM,
     "level?": str,
+    "quick_note?": str,
     "arms?": forms.Each(_ARM),
     "external?": str,
     "module?": str,

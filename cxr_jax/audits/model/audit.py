@@ -81,13 +81,7 @@ def audit(checkpoint_of: pathlib.Path, workdir: pathlib.Path) -> int:
     """
     model, lungs = _open(checkpoint_of)
     labels, probs = model.answers()
-    whole = model.replicates(labels, probs)
-    area_of = model.area_of(labels, probs)
-    estimate = bootstrap.summary(
-        whole, model.split.size, undefined="undefined", area_of=area_of
-    )
-    chance = model.exp.task.probabilities.chance(labels, model.decision)
-    without = _hide(model, lungs, whole, chance, area_of)
+    estimate, chance, whole, area_of, without = _begin(model, lungs, labels, probs)
     changed = _alter(model, whole, area_of)
     rows, agreed = _group(model, labels, probs)
     grouped = [
@@ -130,7 +124,13 @@ def shortcuts(checkpoint_of: pathlib.Path) -> list[verdicts.Verdict]:
     It takes seconds, where the whole takes minutes.
     """
     model, lungs = _open(checkpoint_of)
-    labels, probs = model.answers()
+    estimate, chance, _, _, without = _begin(model, lungs, *model.answers())
+    found = conclude(model.figure, chance, estimate, without, {}, [])
+    return [each for each in found if "control" in each.values]
+
+
+def _begin(model: Model, lungs, labels, probs):
+    """(figure, chance, its replicates, images of an area, {control: what is left})."""
     whole = model.replicates(labels, probs)
     area_of = model.area_of(labels, probs)
     estimate = bootstrap.summary(
@@ -138,8 +138,7 @@ def shortcuts(checkpoint_of: pathlib.Path) -> list[verdicts.Verdict]:
     )
     chance = model.exp.task.probabilities.chance(labels, model.decision)
     without = _hide(model, lungs, whole, chance, area_of)
-    found = conclude(model.figure, chance, estimate, without, {}, [])
-    return [each for each in found if "control" in each.values]
+    return estimate, chance, whole, area_of, without
 
 
 def _to_json(without, changed) -> dict[str, Any]:
