@@ -22,6 +22,12 @@ from .arms import Settings
 from .measured import Figures
 from .row import HONEST, Row
 
+# What the command is told, where the program calls it by another name.
+_GIVEN = {"brixia": "data"}
+_HOW = (
+    "make results DATA=FOLDER WEIGHTS=FILE; tfds_builders/brixia_public/README.md and "
+    "docs/weights.md say how to get them"
+)
 _RESULT = "out_of_fold.json"
 _CONSTANT = "constant median"
 _ESTIMATES = forms.Each({"value": (*forms.REAL, None), "n": int})
@@ -47,7 +53,7 @@ def run(row: Row, settings: Settings, flags: dict[str, Any]) -> dict[str, Figure
         given = {**flags, "out": folder, "weights": settings.weights}
         for name, value in given.items():
             if value is None:
-                raise InputError(f"--{name}", "is not given", f"{row.name} needs it")
+                raise InputError(f"--{_GIVEN.get(name, name)}", "is not given", _HOW)
         _start(program, given, settings.quick, folder)
     advice = f"remove {folder}, and run the same command again"
     content = forms.read(folder / _RESULT, _FORM, missing=advice, damaged=advice)

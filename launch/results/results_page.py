@@ -90,14 +90,18 @@ def picture(outcomes: Sequence[Outcome]) -> Figure | None:
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
-    """'9 rows: 6 measured, 3 needs something' for the terminal, with the rows."""
-    head = ["row", "state", "honest", "why not"]
+    """For the terminal: state and honest figure of each row, then what is missing."""
     rows = []
     for each in outcomes:
         figure = headline(each, HONEST)
         shown = f"{metric_of(each.row.metric).label} {figure.text()}" if figure else ""
-        rows.append([each.row.name, each.state, shown, each.reason[:80]])
-    return "\n".join(text_table.lines(head, rows))
+        rows.append([each.row.name, each.state, shown])
+    lines = text_table.lines(["row", "state", "honest"], rows)
+    for each in outcomes:
+        if each.state != MEASURED:
+            lines += ["", text_table.wrapped(f"{each.row.name}: {each.reason}")]
+            lines.append(text_table.wrapped(f"-> {each.hint}", "    "))
+    return "\n".join(lines)
 
 
 def _points(each: Outcome) -> tuple[Estimate | None, ...]:

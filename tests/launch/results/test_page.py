@@ -8,6 +8,7 @@ from cxr_jax.stats.estimate import Estimate
 from docs.make import results as docs_make
 from launch.results import outcome, results_page
 from launch.results.follow_up import Audit
+from launch.results.leaks import Leaks
 from launch.results.measured import External, Figures
 from launch.results.outcome import MEASURED, NEEDS, Outcome
 from launch.results.row import Arm, Claim, Row
@@ -90,6 +91,25 @@ def test_a_row_has_its_figures_with_interval_n_patients_and_seeds():
         "37 films of 30 patients, 11 copies left out",
     ):
         assert part in text
+
+
+def test_leaks_and_what_short_trainings_do_otherwise_are_in_the_row():
+    shared = {"train-test": 7, "val-test": 0, "train-val": 0}
+    leaky = figures(0.9)._replace(leaks=Leaks(shared, shared, 214))
+    row = made(is_short=True, figures={"honest": figures(0.9), "reproduced": leaky})
+    row = row._replace(row=ROW._replace(quick_note="at 48 px"))
+    text = results_page.table([row])
+    assert "**7 of 214 test films were trained on**" in text
+    assert "short trainings**: at 48 px" in text
+    assert "at 48 px" not in results_page.table([row._replace(is_short=False)])
+
+
+def test_the_terminal_names_rows_whole_and_says_what_to_do():
+    name = "a_row_with_a_long_name"
+    row = Outcome(ROW._replace(name=name), NEEDS, "no data " * 30, "get them")
+    text = results_page.summary([row, made()])
+    assert name in text and "-> get them" in text
+    assert max(map(len, text.splitlines())) <= 88
 
 
 def test_points_of_the_picture_are_those_of_the_table():

@@ -50,6 +50,16 @@ def test_the_dataset_of_a_row_has_a_builder(each, tmp_path):
         make_builder(each.dataset, tmp_path)
 
 
+def test_folds_share_a_program_and_short_trainings_may_have_other_arguments(tmp_path):
+    arm = Arm("configs/brixia_public.py", (0, 1), (0, 1), quick_config="b.py:size=32")
+    own = Row("a", "A", "mae_zone", "as it is", arms={"honest": arm})
+    (job,) = arms.make_jobs(own, "honest", Settings(tmp_path), None)
+    assert len(job.parts) == 4 and job.shares
+    assert f"--workdir={tmp_path}/a/honest" in job.command
+    assert arms.config(arm, Settings(tmp_path)) == arm.config
+    assert arms.config(arm, Settings(tmp_path, quick=True)) == "b.py:size=32"
+
+
 def test_the_command_of_a_run_is_one_that_a_person_may_type(tmp_path):
     (each,) = (each for each in ROWS if each.name == "covidgr")
     made = arms.make_jobs(each, "honest", Settings(tmp_path), tmp_path / "data")
