@@ -31,6 +31,7 @@ _BORDER = "border"
 _MODEL_AUDIT = "model_audit.json"
 _SHORTCUTS = "shortcuts.json"
 _CROP = "crop_middle"
+_LABELS = ("classes", "merge", "column", "reader")
 
 
 class Audit(NamedTuple):
@@ -137,7 +138,9 @@ def _data_audit(run: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     config = config_lib.from_json(run / "config.json")
     whole = config_lib.to_dict(config)
     films = {k: v for k, v in whole["data"].items() if k not in ("size", "residency")}
-    text = json.dumps([films, whole["task"]], sort_keys=True)
+    # Of the task only what its labels are: it decides nothing else about the films.
+    labels = {k: v for k, v in whole["task"]["settings"].items() if k in _LABELS}
+    text = json.dumps([films, whole["task"]["name"], labels], sort_keys=True)
     place = folder / hashlib.sha256(text.encode()).hexdigest()[:12]
     if not (place / "audit.json").exists():
         # A phantom lies in the workdir of its run.
