@@ -63,7 +63,8 @@ def commands(outcomes: Sequence[Outcome], root: str) -> str:
             f"{name}: [`{_config(each, arm)}`]({root}{arm.config.partition(':')[0]})"
             for name, arm in each.row.arms.items()
         )
-        command = f"`python -m launch.results --only={each.row.name}`"
+        quick = "QUICK=1 " if each.is_short else ""
+        command = f"`make results {quick}ONLY={each.row.name}`"
         first = each.figures.get(HONEST) or each.figures.get(REPRODUCED)
         report = first.first / "report" / "report.html" if first else None
         there = f"`{_short(report)}`" if report is not None and report.exists() else ""
@@ -173,8 +174,11 @@ def _elsewhere(each: Outcome) -> str:
         if metric in found.estimates:
             text = found.estimates[metric].text()
             lines.append(f"{metric_of(metric).label} {text}")
-    if name in found.drops:
-        lines.append(f"drop {found.drops[name].text(sign=True)}")
+    # Accuracy is not carried over: it depends on how common the classes are there.
+    compared = next((m for m in (name, *each.row.beside) if m in found.drops), None)
+    if compared:
+        drop = found.drops[compared].text(sign=True)
+        lines.append(f"{metric_of(compared).label} drops by {drop}")
     copies = f", {found.copies} copies left out" if found.copies else ""
     lines.append(f"{found.images:,} films of {found.patients:,} patients{copies}")
     return "<br>".join(lines)

@@ -87,7 +87,7 @@ def test_a_row_has_its_figures_with_interval_n_patients_and_seeds():
         "**0.900 (0.850 to 0.950)**, constant 0.700",
         "214 films of 172 patients",
         "2 seeds: 0.880 to 0.920",
-        "drop +0.400 (+0.300 to +0.500)",
+        "Accuracy drops by +0.400 (+0.300 to +0.500)",
         "37 films of 30 patients, 11 copies left out",
     ):
         assert part in text

@@ -148,6 +148,16 @@ def test_killed_and_resumed_and_what_is_missing_is_told(start, tmp_path):
     assert (folder / "results.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_two_at_once_share_the_runs(start, tmp_path):
+    said = [process.communicate(timeout=400)[0] for process in [start(), start()]]
+    folder = tmp_path / "out" / "full"
+    for run in (folder / "tiny").glob("*/seed=*"):
+        assert len((run / "attempts.jsonl").read_text().splitlines()) == 1, said
+    rows = json.loads((folder / "results.json").read_text())["rows"]
+    assert rows[0]["state"] == "measured", said
+    assert set(rows[0]["arms"]) == {"reproduced", "honest"}
+
+
 def test_a_row_that_does_not_exist_is_refused(environment):
     ended = subprocess.run(
         [sys.executable, "-m", "launch.results", "--only=quickstrt"],
