@@ -78,10 +78,11 @@ def alone(config: str, folder: pathlib.Path, run: Run, extra: Sequence[str]) -> 
 def together(
     config: str, folder: pathlib.Path, runs: Sequence[Run], extra: Sequence[str]
 ) -> Job:
-    """The job of runs that are members of one program."""
+    """The job of runs that are members of one program; their folders lie in one."""
     first = runs[0].folder
     members = folder / first / _MEMBERS
-    command = command_of(config, folder, {}, [*extra, f"--members={members}"])
+    beside = folder / pathlib.PurePath(first).parent
+    command = command_of(config, beside, {}, [*extra, f"--members={members}"])
     log = f"{first}/{attempts.LOG}"
     return Job(tuple(map(part, runs)), tuple(command), log, shares=True)
 
@@ -107,7 +108,9 @@ def prepare(folder: pathlib.Path, job: Job) -> None:
         if each.folder == each.name or not path.exists():
             _keep(path, each.overrides)
     if job.shares:
-        members = {each.folder: each.overrides for each in job.parts}
+        members = {
+            pathlib.PurePath(each.folder).name: each.overrides for each in job.parts
+        }
         _keep((folder / job.log).with_name(_MEMBERS), members)
 
 

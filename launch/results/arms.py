@@ -69,13 +69,13 @@ def config(arm: Arm, settings: Settings) -> str:
     return file + colon + arguments.replace(_NEEDS_WEIGHTS, str(settings.weights))
 
 
-def folder(row: Row, name: str, settings: Settings) -> pathlib.Path:
-    """Of the runs of an arm."""
-    return settings.folder / row.name / name
+def folder(row: Row, settings: Settings) -> pathlib.Path:
+    """Of a row; its arms are folders in it."""
+    return settings.folder / row.name
 
 
 def runs(row: Row, name: str, settings: Settings) -> list[plan.Run]:
-    """The runs of an arm: every seed on every fold.
+    """The runs of an arm: every seed on every fold, in folders `<arm>/<run>`.
 
     Raises:
       InputError: no such config or key, or it needs weights.
@@ -88,7 +88,7 @@ def runs(row: Row, name: str, settings: Settings) -> list[plan.Run]:
     for seed, fold in itertools.product(seeds, arm.folds):
         overrides = {"seed": seed, "data.fold": fold, **changes}
         whole = plan.alone(file, overrides)
-        place = f"seed={seed},fold={fold}"
+        place = f"{name}/seed={seed},fold={fold}"
         made.append(plan.Run(place, overrides, whole, place))
     return made
 
@@ -101,7 +101,7 @@ def make_jobs(
     Of short trainings most of the time is the start, and it is then spent once.
     """
     extra = [] if data is None else [f"--config.data.data_dir={data}"]
-    file, place = config(row.arms[name], settings), folder(row, name, settings)
+    file, place = config(row.arms[name], settings), folder(row, settings)
     return [
         jobs.together(file, place, group, extra)
         if len(group) > 1

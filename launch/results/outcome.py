@@ -5,7 +5,6 @@ from __future__ import annotations
 import pathlib
 from typing import Any, NamedTuple
 
-from cxr_jax.devices.terminal import say
 from cxr_jax.stats.estimate import Estimate
 from tfds_builders.common.errors import InputError
 
@@ -79,38 +78,49 @@ def of(
 
 def _measure(row: Row, settings: Settings, releases: Releases, found) -> None:
     """Fills in `found` as far as it comes."""
-    cores, gpus = slots_lib.cores(), slots_lib.gpus()
+    folder = arms.folder(row, settings)
+    made = {
+        name: arms.make_jobs(
+            row, name, settings, arms.data_dir(arm, releases, settings)
+        )
+        for name, arm in row.arms.items()
+    }
+    if settings.start:
+        _run(folder, [job for some in made.values() for job in some])
     figures = found.setdefault("figures", {})
-    for name, arm in row.arms.items():
-        data = arms.data_dir(arm, releases, settings)
-        made = arms.make_jobs(row, name, settings, data)
-        folder = arms.folder(row, name, settings)
-        if settings.start:
-            # Two at a time where there are several: half of a small run is its start.
-            say(f"{row.name}, {name}")
-            places = slots_lib.share(1 if gpus else min(2, len(made)), cores, gpus)
-            ended, signal = local.run(folder, made, places)
-            if signal is not None:
-                raise _Ended(STOPPED, f"{signal.name}", _RESUME, 128 + signal)
-            _check(folder, made, ended)
-        total, left = _unfinished(folder, made)
+    for name, some in made.items():
+        total, left = _unfinished(folder, some)
         if left == total:
             raise _Ended(STOPPED, f"{name}: not run", _RESUME, 0)
         if left:
             found["reason"] = f"{name}: {total - left} of {total} runs"
             found["hint"] = _RESUME
-        found_here = measured.figures(folder)
-        figures[name] = found_here._replace(leaks=leaks.of(found_here.first))
+        of_arm = measured.figures(folder / name)
+        figures[name] = of_arm._replace(leaks=leaks.of(of_arm.first))
     if HONEST not in figures:
         return
-    folder = arms.folder(row, HONEST, settings)
     if row.external:
-        found["external"] = follow_up.tested_elsewhere(folder, row.external, releases)
+        found["external"] = follow_up.tested_elsewhere(
+            folder / HONEST, row.external, releases
+        )
     run = figures[HONEST].first
     audit = found["audit"] = follow_up.audited(run, settings.folder / "audits")
     # Of a short training only where the films themselves are under suspicion.
     if settings.start and (not settings.quick or _gives_away(figures, audit)):
         found["audit"] = follow_up.with_model(run, audit, whole=not settings.quick)
+
+
+def _run(folder: pathlib.Path, made: list[jobs.Job]) -> None:
+    """All arms together: where there are several jobs, two at a time.
+
+    A small run is half its start, and hardly faster on two cores than on one.
+    """
+    cores, gpus = slots_lib.cores(), slots_lib.gpus()
+    places = slots_lib.share(1 if gpus else min(2, len(made)), cores, gpus)
+    ended, signal = local.run(folder, made, places)
+    if signal is not None:
+        raise _Ended(STOPPED, f"{signal.name}", _RESUME, 128 + signal)
+    _check(folder, made, ended)
 
 
 def _unfinished(folder: pathlib.Path, made: list[jobs.Job]) -> tuple[int, int]:
