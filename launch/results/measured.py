@@ -141,9 +141,9 @@ def _stored(setting: Setting) -> dict[str, Estimate]:
 
 
 def _unit(path: pathlib.Path) -> str:
-    """'patients', or what stands for them."""
+    """'patients', or what stands for them: 'images' where each stands for one."""
     sizes = files.read_json(path, missing="")["sizes"]["test"]
-    return next(key for key in sizes if key != "images")
+    return next((key for key in sizes if key != "images"), "images")
 
 
 def _repeats(overrides):

@@ -1,12 +1,14 @@
 """Figures of an arm against scikit-learn and against `launch.collect`'s answer."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
 from finished import finish
 from sklearn import metrics as sk
 
+from cxr_jax.runs import own_digest
 from cxr_jax.stats.estimate import Estimate
 from launch import judged, workdirs
 from launch.answer import answer
@@ -46,6 +48,15 @@ def test_the_figure_is_the_mean_over_seeds(arm):
     np.testing.assert_allclose(found.by_seed["auroc"], expected, rtol=1e-6)
     assert found.estimates["auroc"].value == pytest.approx(np.mean(expected))
     assert (found.images, found.patients, found.unit) == (60, 30, "patients")
+
+
+def test_films_of_which_each_stands_for_a_patient_are_their_own_unit(arm):
+    for path in arm.glob("seed=*/results.json"):
+        content = json.loads(path.read_text())
+        del content["digest"]
+        content["sizes"]["test"] = {"images": 60}
+        path.write_text(json.dumps(own_digest.seal(content)))
+    assert measured.figures(arm).unit == "images"
 
 
 def test_the_interval_is_that_of_collect(arm):
