@@ -47,7 +47,8 @@ def main(argv: list[str]) -> int:
         raise InputError("command line", f"{argv[1:]}: not a flag", "see --help")
     # The libraries' own reports are for their developers.
     logging.set_verbosity(logging.ERROR)
-    rows = _asked(row.read(), _ONLY.value)
+    rows = row.read()
+    asked_for = _asked(rows, _ONLY.value)
     out = expanded(_OUT.value)
     # With absolute paths the commands of runs can be started from anywhere.
     data, prepared, weights = (_there(flag) for flag in (_DATA, _DATA_DIR, _WEIGHTS))
@@ -57,19 +58,26 @@ def main(argv: list[str]) -> int:
     flags_of_programs = {"brixia": data, "data_dir": out.absolute() / "data"}
     found: list[Outcome] = []
     for number, each in enumerate(rows, 1):
-        say(f"[{number}/{len(rows)}] {each.name}: {each.title}")
-        asked = each, settings, releases, flags_of_programs
+        is_asked = each.name in asked_for
+        if is_asked:
+            say(f"[{number}/{len(rows)}] {each.name}: {each.title}")
+        # Of the others the tables keep what is finished.
+        now = settings if is_asked else settings._replace(start=False)
+        asked = each, now, releases, flags_of_programs
         found.append(outcome.of(*asked))
-        if not _RUN.value and not found[-1].figures:
+        if not now.start and not found[-1].figures and not now.quick:
             found[-1] = _short(found[-1], *asked)
-        write(folder, found, [*found, *_later(rows[number:])])
+        if is_asked:
+            write(folder, found, [*found, *_later(rows[number:])])
         if found[-1].code:
             break
-    say(f"\n{results_page.summary(found)}\n\nwritten: {folder / 'results.md'}")
+    write(folder, found, [*found, *_later(rows[len(found) :])])
+    shown = [each for each in found if each.row.name in asked_for]
+    say(f"\n{results_page.summary(shown)}\n\nwritten: {folder / 'results.md'}")
     if found[-1].code:
         say("stopped; run the same command again to resume")
         return found[-1].code
-    return 1 if any(each.state == FAILED for each in found) else 0
+    return 1 if any(each.state == FAILED for each in shown) else 0
 
 
 def _short(otherwise: Outcome, each: row.Row, settings: Settings, *rest) -> Outcome:
@@ -88,12 +96,12 @@ def _there(flag: flags.FlagHolder) -> pathlib.Path | None:
     return path
 
 
-def _asked(rows: list[row.Row], names: list[str]) -> list[row.Row]:
+def _asked(rows: list[row.Row], names: list[str]) -> list[str]:
     known = [each.name for each in rows]
     if unknown := [name for name in names if name not in known]:
         hint = f"choose from: {', '.join(known)}"
         raise InputError("--only", f"unknown rows: {', '.join(unknown)}", hint)
-    return [each for each in rows if not names or each.name in names]
+    return names or known
 
 
 def _later(rows: list[row.Row]) -> list[Outcome]:
