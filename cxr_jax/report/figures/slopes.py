@@ -14,7 +14,7 @@ from cxr_jax.stats.estimate import Estimate, number
 
 _WIDTH = 8.6  # inches: a page, or half a slide
 _ROW = 0.46  # inches a line and its interval
-_APART = 0.068  # of labels, as a share of the height
+_APART = 0.19  # inches from label to label: a line of type and a little more
 _LEGEND = "whiskers: 95 % intervals; orange and hollow: mostly a shortcut"
 _SHIFT = 0.045  # sideways, between the intervals of two lines
 
@@ -54,7 +54,7 @@ def slopes(panels: Sequence[Panel], columns: Sequence[str]) -> Figure:
     where they would overlap. Whiskers are 95 % intervals; orange and hollow is what is
     mostly a shortcut.
     """
-    heights = [0.7 + _ROW * max(len(panel.slopes), 2) for panel in panels]
+    heights = [0.7 + _height(panel) for panel in panels]
     figure, axes = style.grid(
         len(panels), 1, _WIDTH, sum(heights) + 0.6, height_ratios=heights
     )
@@ -71,6 +71,11 @@ def slopes(panels: Sequence[Panel], columns: Sequence[str]) -> Figure:
         _LEGEND, fontsize=style.SMALL, color=style.INK, alpha=style.SOFT
     )
     return figure
+
+
+def _height(panel: Panel) -> float:
+    """Inches that its lines have."""
+    return _ROW * max(len(panel.slopes), 2)
 
 
 def _draw(axes: Axes, panel: Panel, columns: int) -> None:
@@ -114,17 +119,17 @@ def _line(axes: Axes, slope: Slope, shift: float) -> None:
 
 
 def _labels(axes: Axes, panel: Panel, span: float, *, first: bool) -> None:
-    """Names and values beside the first or the last point of each line."""
+    """Names before the first column, with its values, and values after the last point."""
     ends = []
     for each in panel.slopes:
         points = [(x, p) for x, p in enumerate(each.points) if p is not None]
         x, p = points[0] if first else points[-1]
-        text = f"{each.name}  {number(p.value, 2)}" if first else _value(p)
+        text = _value(p)
+        if first:
+            text = f"{each.name}  {number(p.value, 2)}" if x == 0 else each.name
         ends.append((p.value, x, text))
     order = sorted(range(len(ends)), key=lambda k: ends[k][0])
-    heights = spread(
-        [ends[k][0] for k in order], _APART * span * 3.2 / max(len(ends), 3)
-    )
+    heights = spread([ends[k][0] for k in order], _APART * span / _height(panel))
     for height, k in zip(heights, order, strict=True):
         value, x, text = ends[k]
         side = -1 if first else 1
