@@ -56,8 +56,9 @@ def run(row: Row, settings: Settings, flags: dict[str, Any]) -> dict[str, Figure
                 raise InputError(f"--{_GIVEN.get(name, name)}", "is not given", _HOW)
         _start(program, given, settings.quick, folder)
     advice = f"remove {folder}, and run the same command again"
-    missing = "make results runs it, or resumes it"
-    content = forms.read(folder / _RESULT, _FORM, missing=missing, damaged=advice)
+    if not (folder / _RESULT).exists():
+        raise InputError(row.name, "not run", "run the same command again to resume")
+    content = forms.read(folder / _RESULT, _FORM, missing=advice, damaged=advice)
     leave(folder, settings.folder.parent.with_name(row.name))
     rows = {name: _estimates(row) for name, row in content["rows"].items()}
     estimates = _estimates(content["metrics"])

@@ -59,7 +59,7 @@ def slopes(panels: Sequence[Panel], columns: Sequence[str]) -> Figure:
         len(panels), 1, _WIDTH, sum(heights) + 0.6, height_ratios=heights
     )
     for place, (own, panel) in enumerate(zip(axes, panels, strict=True)):
-        _draw(own, panel, len(columns))
+        _draw(own, panel, columns)
         own.set_xticks(
             range(len(columns)), columns if place == 0 else [""] * len(columns)
         )
@@ -78,18 +78,18 @@ def _height(panel: Panel) -> float:
     return _ROW * max(len(panel.slopes), 2)
 
 
-def _draw(axes: Axes, panel: Panel, columns: int) -> None:
+def _draw(axes: Axes, panel: Panel, columns: Sequence[str]) -> None:
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.tick_params(length=0)
     axes.set_yticks([])
-    axes.set_xlim(-1.45, columns - 1 + 0.75)
+    axes.set_xlim(-1.45, len(columns) - 1 + 0.75)
     known = [p for each in panel.slopes for p in each.points if p is not None]
     ends = [x for p in known for x in p[:3] if np.isfinite(x)]
     low, high = min(ends), max(ends)
-    room = 0.12 * ((high - low) or 1.0)
+    room = 0.16 * ((high - low) or 1.0)
     limits = low - room, high + room
     axes.set_ylim(*(limits[::-1] if panel.is_lower_better else limits))
-    for column in range(columns):
+    for column in range(len(columns)):
         axes.axvline(
             column, color=style.INK, lw=style.THIN, alpha=style.FAINT, zorder=0
         )
@@ -97,8 +97,8 @@ def _draw(axes: Axes, panel: Panel, columns: int) -> None:
     for place, each in enumerate(panel.slopes):
         _line(axes, each, (place - centre) * _SHIFT)
     span = abs(limits[1] - limits[0])
-    _labels(axes, panel, span, first=True)
-    _labels(axes, panel, span, first=False)
+    _labels(axes, panel, span, columns, first=True)
+    _labels(axes, panel, span, columns, first=False)
     style.words_over_all(axes, panel.metric)
 
 
@@ -118,13 +118,13 @@ def _line(axes: Axes, slope: Slope, shift: float) -> None:
         )  # fmt: skip
 
 
-def _labels(axes: Axes, panel: Panel, span: float, *, first: bool) -> None:
-    """Names before the first column, with its values, and values after the last point."""
+def _labels(axes: Axes, panel: Panel, span: float, columns, *, first: bool) -> None:
+    """Names before the first column, with its values; last values behind the last."""
     ends = []
     for each in panel.slopes:
         points = [(x, p) for x, p in enumerate(each.points) if p is not None]
         x, p = points[0] if first else points[-1]
-        text = _value(p)
+        text = _value(p) if x == len(columns) - 1 else f"{columns[x]} {_value(p)}"
         if first:
             text = f"{each.name}  {number(p.value, 2)}" if x == 0 else each.name
         ends.append((p.value, x, text))
@@ -133,7 +133,7 @@ def _labels(axes: Axes, panel: Panel, span: float, *, first: bool) -> None:
     for height, k in zip(heights, order, strict=True):
         value, x, text = ends[k]
         side = -1 if first else 1
-        at = -0.14 if first else x + 0.14
+        at = -0.14 if first else len(columns) - 1 + 0.14
         axes.annotate(
             text, (x + 0.06 * side, value), (at, height), textcoords="data",
             fontsize=style.SMALL, color=style.INK, va="center",
