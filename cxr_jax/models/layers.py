@@ -16,6 +16,9 @@ from cxr_jax.models.pooling import tiles
 from tfds_builders.common.errors import InputError
 
 Pixels = int | tuple[tuple[int, int], tuple[int, int]]
+# Of every kernel. `models.init` draws on the host; a module says name and shape alone.
+# Flax traces this again at each use, and one that draws takes ten times as long.
+undrawn = nn.initializers.zeros
 
 
 class Output(NamedTuple):
@@ -61,7 +64,7 @@ class DepthwiseConv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = self.param(
             "kernel",
-            nn.initializers.lecun_normal(),
+            undrawn,
             (self.size, self.size, 1, x.shape[-1]),
             jnp.float32,
         )
@@ -99,7 +102,7 @@ class Conv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = self.param(
             "kernel",
-            nn.initializers.lecun_normal(),
+            undrawn,
             (self.size, self.size, x.shape[-1], self.features),
             jnp.float32,
         )
@@ -116,6 +119,12 @@ class Conv(nn.Module):
         if self.use_bias:
             y = y + _bias(self, self.features)
         return y
+
+
+class Dense(nn.Dense):
+    """linen's, with its names; see `undrawn`."""
+
+    kernel_init: Any = undrawn
 
 
 def _bias(module, features: int):
