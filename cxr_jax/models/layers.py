@@ -16,9 +16,15 @@ from cxr_jax.models.pooling import tiles
 from tfds_builders.common.errors import InputError
 
 Pixels = int | tuple[tuple[int, int], tuple[int, int]]
-# Of every kernel. `models.init` draws on the host; a module says name and shape alone.
-# Flax traces this again at each use, and one that draws takes ten times as long.
-undrawn = nn.initializers.zeros
+
+
+def undrawn(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
+    """Of every kernel: a module says name and shape alone, and `models.initialise` draws.
+
+    Flax traces this again at each use, and one that draws takes ten times as long. It
+    is NaN, so that `module.init`, which draws nothing, is not mistaken for a start.
+    """
+    return jnp.full(shape, jnp.nan, dtype)
 
 
 class Output(NamedTuple):
