@@ -35,16 +35,22 @@ def _max_pool(x, size, stride):
 
 
 def _max_pool_forward(x, size, stride):
-    y = _max_pool(x, size, stride)
-    return y, (x, y)
+    y, *others = windows(x, size, stride).values()
+    first = jnp.zeros(y.shape, jnp.int16)
+    for place, tap in enumerate(others, 1):
+        first = jnp.where(tap > y, jnp.int16(place), first)
+        y = jnp.maximum(y, tap)
+    return y, (first, x)
 
 
 def _max_pool_backward(size, stride, kept, dy):
-    x, y = kept
-    taps, taken = {}, jnp.zeros(y.shape, bool)
-    for ij, tap in windows(x, size, stride).items():
-        taps[ij] = jnp.where((tap == y) & ~taken, dy, jnp.zeros_like(dy))
-        taken |= tap == y
+    first, x = kept
+    # Else the CPU computes dy, and all that it comes from, again for every tap.
+    first, dy = lax.optimization_barrier((first, dy))
+    taps = {
+        ij: jnp.where(first == place, dy, jnp.zeros_like(dy))
+        for place, ij in enumerate(windows(x, size, stride))
+    }
     return (spread(taps, stride, x.shape),)
 
 
