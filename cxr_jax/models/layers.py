@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cxr_jax.models.convolution import convolve, depthwise, is_plain
+from cxr_jax.models.convolution import convolve, depthwise, is_plain, product
 from cxr_jax.models.pooling import tiles
 from tfds_builders.common.errors import InputError
 
@@ -117,7 +117,7 @@ class Conv(nn.Module):
             y = convolve(x, kernel, self.stride, self.padding)
         elif self.size == 1 and self.padding in ("SAME", "VALID", 0):
             x = x[:, :: self.stride, :: self.stride]
-            y = lax.dot_general(x, kernel[0, 0], (((3,), (0,)), ((), ())))
+            y = product(x, kernel[0, 0])
         elif self.size == self.stride and self.padding in ("VALID", 0):
             y = jnp.einsum("bhiwjc,ijco->bhwo", tiles(x, self.size), kernel)
         else:
