@@ -21,7 +21,7 @@ from tfds_builders.common.errors import InputError
 from tfds_builders.common.places import expanded
 
 from . import outcome, results_page, row
-from .arms import Settings
+from .arms import FULL, QUICK, Settings
 from .outcome import FAILED, Outcome
 from .releases import Releases
 
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
     out = expanded(_OUT.value)
     # With absolute paths the commands of runs can be started from anywhere.
     data, prepared, weights = (_there(flag) for flag in (_DATA, _DATA_DIR, _WEIGHTS))
-    folder = out.absolute() / ("quick" if _QUICK.value else "full")
+    folder = out.absolute() / (QUICK if _QUICK.value else FULL)
     settings = Settings(folder, weights, _QUICK.value, _RUN.value)
     releases = Releases(data, prepared, out.absolute())
     flags_of_programs = {"brixia": data, "data_dir": out.absolute() / "data"}
@@ -82,7 +82,7 @@ def main(argv: list[str]) -> int:
 
 def _short(otherwise: Outcome, each: row.Row, settings: Settings, *rest) -> Outcome:
     """The row of --quick, where that has figures."""
-    folder = settings.folder.with_name("quick")
+    folder = settings.folder.with_name(QUICK)
     found = outcome.of(each, settings._replace(folder=folder, quick=True), *rest)
     return found if found.figures else otherwise
 
@@ -114,9 +114,7 @@ def write(folder: pathlib.Path, found: list[Outcome], whole: list[Outcome]) -> N
     parts = [
         "# Results",
         f"Measured with jax {jax.__version__}, Python {sys.version.split()[0]}"
-        + (
-            ", --quick: short trainings of one seed." if folder.name == "quick" else "."
-        ),
+        + (", --quick: short trainings of one seed." if folder.name == QUICK else "."),
     ]
     if (figure := results_page.picture(found)) is not None:
         files.write_bytes(folder / "results.svg", style.to_svg(figure))

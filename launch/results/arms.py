@@ -13,6 +13,8 @@ from .releases import Releases
 from .row import Arm, Row
 
 _NEEDS_WEIGHTS = "{weights}"
+# Folders of --out: of whole trainings, and of short ones.
+FULL, QUICK = "full", "quick"
 
 
 class Settings(NamedTuple):

@@ -18,7 +18,7 @@ from tfds_builders.common import files, forms
 from tfds_builders.common.errors import InputError
 
 from .. import attempts
-from .arms import Settings
+from .arms import FULL, Settings
 from .measured import Figures
 from .row import HONEST, Row
 
@@ -59,7 +59,10 @@ def run(row: Row, settings: Settings, flags: dict[str, Any]) -> dict[str, Figure
     if not (folder / _RESULT).exists():
         raise InputError(row.name, "not run", "run the same command again to resume")
     content = forms.read(folder / _RESULT, _FORM, missing=advice, damaged=advice)
-    leave(folder, settings.folder.parent.with_name(row.name))
+    whole = settings.folder.with_name(FULL) / row.name
+    # The bundle of short trainings does not take the place of that of the whole ones.
+    best = whole if (whole / digests.SUMS).exists() else folder
+    leave(best, settings.folder.parent.with_name(row.name))
     rows = {name: _estimates(row) for name, row in content["rows"].items()}
     estimates = _estimates(content["metrics"])
     seeds = [row for name, row in rows.items() if name.startswith("seed ")]

@@ -55,6 +55,29 @@ def test_a_metric_of_all_seeds_together_has_no_seeds(tmp_path):
     assert found.estimates["coverage_90_global"].value == 0.5
 
 
+def finished(folder, text):
+    """A row of `module`, with its bundle."""
+    figures = {"mae_zone": {"value": 0.5, "lo": 0.4, "hi": 0.6, "n": 9}}
+    content = {"metrics": figures, "rows": {}, "patients": 7}
+    made = bundle(folder / "best_brixia", text)
+    (made / "out_of_fold.json").write_text(json.dumps(content))
+
+
+def test_short_trainings_do_not_take_the_place_of_whole_ones(tmp_path):
+    row = Row("best_brixia", "Best", "mae_zone", "as it is", module="best_brixia")
+    target = tmp_path / "runs" / row.name
+    short, whole = (tmp_path / "runs" / "results" / each for each in ("quick", "full"))
+
+    def left(folder):
+        module.run(row, Settings(folder, quick=folder == short, start=False), {})
+        return (target / "bundle.json").read_text()
+
+    finished(short, "short")
+    assert left(short) == "short"
+    finished(whole, "whole")
+    assert left(whole) == left(short) == "whole"
+
+
 def test_what_is_no_bundle_is_left_alone(tmp_path):
     target = tmp_path / "best"
     module.leave(tmp_path, target)
