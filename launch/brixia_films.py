@@ -72,7 +72,7 @@ def _found(
 
 
 def prepare(brixia: pathlib.Path, cohen: pathlib.Path, data: pathlib.Path) -> None:
-    """Prepares the scored films by patient, and masks of the patients that have none.
+    """Prepares the scored films by patient, and films and masks of other patients.
 
     The releases are read through copies of their tables, in `data/releases`: Cohen's
     metadata.csv names the patients of both.
@@ -90,6 +90,7 @@ def prepare(brixia: pathlib.Path, cohen: pathlib.Path, data: pathlib.Path) -> No
     kept = without_patients_of(text, _scored_films(brixia))
     files.write_text(copy / METADATA, kept)
     build.build("covid_chestxray/segmentation", copy, data)
+    build.build("covid_chestxray/512", copy, data)
 
 
 def without_patients_of(text: str, films: set[str]) -> str:

@@ -18,7 +18,9 @@ from cxr_jax.stats.generator import generator
 from tfds_builders.common.zones import LEVELS, ZONES
 
 PENALTIES = (1.0, 3.0, 10.0, 30.0)
-INNER = 4  # folds, by patient, in which the penalty and the levels are settled
+# Folds, by patient, in which the penalty and the levels are settled, and how often
+# they are drawn: a single draw of few patients decides by chance.
+INNER, DRAWS = 4, 3
 _FAINT = 1e-3  # penalty of what turns a score into levels: a level that is never seen
 _LIBRARIES = threadpoolctl.ThreadpoolController()
 
@@ -35,7 +37,7 @@ class Films(NamedTuple):
     groups: Sequence[np.ndarray]
     senior: np.ndarray
     junior: np.ndarray
-    patients: Sequence[str]
+    patients: list[str]
 
 
 class Fitted(NamedTuple):
@@ -74,16 +76,11 @@ def probabilities(fitted: Fitted, groups: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _fit(films: Films, among: np.ndarray, seed: int) -> Fitted:
-    inner = _parts([films.patients[i] for i in among], seed)
-    held = np.empty((len(PENALTIES), len(among), len(ZONES)))
-    for part in range(INNER):
-        own = inner == part
-        if own.any() and not own.all():
-            ridges = _ridges(films, among[~own], PENALTIES)
-            held[:, own] = [_score(films.groups, among[own], each) for each in ridges]
-    errors = np.abs(np.clip(held, 0, LEVELS - 1) - films.senior[among]).mean((1, 2))
+    held = np.stack([_held(films, among, seed, draw) for draw in range(DRAWS)])
+    senior, junior = films.senior[among], films.junior[among]
+    errors = np.abs(np.clip(held, 0, LEVELS - 1) - senior).mean((0, 2, 3))
     best = int(errors.argmin())
-    slope, offsets = _levels(held[best], films.senior[among], films.junior[among])
+    slope, offsets = _levels(held[:, best], senior, junior)
     (ridge,) = _ridges(films, among, PENALTIES[best : best + 1])
     steps = slope * np.arange(LEVELS)
     return Fitted(
@@ -95,11 +92,18 @@ def _fit(films: Films, among: np.ndarray, seed: int) -> Fitted:
     )
 
 
-def _parts(patients: list[str], seed: int) -> np.ndarray:
-    """The inner fold of each film; the films of a patient are in one."""
-    _, patient = np.unique(patients, return_inverse=True)
-    order = generator(seed, "inner folds").permutation(patient.max() + 1)
-    return order[patient] % INNER
+def _held(films: Films, among: np.ndarray, seed: int, draw: int) -> np.ndarray:
+    """Scores [penalties, n, 6] of films by ridges that never saw their patients."""
+    names = [films.patients[i] for i in among]
+    _, patient = np.unique(names, return_inverse=True)
+    order = generator(seed, f"inner folds {draw}").permutation(patient.max() + 1)
+    inner = order[patient] % INNER
+    held = np.empty((len(PENALTIES), len(among), len(ZONES)))
+    for part in np.unique(inner):
+        own = inner == part
+        ridges = _ridges(films, among[~own], PENALTIES)
+        held[:, own] = [_score(films.groups, among[own], each) for each in ridges]
+    return held
 
 
 class _Ridge(NamedTuple):
@@ -141,17 +145,20 @@ def _score(groups, among: np.ndarray, ridge: _Ridge) -> np.ndarray:
 
 
 def _levels(scores, senior, junior) -> tuple[float, np.ndarray]:
-    """Slope and offsets [4], the first of which is 0."""
+    """Slope and offsets [4], the first of which is 0.
+
+    scores: [draws, n, 6]; senior, junior: [n, 6].
+    """
     steps = np.arange(LEVELS)
     said = np.eye(LEVELS)[senior] / 2 + np.eye(LEVELS)[junior] / 2
 
     def loss(theta):
         offsets = np.concatenate([[0.0], theta[1:]])
         logits = theta[0] * scores[..., None] * steps + offsets
-        off = special.softmax(logits, -1) - said
-        value = -(special.log_softmax(logits, -1) * said).sum()
+        off = (special.softmax(logits, -1) - said) / len(scores)
+        value = -(special.log_softmax(logits, -1) * said).sum() / len(scores)
         slope = (off * scores[..., None] * steps).sum()
-        slopes = np.concatenate([[slope], off.sum((0, 1))[1:]])
+        slopes = np.concatenate([[slope], off.sum((0, 1, 2))[1:]])
         return value + _FAINT * (theta**2).sum(), slopes + 2 * _FAINT * theta
 
     found = optimize.minimize(loss, np.zeros(LEVELS), jac=True, method="BFGS").x

@@ -114,7 +114,8 @@ class LungZones(nn.Module):
         if self.mirror:
             groups = [both_sides(each) for each in groups]
         x = Standard(name="standard")(jnp.concatenate(groups, axis=-1))
-        features = {"mask": resize(mask[:count], images.shape[1:3])}
+        size = images.shape[1], images.shape[2]
+        features = {"mask": resize(mask[:count], size)}
         features |= {f"zones{i}": each for i, each in enumerate(groups, 1)}
         # The last of them is what a film is compared with those of the training by.
         features |= {f"stage{i}": each[:count] for i, each in enumerate(stages, 1)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import pathlib
@@ -62,23 +61,15 @@ def make(
     if code := train(work / "lungs", lungs, runs, data):
         return code
     model = plan.alone(CONFIG, {"data.data_dir": str(data)})
-    seen = [
-        zone_features.compute(
-            model, work / "lungs" / name, work / "features" / f"{name}.npz"
-        )
-        for name in runs
-    ]
+    seen = [_seen(model, work, name) for name in runs]
     found = predicted(seen)
     table = measured(found, seen[0])
-    files.write_text(out / RESULT, json.dumps(table, indent=1) + "\n")
     _show(table)
     films = _films(seen[0], seen[0].groups)
     every = zone_ridge.fit(films, np.ones(len(films.patients), bool))
     lungs_run = work / "lungs" / f"seed={seeds[0]}"
     arrays = zone_features.fitted_arrays(model, lungs_run, every)
-    held = io.BytesIO()
-    np.savez(held, **arrays)
-    files.write_bytes(work / "fitted.npz", held.getvalue())
+    zone_features.write(work / "fitted.npz", arrays)
     # Val and test must not be empty: a tenth of the films, which it has learned as well.
     roles = {
         "data.train": "train+test",
@@ -89,6 +80,8 @@ def make(
     if code := train(work, fitted, {"final": roles}, data):
         return code
     publish(work / "final", found, out, proper)
+    # Last: where it is, `make results` takes the program for finished.
+    files.write_text(out / RESULT, json.dumps(table, indent=1) + "\n")
     say(f"\nwritten: {out / RESULT}\nbundle: {out}")
     return 0
 
@@ -99,15 +92,31 @@ def predicted(seen: Sequence[Zones], kind: str = "groups") -> Pooled:
     kind: of features, 'groups' or 'plain'.
     """
     first = seen[0]
+    tested = first.fold != zone_features.UNTESTED
     probs = np.empty((len(seen), *first.senior.shape, LEVELS))
     for each, its in zip(seen, probs, strict=True):
         groups = getattr(each, kind)
         films = _films(each, groups)
-        for fold in np.unique(each.fold):
+        for fold in np.unique(each.fold[tested]):
             own = each.fold == fold
             fitted = zone_ridge.fit(films, ~own)
             its[own] = zone_ridge.probabilities(fitted, [g[own] for g in groups])
-    return Pooled(first.example_ids, first.patient_ids, first.fold, first.senior, probs)
+    places = np.flatnonzero(tested)
+    return Pooled(
+        [first.example_ids[i] for i in places],
+        [first.patient_ids[i] for i in places],
+        first.fold[tested],
+        first.senior[tested],
+        probs[:, tested],
+    )
+
+
+def _seen(model: dict[str, Any], work: pathlib.Path, name: str) -> Zones:
+    """The zones of all films, with the lungs of one seed."""
+    lungs, kept = work / "lungs" / name, work / "features"
+    scored = zone_features.scored(model, lungs, kept / f"{name}.npz")
+    healthy = zone_features.healthy(model, lungs, kept / f"{name},healthy.npz")
+    return zone_features.joined(scored, healthy)
 
 
 def _films(zones: Zones, groups: Sequence[np.ndarray]) -> zone_ridge.Films:
@@ -161,6 +170,7 @@ def measured(found: Pooled, zones: Zones) -> dict[str, Any]:
         own = found.fold == fold
         constant[own] = metrics.constant_median(found.labels[~own])
     plain = predicted([zones], "plain")
+    junior = zones.junior[zones.fold != zone_features.UNTESTED]
     rows = {
         "the model": model,
         **{
@@ -170,10 +180,10 @@ def measured(found: Pooled, zones: Zones) -> dict[str, Any]:
         PLAIN: out_of_fold.figures(plain, plain.probs[0]),
         "constant median": metrics.agreement_metrics(found.labels, constant, weights)
         | _errors(found.labels, constant, weights),
-        "second reader": metrics.agreement_metrics(found.labels, zones.junior, weights)
-        | _errors(found.labels, zones.junior, weights),
+        "second reader": metrics.agreement_metrics(found.labels, junior, weights)
+        | _errors(found.labels, junior, weights),
         "the model against the mean of both readers": _errors(
-            (found.labels + zones.junior) / 2,
+            (found.labels + junior) / 2,
             probs @ np.arange(probs.shape[-1]),
             weights,
         ),
@@ -181,6 +191,7 @@ def measured(found: Pooled, zones: Zones) -> dict[str, Any]:
     return {
         "metrics": _json(model | coverage),
         "patients": len(set(found.patient_ids)),
+        "healthy": len(zones.fold) - len(found.fold),
         "rows": {name: _json(row) for name, row in rows.items()},
     }
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cxr_jax.bundle import loaded
-from launch import brixia_films
+from launch import brixia_films, zone_features
 from launch.results import best_brixia
 from launch.zone_features import Zones
 from tfds_builders.common.errors import InputError
@@ -97,10 +97,38 @@ def test_a_fold_is_predicted_without_its_scores():
     assert not np.array_equal(before[~own], after[~own])
 
 
+def test_films_without_findings_are_trained_on_and_never_tested():
+    zones = drawn_zones()
+    none = np.zeros((4, 6), int)
+    rng = np.random.default_rng(1)
+    healthy = Zones(
+        [f"healthy{k}" for k in range(4)],
+        [f"other{k}" for k in range(4)],
+        np.full(4, zone_features.UNTESTED),
+        none,
+        none,
+        [rng.normal(-2, 1, (4, 6, 3)), rng.normal(size=(4, 6, 5))],
+        [rng.normal(size=(4, 6, 5))],
+    )
+    together = zone_features.joined(zones, healthy)
+    found = best_brixia.predicted([together])
+    assert found.example_ids == zones.example_ids
+    np.testing.assert_array_equal(found.labels, zones.senior)
+    alone = best_brixia.predicted([zones])
+    assert not np.array_equal(found.probs, alone.probs)
+    table = best_brixia.measured(found, together)
+    assert table["healthy"] == 4 and table["patients"] == 30
+    theirs = np.abs(zones.senior - zones.junior).mean()
+    assert table["rows"]["second reader"]["mae_zone"]["value"] == pytest.approx(theirs)
+    empty = healthy._replace(example_ids=[], patient_ids=[], groups=[], plain=[])
+    assert zone_features.joined(zones, empty) is zones
+
+
 def test_films_for_the_gate_are_frontal_and_of_other_patients(tmp_path):
     brixia, cohen = tmp_path / "Brixia-score-COVID-19", tmp_path / "cohen"
     write_release("brixia_public", brixia, 6)
-    write_release("covid_chestxray", cohen, 80, seed=1)
+    write_release("covid_chestxray", cohen, 60, seed=1)
+    cohen = next(cohen.rglob("metadata.csv")).parent
     (tmp_path / "NIH-ChestX-ray14" / "images").mkdir(parents=True)
     beside = tmp_path / "NIH-ChestX-ray14" / "images" / "1_000.png"
     beside.write_bytes(b"")
