@@ -5,7 +5,9 @@ For few labelled films: nothing but a linear layer learns from the scores.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import flax.linen as nn
@@ -115,12 +117,12 @@ class LungZones(nn.Module):
         seen = [stages[0], *(lax.stop_gradient(each) for each in maps.wide[2:])]
         lungs = [lax.stop_gradient(nn.sigmoid(each)) for each in masks]
         found = [zone_features(images, lung, seen) for lung in lungs]
-        groups = [sum(each) / self.decoders for each in zip(*found, strict=True)]
+        groups = [mean_of(each) for each in zip(*found, strict=True)]
         if self.mirror:
             groups = [both_sides(each) for each in groups]
         x = Standard(name="standard")(jnp.concatenate(groups, axis=-1))
         size = images.shape[1], images.shape[2]
-        features = {"mask": resize(sum(masks)[:count] / self.decoders, size)}
+        features = {"mask": resize(mean_of(masks)[:count], size)}
         features |= {f"zones{i}": each for i, each in enumerate(groups, 1)}
         # The last of them is what a film is compared with those of the training by.
         features |= {f"stage{i}": each[:count] for i, each in enumerate(stages, 1)}
@@ -138,6 +140,11 @@ class LungZones(nn.Module):
 def names(decoders: int) -> list[str]:
     """Of the decoders, in the parameters."""
     return ["lungs", *(f"lungs_{k}" for k in range(2, decoders + 1))]
+
+
+def mean_of(arrays: Sequence[jax.Array]) -> jax.Array:
+    """The mean of arrays of one shape."""
+    return reduce(operator.add, arrays) / len(arrays)
 
 
 def both_sides(x: jax.Array) -> jax.Array:
