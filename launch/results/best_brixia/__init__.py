@@ -235,6 +235,7 @@ def publish(
     opened = opened._replace(measured=figures)
     new = out / "bundle"
     shutil.rmtree(new, ignore_errors=True)
+    say(f"gate: also fitted to {len(proper)} films of other patients")
     bundling.write(opened, gate_of_run.fitted(opened, proper), new)
     # The list of digests goes first and comes last: with it the folder is a bundle.
     # What an older one has beside this one's files goes too.
