@@ -5,15 +5,16 @@
 Our row is the command a user types (cxr_jax.main), PyTorch's is `torch_training`; both
 read 256-pixel PNG, augment alike, and train with AdamW and batches of 32. Seconds from
 the start of the process to the first finished step, to the end of epoch 1 and of epoch
-5; cold with an empty compilation cache, warm with that of the previous run. Processes
-take turns. Drawing the images is not timed; --folder keeps them.
+5, and processor seconds of all its processes, which hardly depend on what else runs;
+cold with an empty compilation cache, warm with that of the previous run. Processes
+take turns. Drawing the images is not timed; --folder keeps them. --torch_python: that
+of an environment that has torch and torchvision, where this one has not.
 """
 
 from __future__ import annotations
 
 import pathlib
 import shutil
-import statistics
 import sys
 import tempfile
 
@@ -22,6 +23,7 @@ import numpy as np
 from absl import flags
 
 from benchmarks import films, following, machine
+from benchmarks.following import Moment
 from cxr_jax.data import builders, decode
 from tfds_builders.common import command, places
 
@@ -54,10 +56,10 @@ def ours(data_dir: str, images: int, model: str, side: int, workdir: str) -> lis
     ]
 
 
-def torchs(folder: str, model: str, side: int) -> list[str]:
+def torchs(python: str, folder: str, model: str, side: int) -> list[str]:
     """Returns PyTorch's command."""
     sizes = (side, BATCH, EPOCHS)
-    module = [sys.executable, "-m", "benchmarks.torch_training"]
+    module = [python, "-m", "benchmarks.torch_training"]
     return [*module, folder, model, *map(str, sizes)]
 
 
@@ -77,17 +79,19 @@ def export(folder: pathlib.Path, data_dir: str, images: int) -> str:
     return str(target)
 
 
-def run(folder: pathlib.Path, model: str, images: int, side: int, repeats: int) -> str:
+def run(
+    folder: pathlib.Path, model: str, images: int, side: int, repeats: int, python: str
+) -> str:
     """Returns the table."""
     drawn = round(images / _TRAIN)
     folder = folder / str(images)
     data_dir = films.draw(folder, DATASET, 256, drawn)
     files, cache = export(folder, data_dir, images), folder / "compiled"
-    rows: dict[str, list[list[float]]] = {}
+    rows: dict[str, list[list[Moment]]] = {}
     for _ in range(repeats):
         shutil.rmtree(cache, ignore_errors=True)
         with tempfile.TemporaryDirectory() as work:
-            theirs = torchs(files, model, side)
+            theirs = torchs(python, files, model, side)
             each = {
                 "ours, cold": ours(data_dir, images, model, side, f"{work}/cold"),
                 "PyTorch": theirs,
@@ -95,22 +99,25 @@ def run(folder: pathlib.Path, model: str, images: int, side: int, repeats: int) 
             }
             for name, arguments in each.items():
                 epoch = images // BATCH
-                found = following.seconds(
+                found = following.moments(
                     arguments, (1, epoch, EPOCHS * epoch), str(cache)
                 )
                 rows.setdefault(name, []).append(found)
-    reference = [
-        statistics.median(times) for times in zip(*rows["PyTorch"], strict=True)
-    ]
-    head = f"{'':14}{'first step':>26}{'epoch 1':>26}{f'epoch {EPOCHS}':>26}"
-    lines = [f"{model} at {side} px, {images:,} images, seconds (n = {repeats})", head]
-    for name, found in rows.items():
-        cells = []
-        for times, theirs in zip(zip(*found, strict=True), reference, strict=True):
-            middle = statistics.median(times)
-            spread = f"{min(times):.1f}-{max(times):.1f}"
-            cells.append(f"{middle:8.1f} {spread:>11} {middle / theirs:4.2f}x")
-        lines.append(f"{name:14}" + "".join(cells))
+    head = f"{'':20}{'first step':>26}{'epoch 1':>26}{f'epoch {EPOCHS}':>26}"
+    lines = [f"{model} at {side} px, {images:,} images (n = {repeats})", head]
+    for kind in Moment._fields:
+        times = {
+            name: np.array([[getattr(one, kind) for one in each] for each in found])
+            for name, found in rows.items()
+        }
+        reference = np.median(times["PyTorch"], axis=0)
+        for name, found in times.items():
+            cells = [
+                f"{np.median(column):8.1f} {f'{min(column):.1f}-{max(column):.1f}':>11} "
+                f"{np.median(column) / theirs:4.2f}x"
+                for column, theirs in zip(found.T, reference, strict=True)
+            ]
+            lines.append(f"{name}, {kind}".ljust(20) + "".join(cells))
     return "\n".join(lines)
 
 
@@ -120,7 +127,7 @@ def main(argv: list[str]) -> None:
         folder = places.expanded(values.folder or temporary).absolute()
         print(machine.describe(), flush=True)
         sizes = (values.images, values.side, values.repeats)
-        print(run(folder, values.model, *sizes))
+        print(run(folder, values.model, *sizes, values.torch_python))
 
 
 if __name__ == "__main__":
@@ -130,5 +137,8 @@ if __name__ == "__main__":
     flags.DEFINE_integer("images", 2_000, "images per epoch")
     flags.DEFINE_integer("side", 128, "side of the model's images in pixels")
     flags.DEFINE_integer("repeats", 3, "rounds")
+    flags.DEFINE_string(
+        "torch_python", sys.executable, "the Python that runs PyTorch's script"
+    )
     flags.DEFINE_string("folder", "", "keep the synthetic images here")
     command.run(main)

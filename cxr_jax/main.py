@@ -5,9 +5,11 @@ from __future__ import annotations
 import pathlib
 import sys
 
+from cxr_jax.devices import huge_pages
 from cxr_jax.train import signals
 
 if __name__ == "__main__":  # what is imported below takes a second
+    huge_pages.use()
     signals.begin(sys.argv[1:])
 
 from absl import flags, logging
@@ -498,6 +500,7 @@ def _locate(argv: list[str]) -> list[str]:
 
 def run() -> None:
     """Entry point of the command."""
+    huge_pages.use()
     signals.begin(sys.argv[1:])
     command.run(main, parse=_parse)
 

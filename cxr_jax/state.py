@@ -46,7 +46,7 @@ def create(
         step=np.zeros((), np.int32),
         params=params,
         model_state=model_state,
-        opt_state=jax.tree.map(np.asarray, tx.init(params)),
+        opt_state=jax.tree.map(np.asarray, jax.jit(tx.init)(params)),  # one program
         ema=jax.tree.map(np.array, {"params": params, **model_state}) if ema else None,
     )
 

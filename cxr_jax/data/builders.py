@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
 
 from cxr_jax.data.split import Split
@@ -29,6 +28,8 @@ def open_builder(name: str, data_dir: str = ""):
     Raises:
       InputError: it is missing; says how to prepare it, or to try the phantom.
     """
+    import tensorflow_datasets as tfds  # here, for commands that open no dataset
+
     array_record.require()
     where = places.data_dir(data_dir)
     folder = _newest_version(where / name) or _newest_version(
@@ -65,6 +66,8 @@ def _how_to_prepare(name: str, data_dir: str) -> str:
 
 def _newest_version(folder: pathlib.Path) -> pathlib.Path | None:
     """The subfolder, such as '1.2.0', of the newest complete version."""
+    import tensorflow_datasets as tfds
+
     versions = [
         path.parent
         for path in folder.glob("*/features.json")
@@ -119,6 +122,8 @@ def load(builder, split: str, masks: bool = False) -> Split:
     Raises:
       InputError: no such split, an empty one, no masks, or unreadable files.
     """
+    import tensorflow_datasets as tfds
+
     known = ", ".join(
         f"{name} ({info.num_examples})" for name, info in builder.info.splits.items()
     )

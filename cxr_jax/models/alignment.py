@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cxr_jax.models.layers import Conv, batch_norm
+from cxr_jax.models.layers import Conv, Dense, batch_norm
 from cxr_jax.models.pooling import max_pool
 from cxr_jax.ops.frame import IDENTITY
 from cxr_jax.ops.geometry import taps
@@ -113,7 +113,7 @@ LOCALISERS = {"strided": Localiser, "published": PublishedLocaliser}
 def _frame(module: nn.Module, x, hidden: int):
     """Flattened, two dense layers; called inside a compact module: [B, 2, 3]."""
     x = x.reshape(len(x), -1).astype(jnp.float32)
-    x = nn.relu(nn.Dense(hidden, name="hidden")(x))
+    x = nn.relu(Dense(hidden, name="hidden")(x))
     shape = (hidden, IDENTITY.size)
     kernel = module.param("zero_kernel", nn.initializers.zeros, shape, jnp.float32)
     bias = module.param("bias", nn.initializers.zeros, shape[1:], jnp.float32)

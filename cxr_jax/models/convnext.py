@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from cxr_jax.models.heads import head_of
 from cxr_jax.models.layers import (
     Conv,
+    Dense,
     DepthwiseConv,
     Output,
     drop_path,
@@ -34,8 +35,8 @@ class Block(nn.Module):
         width = x.shape[-1]
         y = DepthwiseConv(7, padding=3, dtype=self.dtype, name="block_0")(x)
         y = layer_norm(y, name="block_2", dtype=self.dtype)
-        y = gelu(nn.Dense(4 * width, dtype=self.dtype, name="block_3")(y))
-        y = nn.Dense(width, dtype=self.dtype, name="block_5")(y)
+        y = gelu(Dense(4 * width, dtype=self.dtype, name="block_3")(y))
+        y = Dense(width, dtype=self.dtype, name="block_5")(y)
         scale = self.param(
             "layer_scale", nn.initializers.constant(1e-6), (width,), jnp.float32
         )

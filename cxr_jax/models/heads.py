@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from cxr_jax.models.layers import dropout
+from cxr_jax.models.layers import Dense, dropout, undrawn
 from cxr_jax.models.pooling import area_weights, avg_pool, grid_pool
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.zones import ZONES
@@ -39,13 +39,13 @@ def head(x, num_outputs: int, *, pool: str, rate: float, train: bool, name: str)
     elif pool == "tiles":
         x = avg_pool(x.astype(jnp.float32), size=2)
         x = x.reshape(x.shape[0], -1)
-        x = nn.relu(nn.Dense(HIDDEN, dtype=jnp.float32, name="projection")(x))
+        x = nn.relu(Dense(HIDDEN, dtype=jnp.float32, name="projection")(x))
     else:
         raise ValueError(f"pool is {pool!r}; it must be one of {', '.join(POOLS)}")
     x = dropout(x, rate, train=train, name="dropout")
     if pool == "projection":
-        x = nn.relu(nn.Dense(x.shape[-1], dtype=jnp.float32, name="projection")(x))
-    return nn.Dense(num_outputs, dtype=jnp.float32, name=name)(x)
+        x = nn.relu(Dense(x.shape[-1], dtype=jnp.float32, name="projection")(x))
+    return Dense(num_outputs, dtype=jnp.float32, name=name)(x)
 
 
 def head_of(model: nn.Module, x, train: bool, name: str):
@@ -86,7 +86,7 @@ class ZoneHead(nn.Module):
                 "use it for the task brixia, and pool='global' or 'grid' for others",
             )
         shape = (x.shape[-1], levels * (len(ZONES) if self.own else 1))
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        kernel = self.param("kernel", undrawn, shape)
         bias = self.param("bias", nn.initializers.zeros, (len(ZONES), levels))
         x = x.astype(jnp.float32)
         if self.overlap:

@@ -11,11 +11,20 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cxr_jax.models.convolution import convolve, depthwise, is_plain
+from cxr_jax.models.convolution import convolve, depthwise, is_plain, product
 from cxr_jax.models.pooling import tiles
 from tfds_builders.common.errors import InputError
 
 Pixels = int | tuple[tuple[int, int], tuple[int, int]]
+
+
+def undrawn(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
+    """Of every kernel: a module says name and shape alone, and `models.initialise` draws.
+
+    Flax traces this again at each use, and one that draws takes ten times as long. It
+    is NaN, so that `module.init`, which draws nothing, is not mistaken for a start.
+    """
+    return jnp.full(shape, jnp.nan, dtype)
 
 
 class Output(NamedTuple):
@@ -61,7 +70,7 @@ class DepthwiseConv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = self.param(
             "kernel",
-            nn.initializers.lecun_normal(),
+            undrawn,
             (self.size, self.size, 1, x.shape[-1]),
             jnp.float32,
         )
@@ -99,7 +108,7 @@ class Conv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = self.param(
             "kernel",
-            nn.initializers.lecun_normal(),
+            undrawn,
             (self.size, self.size, x.shape[-1], self.features),
             jnp.float32,
         )
@@ -108,7 +117,7 @@ class Conv(nn.Module):
             y = convolve(x, kernel, self.stride, self.padding)
         elif self.size == 1 and self.padding in ("SAME", "VALID", 0):
             x = x[:, :: self.stride, :: self.stride]
-            y = lax.dot_general(x, kernel[0, 0], (((3,), (0,)), ((), ())))
+            y = product(x, kernel[0, 0])
         elif self.size == self.stride and self.padding in ("VALID", 0):
             y = jnp.einsum("bhiwjc,ijco->bhwo", tiles(x, self.size), kernel)
         else:
@@ -116,6 +125,12 @@ class Conv(nn.Module):
         if self.use_bias:
             y = y + _bias(self, self.features)
         return y
+
+
+class Dense(nn.Dense):
+    """linen's, with its names; see `undrawn`."""
+
+    kernel_init: Any = undrawn
 
 
 def _bias(module, features: int):

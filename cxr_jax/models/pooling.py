@@ -23,7 +23,8 @@ def max_pool(x, *, size: int, stride: int, padding: int = 0):
         x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     if is_plain():
         sides, steps = (1, size, size, 1), (1, stride, stride, 1)
-        lowest = jnp.array(-jnp.inf, x.dtype)
+        # JAX knows a maximum, and its derivative, by a constant that numpy holds.
+        lowest = np.array(-np.inf, x.dtype)
         return lax.reduce_window(x, lowest, lax.max, sides, steps, "VALID")
     return _max_pool(x, size, stride)
 
@@ -34,16 +35,22 @@ def _max_pool(x, size, stride):
 
 
 def _max_pool_forward(x, size, stride):
-    y = _max_pool(x, size, stride)
-    return y, (x, y)
+    y, *others = windows(x, size, stride).values()
+    first = jnp.zeros(y.shape, jnp.int16)
+    for place, tap in enumerate(others, 1):
+        first = jnp.where(tap > y, jnp.int16(place), first)
+        y = jnp.maximum(y, tap)
+    return y, (first, x)
 
 
 def _max_pool_backward(size, stride, kept, dy):
-    x, y = kept
-    taps, taken = {}, jnp.zeros(y.shape, bool)
-    for ij, tap in windows(x, size, stride).items():
-        taps[ij] = jnp.where((tap == y) & ~taken, dy, jnp.zeros_like(dy))
-        taken |= tap == y
+    first, x = kept
+    # Else the CPU computes dy, and all that it comes from, again for every tap.
+    first, dy = lax.optimization_barrier((first, dy))
+    taps = {
+        ij: jnp.where(first == place, dy, jnp.zeros_like(dy))
+        for place, ij in enumerate(windows(x, size, stride))
+    }
     return (spread(taps, stride, x.shape),)
 
 
@@ -53,7 +60,7 @@ _max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 def avg_pool(x, *, size: int):
     """Average over size x size tiles; rows and columns left over are dropped."""
     if is_plain():
-        sides, zero = (1, size, size, 1), jnp.zeros((), x.dtype)
+        sides, zero = (1, size, size, 1), np.zeros((), x.dtype)
         sums = lax.reduce_window(x, zero, lax.add, sides, sides, "VALID")
         return sums / size**2
     return tiles(x, size).mean(axis=(2, 4))

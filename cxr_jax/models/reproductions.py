@@ -9,7 +9,14 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from cxr_jax.models.layers import Conv, DepthwiseConv, Output, batch_norm, dropout
+from cxr_jax.models.layers import (
+    Conv,
+    Dense,
+    DepthwiseConv,
+    Output,
+    batch_norm,
+    dropout,
+)
 from cxr_jax.models.mobilenet_v1 import MobileNetV1
 from cxr_jax.models.pooling import avg_pool, max_pool
 
@@ -52,9 +59,9 @@ class S2CNN(nn.Module):
                 x = dropout(x, 0.2, train=train, name=f"dropout{i}")
         x = x.reshape(x.shape[0], -1)
         for i, (width, rate) in enumerate(((512, 0.7), (128, 0.5), (64, 0.3)), 1):
-            x = nn.relu(nn.Dense(width, dtype=self.dtype, name=f"dense{i}")(x))
+            x = nn.relu(Dense(width, dtype=self.dtype, name=f"dense{i}")(x))
             x = dropout(x, rate, train=train, name=f"dense{i}_dropout")
-        logits = nn.Dense(self.num_outputs, dtype=jnp.float32, name="dense4")(
+        logits = Dense(self.num_outputs, dtype=jnp.float32, name="dense4")(
             x.astype(jnp.float32)
         )
         return Output(logits, features)
@@ -96,8 +103,8 @@ class S3CNN(nn.Module):
             x = max_pool(x, size=2, stride=2)
             x = dropout(x, self.dropout, train=train, name=f"dropout{i}")
         x = x.reshape(x.shape[0], -1)
-        x = nn.relu(nn.Dense(256, dtype=self.dtype, name="dense1")(x))
-        logits = nn.Dense(self.num_outputs, dtype=jnp.float32, name="dense2")(
+        x = nn.relu(Dense(256, dtype=self.dtype, name="dense1")(x))
+        logits = Dense(self.num_outputs, dtype=jnp.float32, name="dense2")(
             x.astype(jnp.float32)
         )
         return Output(logits, features)
@@ -137,10 +144,10 @@ class S4CNN(nn.Module):
             x = avg_pool(x, size=2)
             x = dropout(x, self.dropout, train=train, name=f"dropout{i}")
         x = norm(x.reshape(x.shape[0], -1), "flat_bn")
-        x = nn.relu(nn.Dense(128, dtype=self.dtype, name="dense1")(x))
+        x = nn.relu(Dense(128, dtype=self.dtype, name="dense1")(x))
         x = dropout(x, self.dropout, train=train, name="dropout5")
         x = norm(x, "dense1_bn")
-        logits = nn.Dense(self.num_outputs, dtype=jnp.float32, name="dense2")(
+        logits = Dense(self.num_outputs, dtype=jnp.float32, name="dense2")(
             x.astype(jnp.float32)
         )
         return Output(logits, features)

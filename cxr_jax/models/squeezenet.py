@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from cxr_jax.models.heads import head_of
-from cxr_jax.models.layers import Conv, Output, dropout, of_style, rematerialised
+from cxr_jax.models.layers import Conv, Dense, Output, dropout, of_style, rematerialised
 from cxr_jax.models.pooling import max_pool
 
 # Channels that a fire module squeezes to (it expands to 8 times as many), by stage.
@@ -80,9 +80,9 @@ class SqueezeNet(nn.Module):
 
 
 def _published(net: SqueezeNet, x, train: bool):
-    """[B, num_outputs], none below 0. nn.Dense: the same leaves as of heads.head."""
+    """[B, num_outputs], none below 0. Dense: the same leaves as of heads.head."""
     x = dropout(x, net.dropout, train=train, name="dropout")
-    x = nn.Dense(net.num_outputs, dtype=jnp.float32, name="classifier_1")(
+    x = Dense(net.num_outputs, dtype=jnp.float32, name="classifier_1")(
         x.astype(jnp.float32)
     )
     return nn.relu(x).mean(axis=(1, 2))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cxr_jax.models.heads import head_of
-from cxr_jax.models.layers import Conv, Output, dropout, of_style, rematerialised
+from cxr_jax.models.layers import Conv, Dense, Output, dropout, of_style, rematerialised
 from cxr_jax.models.pooling import max_pool
 from tfds_builders.common.errors import InputError
 
@@ -62,11 +62,11 @@ class VGG(nn.Module):
             )
         x = adaptive_pool(x, SIDE).transpose(axes).reshape(x.shape[0], -1)
         for i, width in enumerate(self.hidden):
-            x = nn.Dense(width, dtype=self.dtype, name=f"classifier_{3 * i}")(x)
+            x = Dense(width, dtype=self.dtype, name=f"classifier_{3 * i}")(x)
             x = dropout(nn.relu(x), self.dropout, train=train, name=f"dropout{i}")
         name = f"classifier_{3 * len(self.hidden)}"
         x = x.astype(jnp.float32)
-        logits = nn.Dense(self.num_outputs, dtype=jnp.float32, name=name)(x)
+        logits = Dense(self.num_outputs, dtype=jnp.float32, name=name)(x)
         return Output(logits, features)
 
 

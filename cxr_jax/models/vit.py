@@ -9,12 +9,14 @@ import jax.numpy as jnp
 from cxr_jax.models.heads import head_of
 from cxr_jax.models.layers import (
     Conv,
+    Dense,
     Output,
     drop_path,
     gelu,
     layer_norm,
     of_style,
     rematerialised,
+    undrawn,
 )
 
 STYLES = {"torch": None}
@@ -33,7 +35,7 @@ class Attention(nn.Module):
     @nn.compact
     def __call__(self, x):
         batch, length, width = x.shape
-        x = nn.Dense(3 * width, dtype=self.dtype, name="qkv")(x)
+        x = Dense(3 * width, dtype=self.dtype, name="qkv")(x)
         query, key, value = jnp.moveaxis(
             x.reshape(batch, length, 3, self.heads, width // self.heads), 2, 0
         )
@@ -42,7 +44,7 @@ class Attention(nn.Module):
         weights = jax.nn.softmax(scores, axis=-1).astype(self.dtype)
         x = jnp.einsum("bhqk,bkhc->bqhc", weights, value)
         x = x.reshape(batch, length, width)
-        return nn.Dense(width, dtype=self.dtype, name="proj")(x)
+        return Dense(width, dtype=self.dtype, name="proj")(x)
 
 
 class Perceptron(nn.Module):
@@ -52,8 +54,8 @@ class Perceptron(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        y = nn.Dense(4 * x.shape[-1], dtype=self.dtype, name="fc1")(x)
-        return nn.Dense(x.shape[-1], dtype=self.dtype, name="fc2")(gelu(y))
+        y = Dense(4 * x.shape[-1], dtype=self.dtype, name="fc1")(x)
+        return Dense(x.shape[-1], dtype=self.dtype, name="fc2")(gelu(y))
 
 
 class Block(nn.Module):
@@ -138,7 +140,7 @@ class VisionTransformer(nn.Module):
         )
         position = self.param(
             "position_embedding",
-            nn.initializers.normal(0.02),
+            undrawn,
             (1, 1 + height * columns, self.width),
             jnp.float32,
         )

@@ -79,9 +79,6 @@ def open_store(folder: pathlib.Path, *, read_only: bool = False) -> Store:
 
 
 def _manager(folder: pathlib.Path, *, cleans: bool, read_only: bool):
-    # One process writes and each reads for itself: orbax has none to wait for. Its
-    # barriers would run on the devices, in the midst of the steps.
-    this = jax.process_index()
     return ocp.CheckpointManager(
         folder,
         options=ocp.CheckpointManagerOptions(
@@ -89,10 +86,19 @@ def _manager(folder: pathlib.Path, *, cleans: bool, read_only: bool):
             enable_async_checkpointing=False,
             cleanup_tmp_directories=cleans,
             read_only=read_only,
-            multiprocessing_options=ocp.options.MultiprocessingOptions(
-                primary_host=this, active_processes={this}
-            ),
+            multiprocessing_options=_alone(),
         ),
+    )
+
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """One process writes and each reads for itself: orbax has none to wait for.
+
+    Its barriers would run on the devices, in the midst of the steps.
+    """
+    this = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=this, active_processes={this}
     )
 
 
@@ -233,6 +239,14 @@ def restore(
     return restored
 
 
+def restore_variables(
+    store: Store, abstract_state: TrainState, step: int
+) -> tuple[TrainState, dict[str, Any]]:
+    """`restore` of what a model is evaluated with: `opt_state`, two thirds, is None."""
+    finish(store)
+    return _read_or_explain(store, abstract_state, step, for_training=False)
+
+
 def _write(
     store: Store, step: int, leaves: dict[str, np.ndarray], meta: dict[str, Any]
 ) -> None:
@@ -330,10 +344,10 @@ def _newest(
 
 
 def _read_or_explain(
-    store: Store, abstract_state: TrainState, step: int
+    store: Store, abstract_state: TrainState, step: int, *, for_training: bool = True
 ) -> tuple[TrainState, dict[str, Any]]:
     try:
-        return _read(store, abstract_state, step)
+        return _read(store, abstract_state, step, for_training=for_training)
     except _Damaged as error:
         several = (
             "let all processes have the same --workdir, " if jax.process_index() else ""
@@ -347,7 +361,7 @@ def _read_or_explain(
 
 
 def _read(
-    store: Store, abstract_state: TrainState, step: int
+    store: Store, abstract_state: TrainState, step: int, *, for_training: bool = True
 ) -> tuple[TrainState, dict[str, Any]]:
     """The state, placed on the devices, and meta.
 
@@ -358,8 +372,14 @@ def _read(
     digest.check_fit(
         store.folder / str(step), record["shapes"], digest.shapes(abstract)
     )
+    if not for_training:
+        abstract_state = abstract_state._replace(opt_state=None)
+        abstract = trees.by_name(abstract_state)
     targets = {n: np.empty(leaf.shape, leaf.dtype) for n, leaf in abstract.items()}
-    found = _load(store, step, state=ocp.args.StandardRestore(targets)).state
+    if for_training:
+        found = _load(store, step, state=ocp.args.StandardRestore(targets)).state
+    else:
+        found = _load_some(store, step, targets)
     digests = digest.of({name: np.asarray(found[name]) for name in abstract})
     changed = [name for name in abstract if digests[name] != record["digests"][name]]
     if changed:
@@ -385,9 +405,33 @@ def _record(store: Store, step: int) -> dict[str, Any]:
 
 
 def _load(store: Store, step: int, **items: ocp.args.CheckpointArgs) -> Any:
+    with _damage_named(store, step):
+        return store.manager.restore(step, args=ocp.args.Composite(**items))
+
+
+def _load_some(
+    store: Store, step: int, targets: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Those arrays of the state, and no others, which the manager would all read."""
+    kinds = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in targets}
+    args = ocp.args.PyTreeRestore(
+        item=targets, restore_args=kinds, partial_restore=True
+    )
+    folder = store.manager.directory / str(step) / "state"
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=_alone())
+    with (
+        _damage_named(store, step),
+        ocp.Checkpointer(handler, multiprocessing_options=_alone()) as reader,
+    ):
+        return reader.restore(folder, args=args)
+
+
+@contextmanager
+def _damage_named(store: Store, step: int) -> Iterator[None]:
+    """Raises _Damaged for whatever comes of a checkpoint that is not whole."""
     try:
         with _hushed():
-            return store.manager.restore(step, args=ocp.args.Composite(**items))
+            yield
     except MemoryError:
         raise
     # Orbax, its storage layer, the decompression and JSON each raise their own.

@@ -32,7 +32,7 @@ class Trained(NamedTuple):
 
     Attributes:
       exp: of the run.
-      state: restored.
+      state: restored; `opt_state` is None.
       eval_step: of `Experiment.compile_eval_step`.
       best: step, metric, value and decision of that evaluation.
     """
@@ -88,7 +88,7 @@ def _state(workdir: pathlib.Path, exp: experiment.Experiment, best: dict[str, An
     """Of the checkpoint that was best; it is sealed, and knows itself what it was."""
     folder = workdir / "checkpoints"
     store = checkpoint.open_store(folder, read_only=True)
-    state, meta = checkpoint.restore(store, exp.abstract_state, best["step"])
+    state, meta = checkpoint.restore_variables(store, exp.abstract_state, best["step"])
     if meta["best"] != best:
         raise InputError(
             folder / "best.json",

@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.optimize
 import scipy.special
 
 from cxr_jax.stats.tempering import log_probabilities
@@ -56,7 +55,9 @@ def fit_temperature(probs: np.ndarray, labels: np.ndarray) -> float:
         return HIGHEST
     if high <= 0:
         return LOWEST
-    inverse: Any = scipy.optimize.brentq(
+    from scipy import optimize  # here, for commands that fit nothing
+
+    inverse: Any = optimize.brentq(
         slope, 1 / HIGHEST, 1 / LOWEST, rtol=np.float64(1e-10)
     )
     return 1 / float(inverse)
@@ -93,7 +94,9 @@ def fit_vector(probs: np.ndarray, labels: np.ndarray) -> tuple[list, list]:
         slope = np.r_[(gap * logits).sum(axis=0), gap.sum(axis=0)] + pull
         return (log.sum() + 0.5 * pull @ pull) / len(hit), slope / len(hit)
 
-    best = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B").x
+    from scipy import optimize
+
+    best = optimize.minimize(loss, start, jac=True, method="L-BFGS-B").x
     shift = best[classes:] - best[classes:].mean()
     return best[:classes].tolist(), shift.tolist()
 

@@ -22,6 +22,22 @@ def test_a_step_is_timed_when_its_line_appears():
     assert one - first >= 0.015 and five - one >= 8 * 0.015
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_processor_seconds_are_those_of_all_processes():
+    work = "import time\nwhile time.process_time() < 0.3: pass\n"
+    code = (
+        "import subprocess, sys, time\n"
+        "time.sleep(0.3)\n"
+        "print('step 1', flush=True)\n"
+        f"subprocess.run([sys.executable, '-c', {work!r}])\n"
+        "print('step 2', flush=True)\n"
+    )
+    command = [sys.executable, "-c", code]
+    asleep, worked = following.moments(command, (1, 2), "unused")
+    assert asleep.cpu < asleep.wall  # it slept
+    assert worked.cpu - asleep.cpu >= 0.29
+
+
 def test_a_command_that_fails_ends_the_benchmark():
     with pytest.raises(SystemExit, match="exit code 3"):
         following.seconds([sys.executable, "-c", "raise SystemExit(3)"], (1,), "")

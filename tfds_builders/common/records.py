@@ -6,14 +6,14 @@ reading it. Here only images are extracted, and columns are made all at once.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import tensorflow_datasets as tfds
-from tensorflow_datasets.proto import tf_example_pb2
 
-_EXAMPLE = tf_example_pb2.Example  # pyright: ignore[reportAttributeAccessIssue]
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 
 class Layout(NamedTuple):
@@ -30,6 +30,8 @@ class Layout(NamedTuple):
 
 def layout(features: tfds.features.FeaturesDict) -> Layout:
     """The layout of `builder.info.features`, which is flat."""
+    import tensorflow_datasets as tfds  # here, for commands that open no dataset
+
     pictures = tuple(
         name
         for name, feature in features.items()
@@ -48,7 +50,7 @@ def pictures(record: bytes, names: Sequence[str]) -> dict[str, bytes]:
       DecodeError: it is not a tf.train.Example.
       IndexError: it has no such image.
     """
-    features = _EXAMPLE.FromString(record).features.feature
+    features = _example().FromString(record).features.feature
     return {name: features[name].bytes_list.value[0] for name in names}
 
 
@@ -68,11 +70,19 @@ def table(records: Sequence[bytes], columns: dict[str, Any]) -> dict[str, Any]:
     kinds = {name: _kind(info) for name, info in columns.items()}
     values: dict[str, list[Any]] = {name: [] for name in columns}
     for i in range(len(records)):
-        features = _EXAMPLE.FromString(records[i]).features.feature
+        features = _example().FromString(records[i]).features.feature
         for name, info in columns.items():
             value = getattr(features[name], kinds[name]).value
             values[name].append(list(value) if info.shape else value[0])
     return {name: _column(values[name], info) for name, info in columns.items()}
+
+
+@functools.cache
+def _example() -> Any:
+    """tf.train.Example."""
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    return tf_example_pb2.Example  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _kind(info) -> str:

@@ -171,6 +171,28 @@ def test_the_program_for_a_gpu_is_the_usual_one():
     assert "stablehlo.while" not in program
 
 
+@pytest.mark.parametrize("shape", [(5, 4), (2, 3, 3, 4)])
+def test_a_product_and_its_gradients_equal_einsums(shape):
+    x, kernel, dy = draw(*shape), draw(4, 6), draw(*shape[:-1], 6)
+    y, back = jax.jit(lambda x, kernel: jax.vjp(convolution.product, x, kernel))(
+        x, kernel
+    )
+    expected = (np.einsum("...c,co->...o", x, kernel),)
+    expected += (np.einsum("...o,co->...c", dy, kernel),)
+    flat = x.reshape(-1, 4), dy.reshape(-1, 6)
+    expected += (np.einsum("nc,no->co", *flat),)
+    for found, value in zip((y, *back(dy)), expected, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-5)
+
+
+def test_the_gradient_of_a_product_has_no_transpose():
+    # XLA:CPU would copy the gradient of the largest array for it.
+    x, kernel = draw(2, 8, 8, 4), draw(4, 6)
+    program = differentiated(convolution.product).lower(x, kernel).as_text()
+    assert program.count("stablehlo.dot_general") == 3
+    assert "stablehlo.transpose" not in program
+
+
 def test_members_run_in_turn_on_a_cpu_and_together_on_a_gpu():
     x, kernel = draw(3, 2, 8, 8, 4), draw(3, 3, 3, 4, 4, name="kernel")
     function = differentiated(

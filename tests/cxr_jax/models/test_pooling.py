@@ -71,6 +71,20 @@ def test_avg_pool_drops_the_remainder():
     np.testing.assert_allclose(pooling.avg_pool(x, size=2), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("pool", [pooling.max_pool, pooling.avg_pool])
+def test_a_plain_pool_has_a_gradient_within_jit(pool):
+    x = draw(2, 6, 4, 3)
+    settings = {"size": 2} | ({"stride": 2} if pool is pooling.max_pool else {})
+
+    def gradient():
+        return jax.jit(jax.grad(lambda x: (pool(x, **settings) ** 2).sum()))(x)
+
+    expected = gradient()
+    with convolution.plain():
+        found = gradient()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 @settings(max_examples=25, deadline=None)
 @given(length=st.integers(1, 40), bins=st.integers(1, 7))
 def test_area_weights_are_the_mean_of_equal_parts(length, bins):

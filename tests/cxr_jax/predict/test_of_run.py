@@ -38,3 +38,23 @@ def test_probabilities_are_those_of_the_run_to_the_bit(opened, films, written):
         same = {key for key in made if key in written[name]} - {"example_id"}
         assert len(same) == 6 * 5
         assert {k: str(made[k]) for k in same} == {k: written[name][k] for k in same}
+
+
+def test_a_film_alone_is_scored_as_among_others(trained, opened, films):
+    """To the bit; what the gate and the picture are given, up to rounding."""
+    names = sorted(films)[:3]
+    images = np.stack(
+        [squares.square(films[name], opened.recipe.preprocess) for name in names]
+    )
+    together = opened.network(images)
+    first = of_run.open_run(trained).network  # was asked for nothing so far
+    for network in (first, opened.network):
+        for place in range(len(images)):
+            alone = network(images[place : place + 1])
+            assert alone.probs.tobytes() == together.probs[place].tobytes()
+            np.testing.assert_allclose(
+                alone.features[0], together.features[place], rtol=1e-5, atol=1e-6
+            )
+            np.testing.assert_allclose(
+                alone.heatmap[0], together.heatmap[place], rtol=1e-4, atol=1e-5
+            )

@@ -91,6 +91,17 @@ def test_state_comes_back_bit_for_bit(exp, tmp_path):
     assert found_meta == meta(7)
 
 
+def test_what_a_model_is_evaluated_with_comes_back_alone(exp, tmp_path):
+    store, state = checkpoint.open_store(tmp_path), at(exp, 7)
+    checkpoint.save(store, state, meta(7))
+    found, found_meta = checkpoint.restore_variables(store, exp.abstract_state, 7)
+    assert found.opt_state is None and state.opt_state is not None
+    jax.tree.map(np.testing.assert_array_equal, found, state._replace(opt_state=None))
+    asked = exp.abstract_state._replace(opt_state=None)
+    jax.tree.map(lambda leaf, a: leaf.sharding == a.sharding or 1 / 0, found, asked)
+    assert found_meta == meta(7)
+
+
 def test_types_and_meta_come_back_exactly(tmp_path):
     params = {
         "half": np.array([1.5, -np.inf, np.nan], jax.numpy.bfloat16),
@@ -338,6 +349,12 @@ def test_any_flipped_bit_is_noticed_or_harmless(tmp_path):
             else:
                 jax.tree.map(np.testing.assert_array_equal, found, state)
                 assert found_meta == meta(2, value=0.875)
+            try:
+                alone, _ = checkpoint.restore_variables(opened, abstract(state), 2)
+            except InputError as error:
+                assert "the checkpoint cannot be read" in str(error)
+            else:
+                jax.tree.map(np.testing.assert_array_equal, alone.params, state.params)
         path.write_bytes(content)
     assert noticed > 5
 
@@ -577,6 +594,9 @@ def test_places_whose_names_mean_something_to_others(tmp_path, name):
     saved(folder, 1, 2)
     state, _ = restore_small(folder)
     np.testing.assert_array_equal(state.params["w"], small(2).params["w"])
+    store = checkpoint.open_store(folder, read_only=True)
+    alone, _ = checkpoint.restore_variables(store, abstract(small(0)), 1)
+    np.testing.assert_array_equal(alone.params["w"], small(1).params["w"])
     assert steps_in(folder) == [1, 2] and steps_in(beside) == [1]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "d-other"])
 

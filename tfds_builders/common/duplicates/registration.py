@@ -126,12 +126,9 @@ def _correlation(sums: np.ndarray) -> np.ndarray:
 
 def _tile_sums(pictures: np.ndarray) -> np.ndarray:
     """[n, tiles] of [n, S, S]."""
-    count, side = pictures.shape[:2]
-    tiles = _TILES[side]
-    rows = np.add.reduceat(pictures, np.arange(0, side, side // tiles), 1)
-    return np.add.reduceat(rows, np.arange(0, side, side // tiles), 2).reshape(
-        count, -1
-    )
+    side = pictures.shape[1]
+    rows = np.repeat(np.eye(_TILES[side], dtype=np.float32), side // _TILES[side], 1)
+    return (rows @ pictures @ rows.T).reshape(len(pictures), -1)
 
 
 def _move(pictures: np.ndarray, place: np.ndarray, margin: int):
@@ -139,17 +136,12 @@ def _move(pictures: np.ndarray, place: np.ndarray, margin: int):
     side = pictures.shape[1]
     middle = (side - 1) / 2
     moved = np.empty_like(pictures)
-    for picture, out, (sx, x, sy, y) in zip(pictures, moved, place, strict=True):
-        rows = (
-            [sx, 0, middle - sx * middle + side * x],
-            [
-                *(0, sy),
-                middle - sy * middle + side * y,
-            ],
-        )
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        border = cv2.BORDER_REPLICATE
-        cv2.warpAffine(picture, np.array(rows), (side, side), out, flags, border)
+    rows = np.zeros((len(pictures), 2, 3))
+    rows[:, 0, 0], rows[:, 1, 1] = place[:, 0], place[:, 2]
+    rows[:, :, 2] = middle - place[:, 0::2] * middle + side * place[:, 1::2]
+    flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
+    for picture, out, row in zip(pictures, moved, rows, strict=True):
+        cv2.warpAffine(picture, row, (side, side), out, flags, border)
     at, limit = _positions(side), 0.5 - margin / side
     x = np.abs(place[:, 0, None] * at + place[:, 1, None]) <= limit
     y = np.abs(place[:, 2, None] * at + place[:, 3, None]) <= limit

@@ -66,6 +66,18 @@ def test_agreement_of_copies_and_others():
     )
 
 
+@pytest.mark.parametrize("side", sorted(registration._TILES))
+def test_sums_of_tiles(side):
+    pictures = np.random.default_rng(side).normal(size=(5, side, side))
+    tiles = registration._TILES[side]
+    cells = pictures.reshape(5, tiles, side // tiles, tiles, side // tiles)
+    np.testing.assert_allclose(
+        registration._tile_sums(pictures.astype(np.float32)),
+        cells.sum((2, 4)).reshape(5, -1),
+        atol=1e-4,
+    )
+
+
 def test_a_spoiled_part_does_not_speak_against_a_copy():
     template = view(texture(0))[None]
     labelled = template.copy()
