@@ -6,7 +6,7 @@ the decoder on lung masks; the other trains nothing, but keeps as a run, and tes
 whose linear layer was fitted in closed form (`launch.zone_ridge`). Other arguments:
 `weights=FILE` (for `lungs` a MobileNetV2 of Keras or TensorFlow, see docs/weights.md; else
 the fitted model), `size=320` (side in pixels of the image that the model sees), `epochs=28`
-(of `lungs`), `decoders=1` (of the fitted model, each of a run of `lungs`), `phantom` (synthetic films).
+(of `lungs`), `phantom` (synthetic films).
 
     python -m launch.results.best_brixia --brixia=DIR --weights=FILE --out=runs/best_brixia
 
@@ -25,9 +25,7 @@ EXCUSED = "(^|/)(classifier_1|lungs|standard|zero_kernel|bias)(/|$)"
 
 
 def get_config(arg=None):
-    arg = parse_arg(
-        arg, lungs=False, weights="", size=320, epochs=28, decoders=1, phantom=False
-    )
+    arg = parse_arg(arg, lungs=False, weights="", size=320, epochs=28, phantom=False)
     config = common.get_config(arg.size)
     config.data.dataset = "brixia_public/512"
     config.data.phantom = 120 if arg.phantom else 0
@@ -51,7 +49,6 @@ def get_config(arg=None):
     else:
         config.preprocess.train = config.preprocess.eval
         config.model.mirror = True
-        config.model.decoders = arg.decoders
         # Nothing is left to learn: the least rate that a run may have.
         config.optim.lr = 1e-12
         config.optim.layers = ("^(features|lungs|standard|zero_kernel): 0",)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import pathlib
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -89,12 +88,6 @@ def healthy(config: dict[str, Any], lungs: pathlib.Path, kept: pathlib.Path) -> 
     none = np.zeros((len(order), len(ZONES)), int)
     fold = np.full(len(order), UNTESTED)
     return _zones(made, lungs, kept, split, order, fold=fold, senior=none, junior=none)
-
-
-def averaged(seen: Sequence[Zones]) -> Zones:
-    """The same films with the features averaged, as a model of all decoders has them."""
-    groups = zip(*(each.groups for each in seen), strict=True)
-    return seen[0]._replace(groups=[np.mean(each, axis=0) for each in groups])
 
 
 def joined(one: Zones, other: Zones) -> Zones:
@@ -194,21 +187,14 @@ def begun(exp: experiment.Experiment, lungs: pathlib.Path) -> dict[str, Any]:
 
 
 def fitted_arrays(
-    config: dict[str, Any], lungs: Sequence[pathlib.Path], fitted
+    config: dict[str, Any], lungs: pathlib.Path, fitted
 ) -> dict[str, np.ndarray]:
     """{name: array} of the whole model, for `config.init_from`.
 
-    Args:
-      config: of a run of the fitted model, with one decoder.
-      lungs: runs that found the lungs, for a decoder each.
-      fitted: of `zone_ridge.fit`, to the features averaged over these runs.
+    fitted: of `zone_ridge.fit`.
     """
     exp = experiment.build(_config(config), train_examples=1)
-    arrays: dict[str, np.ndarray] = {}
-    for name, run in zip(lung_zones.names(len(lungs)), lungs, strict=True):
-        for key, each in trees.by_name(begun(exp, run)).items():
-            own = key.replace("params/lungs/", f"params/{name}/")
-            arrays.setdefault(own, np.asarray(each))
+    arrays = {k: np.asarray(v) for k, v in trees.by_name(begun(exp, lungs)).items()}
     return arrays | {
         "params/standard/mean": fitted.mean,
         "params/standard/scale": fitted.scale,

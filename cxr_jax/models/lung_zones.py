@@ -5,9 +5,7 @@ For few labelled films: nothing but a linear layer learns from the scores.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
-from functools import reduce
 from typing import Any
 
 import flax.linen as nn
@@ -77,9 +75,6 @@ class LungZones(nn.Module):
     mirror: the features are the means of those of an image and of its mirror image,
       lungs and all: twice the cost, and less noise.
 
-    decoders: how many find lungs, each trained for itself ('lungs', 'lungs_2', ..): the
-      features are the means of theirs, of one pass through the trunk.
-
     Images are of three equal channels from -1 to 1. Trunk and layers are named as in
     torchvision. Neither gradient reaches anything else, but weight decay would: see
     `configs/best_brixia.py`. The features are
@@ -95,7 +90,6 @@ class LungZones(nn.Module):
     last: int = 1280
     remat: bool = False
     mirror: bool = False
-    decoders: int = 1
     style: str = "torch"
     scheme: str = "he_fan_in"
 
@@ -113,16 +107,15 @@ class LungZones(nn.Module):
             images = jnp.concatenate([images, images[:, :, ::-1]])
         maps = trunk(self, images, train=False)
         stages = [lax.stop_gradient(each) for each in maps.stages]
-        masks = [LungDecoder(name=name)(stages) for name in names(self.decoders)]
+        mask = LungDecoder(name="lungs")(stages)
         seen = [stages[0], *(lax.stop_gradient(each) for each in maps.wide[2:])]
-        lungs = [lax.stop_gradient(nn.sigmoid(each)) for each in masks]
-        found = [zone_features(images, lung, seen) for lung in lungs]
-        groups = [mean_of(each) for each in zip(*found, strict=True)]
+        lung = lax.stop_gradient(nn.sigmoid(mask))
+        groups = zone_features(images, lung, seen)
         if self.mirror:
             groups = [both_sides(each) for each in groups]
         x = Standard(name="standard")(jnp.concatenate(groups, axis=-1))
         size = images.shape[1], images.shape[2]
-        features = {"mask": resize(mean_of(masks)[:count], size)}
+        features = {"mask": resize(mask[:count], size)}
         features |= {f"zones{i}": each for i, each in enumerate(groups, 1)}
         # The last of them is what a film is compared with those of the training by.
         features |= {f"stage{i}": each[:count] for i, each in enumerate(stages, 1)}
@@ -135,16 +128,6 @@ class LungZones(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (len(ZONES), LEVELS))
         logits = jnp.matmul(x, kernel, precision=lax.Precision.HIGHEST) + bias[None]
         return logits.reshape(len(x), -1)
-
-
-def names(decoders: int) -> list[str]:
-    """Of the decoders, in the parameters."""
-    return ["lungs", *(f"lungs_{k}" for k in range(2, decoders + 1))]
-
-
-def mean_of(arrays: Sequence[jax.Array]) -> jax.Array:
-    """The mean of arrays of one shape."""
-    return reduce(operator.add, arrays) / len(arrays)
 
 
 def both_sides(x: jax.Array) -> jax.Array:

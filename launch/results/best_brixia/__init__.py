@@ -62,14 +62,13 @@ def make(
         return code
     model = plan.alone(CONFIG, {"data.data_dir": str(data)})
     seen = [_seen(model, work, name) for name in runs]
-    zones = zone_features.averaged(seen)
-    found = predicted([zones])
-    table = measured(found, zones, predicted(seen))
+    found = predicted(seen)
+    table = measured(found, seen[0])
     _show(table)
-    films = _films(zones, zones.groups)
+    films = _films(seen[0], seen[0].groups)
     every = zone_ridge.fit(films, np.ones(len(films.patients), bool))
-    folders = [work / "lungs" / name for name in runs]
-    arrays = zone_features.fitted_arrays(model, folders, every)
+    lungs_run = work / "lungs" / f"seed={seeds[0]}"
+    arrays = zone_features.fitted_arrays(model, lungs_run, every)
     zone_features.write(work / "fitted.npz", arrays)
     # Val and test must not be empty: a tenth of the films, which it has learned as well.
     roles = {
@@ -77,7 +76,7 @@ def make(
         "data.val": "val[:50%]",
         "data.test": "val[50%:]",
     }
-    fitted = f"{CONFIG}:decoders={len(seeds)},weights={work / 'fitted.npz'}"
+    fitted = f"{CONFIG}:weights={work / 'fitted.npz'}"
     if code := train(work, fitted, {"final": roles}, data):
         return code
     publish(work / "final", found, out, proper)
@@ -157,11 +156,10 @@ def train(
     return 1 if bad else 0
 
 
-def measured(found: Pooled, zones: Zones, seeds: Pooled) -> dict[str, Any]:
-    """The table: the model, and what it is compared with.
+def measured(found: Pooled, zones: Zones) -> dict[str, Any]:
+    """The table: the model, its seeds, and what it is compared with.
 
-    found, zones: of the model, whose lungs are those of all seeds. seeds: of models
-      with the lungs of one seed each.
+    The model is that of the first seed, the one that is published.
     """
     probs = found.probs[0]
     weights = bootstrap.weights(found.patient_ids, out_of_fold.RESAMPLES)
@@ -177,7 +175,7 @@ def measured(found: Pooled, zones: Zones, seeds: Pooled) -> dict[str, Any]:
         "the model": model,
         **{
             f"seed {number}": out_of_fold.figures(found, each)
-            for number, each in enumerate(seeds.probs)
+            for number, each in enumerate(found.probs)
         },
         PLAIN: out_of_fold.figures(plain, plain.probs[0]),
         "constant median": metrics.agreement_metrics(found.labels, constant, weights)

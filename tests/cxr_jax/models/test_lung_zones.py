@@ -89,29 +89,6 @@ def test_a_mirror_image_has_its_lungs_exchanged(variables, images):
         np.testing.assert_allclose(one.features[name], plain.features[name], atol=1e-4)
 
 
-def test_features_of_two_decoders_are_averaged(model, variables, images):
-    both = MODELS["mobilenet_v2_zones"](24, decoders=2)
-    params, _ = init.initialise(both, (SIDE, SIDE, 3), 0)
-    second = params["lungs_2"]
-    one, other = (
-        model.apply(
-            {**variables, "params": {**variables["params"], "lungs": lungs}},
-            images,
-            train=False,
-        ).features
-        for lungs in (variables["params"]["lungs"], second)
-    )
-    found = both.apply(
-        {**variables, "params": {**variables["params"], "lungs_2": second}},
-        images,
-        train=False,
-    ).features
-    for name in ("zones1", "zones4", "mask"):
-        assert not np.allclose(one[name], other[name], atol=1e-3)
-        wanted = (one[name] + other[name]) / 2
-        np.testing.assert_allclose(found[name], wanted, atol=1e-4)
-
-
 def test_probabilities_are_those_of_the_ridge(model, variables, images):
     known = fitted(variables)
     output = model.apply(known, images, train=False)

@@ -74,7 +74,7 @@ def test_the_table_compares_what_never_saw_a_film():
     labels[fold == 0] = 3  # what the median of all would know
     zones = zones._replace(senior=labels)
     found = best_brixia.predicted([zones, zones])
-    table = best_brixia.measured(found, zones, found)
+    table = best_brixia.measured(found, zones)
     rows = {name: row["mae_zone"]["value"] for name, row in table["rows"].items()}
     constant = [np.median(labels[fold != k], axis=0) for k in fold]
     assert rows["constant median"] == pytest.approx(np.abs(labels - constant).mean())
@@ -116,7 +116,7 @@ def test_films_without_findings_are_trained_on_and_never_tested():
     np.testing.assert_array_equal(found.labels, zones.senior)
     alone = best_brixia.predicted([zones])
     assert not np.array_equal(found.probs, alone.probs)
-    table = best_brixia.measured(found, together, found)
+    table = best_brixia.measured(found, together)
     assert table["healthy"] == 4 and table["patients"] == 30
     theirs = np.abs(zones.senior - zones.junior).mean()
     assert table["rows"]["second reader"]["mae_zone"]["value"] == pytest.approx(theirs)
