@@ -7,8 +7,7 @@ import io
 import pathlib
 from collections.abc import Callable
 
-import numpy as np
-
+from cxr_jax.rng import generator
 from tfds_builders import build
 from tfds_builders.brixia_public.layout import IMAGES, is_release
 from tfds_builders.brixia_public.table import TABLE
@@ -18,6 +17,13 @@ from tfds_builders.covid_chestxray.table import TABLE as METADATA
 
 _SCORED, _COHEN = "Brixia-score-COVID-19", "covid-chestxray-dataset"
 _AGAIN = "download the collection again"
+# Collections that may lie beside the scored films, and what of them is frontal.
+_FRONTAL = (
+    "NIH-ChestX-ray14*/images",
+    "COVID-19_Radiography_Dataset*/COVID/images",
+)
+_EACH = 60  # films
+_PICTURES = (".png", ".jpg", ".jpeg")
 _MASKS = pathlib.Path("annotations") / "lungVAE-masks"
 
 
@@ -66,7 +72,7 @@ def _found(
 
 
 def prepare(brixia: pathlib.Path, cohen: pathlib.Path, data: pathlib.Path) -> None:
-    """Prepares the scored films by patient, and masks of the patients that have none.
+    """Prepares the scored films by patient, and films and masks of other patients.
 
     The releases are read through copies of their tables, in `data/releases`: Cohen's
     metadata.csv names the patients of both.
@@ -80,10 +86,11 @@ def prepare(brixia: pathlib.Path, cohen: pathlib.Path, data: pathlib.Path) -> No
     copy = data / "releases" / _COHEN
     for name in ("images", "annotations"):
         _link(cohen / name, copy / name)
-    scored = {path.stem for path in (inner / IMAGES).iterdir()}
     text = files.read_text(cohen / METADATA, missing=_AGAIN, damaged=_AGAIN)
-    files.write_text(copy / METADATA, without_patients_of(text, scored))
+    kept = without_patients_of(text, _scored_films(brixia))
+    files.write_text(copy / METADATA, kept)
     build.build("covid_chestxray/segmentation", copy, data)
+    build.build("covid_chestxray/512", copy, data)
 
 
 def without_patients_of(text: str, films: set[str]) -> str:
@@ -109,7 +116,32 @@ def _link(there: pathlib.Path, here: pathlib.Path) -> None:
         here.symlink_to(there)
 
 
-def second_reader(data: pathlib.Path) -> dict[str, np.ndarray]:
-    """{example: scores [6] of the junior reader}."""
-    source = build.make_builder("brixia_public", data).as_data_source(split="all")
-    return {each["example_id"].decode(): each["scores_junior"] for each in source}
+def frontal(brixia: pathlib.Path, cohen: pathlib.Path) -> list[pathlib.Path]:
+    """Proper frontal films without scores, for the gate: at most _EACH of a collection.
+
+    Of Cohen's collection the films of other patients, and of NIH's and the Radiography
+    Database what lies beside `brixia`.
+    """
+    scored = _scored_films(brixia)
+    text = files.read_text(cohen / METADATA, missing=_AGAIN, damaged=_AGAIN)
+    rows = csv.DictReader(io.StringIO(without_patients_of(text, scored)))
+
+    def is_frontal(row):
+        return row["view"].startswith(("PA", "AP"))
+
+    own = [cohen / "images" / r["filename"] for r in rows if is_frontal(r)]
+    found = [[path for path in own if path.is_file()]]
+    for pattern in _FRONTAL:
+        folders = sorted(brixia.parent.glob(pattern))
+        found.append([path for folder in folders for path in folder.iterdir()])
+    chosen = []
+    for paths in found:
+        films = sorted(p for p in paths if p.suffix.lower() in _PICTURES)
+        order = generator(0, "gate films").permutation(len(films))[:_EACH]
+        chosen += [films[i] for i in sorted(order)]
+    return chosen
+
+
+def _scored_films(brixia: pathlib.Path) -> set[str]:
+    inner = brixia if is_release(brixia) else brixia / "data"
+    return {path.stem for path in (inner / IMAGES).iterdir()}

@@ -1,24 +1,17 @@
 """The predictions of a cross-validation as those of one model, and what is settled on them.
 
-Each film is predicted by the run that never saw its patient. With several seeds their
-probabilities are averaged, as are the seeds' figures where one is wanted.
+Each film is predicted by the model that never saw its patient.
 """
 
 from __future__ import annotations
 
-import pathlib
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cxr_jax import config as config_lib
 from cxr_jax import metrics
-from cxr_jax.runs import predictions
 from cxr_jax.stats import bootstrap
 from cxr_jax.stats.estimate import Estimate
-from cxr_jax.tasks import make_task
-from tfds_builders.common.errors import InputError
 
 RESAMPLES = 2000
 
@@ -37,46 +30,6 @@ class Pooled(NamedTuple):
     fold: np.ndarray
     labels: np.ndarray
     probs: np.ndarray
-
-
-def pool(folders: Sequence[pathlib.Path]) -> Pooled:
-    """The test predictions of finished runs of the task brixia, of all folds and seeds.
-
-    Raises:
-      InputError: a run is not finished, or a seed lacks a film or has it twice.
-    """
-    of_seed: dict[int, dict[str, tuple]] = {}
-    for folder in folders:
-        config = config_lib.from_json(folder / "config.json")
-        dataset = config.data.dataset.split("/")[0]
-        read = predictions.read_alone(
-            make_task(config.task), folder / "predictions" / f"{dataset}-test.csv"
-        )
-        films = of_seed.setdefault(int(config.seed), {})
-        columns = (read.example_ids, read.patient_ids, read.labels, read.probs)
-        for name, *rest in zip(*columns, strict=True):
-            if name in films:
-                raise InputError(
-                    folder, f"tests {name} again", "give one run of each fold"
-                )
-            films[name] = (int(config.data.fold), *rest)
-    first, *others = of_seed.values()
-    for films in others:
-        if films.keys() != first.keys():
-            raise InputError(
-                folders[0].parent,
-                "its seeds were not tested on the same films",
-                "run the same command again, until all folds are finished",
-            )
-    ids = sorted(first)
-    fold, patients, labels, _ = zip(*(first[name] for name in ids), strict=True)
-    return Pooled(
-        ids,
-        list(patients),
-        np.array(fold),
-        np.stack(labels),
-        np.stack([[films[name][3] for name in ids] for films in of_seed.values()]),
-    )
 
 
 def figures(found: Pooled, probs: np.ndarray, seed: int = 0) -> dict[str, Estimate]:

@@ -24,7 +24,7 @@ ARGUMENTS = {
         "as_published",
         "segment,as_published",
     ),
-    "best_brixia": ("lungs,weights=w.npz", "phantom,size=64", "fold=2,epochs=3"),
+    "best_brixia": ("lungs,weights=w.npz", "phantom,size=64", "lungs,epochs=3"),
     "covidgr": ("phantom", "fold=0", "binary"),
     "radiography": ("phantom", "binary", "fold=4"),
     "s1_cnn": ("phantom", "as_published,size=128"),

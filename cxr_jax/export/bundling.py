@@ -30,6 +30,8 @@ from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 
 LICENCE = "LICENSE"
+# In a probability, from float32: a variant that loses more is another model.
+MOST_LOST = 0.2
 
 
 def export(workdir: pathlib.Path, output: pathlib.Path, *, with_gate: bool) -> int:
@@ -115,6 +117,9 @@ def _fill(folder: pathlib.Path, opened: Opened, gate: Gate | None) -> None:
     where = folder / made["float32"]
     gaps = verification.verify(networks["float32"], wanted, shown, where)
     checked = _verification(opened, folder, made, networks, shown, gaps)
+    for variant in _leave_out(checked):
+        (folder / made.pop(variant)).unlink()
+        del networks[variant]
     _write_json(folder / digests.VERIFICATION, checked)
     for variant, row in checked["variants"].items():
         say(_summary(variant, row, gaps["probs"]))
@@ -160,7 +165,21 @@ def _verification(opened, folder, made, networks, shown, gaps) -> dict[str, Any]
         "bound": verification.BOUND,
         "differences": gaps,
         "variants": rows,
+        "left_out": {},
     }
+
+
+def _leave_out(checked: dict[str, Any]) -> list[str]:
+    """Takes out the variants that say something else than float32; says which."""
+    left = [k for k, row in checked["variants"].items() if row["probs"] > MOST_LOST]
+    for variant in left:
+        gap = checked["variants"].pop(variant)["probs"]
+        checked["left_out"][variant] = gap
+        say(
+            f"{variant:8} left out: a probability differs from float32 by {gap:.2g} "
+            f"(at most {MOST_LOST})"
+        )
+    return left
 
 
 def _summary(variant: str, row: dict[str, Any], gap: float) -> str:

@@ -153,7 +153,7 @@ def _code(workdir: pathlib.Path) -> str:
 
 
 def _results(opened: Opened, content: dict[str, Any]) -> Section:
-    found = results.estimates(content, "test/")
+    found = opened.measured or results.estimates(content, "test/")
     unit = next((k for k in content["sizes"]["test"] if k != "images"), "images")
     names = [name for name in opened.exp.task.headline if name in found]
     names += [
@@ -164,11 +164,19 @@ def _results(opened: Opened, content: dict[str, Any]) -> Section:
     rows = [
         (metric(name).label, found[name].text(), str(found[name].n)) for name in names
     ]
-    return Section(
-        "Results on test",
-        (f"With 95 % intervals by bootstrap over {unit}, where there are any.",),
-        (("metric", "value", "n"), *rows),
-    )
+    intervals = f"With 95 % intervals by bootstrap over {unit}, where there are any."
+    title, sentences = "Results on test", (intervals,)
+    if opened.measured:
+        title = "Results out of fold"
+        sentences = (
+            (
+                "Each film was scored by a model of the same kind that never saw its "
+                "patient. The model of this file was trained on all of them, those of "
+                "val and test too."
+            ),
+            intervals,
+        )
+    return Section(title, sentences, (("metric", "value", "n"), *rows))
 
 
 def _elsewhere(workdir: pathlib.Path) -> Section:

@@ -27,9 +27,6 @@ DENSE, AIR = 0.2, -0.3
 LIMIT = 5.0
 # Of the variance, so that a feature that is always the same stays near 0.
 EPSILON = 1e-5
-MEMORY = 20.0  # batches that the mean and the deviation of a feature are those of
-# Every group of features weighs as much as one of so many channels.
-GROUP = 30.0
 
 
 class LungDecoder(nn.Module):
@@ -55,40 +52,34 @@ class LungDecoder(nn.Module):
 
 
 class Standard(nn.Module):
-    """Features less their mean, over their deviation; nothing here is learnt.
-
-    Of the last MEMORY batches, in training too: what is standardised does not change, so
-    there is no need for a batch norm, whose statistics of 8 films are not those of all.
-    """
+    """Features less their mean, times their scale, and cut; nothing here is trained."""
 
     @nn.compact
-    def __call__(self, x, train: bool):
+    def __call__(self, x):
         """[B, Z, F] float32."""
         shape = (x.shape[-1],)
-        count = self.variable("batch_stats", "count", jnp.zeros, (), jnp.float32)
-        mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
-        square = self.variable("batch_stats", "square", jnp.zeros, shape, jnp.float32)
-        if train and not self.is_initializing():
-            count.value = jnp.minimum(count.value + 1, MEMORY)
-            mean.value += (x.mean((0, 1)) - mean.value) / count.value
-            square.value += ((x * x).mean((0, 1)) - square.value) / count.value
-        variance = jnp.maximum(square.value - mean.value**2, 0)
-        factor = lax.rsqrt(variance + EPSILON)
-        return (x - mean.value[None, None]) * factor[None, None]
+        mean = self.param("mean", nn.initializers.zeros, shape, jnp.float32)
+        scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)
+        return jnp.clip((x - mean[None, None]) * scale[None, None], -LIMIT, LIMIT)
 
 
 class LungZones(nn.Module):
-    """MobileNetV2, never trained here; 'lungs', a decoder; 'zones', a linear layer.
+    """MobileNetV2, never trained here; 'lungs', a decoder; a linear layer of zones.
 
     The features of a zone are averages over its lung of three maps of the trunk (at
     1/4, 1/8 and 1/16 of the size) and statistics of its pixels; then the same of its
-    whole lung, and of both. They are standardised ('standard'). One linear layer serves all zones, each with biases of its own.
+    whole lung, and of both. They are standardised ('standard'). One linear layer serves
+    all zones, each with biases of its own. The task `segment` trains the decoder;
+    `launch.zone_ridge` fits 'standard' and the linear layer in closed form.
+
+    mirror: the features are the means of those of an image and of its mirror image,
+      lungs and all: twice the cost, and less noise.
 
     Images are of three equal channels from -1 to 1. Trunk and layers are named as in
-    torchvision. The task `segment` trains the decoder, `brixia` the linear layer;
-    neither gradient reaches anything else, but weight decay would: see
+    torchvision. Neither gradient reaches anything else, but weight decay would: see
     `configs/best_brixia.py`. The features are
       mask: logits of lung [B, H, W, 1] at the size of the images.
+      zones1 .. zones4: of the zones, [B, 6, F]: pixels, then each map.
       stage1 .. stage4: of the trunk.
     """
 
@@ -98,6 +89,7 @@ class LungZones(nn.Module):
     stem: int = 32
     last: int = 1280
     remat: bool = False
+    mirror: bool = False
     style: str = "torch"
     scheme: str = "he_fan_in"
 
@@ -110,24 +102,24 @@ class LungZones(nn.Module):
                 f"{self.num_outputs} outputs are asked for",
                 "use it for the tasks segment and brixia",
             )
+        count = len(images)
+        if self.mirror:
+            images = jnp.concatenate([images, images[:, :, ::-1]])
         maps = trunk(self, images, train=False)
         stages = [lax.stop_gradient(each) for each in maps.stages]
         mask = LungDecoder(name="lungs")(stages)
-        features = {"mask": resize(mask, images.shape[1:3])}
-        features |= {f"stage{i}": each for i, each in enumerate(stages, 1)}
         seen = [stages[0], *(lax.stop_gradient(each) for each in maps.wide[2:])]
         lung = lax.stop_gradient(nn.sigmoid(mask))
-        x = self._standard(zone_features(images, lung, seen), train)
+        groups = zone_features(images, lung, seen)
+        if self.mirror:
+            groups = [both_sides(each) for each in groups]
+        x = Standard(name="standard")(jnp.concatenate(groups, axis=-1))
+        size = images.shape[1], images.shape[2]
+        features = {"mask": resize(mask[:count], size)}
+        features |= {f"zones{i}": each for i, each in enumerate(groups, 1)}
+        # The last of them is what a film is compared with those of the training by.
+        features |= {f"stage{i}": each[:count] for i, each in enumerate(stages, 1)}
         return Output(self._linear(x), features)
-
-    def _standard(self, groups: list[jax.Array], train: bool) -> jax.Array:
-        """Standardised, cut at LIMIT, and scaled so that groups weigh the same."""
-        weights = [
-            jnp.full(each.shape[-1], (GROUP / each.shape[-1]) ** 0.5) for each in groups
-        ]
-        x = jnp.concatenate(groups, axis=-1)
-        x = jnp.clip(Standard(name="standard")(x, train), -LIMIT, LIMIT)
-        return x * jnp.concatenate(weights)[None, None]
 
     def _linear(self, x: jax.Array) -> jax.Array:
         """[B, 6, F] -> logits [B, 24]."""
@@ -138,8 +130,17 @@ class LungZones(nn.Module):
         return logits.reshape(len(x), -1)
 
 
+def both_sides(x: jax.Array) -> jax.Array:
+    """Features [2 B, 6, F] of images, then of their mirror images -> means [B, 6, F]."""
+    own, mirrored = x[: len(x) // 2], x[len(x) // 2 :]
+    lungs = [mirrored[:, 3:], mirrored[:, :3]]  # A is where D is in the mirror
+    return (own + jnp.concatenate(lungs, axis=1)) / 2
+
+
 def zone_features(images, lung, maps) -> list[jax.Array]:
-    """Groups of features of the six zones, [B, 6, F] float32 each.
+    """Features of the six zones, [B, 6, F] float32 of the pixels and of each map.
+
+    Each is followed by that of the whole lung, and of both.
 
     Args:
       images: [B, H, W, 3], from -1 to 1.
@@ -153,7 +154,7 @@ def zone_features(images, lung, maps) -> list[jax.Array]:
         inside = lung_boxes.zones(found, height, width)
         inside = lung_boxes.of_lung(inside, resize(lung, (height, width))[..., 0])
         groups.append(lung_boxes.average(inside, each))
-    return [part for each in groups for part in (each, *context(each))]
+    return [jnp.concatenate([each, *context(each)], axis=-1) for each in groups]
 
 
 def context(x: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 from collections.abc import Sequence
 from typing import overload
 
@@ -38,7 +39,7 @@ def of_run(opened: Opened) -> Gate:
             return gate_file.from_json(content.get("gate", {}), path)
     say(f"fitting the gate to the training films of {opened.workdir}")
     try:
-        gate = _fitted(opened)
+        gate = fitted(opened)
     except InputError as error:
         raise InputError(
             error.where,
@@ -54,20 +55,31 @@ def of_run(opened: Opened) -> Gate:
     return gate
 
 
-def _fitted(opened: Opened) -> Gate:
-    config = opened.exp.config
+def fitted(opened: Opened, others: Sequence[pathlib.Path] = ()) -> Gate:
+    """A gate of the films of train, and of files of films that it must let pass too.
+
+    others: proper films of other hospitals and other patients, whose films are cut,
+      exposed and taken otherwise than those of the training.
+
+    Raises:
+      InputError: the prepared films are not there, are others than those of the run, or
+        too few; a file cannot be read.
+    """
+    config, preprocess = opened.exp.config, opened.recipe.preprocess
     run = predictions.read(opened.workdir)
     splits = roles.open_splits(config.data, predictions.home(run))
     provenance.check_same_build(opened.workdir, splits.description)
+    more = [squares.read(path, preprocess).pixels for path in others]
+    patients = list(splits.train.table["patient_id"])
     return fit(
-        _Films(splits.train),
+        [*_Films(splits.train), *more],
         lambda films: (
             opened.network(
-                np.stack([squares.square(f, opened.recipe.preprocess) for f in films])
+                np.stack([squares.square(f, preprocess) for f in films])
             ).features
         ),
         config.seed,
-        patients=list(splits.train.table["patient_id"]),
+        patients=[*patients, *map(str, others)],
         unseen=_Films(splits.val),
     )
 

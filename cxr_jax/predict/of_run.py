@@ -24,6 +24,7 @@ from cxr_jax.predict.scoring import Network
 from cxr_jax.runs import provenance, restore
 from cxr_jax.runs.restore import Trained
 from cxr_jax.state import evaluation_variables
+from cxr_jax.stats.estimate import Estimate
 from tfds_builders.common import files
 from tfds_builders.common.dicom.radiograph import POLARITIES
 from tfds_builders.common.errors import InputError
@@ -43,6 +44,8 @@ class Opened(NamedTuple):
       batch_size: of films that it computes at once.
       exp, variables: for what else is made of the run.
       settled_on: the films that its confidence and intervals were settled on.
+      measured: figures of models like it out of fold, where it was itself trained on
+        all films; its own on test would be of films it has learned.
     """
 
     workdir: pathlib.Path
@@ -52,6 +55,7 @@ class Opened(NamedTuple):
     exp: Experiment
     variables: dict[str, Any]
     settled_on: str = "val of the same data"
+    measured: dict[str, Estimate] | None = None
 
 
 def open_run(workdir: pathlib.Path) -> Opened:

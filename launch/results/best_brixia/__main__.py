@@ -3,9 +3,10 @@
     python -m launch.results.best_brixia --brixia=DIR --weights=FILE --out=runs/best_brixia
 
 Prepares the films with their patients, trains a lung decoder on masks of other patients,
-then every fold and seed; writes `out_of_fold.json`; trains the model of all films, settles
-its intervals on the predictions out of fold, and leaves a bundle in `--out`, for
-`--mode=predict --checkpoint=runs/best_brixia`. Finished parts are not run again.
+computes the features of all zones once, fits every fold in closed form, and writes
+`out_of_fold.json`; fits the model to all films, settles its intervals on the predictions
+out of fold, and leaves a bundle in `--out`, for `--mode=predict
+--checkpoint=runs/best_brixia`. Finished parts are not run again.
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ _DATA_DIR = flags.DEFINE_string(
 _OUT = flags.DEFINE_string(
     "out", "runs/best_brixia", "Folder of runs, table and bundle."
 )
-_QUICK = flags.DEFINE_bool("quick", False, "One seed, short trainings, smaller images.")
+_QUICK = flags.DEFINE_bool(
+    "quick", False, "One seed of the lungs, trained half as long."
+)
 _SEEDS = flags.DEFINE_integer(
-    "seeds", 3, "Trainings of each fold; --quick has one.", lower_bound=1
+    "seeds", 3, "Trainings of the lungs; --quick has one.", lower_bound=1
 )
 
 
@@ -50,11 +53,12 @@ def main(argv: list[str]) -> int:
     cohen = brixia_films.collection(_COHEN.value or str(brixia.parent))
     data = places.expanded(_DATA_DIR.value).absolute() if _DATA_DIR.value else out
     brixia_films.prepare(brixia, cohen, data / "data_by_patient")
-    arguments = best_brixia.SHORT if _QUICK.value else best_brixia.FULL
+    argument = best_brixia.SHORT if _QUICK.value else best_brixia.FULL
     seeds = range(1 if _QUICK.value else _SEEDS.value)
     work = out / ("runs_quick" if _QUICK.value else "runs")
+    proper = brixia_films.frontal(brixia, cohen)
     return best_brixia.make(
-        out, work, data / "data_by_patient", weights, arguments, seeds
+        out, work, data / "data_by_patient", weights, argument, seeds, proper
     )
 
 

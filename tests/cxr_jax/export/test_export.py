@@ -88,6 +88,17 @@ def test_smaller_variants_are_smaller_and_nearly_the_same(bundle_of_trained, noi
         assert np.abs(probs - whole).max() < most
 
 
+def test_a_variant_that_is_another_model_is_left_out(opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(bundling, "MOST_LOST", 0.0)
+    bundling.write(opened, None, tmp_path / "bundle")
+    made = json.loads((tmp_path / "bundle/verification.json").read_text())
+    assert list(made["variants"]) == ["float32"]
+    assert made["left_out"].keys() == {"float16", "int8"}
+    assert not (tmp_path / "bundle/model_int8.onnx").exists()
+    with pytest.raises(InputError, match="has no variant 'int8'"):
+        load(tmp_path / "bundle", variant="int8")
+
+
 def test_the_metric_of_float32_is_that_of_the_run(bundle_of_trained, trained):
     made = json.loads((bundle_of_trained / "verification.json").read_text())
     results = json.loads((trained / "results.json").read_text())

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cxr_jax.models import MODELS, init, lung_boxes, lung_zones
+from launch import zone_ridge
 from tfds_builders.common.errors import InputError
 
 SIDE = 64
@@ -60,6 +61,47 @@ def test_scores_teach_the_linear_layer_alone(model, variables, images):
     moved = gradients(model, variables, images, lambda o: (o.logits * weights).sum())
     assert moved["zero_kernel"] > 0 and moved["bias"] > 0
     assert not any(v for k, v in moved.items() if k.startswith(("features", "lungs")))
+
+
+def fitted(variables, seed=4):
+    """Those with a linear layer, and a standardisation, that are drawn."""
+    rng = np.random.default_rng(seed)
+    params = dict(variables["params"])
+    size = len(params["zero_kernel"])
+    params["zero_kernel"] = rng.normal(0, 0.05, (size, 4)).astype(np.float32)
+    mean, scale = rng.uniform(0.1, 1, (2, size)).astype(np.float32)
+    params["standard"] = {"mean": mean, "scale": scale}
+    return {**variables, "params": params}
+
+
+def test_a_mirror_image_has_its_lungs_exchanged(variables, images):
+    model = MODELS["mobilenet_v2_zones"](24, mirror=True)
+    known = fitted(variables)
+    plain = MODELS["mobilenet_v2_zones"](24).apply(known, images, train=False)
+    one = model.apply(known, images, train=False)
+    other = model.apply(known, images[:, :, ::-1], train=False)
+    zones = np.asarray(one.logits).reshape(2, 6, 4)
+    assert not np.allclose(zones[:, :3], zones[:, 3:], atol=1e-2)
+    np.testing.assert_allclose(
+        zones[:, [3, 4, 5, 0, 1, 2]], other.logits.reshape(2, 6, 4), atol=1e-4
+    )
+    for name in ("mask", "stage4"):
+        np.testing.assert_allclose(one.features[name], plain.features[name], atol=1e-4)
+
+
+def test_probabilities_are_those_of_the_ridge(model, variables, images):
+    known = fitted(variables)
+    output = model.apply(known, images, train=False)
+    groups = [np.asarray(output.features[f"zones{i}"]) for i in (1, 2, 3, 4)]
+    params = known["params"]
+    found = zone_ridge.Fitted(
+        **params["standard"], kernel=params["zero_kernel"], bias=0, penalty=1
+    )
+    np.testing.assert_allclose(
+        jax.nn.softmax(output.logits.reshape(2, 6, 4)),
+        zone_ridge.probabilities(found, groups),
+        atol=1e-5,
+    )
 
 
 def test_masks_teach_the_decoder_alone(model, variables, images):

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from cxr_jax.bundle import loaded
-from launch import brixia_films
-from launch.out_of_fold import Pooled
+from launch import brixia_films, zone_features
 from launch.results import best_brixia
+from launch.zone_features import Zones
 from tfds_builders.common.errors import InputError
 from tfds_builders.phantom import write_release
 
@@ -48,24 +48,102 @@ def test_scored_films_are_found_below_a_folder(tmp_path):
         brixia_films.collection(str(tmp_path))
 
 
-def test_the_table_compares_what_never_saw_a_film():
+def drawn_zones(patients=30):
+    """Two films a patient, whose scores show in one feature and in no other."""
     rng = np.random.default_rng(0)
-    labels = rng.integers(0, 4, (40, 6))
-    fold = np.arange(40) % 5
+    count = 2 * patients
+    senior, junior = rng.integers(0, 4, (2, count, 6))
+    groups = [
+        senior[..., None] + rng.normal(size=(count, 6, 3)),
+        rng.normal(size=(count, 6, 5)),
+    ]
+    return Zones(
+        [f"film{k:03d}" for k in range(count)],
+        [f"patient{k // 2:03d}" for k in range(count)],
+        np.arange(count) // 2 % 5,
+        senior,
+        junior,
+        groups,
+        [groups[1]],
+    )
+
+
+def test_the_table_compares_what_never_saw_a_film():
+    zones = drawn_zones()
+    labels, fold = zones.senior.copy(), zones.fold
     labels[fold == 0] = 3  # what the median of all would know
-    ids = [f"film{k:02d}" for k in range(40)]
-    probs = rng.dirichlet(np.ones(4), (2, 40, 6))
-    junior = {name: rng.integers(0, 4, 6) for name in ids}
-    table = best_brixia.measured(Pooled(ids, ids, fold, labels, probs), junior)
+    zones = zones._replace(senior=labels)
+    found = best_brixia.predicted([zones, zones])
+    table = best_brixia.measured(found, zones)
     rows = {name: row["mae_zone"]["value"] for name, row in table["rows"].items()}
     constant = [np.median(labels[fold != k], axis=0) for k in fold]
     assert rows["constant median"] == pytest.approx(np.abs(labels - constant).mean())
-    theirs = np.stack([junior[name] for name in ids])
-    assert rows["second reader"] == pytest.approx(np.abs(labels - theirs).mean())
-    expected = probs.mean(0) @ np.arange(4)
+    assert rows["second reader"] == pytest.approx(np.abs(labels - zones.junior).mean())
+    expected = found.probs[0] @ np.arange(4)
     assert rows["the model"] == pytest.approx(np.abs(labels - expected).mean())
-    assert table["metrics"]["mae_zone"]["n"] == table["patients"] == 40
+    assert rows["the model"] == rows["seed 0"] < rows[best_brixia.PLAIN]
+    assert table["metrics"]["mae_zone"]["n"] == 60 and table["patients"] == 30
     json.dumps(table, allow_nan=False)
+
+
+def test_a_fold_is_predicted_without_its_scores():
+    zones = drawn_zones()
+    before = best_brixia.predicted([zones]).probs[0]
+    own = zones.fold == 2
+    changed = zones.senior.copy()
+    changed[own] = 3 - changed[own]
+    after = best_brixia.predicted([zones._replace(senior=changed)]).probs[0]
+    np.testing.assert_array_equal(before[own], after[own])
+    assert not np.array_equal(before[~own], after[~own])
+
+
+def test_films_without_findings_are_trained_on_and_never_tested():
+    zones = drawn_zones()
+    none = np.zeros((4, 6), int)
+    rng = np.random.default_rng(1)
+    healthy = Zones(
+        [f"healthy{k}" for k in range(4)],
+        [f"other{k}" for k in range(4)],
+        np.full(4, zone_features.UNTESTED),
+        none,
+        none,
+        [rng.normal(-2, 1, (4, 6, 3)), rng.normal(size=(4, 6, 5))],
+        [rng.normal(size=(4, 6, 5))],
+    )
+    together = zone_features.joined(zones, healthy)
+    found = best_brixia.predicted([together])
+    assert found.example_ids == zones.example_ids
+    np.testing.assert_array_equal(found.labels, zones.senior)
+    alone = best_brixia.predicted([zones])
+    assert not np.array_equal(found.probs, alone.probs)
+    table = best_brixia.measured(found, together)
+    assert table["healthy"] == 4 and table["patients"] == 30
+    theirs = np.abs(zones.senior - zones.junior).mean()
+    assert table["rows"]["second reader"]["mae_zone"]["value"] == pytest.approx(theirs)
+    empty = healthy._replace(example_ids=[], patient_ids=[], groups=[], plain=[])
+    assert zone_features.joined(zones, empty) is zones
+
+
+def test_films_for_the_gate_are_frontal_and_of_other_patients(tmp_path):
+    brixia, cohen = tmp_path / "Brixia-score-COVID-19", tmp_path / "cohen"
+    write_release("brixia_public", brixia, 6)
+    write_release("covid_chestxray", cohen, 60, seed=1)
+    cohen = next(cohen.rglob("metadata.csv")).parent
+    (tmp_path / "NIH-ChestX-ray14" / "images").mkdir(parents=True)
+    beside = tmp_path / "NIH-ChestX-ray14" / "images" / "1_000.png"
+    beside.write_bytes(b"")
+    rows = list(csv.DictReader((cohen / "metadata.csv").open(encoding="utf-8-sig")))
+    first = next(r for r in rows if r["view"] == "PA")
+    film = next((brixia / "data").rglob("*.jpg"), None) or next(brixia.rglob("*.png"))
+    film.rename(film.with_name(first["filename"]))
+    found = brixia_films.frontal(brixia, cohen)
+    assert beside in found
+    views = {r["filename"]: (r["view"], r["patientid"]) for r in rows}
+    for path in found:
+        if path != beside:
+            view, patient = views[path.name]
+            assert view.startswith(("PA", "AP")) and patient != first["patientid"]
+    assert found == brixia_films.frontal(brixia, cohen)
 
 
 def random_weights(path):
