@@ -7,6 +7,7 @@ with the reason.
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import sys
 from typing import Any
@@ -22,7 +23,7 @@ from tfds_builders.common.places import expanded
 
 from . import outcome, results_page, row
 from .arms import FULL, QUICK, Settings
-from .outcome import FAILED, Outcome
+from .outcome import FAILED, NEEDS, STOPPED, Outcome
 from .releases import Releases
 
 _DATA = flags.DEFINE_string(
@@ -48,7 +49,7 @@ def main(argv: list[str]) -> int:
     # The libraries' own reports are for their developers.
     logging.set_verbosity(logging.ERROR)
     rows = row.read()
-    asked_for = _asked(rows, _ONLY.value)
+    asked_for = _asked(rows, _ONLY.value, _QUICK.value)
     out = expanded(_OUT.value)
     # With absolute paths the commands of runs can be started from anywhere.
     data, prepared, weights = (_there(flag) for flag in (_DATA, _DATA_DIR, _WEIGHTS))
@@ -67,6 +68,8 @@ def main(argv: list[str]) -> int:
         found.append(outcome.of(*asked))
         if not now.start and not found[-1].figures and not now.quick:
             found[-1] = _short(found[-1], *asked)
+        if now.quick and each.quick_skip and found[-1].state == STOPPED:
+            found[-1] = _left_out(found[-1])
         if is_asked:
             write(folder, found, [*found, *_later(rows[number:])])
         if found[-1].code:
@@ -87,21 +90,29 @@ def _short(otherwise: Outcome, each: row.Row, settings: Settings, *rest) -> Outc
     return found if found.figures else otherwise
 
 
+def _left_out(found: Outcome) -> Outcome:
+    reason = f"left out of --quick: {found.row.quick_skip}"
+    hint = f"make results, or make results QUICK=1 ONLY={found.row.name}"
+    return found._replace(state=NEEDS, reason=reason, hint=hint)
+
+
 def _there(flag: flags.FlagHolder) -> pathlib.Path | None:
     if not flag.value:
         return None
-    path = expanded(flag.value).absolute()
+    # Without '..': the path is part of the configs of runs, which are known by them.
+    path = pathlib.Path(os.path.abspath(expanded(flag.value)))
     if not path.exists():
         raise InputError(f"--{flag.name}", f"there is no {path}", "give another path")
     return path
 
 
-def _asked(rows: list[row.Row], names: list[str]) -> list[str]:
+def _asked(rows: list[row.Row], names: list[str], quick: bool) -> list[str]:
+    """The rows to run: those named, else all that are not left out."""
     known = [each.name for each in rows]
     if unknown := [name for name in names if name not in known]:
         hint = f"choose from: {', '.join(known)}"
         raise InputError("--only", f"unknown rows: {', '.join(unknown)}", hint)
-    return names or known
+    return names or [each.name for each in rows if not (quick and each.quick_skip)]
 
 
 def _later(rows: list[row.Row]) -> list[Outcome]:

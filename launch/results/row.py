@@ -71,6 +71,7 @@ class Row(NamedTuple):
       claim: what was published, or None.
       level: what is known of an honest figure elsewhere, or ''.
       quick_note: what the short trainings of --quick do otherwise, or cannot show, or ''.
+      quick_skip: why --quick leaves it out, unless it is asked for by name, or ''.
       arms: {'reproduced': ..., 'honest': ...}; none where the release is needed first.
       external: what the honest arm is tested on besides, 'covidgr/512:all', or
         '@eurorad:all' of a folder of `sources`; '' for nothing.
@@ -88,6 +89,7 @@ class Row(NamedTuple):
     claim: Claim | None = None
     level: str = ""
     quick_note: str = ""
+    quick_skip: str = ""
     arms: dict[str, Arm] = {}  # noqa: RUF012
     external: str = ""
     module: str = ""
@@ -115,6 +117,7 @@ _ROW = {
     "claim?": _CLAIM,
     "level?": str,
     "quick_note?": str,
+    "quick_skip?": str,
     "arms?": forms.Each(_ARM),
     "external?": str,
     "module?": str,
