@@ -175,7 +175,7 @@ def random_weights(path):
 @pytest.mark.slow
 def test_the_command_leaves_a_table_and_a_bundle(tmp_path):
     data = tmp_path / "data"
-    write_release("covid_chestxray", data, 60, seed=1)
+    write_release("covid_chestxray", data, 300, seed=1)
     write_release("brixia_public", data / "Brixia-score-COVID-19", 60)
     random_weights(tmp_path / "weights.npz")
     out = tmp_path / "best"
