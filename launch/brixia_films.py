@@ -11,7 +11,7 @@ from cxr_jax.rng import generator
 from tfds_builders import build
 from tfds_builders.brixia_public.layout import IMAGES, is_release
 from tfds_builders.brixia_public.table import TABLE
-from tfds_builders.common import files, places
+from tfds_builders.common import files, images, places
 from tfds_builders.common.errors import InputError
 from tfds_builders.covid_chestxray.table import TABLE as METADATA
 
@@ -23,7 +23,6 @@ _FRONTAL = (
     "COVID-19_Radiography_Dataset*/COVID/images",
 )
 _EACH = 60  # films
-_PICTURES = (".png", ".jpg", ".jpeg")
 _MASKS = pathlib.Path("annotations") / "lungVAE-masks"
 
 
@@ -77,7 +76,7 @@ def prepare(brixia: pathlib.Path, cohen: pathlib.Path, data: pathlib.Path) -> No
     The releases are read through copies of their tables, in `data/releases`: Cohen's
     metadata.csv names the patients of both.
     """
-    inner = brixia if is_release(brixia) else brixia / "data"
+    inner = _inner(brixia)
     copy = data / "releases" / _SCORED / "data"
     _link(inner / TABLE, copy / TABLE)
     _link(inner / IMAGES, copy / IMAGES)
@@ -86,9 +85,7 @@ def prepare(brixia: pathlib.Path, cohen: pathlib.Path, data: pathlib.Path) -> No
     copy = data / "releases" / _COHEN
     for name in ("images", "annotations"):
         _link(cohen / name, copy / name)
-    text = files.read_text(cohen / METADATA, missing=_AGAIN, damaged=_AGAIN)
-    kept = without_patients_of(text, _scored_films(brixia))
-    files.write_text(copy / METADATA, kept)
+    files.write_text(copy / METADATA, _others(brixia, cohen))
     build.build("covid_chestxray/segmentation", copy, data)
     build.build("covid_chestxray/512", copy, data)
 
@@ -122,9 +119,7 @@ def frontal(brixia: pathlib.Path, cohen: pathlib.Path) -> list[pathlib.Path]:
     Of Cohen's collection the films of other patients, and of NIH's and the Radiography
     Database what lies beside `brixia`.
     """
-    scored = _scored_films(brixia)
-    text = files.read_text(cohen / METADATA, missing=_AGAIN, damaged=_AGAIN)
-    rows = csv.DictReader(io.StringIO(without_patients_of(text, scored)))
+    rows = csv.DictReader(io.StringIO(_others(brixia, cohen)))
 
     def is_frontal(row):
         return row["view"].startswith(("PA", "AP"))
@@ -136,12 +131,19 @@ def frontal(brixia: pathlib.Path, cohen: pathlib.Path) -> list[pathlib.Path]:
         found.append([path for folder in folders for path in folder.iterdir()])
     chosen = []
     for paths in found:
-        films = sorted(p for p in paths if p.suffix.lower() in _PICTURES)
+        films = sorted(p for p in paths if p.suffix.lower() in images.SUFFIXES)
         order = generator(0, "gate films").permutation(len(films))[:_EACH]
         chosen += [films[i] for i in sorted(order)]
     return chosen
 
 
-def _scored_films(brixia: pathlib.Path) -> set[str]:
-    inner = brixia if is_release(brixia) else brixia / "data"
-    return {path.stem for path in (inner / IMAGES).iterdir()}
+def _inner(brixia: pathlib.Path) -> pathlib.Path:
+    """The folder of the release that holds its table and images."""
+    return brixia if is_release(brixia) else brixia / "data"
+
+
+def _others(brixia: pathlib.Path, cohen: pathlib.Path) -> str:
+    """Cohen's metadata.csv without the patients of the scored films."""
+    text = files.read_text(cohen / METADATA, missing=_AGAIN, damaged=_AGAIN)
+    scored_films = {path.stem for path in (_inner(brixia) / IMAGES).iterdir()}
+    return without_patients_of(text, scored_films)

@@ -13,9 +13,9 @@ NAME, VALUE = "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"
 
 
 def use() -> None:
-    """Starts this process anew with huge pages, under the same number, if that helps.
+    """Restarts this process with huge pages, under the same process id, if that helps.
 
-    XLA:CPU maps the memory of a step anew each time: 600 MB for MobileNetV2, in pages
+    XLA:CPU maps the memory of every step again: 600 MB for MobileNetV2, in pages
     of 4 kB a quarter of its time. Whoever sets the variable, to nothing too, decides.
     """
     if can_help():

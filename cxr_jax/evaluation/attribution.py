@@ -78,9 +78,8 @@ def small_map(model, params, output, score: Score):
 
     try:
         gradient, logits = jax.grad(scored, has_aux=True)(last)
-    except (
-        flax.errors.ScopeParamShapeError
-    ):  # a hidden layer makes other channels of it
+    except flax.errors.ScopeParamShapeError:
+        # A hidden layer makes other channels of the map than the head takes.
         return None, jnp.float32(np.inf)
     gap = jnp.max(jnp.abs(logits - output.logits) - TOLERANCE * jnp.abs(output.logits))
     weights = gradient.mean(axis=(1, 2), keepdims=True)

@@ -69,8 +69,9 @@ def table(records: Sequence[bytes], columns: dict[str, Any]) -> dict[str, Any]:
     """
     kinds = {name: _kind(info) for name, info in columns.items()}
     values: dict[str, list[Any]] = {name: [] for name in columns}
+    example = _example()
     for i in range(len(records)):
-        features = _example().FromString(records[i]).features.feature
+        features = example.FromString(records[i]).features.feature
         for name, info in columns.items():
             value = getattr(features[name], kinds[name]).value
             values[name].append(list(value) if info.shape else value[0])

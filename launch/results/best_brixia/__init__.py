@@ -163,7 +163,7 @@ def measured(found: Pooled, zones: Zones) -> dict[str, Any]:
     """
     probs = found.probs[0]
     weights = bootstrap.weights(found.patient_ids, out_of_fold.RESAMPLES)
-    model = out_of_fold.figures(found, probs)
+    of_seeds = [out_of_fold.figures(found, each) for each in found.probs]
     coverage = out_of_fold.coverage(found, probs)
     constant = np.empty(found.labels.shape)
     for fold in np.unique(found.fold):
@@ -172,11 +172,8 @@ def measured(found: Pooled, zones: Zones) -> dict[str, Any]:
     plain = predicted([zones], "plain")
     junior = zones.junior[zones.fold != zone_features.UNTESTED]
     rows = {
-        "the model": model,
-        **{
-            f"seed {number}": out_of_fold.figures(found, each)
-            for number, each in enumerate(found.probs)
-        },
+        "the model": of_seeds[0],
+        **{f"seed {number}": each for number, each in enumerate(of_seeds)},
         PLAIN: out_of_fold.figures(plain, plain.probs[0]),
         "constant median": metrics.agreement_metrics(found.labels, constant, weights)
         | _errors(found.labels, constant, weights),
@@ -189,7 +186,7 @@ def measured(found: Pooled, zones: Zones) -> dict[str, Any]:
         ),
     }
     return {
-        "metrics": _json(model | coverage),
+        "metrics": _json(of_seeds[0] | coverage),
         "patients": len(set(found.patient_ids)),
         "healthy": len(zones.fold) - len(found.fold),
         "rows": {name: _json(row) for name, row in rows.items()},
