@@ -66,7 +66,7 @@ _DRY_RUN = flags.DEFINE_bool(
 _RESUME = "run the same command again to resume"
 _AGAIN = (
     "a damaged result is not overwritten: restore it; or remove the folder of its run, "
-    "and the same command trains it anew"
+    "and the same command trains it again"
 )
 
 

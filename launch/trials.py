@@ -62,7 +62,7 @@ def optuna():
 def open_search(
     config: str, extra: list[str], folder: pathlib.Path, storage: str, pruner: str
 ) -> Search:
-    """Begins a search, or goes on with the one that is in the storage.
+    """Begins a search, or resumes the one in the storage.
 
     Args:
       config: a file with `get_config` and `search(trial)`.

@@ -101,7 +101,7 @@ class Journal:
             raise InputError(
                 path,
                 f"cannot be read: {error}",
-                "restore it; or move the whole spool away, and films are received anew",
+                "restore it; or move the whole spool away, and send the films again",
             ) from None
 
     def _open(self, path: pathlib.Path) -> None:

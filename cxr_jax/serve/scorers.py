@@ -173,7 +173,7 @@ class Scorers:
         process.end()
 
     def _score(self, row: FilmRow, process: Process) -> Process:
-        """The process that goes on."""
+        """Scores a film; returns the process that serves the next one."""
         began = time.monotonic()
         answer = process.score(self._told(row), self._options.film_seconds)
         seconds = time.monotonic() - began
