@@ -13,9 +13,10 @@ if __name__ == "__main__":  # what is imported below takes a second
     signals.begin(sys.argv[1:])
 
 from absl import flags, logging
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
+from cxr_jax import config_flag
 from cxr_jax.serve import node_flags
 from cxr_jax.weights.optional import package
 from tfds_builders.common import command, places
@@ -29,14 +30,9 @@ _OF_FILES = {
     "view": ("bundle", "port"),
     "serve": ("bundle", "port", "gate", *node_flags.NAMES),
 }
-flags.adopt_module_key_flags(node_flags)
+for module in (config_flag, node_flags):
+    flags.adopt_module_key_flags(module)
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config",
-    None,
-    "A config file, or the name of a shipped one, with arguments after a colon "
-    "(brixia.py:phantom); --config.optim.lr=1e-3 changes a value.",
-)
 _WORKDIR = flags.DEFINE_string(
     "workdir", "", f"Folder of the run; not with --mode={' or '.join(_OF_FILES)}."
 )
@@ -163,7 +159,7 @@ def main(argv: list[str]) -> int:
         raise InputError(
             "command line", f"{argv[1:]}: unknown flag", "see --help for the flags"
         )
-    config = _config()
+    config = config_flag.value()
     # The libraries' own reports are for their developers; ours go to the terminal.
     logging.set_verbosity(logging.ERROR)
     if _MODE.value in _OF_FILES:
@@ -210,10 +206,7 @@ def main(argv: list[str]) -> int:
         profile=_PROFILE.value,
         allow=_ALLOW.value,
         test=_TEST.value,
-        origin={
-            "file": _spec(),
-            "overrides": dict(flags.FLAGS["config"].override_values),
-        },
+        origin=config_flag.origin(),
         report=write_report,
     )
 
@@ -383,7 +376,7 @@ def _of_runs(config: ConfigDict | None, workdir: pathlib.Path) -> int:
 
 
 def _audit_model(workdir: pathlib.Path) -> int:
-    for flag in (_CONFIG, _DATASET, _DATA_DIR):
+    for flag in (config_flag.CONFIG, _DATASET, _DATA_DIR):
         if flag.value:
             raise InputError(
                 f"--{flag.name} and --checkpoint",
@@ -416,93 +409,11 @@ def _audit(config: ConfigDict | None, workdir: pathlib.Path) -> int:
     return audit.of_names(_DATASET.value, _DATA_DIR.value, workdir)
 
 
-def _config() -> ConfigDict | None:
-    config = _CONFIG.value
-    if config is None:
-        return None
-    try:
-        # ml_collections keeps an OSError of the file until the config is used.
-        return config.lock()
-    except OSError as error:
-        path = pathlib.Path(_spec().partition(":")[0])
-        if fault := config_lib.fault_in(path, error):
-            raise fault from error
-        last = str(error).strip().splitlines()[-1].strip()
-        raise InputError(path, last, "correct the file") from None
-    except AttributeError:
-        raise InputError(
-            _spec(),
-            f"get_config() returns a {type(config).__name__}",
-            "return an ml_collections.ConfigDict, as the shipped configs do",
-        ) from None
-
-
-def _spec() -> str:
-    """What --config was given: 'configs/brixia.py:phantom'."""
-    return flags.FLAGS["config"].config_filename
-
-
-def _parse(argv: list[str]) -> list[str]:
-    argv = _locate(argv)
-    path = _config_path(argv)
-    if path:
-        config_lib.check_file(path)
-    try:
-        with config_lib.no_bytecode():
-            return flags.FLAGS(argv)
-    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        if fault := path and config_lib.fault_in(path, error):
-            raise fault from error
-        raise _fault(argv, str(path), error) from None
-
-
-def _fault(argv: list[str], path: str, error: Exception) -> InputError:
-    """The error about a flag of the config that ml_collections refuses."""
-    message = config_lib.message(error)
-    if "'get_config'" in message:
-        return InputError(path, "has no get_config()", "add one that returns a config")
-    given = [text.partition("=") for text in argv if text.startswith("--config.")]
-    wrong = [(key, value) for key, _, value in given if value and value in message]
-    if wrong:
-        key, value = wrong[0]
-        hint = "give a value of the type that the config has there"
-        return InputError(key, f"{value!r} does not fit ({message})", hint)
-    if not isinstance(error, AttributeError | KeyError):
-        return InputError("--config", message, "see the config file")
-    return InputError(
-        "--config",
-        f"it has no key {message}",
-        "see the config file, and configs/common.py, for the keys there are",
-    )
-
-
-def _config_path(argv: list[str]) -> pathlib.Path | None:
-    """The file of --config=FILE[:arguments] or --config FILE."""
-    for place, text in enumerate(argv):
-        flag, equals, value = text.partition("=")
-        if flag.lstrip("-") == "config" and flag.startswith("-"):
-            value = value if equals else "".join(argv[place + 1 : place + 2])
-            return pathlib.Path(value.partition(":")[0])
-    return None
-
-
-def _locate(argv: list[str]) -> list[str]:
-    """The arguments, with the path of a shipped config instead of its name."""
-    found = list(argv)
-    for place, text in enumerate(argv):
-        flag, equals, value = text.partition("=")
-        if flag in ("--config", "-config") and equals:
-            found[place] = f"{flag}={config_lib.locate(value)}"
-        elif flag in ("--config", "-config") and place + 1 < len(argv):
-            found[place + 1] = config_lib.locate(argv[place + 1])
-    return found
-
-
 def run() -> None:
     """Entry point of the command."""
     huge_pages.use()
     signals.begin(sys.argv[1:])
-    command.run(main, parse=_parse)
+    command.run(main, parse=config_flag.parse)
 
 
 if __name__ == "__main__":

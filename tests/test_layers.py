@@ -19,7 +19,7 @@ LAYERS = (
     "train evaluation",
     "audits gate predict bundle export web view serve",
     "report",
-    "main api",
+    "main api config_flag",
     "launch",
 )
 LAYER = {name: i for i, names in enumerate(LAYERS, 1) for name in names.split()}
