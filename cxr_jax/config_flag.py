@@ -31,6 +31,8 @@ def parse(argv: list[str]) -> list[str]:
     try:
         with config_lib.no_bytecode():
             return flags.FLAGS(argv)
+    except BrokenPipeError:  # of `--help | head`
+        raise
     except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         if fault := path and config_lib.fault_in(path, error):
             raise fault from error

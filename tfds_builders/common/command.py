@@ -1,8 +1,10 @@
 """Run a command so that a user's mistake is one message, not a traceback."""
 
 import errno
+import os
 import pathlib
 import re
+import select
 import sys
 from collections.abc import Callable
 
@@ -58,6 +60,12 @@ def run(
     except InputError as error:
         sys.stdout.flush()
         sys.exit(f"error: {error}")
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        # As in `--help | head`: Python would fail once more as it empties its buffer.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         # The disk, a folder or a name, not a mistake of ours.
         if error.errno not in _PLACES or not error.filename:
@@ -73,3 +81,10 @@ def run(
             f"Stopped; {interrupted}." if interrupted else "Stopped.", file=sys.stderr
         )
         sys.exit(130)
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe whose reader is gone."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
