@@ -34,6 +34,11 @@ _PACKAGES = ("cxr_jax", "tfds_builders")
 _VARIABLES = ("JAX_", "XLA_", "TF_", "LIBTPU", "CUDA_", "NVIDIA_")
 # Settings of JAX that say where and when its own cache is used.
 _OF_CACHE = ("jax_compilation_cache", "jax_persistent_cache")
+# Of an entry in another form, or that the compiler refuses; of a program that JAX cannot
+# write, or a full disk. Each has errors of its own, of Python and of XLA (RuntimeError).
+_FAULTS = (ArithmeticError, AssertionError, AttributeError, EOFError, ImportError)
+_FAULTS += (LookupError, OSError, RuntimeError, TypeError, ValueError)
+_FAULTS += (pickle.PickleError,)
 # A file that was edited later may not be the code that this process runs.
 _LOADED = time.time() - 10
 
@@ -67,7 +72,7 @@ class Kept:
         cache, surroundings = _cache(), _surroundings()
         if cache is None or surroundings is None:
             return self._function
-        text = "\n".join((self._decided_by, kinds, surroundings))
+        text = f"{self._decided_by}\n{kinds}\n{surroundings}"
         key = f"ahead-{hashlib.sha256(text.encode()).hexdigest()}"
         program = _read(cache, key)
         if program is None:
@@ -89,8 +94,7 @@ def _read(cache: compiled.Checked, key: str) -> Callable[..., Any] | None:
         if data is None:
             return None
         return serialize_executable.deserialize_and_load(*pickle.loads(data))
-    # Of another form, or refused by the compiler, each with an error of its own.
-    except Exception:
+    except _FAULTS:
         with contextlib.suppress(OSError):
             cache.drop(key)
         return None
@@ -102,8 +106,7 @@ def _keep(cache: compiled.Checked, key: str, program: Any, entry: bytes) -> None
         kinds = jax.tree.leaves(program.args_info)
         data = _pickled(program, kinds, compiled.program(entry))
         cache.put(key, pickle.dumps((data, *trees)))
-    # The disk is full, or the program is of a kind that JAX cannot write.
-    except Exception:
+    except _FAULTS:
         return
 
 
