@@ -163,8 +163,10 @@ def _surroundings() -> str | None:
 def _code() -> str | None:
     """The digest of all source files that may be traced.
 
-    None where one was edited since it was loaded.
+    None where one was edited since it was loaded, or code was typed in.
     """
+    if not hasattr(sys.modules["__main__"], "__file__"):
+        return None
     digest = hashlib.sha256()
     for path in sorted({*_own_files(), *_other_files()}):
         try:

@@ -17,23 +17,6 @@ from cxr_jax.devices import ahead, compiled, sharding
 X = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """An empty cache, of code that nobody has just edited."""
-    from jax._src import compilation_cache
-
-    monkeypatch.setattr(ahead, "_LOADED", float("inf"))
-    before = jax.config.jax_compilation_cache_dir
-    monkeypatch.setattr(
-        compilation_cache, "get_file_cache", compilation_cache.get_file_cache
-    )
-    compilation_cache.reset_cache()
-    compiled.use(tmp_path / "cache")
-    yield tmp_path / "cache"
-    jax.config.update("jax_compilation_cache_dir", before)
-    compilation_cache.reset_cache()
-
-
 def jitted(function, **options):
     everywhere = sharding.replicated(sharding.make_mesh(2))
     return jax.jit(function, out_shardings=everywhere, **options)
@@ -70,36 +53,36 @@ def entries(folder):
     return sorted(folder.glob("ahead-*"))
 
 
-def test_it_is_used_without_tracing_and_gives_the_same_bits(folder):
+def test_it_is_used_without_tracing_and_gives_the_same_bits(kept_programs):
     traced = Traced()
     first = traced.kept()(X)
-    assert traced.times == 1 and len(entries(folder)) == 1
+    assert traced.times == 1 and len(entries(kept_programs)) == 1
     assert same(traced.kept()(X), first) and traced.times == 1
     np.testing.assert_allclose(first["sum"], (np.sin(X) * X).sum(1), rtol=1e-6)
 
 
-def test_a_program_that_jax_had_in_its_cache_is_kept_whole(folder):
+def test_a_program_that_jax_had_in_its_cache_is_kept_whole(kept_programs):
     """XLA:CPU would lose its functions, and say so when they are called."""
     traced = Traced()
     first = traced.kept()(X)
-    (entry,) = entries(folder)
+    (entry,) = entries(kept_programs)
     entry.unlink()
     assert same(traced.kept()(X), first)  # read from the cache of JAX, and kept
-    assert len(entries(folder)) == 1
+    assert len(entries(kept_programs)) == 1
     assert same(traced.kept()(X), first) and traced.times == 2
 
 
-def test_another_function_shape_or_type_is_another_program(folder):
+def test_another_function_shape_or_type_is_another_program(kept_programs):
     traced = Traced()
     arguments = [X, X[:2], X.astype(np.float16)]
     found = [traced.kept()(each) for each in arguments] + [traced.kept("g")(X)]
-    assert traced.times == 4 and len(entries(folder)) == 4
+    assert traced.times == 4 and len(entries(kept_programs)) == 4
     again = [traced.kept()(each) for each in arguments] + [traced.kept("g")(X)]
     assert traced.times == 4 and all(map(same, found, again))
 
 
 @pytest.mark.parametrize("what", ["setting", "variable", "package", "processor"])
-def test_other_surroundings_are_another_program(folder, monkeypatch, what):
+def test_other_surroundings_are_another_program(kept_programs, monkeypatch, what):
     traced = Traced()
     traced.kept()(X)
     if what == "variable":
@@ -110,11 +93,11 @@ def test_other_surroundings_are_another_program(folder, monkeypatch, what):
         monkeypatch.setattr(ahead, "_processor", lambda: ["flags: none"])
     with jax.default_matmul_precision("highest" if what == "setting" else None):
         traced.kept()(X)
-    assert traced.times == 2 and len(entries(folder)) == 2
+    assert traced.times == 2 and len(entries(kept_programs)) == 2
 
 
 def test_other_code_is_another_program_and_edited_code_is_none(
-    folder, tmp_path, monkeypatch
+    kept_programs, tmp_path, monkeypatch
 ):
     path = tmp_path / "model_of_a_user.py"
     path.write_text("FACTOR = 1\n")
@@ -127,15 +110,15 @@ def test_other_code_is_another_program_and_edited_code_is_none(
     monkeypatch.setattr(ahead, "_LOADED", os.stat(path).st_mtime - 1)
     traced = Traced()
     traced.kept()(X)
-    assert ahead._code() is None and not entries(folder)
+    assert ahead._code() is None and not entries(kept_programs)
     del sys.modules[path.stem]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "other", "empty"])
-def test_a_damaged_entry_is_compiled_and_replaced(folder, damage):
+def test_a_damaged_entry_is_compiled_and_replaced(kept_programs, damage):
     traced = Traced()
     first = traced.kept()(X)
-    (entry,) = entries(folder)
+    (entry,) = entries(kept_programs)
     data = entry.read_bytes()
     if damage == "other":  # whole, but no program
         entry.unlink()
@@ -148,9 +131,9 @@ def test_a_damaged_entry_is_compiled_and_replaced(folder, damage):
     assert same(traced.kept()(X), first) and traced.times == 2
 
 
-def test_without_a_folder_it_is_compiled(folder):
-    folder.parent.joinpath("file").write_text("")
-    for place in (None, str(folder.parent / "file"), "/proc/none"):
+def test_without_a_folder_it_is_compiled(kept_programs):
+    kept_programs.parent.joinpath("file").write_text("")
+    for place in (None, str(kept_programs.parent / "file"), "/proc/none"):
         jax.config.update("jax_compilation_cache_dir", place)
         traced = Traced()
         np.testing.assert_allclose(
@@ -158,7 +141,7 @@ def test_without_a_folder_it_is_compiled(folder):
         )
 
 
-def test_several_that_begin_at_once_agree(folder):
+def test_several_that_begin_at_once_agree(kept_programs):
     traced, found = Traced(), []
     threads = [
         threading.Thread(target=lambda: found.append(traced.kept()(X)))
@@ -174,7 +157,7 @@ def test_several_that_begin_at_once_agree(folder):
     assert same(traced.kept()(X), found[0]) and traced.times == before
 
 
-def test_what_is_donated_is_used_up(folder):
+def test_what_is_donated_is_used_up(kept_programs):
     def step(state, key, rate):
         return jax.tree.map(lambda x: x - rate * jax.random.normal(key, (3,)), state)
 
@@ -185,4 +168,4 @@ def test_what_is_donated_is_used_up(folder):
         assert state["w"].is_deleted()
         return bytes_of(found["w"])
 
-    assert run() == run() and len(entries(folder)) == 1
+    assert run() == run() and len(entries(kept_programs)) == 1
