@@ -4,6 +4,7 @@ JAX's own cache is asked with what a function was traced to, and tracing a netwo
 longer than reading its program. Here the question is a digest of all that decides the
 trace: the code, the packages, the settings, the device, the shapes, and what the caller
 names. Where one of these differs, or an entry is damaged, the function is compiled.
+Whoever may write into the folder may run code here, as with JAX's own cache.
 """
 
 from __future__ import annotations
