@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from ml_collections import ConfigDict
 from cxr_jax import config as config_lib
 from cxr_jax import config_check, optim, state, steps
 from cxr_jax.data.split import Split
-from cxr_jax.devices import sharding
+from cxr_jax.devices import ahead, sharding
 from cxr_jax.models import MODELS, init
 from cxr_jax.ops.registry import make_preprocess
 from cxr_jax.tasks import Task, make_task
@@ -40,6 +41,7 @@ class Experiment(NamedTuple):
       total_steps, eval_steps, checkpoint_steps, log_steps: the whole training, and
         how often within it.
       abstract_state: TrainState of shapes, with shardings.
+      decided_by: all that the steps were made from, as text.
     """
 
     config: ConfigDict
@@ -57,6 +59,7 @@ class Experiment(NamedTuple):
     checkpoint_steps: int
     log_steps: int
     abstract_state: state.TrainState
+    decided_by: str
 
     def draw(self) -> dict[str, Any]:
         """{'params', 'batch_stats'} on the host, drawn by the seed of the config."""
@@ -71,7 +74,15 @@ class Experiment(NamedTuple):
 
     def compile_eval_step(self) -> Callable[..., Any]:
         """The eval step, jitted: (variables, batch) -> {name: [B, ...]}, replicated."""
-        return jax.jit(self.eval_step, out_shardings=sharding.replicated(self.mesh))
+        return self.kept("eval_step", self.eval_step)
+
+    def kept(self, name: str, function: Callable[..., Any]) -> ahead.Kept:
+        """A pure function that follows from this experiment, jitted; see `ahead`.
+
+        name: no other function of the experiment has it.
+        """
+        jitted = jax.jit(function, out_shardings=sharding.replicated(self.mesh))
+        return ahead.Kept(jitted, f"{name} of {self.decided_by}")
 
 
 def build(
@@ -129,8 +140,19 @@ def build(
         mesh=mesh,
         image_shape=image_shape,
         abstract_state=abstract,
+        decided_by=_decided_by(config, class_counts, layers),
         **lengths,
     )
+
+
+def _decided_by(config: ConfigDict, class_counts, rates: dict[str, optim.Rate]) -> str:
+    """Seeds and rates are arguments of the steps, and the lengths are the host's."""
+    plain = json.loads(config_lib.to_json(config))
+    for key in config_lib.MAY_DIFFER:
+        section, _, name = key.rpartition(".")
+        (plain[section] if section else plain).pop(name, None)
+    counts = None if class_counts is None else np.asarray(class_counts).tolist()
+    return json.dumps([plain, counts, rates])
 
 
 def variant(exp: Experiment, config: ConfigDict, *, train_examples: int) -> Experiment:

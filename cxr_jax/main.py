@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import pathlib
 import sys
 
 from cxr_jax.devices import huge_pages
 from cxr_jax.train import signals
 
+_USUAL = gc.get_threshold()
 if __name__ == "__main__":  # what is imported below takes a second
     huge_pages.use()
     signals.begin(sys.argv[1:])
+    gc.set_threshold(200_000)  # until `_opened`: next to nothing of it is garbage
 
 from absl import flags, logging
 from ml_collections import ConfigDict
@@ -199,6 +202,7 @@ def main(argv: list[str]) -> int:
     if _DRY_RUN.value:
         dry_run.show(*session.prepare(config, workdir))
         return 0
+    _opened()
     return loop.train(
         config,
         workdir,
@@ -313,7 +317,14 @@ def _of_files() -> int:
         from cxr_jax.predict import opening
 
         scorer = opening.scorer(checkpoint, _GATE.value)
+    _opened()
     return batch.predict(scorer, _INPUT.value.split(","), output, _GATE.value)
+
+
+def _opened() -> None:
+    """Work begins: from now on garbage is looked for as usual, but not in the modules."""
+    gc.freeze()
+    gc.set_threshold(*_USUAL)
 
 
 def _begin_jax() -> None:
@@ -342,6 +353,7 @@ def _serve() -> int:
         package(name, "serve", "--mode=serve")
     from cxr_jax.serve import node
 
+    _opened()
     return node.serve(options)
 
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
 
+_noting = threading.local()
 # Other programs may share the folder: an entry of ours has a name of its own.
 _OURS = "-sha256"
 _LENGTH = hashlib.sha256().digest_size
@@ -37,14 +40,19 @@ class Checked:
             return None
         digest, value = data[:_LENGTH], data[_LENGTH:]
         if hashlib.sha256(value).digest() == digest:
+            _note(value)
             return value
-        # JAX compiles again, and does not write over what is there.
-        pathlib.Path(f"{self._path}/{key}{_OURS}-cache").unlink(missing_ok=True)
+        self.drop(key)
         return None
 
     def put(self, key: str, value: bytes) -> None:
         """Keeps it, unless there is one."""
+        _note(value)
         self._base.put(key + _OURS, hashlib.sha256(value).digest() + value)
+
+    def drop(self, key: str) -> None:
+        """What cannot be used goes: JAX does not write over what is there."""
+        pathlib.Path(f"{self._path}/{key}{_OURS}-cache").unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Of the folder's other users too, as JAX does."""
@@ -79,3 +87,39 @@ def use(folder: pathlib.Path) -> None:
     if isinstance(make, _MakeChecked):
         return
     compilation_cache.get_file_cache = _MakeChecked(make)
+
+
+@contextmanager
+def noted() -> Iterator[list[bytes]]:
+    """The programs that this thread compiles, or reads from the cache of `use`."""
+    _noting.entries = []
+    try:
+        yield _noting.entries
+    finally:
+        del _noting.entries
+
+
+def _note(entry: bytes) -> None:
+    if hasattr(_noting, "entries"):
+        _noting.entries.append(entry)
+
+
+def program(entry: bytes) -> bytes:
+    """What the compiler made, of an entry of JAX."""
+    from jax._src import compilation_cache
+
+    data = compilation_cache.decompress_executable(entry)
+    return compilation_cache.extract_executable_and_time(data)[0]
+
+
+def opened() -> Checked | None:
+    """The cache of `use`; None where there is none, or its folder cannot be made."""
+    try:
+        from jax._src import compilation_cache
+
+        make = compilation_cache.get_file_cache
+        folder = jax.config.jax_compilation_cache_dir
+        found = make(folder) if folder and isinstance(make, _MakeChecked) else None
+    except (ImportError, AttributeError, OSError, RuntimeError):
+        return None
+    return None if found is None else found[0]

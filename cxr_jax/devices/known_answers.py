@@ -78,7 +78,7 @@ def require() -> None:
     if faults:
         where = f"jaxlib {_version('jaxlib')} (jax {_version('jax')}) on {_device()}"
         raise InputError(where, "; ".join(faults), ADVICE)
-    files.write_text(record, json.dumps(_identity(), indent=2) + "\n")
+    files.write_text(record, json.dumps(identity(), indent=2) + "\n")
 
 
 def run(command: list[str], seconds: float = SECONDS) -> list[str]:
@@ -273,7 +273,8 @@ def _scanned(matrices):
     return total
 
 
-def _identity() -> dict[str, str]:
+def identity() -> dict[str, str]:
+    """Compiler, device and flags, and the programs that were run."""
     packages = ("jax", "jaxlib", "jax-cuda12-plugin", "jax-cuda13-plugin")
     versions = {name: _version(name) for name in packages}
     variables = {name: os.environ.get(name, "") for name in VARIABLES}
@@ -308,7 +309,7 @@ def _processor() -> str:
 
 
 def _record() -> pathlib.Path:
-    key = hashlib.sha256(json.dumps(_identity()).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps(identity()).encode()).hexdigest()[:16]
     given = jax.config.jax_compilation_cache_dir
     folder = places.expanded(given) if given else places.cache_dir() / "compiled"
     return folder / f"known_answers_{key}.json"

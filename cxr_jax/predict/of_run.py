@@ -168,9 +168,7 @@ class _Programs:
     def __init__(self, exp: Experiment, variables, eval_step, bits: int):
         self._exp, self._eval_step = exp, eval_step
         self._variables = sharding.replicate(variables, exp.mesh)
-        self._outputs = jax.jit(
-            _make_outputs(exp), out_shardings=sharding.replicated(exp.mesh)
-        )
+        self._outputs = exp.kept("outputs", _make_outputs(exp))
         self._type = np.uint16 if bits == 16 else np.uint8
         self._targets = {
             name: np.zeros((exp.config.batch_size, *shape), dtype)

@@ -8,7 +8,7 @@ import jax
 
 from cxr_jax.data import pipeline
 from cxr_jax.data.pipeline import Examples
-from cxr_jax.devices import sharding
+from cxr_jax.devices import ahead, sharding
 from cxr_jax.steps import Settings
 from cxr_jax.train import stepper
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def from_host(run: Run) -> stepper.Stepper:
     """Batches are read, or copied out of memory, by threads while the device works."""
     exp, config = run.exp, run.exp.config
-    step, root = stepper.compiled(exp.train_step, exp.mesh), stepper.roots([run])
+    jitted, root = stepper.compiled(exp.train_step, exp.mesh), stepper.roots([run])
+    step = ahead.Kept(jitted, f"step from the host of {exp.decided_by}")
     examples = Examples(
         run.splits.train, run.targets, size=config.data.size, square=config.data.square
     )

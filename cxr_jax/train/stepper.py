@@ -20,7 +20,7 @@ import numpy as np
 from jax import lax
 
 from cxr_jax import rng
-from cxr_jax.devices import processes, sharding
+from cxr_jax.devices import ahead, processes, sharding
 from cxr_jax.state import TrainState
 from cxr_jax.steps import Settings
 
@@ -78,7 +78,8 @@ def on_device(runs: list[Run], pictures: Pictures) -> Stepper:
     if not single:
         columns = {name: 0 if name in targets else None for name in data}
         step = jax.vmap(_where_going(step), in_axes=(0, columns, 0, 0, 0))
-    many = compiled(make_many(step), exp.mesh)
+    jitted = compiled(make_many(step), exp.mesh)
+    many = ahead.Kept(jitted, f"steps on the device of {count} {exp.decided_by}")
 
     def advance(state, first, settings: list[Settings], going):
         steps = max(len(each.lr) for each in settings)
@@ -99,7 +100,8 @@ def on_device(runs: list[Run], pictures: Pictures) -> Stepper:
             goes[:, going] = True
             now = now, goes
         state, metrics = many(
-            state, data, padded(index), keys, jax.tree.map(padded, now), steps
+            *(state, data, padded(index), keys, jax.tree.map(padded, now)),
+            np.int32(steps),
         )
         metrics = jax.tree.map(lambda values: values[:steps], metrics)
         if single:

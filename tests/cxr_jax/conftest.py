@@ -2,12 +2,15 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 import scipy.special
+from jax._src import compilation_cache
 
 from cxr_jax import config as config_lib
 from cxr_jax.data import roles
+from cxr_jax.devices import ahead, compiled
 from cxr_jax.evaluation import evaluators
 from cxr_jax.evaluation.evaluators import Evaluation
 from cxr_jax.rng import generator
@@ -47,6 +50,20 @@ def finished_run():
         return workdir
 
     return finish
+
+
+@pytest.fixture
+def kept_programs(tmp_path, monkeypatch):
+    """An empty cache of compiled programs, of code that nobody has just edited."""
+    monkeypatch.setattr(ahead, "_LOADED", float("inf"))
+    make = compilation_cache.get_file_cache
+    monkeypatch.setattr(compilation_cache, "get_file_cache", make)
+    before = jax.config.jax_compilation_cache_dir
+    compilation_cache.reset_cache()
+    compiled.use(tmp_path / "cache")
+    yield tmp_path / "cache"
+    jax.config.update("jax_compilation_cache_dir", before)
+    compilation_cache.reset_cache()
 
 
 # Others jump where a rounding moves an image over an edge: shares, bins, sets, ranks.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from cxr_jax.devices import ahead
 from cxr_jax.predict import of_run, record, squares
 
 
@@ -58,3 +59,24 @@ def test_a_film_alone_is_scored_as_among_others(trained, opened, films):
             np.testing.assert_allclose(
                 alone.heatmap[0], together.heatmap[place], rtol=1e-4, atol=1e-5
             )
+
+
+def test_a_run_that_is_opened_again_traces_nothing_and_scores_alike(
+    trained, films, kept_programs, monkeypatch
+):
+    film = next(iter(films.values()))
+
+    def score():
+        opened = of_run.open_run(trained)
+        return opened.network(squares.square(film, opened.recipe.preprocess)[None])
+
+    first = score()
+    assert len(list(kept_programs.glob("ahead-*"))) == 2
+
+    def refuse(*_):
+        raise AssertionError("was compiled")
+
+    monkeypatch.setattr(ahead, "_keep", refuse)
+    again = score()
+    for one, other in zip(first, again, strict=True):
+        assert one.tobytes() == other.tobytes()

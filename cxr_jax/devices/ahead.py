@@ -1,0 +1,211 @@
+"""Jitted functions whose compiled programs are kept, and need not be traced again.
+
+JAX's own cache is asked with what a function was traced to, and tracing a network takes
+longer than reading its program. Here the question is a digest of all that decides the
+trace: the code, the packages, the settings, the device, the shapes, and what the caller
+names. Where one of these differs, or an entry is damaged, the function is compiled.
+Whoever may write into the folder may run code here, as with JAX's own cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import io
+import itertools
+import json
+import os
+import pathlib
+import pickle
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+from jax.experimental import serialize_executable
+
+from cxr_jax.devices import compiled, known_answers
+
+_PACKAGES = ("cxr_jax", "tfds_builders")
+# Of the environment: what JAX and its compilers read.
+_VARIABLES = ("JAX_", "XLA_", "TF_", "LIBTPU", "CUDA_", "NVIDIA_")
+# Settings of JAX that say where and when its own cache is used.
+_OF_CACHE = ("jax_compilation_cache", "jax_persistent_cache")
+# Of an entry in another form, or that the compiler refuses; of a program that JAX cannot
+# write, or a full disk. Each has errors of its own, of Python and of XLA (RuntimeError).
+_FAULTS = (ArithmeticError, AssertionError, AttributeError, EOFError, ImportError)
+_FAULTS += (LookupError, OSError, RuntimeError, TypeError, ValueError)
+_FAULTS += (pickle.PickleError,)
+# A file that was edited later may not be the code that this process runs.
+_LOADED = time.time() - 10
+
+
+class Kept:
+    """A jitted function, called as it is.
+
+    Args:
+      function: jitted, a pure function of arrays, whose results are on all devices.
+      decided_by: what it was made from, as JSON: two functions of one text are equal.
+    """
+
+    def __init__(self, function: Any, decided_by: str):
+        self._function, self._decided_by = function, decided_by
+        self._programs: dict[Any, Callable[..., Any]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.prepare(*arguments)(*arguments)
+
+    def prepare(self, *arguments: Any) -> Callable[..., Any]:
+        """The program for arguments of these shapes, which may be abstract."""
+        leaves, tree = jax.tree.flatten(arguments)
+        kinds = tree, tuple(map(_kind, leaves))
+        with self._lock:  # another thread may be preparing it
+            if kinds not in self._programs:
+                self._programs[kinds] = self._program(arguments, str(kinds))
+            return self._programs[kinds]
+
+    def _program(self, arguments, kinds: str) -> Callable[..., Any]:
+        cache, surroundings = _cache(), _surroundings()
+        if cache is None or surroundings is None:
+            return self._function
+        text = f"{self._decided_by}\n{kinds}\n{surroundings}"
+        key = f"ahead-{hashlib.sha256(text.encode()).hexdigest()}"
+        program = _read(cache, key)
+        if program is None:
+            lowered = self._function.lower(*arguments)
+            with compiled.noted() as entries:
+                program = lowered.compile()
+            if len(entries) == 1:
+                _keep(cache, key, program, entries[0])
+        return program
+
+
+def _kind(leaf) -> tuple[Any, ...]:
+    return leaf.shape, leaf.dtype, getattr(leaf, "sharding", None)
+
+
+def _read(cache: compiled.Checked, key: str) -> Callable[..., Any] | None:
+    try:
+        data = cache.get(key)
+        if data is None:
+            return None
+        return serialize_executable.deserialize_and_load(*pickle.loads(data))
+    except _FAULTS:
+        with contextlib.suppress(OSError):
+            cache.drop(key)
+        return None
+
+
+def _keep(cache: compiled.Checked, key: str, program: Any, entry: bytes) -> None:
+    try:
+        _, *trees = serialize_executable.serialize(program)  # where it can be
+        kinds = jax.tree.leaves(program.args_info)
+        data = _pickled(program, kinds, compiled.program(entry))
+        cache.put(key, pickle.dumps((data, *trees)))
+    except _FAULTS:
+        return
+
+
+def _pickled(program: Any, kinds: list[Any], bytes_of_program: bytes) -> bytes:
+    """As `serialize` does, with the program as JAX's own cache has it.
+
+    XLA:CPU loses functions of a program that it has read when it writes it again, and
+    notices only when they are called (jaxlib 0.12.0.1).
+    """
+
+    class Pickler(serialize_executable._JaxPjrtPickler):
+        def persistent_id(self, obj):
+            found = super().persistent_id(obj)
+            return ("exec", bytes_of_program) if found and found[0] == "exec" else found
+
+    file = io.BytesIO()
+    unloaded = program._executable._unloaded_executable
+    Pickler(file).dump((unloaded, kinds, program._no_kwargs))
+    return file.getvalue()
+
+
+def _cache() -> compiled.Checked | None:
+    """That of `compiled.use`; None where there is none, or others must do the same."""
+    if not jax.config.jax_enable_compilation_cache or jax.process_count() > 1:
+        return None
+    return compiled.opened()
+
+
+def _surroundings() -> str | None:
+    """Everything but the function that decides what is compiled; None if not known."""
+    code, settings = _code(), getattr(jax.config, "values", None)
+    if code is None or settings is None:
+        return None
+    variables = {k: v for k, v in os.environ.items() if k.startswith(_VARIABLES)}
+    variables.pop("JAX_COMPILATION_CACHE_DIR", None)
+    found = {
+        "code": code,
+        "python": sys.version,
+        "packages": _installed(),
+        "compiler": known_answers.identity(),
+        "processor": _processor(),
+        "devices": [str(device) for device in jax.devices()],
+        "settings": {
+            name: str(value)
+            for name, value in settings.items()
+            if not name.startswith(_OF_CACHE)
+        },
+        "environment": variables,
+    }
+    return json.dumps(found, sort_keys=True)
+
+
+@functools.cache
+def _code() -> str | None:
+    """The digest of all source files that may be traced.
+
+    None where one was edited since it was loaded, or code was typed in.
+    """
+    if not hasattr(sys.modules["__main__"], "__file__"):
+        return None
+    digest = hashlib.sha256()
+    for path in sorted({*_own_files(), *_other_files()}):
+        try:
+            data, edited = path.read_bytes(), path.stat().st_mtime
+        except OSError:
+            return None
+        if edited > _LOADED:
+            return None
+        digest.update(json.dumps([str(path), len(data)]).encode() + data)
+    return digest.hexdigest()
+
+
+def _own_files() -> Iterator[pathlib.Path]:
+    for name in _PACKAGES:
+        for folder in sys.modules[name].__path__:
+            yield from pathlib.Path(folder).rglob("*.py")
+
+
+def _other_files() -> Iterator[pathlib.Path]:
+    """Of modules that were not installed: a user's model, or the script that has it."""
+    paths = sysconfig.get_paths()
+    kinds = ("stdlib", "platstdlib", "purelib", "platlib")
+    installed = tuple(os.path.join(paths[kind], "") for kind in kinds)
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file and file.endswith(".py") and not file.startswith(installed):
+            yield pathlib.Path(file)
+
+
+@functools.cache
+def _installed() -> list[str]:
+    """['numpy-2.4.0.dist-info', ...] of all packages."""
+    names = itertools.chain(*map(os.listdir, filter(os.path.isdir, sys.path)))
+    return sorted(n for n in names if n.endswith((".dist-info", ".egg-info")))
+
+
+def _processor() -> list[str]:
+    """What the CPU can do, where the system tells: one model may have more or less."""
+    path = pathlib.Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return sorted({line for line in lines if line.startswith(("flags", "Features"))})
