@@ -5,9 +5,14 @@
 For the 3 x 3 convolutions of ResNet-18 at 128 px, batch 32: GFLOP per CPU second, which
 other programs disturb little. `usual` is jax.vjp of lax.conv_general_dilated, `ours`
 cxr_jax.models.convolution_cpu, the same sums written as XLA's one fast convolution.
-PyTorch, which calls oneDNN, is timed in turns with them where it is installed. All three
-do the same 2 * B * H * W * 9 * C * O operations. A sum of squares of the errors that is
+PyTorch, which calls oneDNN, is timed in turns with them where it is installed. All do
+the same 2 * B * H * W * 9 * C * O operations. A sum of squares of the errors that is
 above 1e-6 of that of the values ends the program.
+
+jaxlib 0.12 has oneDNN too, but calls it only if asked to: `onednn` is `ours` compiled with
+ONEDNN, which also turns off YNNPACK, as that takes the convolutions first. After each
+shape stands which of them oneDNN then computes: not the gradient of images with a stride,
+which is a convolution of an image spread with zeros (lhs_dilation).
 """
 
 from __future__ import annotations
@@ -32,12 +37,16 @@ BATCH, REPEATS = 32, 5
 SHAPES = ((32, 64, 64, 1), (16, 128, 128, 1), (8, 256, 256, 1), (4, 512, 512, 1))
 SHAPES += ((32, 64, 128, 2),)
 ONE = ((1, 1), (1, 1))
+ONEDNN = {
+    "xla_cpu_experimental_onednn_custom_call": True,
+    "xla_cpu_experimental_ynn_fusion_type": "",
+}
 
 Timed = dict[str, Callable[[], Any]]
 
 
-def of_jax(x, kernel, dy, stride: int) -> Timed:
-    """{'forward', 'usual dx', 'usual dw', 'our dx', 'our dw'}, compiled."""
+def programs(x, kernel, dy, stride: int) -> dict[str, tuple[Callable, tuple]]:
+    """{'forward', 'usual dx', 'usual dw', 'our dx', 'our dw': (function, arguments)}."""
 
     def usual(x, kernel):
         return lax.conv_general_dilated(
@@ -46,7 +55,7 @@ def of_jax(x, kernel, dy, stride: int) -> Timed:
 
     to_x = jax.linear_transpose(lambda x: usual(x, kernel), x)
     to_kernel = jax.linear_transpose(lambda kernel: usual(x, kernel), kernel)
-    programs = {
+    return {
         "forward": (usual, (x, kernel)),
         "usual dx": (lambda dy: to_x(dy)[0], (dy,)),
         "usual dw": (lambda dy: to_kernel(dy)[0], (dy,)),
@@ -63,10 +72,25 @@ def of_jax(x, kernel, dy, stride: int) -> Timed:
             (x, dy),
         ),
     }
-    return {
-        name: partial(_wait, jax.jit(function), arguments)
-        for name, (function, arguments) in programs.items()
-    }
+
+
+def of_jax(x, kernel, dy, stride: int) -> tuple[Timed, list[str]]:
+    """({'forward', 'usual dx', ..., 'onednn dw'}, those that oneDNN computes)."""
+    timed, by_onednn = {}, []
+    for name, (function, arguments) in programs(x, kernel, dy, stride).items():
+        lowered = jax.jit(function).lower(*arguments)
+        timed[name] = partial(_wait, lowered.compile(), arguments)
+        if name.startswith("usual"):
+            continue
+        name = f"onednn {name.removeprefix('our ')}"
+        try:
+            compiled = lowered.compile(compiler_options=ONEDNN)
+        except jax.errors.JaxRuntimeError:
+            continue  # a jaxlib without these options
+        timed[name] = partial(_wait, compiled, arguments)
+        if "__onednn$convolution" in (compiled.as_text() or ""):
+            by_onednn.append(name)
+    return timed, by_onednn
 
 
 def _wait(function, arguments):
@@ -111,8 +135,10 @@ def check(found: dict[str, Any]) -> None:
                     raise SystemExit(f"{name} is wrong")
 
 
-def rates(side: int, before: int, after: int, stride: int) -> dict[str, float]:
-    """{name: median GFLOP per CPU second}, timed in turns."""
+def rates(
+    side: int, before: int, after: int, stride: int
+) -> tuple[dict[str, float], list[str]]:
+    """({name: median GFLOP per CPU second}, timed in turns; those by XLA's oneDNN)."""
     generator = np.random.default_rng(0)
 
     def draw(*shape: int):
@@ -121,7 +147,7 @@ def rates(side: int, before: int, after: int, stride: int) -> dict[str, float]:
     end = side // stride
     x, kernel = draw(BATCH, side, side, before), draw(3, 3, before, after)
     dy = draw(BATCH, end, end, after)
-    timed = of_jax(x, kernel, dy, stride)
+    timed, by_onednn = of_jax(x, kernel, dy, stride)
     if find_spec("torch"):
         timed |= of_torch(*map(np.asarray, (x, kernel, dy)), stride)
     check({name: function() for name, function in timed.items()})
@@ -135,7 +161,8 @@ def rates(side: int, before: int, after: int, stride: int) -> dict[str, float]:
                 function()
                 calls += 1
             found[name].append(calls * work / (time.process_time() - start))
-    return {name: statistics.median(values) for name, values in found.items()}
+    medians = {name: statistics.median(values) for name, values in found.items()}
+    return medians, by_onednn
 
 
 if __name__ == "__main__":
@@ -146,5 +173,7 @@ if __name__ == "__main__":
     print(machine.describe("jax", "jaxlib", "torch"))
     print(f"GFLOP per CPU second, median of {REPEATS}, batch {BATCH}, float32")
     for shape in SHAPES:
-        cells = [f"{name} {rate:.0f}" for name, rate in rates(*shape).items()]
-        print(shape, ", ".join(cells), flush=True)
+        found, by_onednn = rates(*shape)
+        cells = [f"{name} {rate:.0f}" for name, rate in found.items()]
+        print(shape, ", ".join(cells))
+        print(f"  by XLA's oneDNN: {', '.join(by_onednn) or 'none'}", flush=True)
