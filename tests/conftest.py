@@ -81,7 +81,7 @@ def small_config(data_dir):
     config.total = "6 steps"
     config.model.widths = (4, 8)
     config.model.stem_stride = 1
-    # Not affine: its gradientless gathers are a third of what there is to compile.
+    # Not affine: a third of the time to compile a step of this small model.
     config.preprocess.train = "to_float|brightness(0.2)|flip_lr|standardise"
     config.preprocess.eval = "to_float|standardise"
     config.every.eval = "3 steps"

@@ -83,7 +83,7 @@ def test_a_faulty_config_file_is_named(run, tmp_path, text, message):
 
 def test_quickstart_in_small_then_eval_without_tensorflow(environment, tmp_path):
     workdir = tmp_path / "run"
-    # Test_wheel and launch/results/test_program make the same programs.
+    # The same programs as in test_wheel and launch/results/test_program: compiled once.
     small = [
         "--config.data.phantom=60",
         "--config.data.size=48",
