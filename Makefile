@@ -38,9 +38,11 @@ results: $(READY)
 	  $(if $(DATA),--data=$(DATA)) $(if $(DATA_DIR),--data_dir=$(DATA_DIR)) \
 	  $(if $(WEIGHTS),--weights=$(WEIGHTS)) $(if $(ONLY),--only=$(ONLY))
 
-# Tests start many processes: each imports in half the time with compiled modules.
+# Tests start many processes: each imports in half the time with compiled modules, and
+# need not begin anew for huge pages.
 test: $(READY)
-	PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.pytest_cache/bytecode" \
+	GLIBC_TUNABLES="$${GLIBC_TUNABLES-glibc.malloc.hugetlb=1}" \
+	  PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.pytest_cache/bytecode" \
 	  $(VENV)/bin/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 lint: $(READY)

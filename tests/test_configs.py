@@ -1,6 +1,7 @@
 """Every config, with every argument, and every run of every sweep builds."""
 
 import importlib.util
+import json
 import pathlib
 
 import jax
@@ -62,7 +63,23 @@ def load(path: pathlib.Path):
     return module
 
 
+# What the steps are made of; the rest of a config is checked for each of them.
+PROGRAM = ("model", "task", "preprocess", "optim", "batch_size", "accumulate")
+TRACED: dict[str, experiment.Experiment] = {}
+
+
 def build(config):
+    """Builds a config, and traces its step unless that of an equal program was."""
+    content = json.loads(config_lib.to_json(config))
+    parts = [content[name] for name in PROGRAM]
+    program = json.dumps([parts, content["data"]["size"], content["data"]["masks"]])
+    if program in TRACED:
+        return experiment.variant(TRACED[program], config.lock(), train_examples=100)
+    TRACED[program] = traced(config)
+    return TRACED[program]
+
+
+def traced(config):
     classes = len(config.task.settings.get("classes", ())) or 1
     exp = experiment.build(
         config.lock(), train_examples=100, class_counts=np.full(classes, 25)

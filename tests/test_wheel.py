@@ -103,10 +103,11 @@ def test_the_wheel_has_every_file_that_the_code_names(names):
 def test_a_shipped_config_trains_to_its_report(run, tmp_path):
     done = run(
         *("-m", "cxr_jax.main", "--config=quickstart.py", "--workdir=runs/a"),
-        *("--config.total=2 steps", "--config.data.phantom=40"),
+        *("--config.total=2 steps", "--config.data.phantom=60"),
         *("--config.batch_size=8", "--config.resamples=20"),
-        *("--config.model.widths=(4, 8)", "--config.data.size=32"),
-        "--config.preprocess.train=to_float|standardise",
+        *("--config.model.widths=(4, 8)", "--config.model.stem_stride=1"),
+        "--config.data.size=48",
+        "--config.preprocess.train=to_float|flip_lr|standardise",
         "--config.preprocess.eval=to_float|standardise",
     )
     assert done.returncode == 0, done.stderr

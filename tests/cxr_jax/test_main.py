@@ -6,20 +6,27 @@ import subprocess
 import sys
 
 import pytest
+from started import started
 
 from tfds_builders.phantom import write_release
 
 
-def run(environment, *arguments, code=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "cxr_jax.main", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    return done
+@pytest.fixture(scope="module")
+def command(environment):
+    with started("cxr_jax.main", "cxr_jax.train.loop", env=environment) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def run(command):
+    """run(*arguments, code=0): the command, in a copy of a process that imported it."""
+
+    def run(*arguments, code=0):
+        done = command(*arguments)
+        assert done.returncode == code, done.stderr
+        return done
+
+    return run
 
 
 QUICKSTART = "--config=configs/quickstart.py"
@@ -47,12 +54,10 @@ QUICKSTART = "--config=configs/quickstart.py"
         (["--mode=view"], "does not go with --mode=view"),
     ],
 )
-def test_mistakes_are_one_message_and_exit_code_1(
-    environment, tmp_path, arguments, message
-):
+def test_mistakes_are_one_message_and_exit_code_1(run, tmp_path, arguments, message):
     workdir = f"--workdir={tmp_path / 'run'}"
     small = ["--config.data.phantom=12"] if QUICKSTART in arguments else []
-    done = run(environment, *arguments, *small, workdir, code=1)
+    done = run(*arguments, *small, workdir, code=1)
     assert "error:" in done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -68,24 +73,26 @@ def test_mistakes_are_one_message_and_exit_code_1(
     ],
     ids=["missing file", "attribute", "dict", "no function"],
 )
-def test_a_faulty_config_file_is_named(environment, tmp_path, text, message):
+def test_a_faulty_config_file_is_named(run, tmp_path, text, message):
     path = tmp_path / "mine.py"
     path.write_text(text + "\n")
-    done = run(environment, f"--config={path}", f"--workdir={tmp_path / 'r'}", code=1)
+    done = run(f"--config={path}", f"--workdir={tmp_path / 'r'}", code=1)
     assert "mine.py" in done.stderr and message in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_quickstart_in_small_then_eval_without_tensorflow(environment, tmp_path):
     workdir = tmp_path / "run"
+    # The same programs as in test_wheel and launch/results/test_program: compiled once.
     small = [
-        "--config.data.phantom=40",
+        "--config.data.phantom=60",
         "--config.data.size=48",
         "--config.preprocess.train=to_float|flip_lr|standardise",
         "--config.preprocess.eval=to_float|standardise",
         "--config.total=4steps",
         "--config.batch_size=8",
         "--config.model.widths=(4,8)",
+        "--config.model.stem_stride=1",
         "--config.resamples=20",
         f"--workdir={workdir}",
     ]
@@ -107,13 +114,19 @@ def test_quickstart_in_small_then_eval_without_tensorflow(environment, tmp_path)
     assert "SYNTHETIC" in trained.stdout
     metrics = json.loads((workdir / "results.json").read_text())["metrics"]
     # The run's own config is read from its folder; no data are built again.
-    evaluated = run(environment, "--mode=eval", f"--workdir={workdir}")
+    evaluated = subprocess.run(
+        [sys.executable, "-m", "cxr_jax.main", "--mode=eval", f"--workdir={workdir}"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
     assert "mae_zone" in evaluated.stdout
     again = json.loads((workdir / "evaluations/brixia_256-test.json").read_text())
     assert again["metrics"]["test/mae_zone"] == metrics["test/mae_zone"]
 
 
-def test_members_a_dry_run_and_a_profile(environment, tmp_path, brixia_data):
+def test_members_a_dry_run_and_a_profile(run, tmp_path, brixia_data):
     """One start each, on the small dataset."""
     small = [
         QUICKSTART,
@@ -130,18 +143,18 @@ def test_members_a_dry_run_and_a_profile(environment, tmp_path, brixia_data):
         "--config.resamples=20",
         "--config.report=False",
     ]
-    shown = run(environment, *small, "--dry_run", f"--workdir={tmp_path / 'dry'}")
+    shown = run(*small, "--dry_run", f"--workdir={tmp_path / 'dry'}")
     assert "a dry run: nothing was trained" in shown.stdout
     assert not (tmp_path / "dry").exists()
     together = tmp_path / "members"
-    shown = run(environment, *small, "--members=2", f"--workdir={together}")
+    shown = run(*small, "--members=2", f"--workdir={together}")
     for name in ("seed=0", "seed=1"):
         assert (together / name / "results.json").is_file()
     # One of them says how far they are, all say what an evaluation gave.
     assert "seed=1  step      4/4  val loss" in shown.stdout
     assert "seed=1  step      2/4  epoch" not in shown.stdout
     profiled = tmp_path / "profiled"
-    shown = run(environment, *small, "--profile=1", f"--workdir={profiled}")
+    shown = run(*small, "--profile=1", f"--workdir={profiled}")
     assert list(profiled.rglob("perfetto_trace.json.gz"))
     assert "ui.perfetto.dev" in shown.stdout
     assert list((profiled / "events").glob("events.out.tfevents.*"))
@@ -167,21 +180,21 @@ def test_members_a_dry_run_and_a_profile(environment, tmp_path, brixia_data):
         (["--mode=view", "--config=quickstart.py"], "--config: does not go with"),
     ],
 )
-def test_flags_of_predict(environment, tmp_path, arguments, message):
-    done = run(environment, *arguments, code=1)
+def test_flags_of_predict(run, tmp_path, arguments, message):
+    done = run(*arguments, code=1)
     assert message in done.stderr and "Traceback" not in done.stderr
 
 
-def test_predict_films_of_a_folder(environment, trained, tmp_path):
+def test_predict_films_of_a_folder(run, trained, tmp_path):
     """The gate is fitted to the training films the first time, and read the second."""
     workdir = shutil.copytree(trained, tmp_path / "run")
     films = write_release("brixia", tmp_path / "release", 20, size=96) / "dicom_clean"
     (films / "broken.dcm").write_bytes(b"DICM")
     given = [f"--checkpoint={workdir}", f"--input={films}", "--mode=predict"]
-    first = run(environment, *given, f"--output={tmp_path / 'a'}", code=1)
+    first = run(*given, f"--output={tmp_path / 'a'}", code=1)
     assert "fitting the gate" in first.stdout and "1 could not be read" in first.stdout
     assert (workdir / "gate.json").is_file()
-    second = run(environment, *given, f"--output={tmp_path / 'b'}", code=1)
+    second = run(*given, f"--output={tmp_path / 'b'}", code=1)
     assert "fitting the gate" not in second.stdout
     one, other = (
         (tmp_path / name / "predictions.csv").read_text() for name in ("a", "b")

@@ -1,5 +1,7 @@
 """The model of zones: what learns from what, and its features against numpy."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,14 @@ from launch import zone_ridge
 from tfds_builders.common.errors import InputError
 
 SIDE = 64
+# Each program runs once or twice: less work than compiling well, or op by op.
+FAST = {"xla_backend_optimization_level": 0}
+
+
+@partial(jax.jit, static_argnums=0, compiler_options=FAST)
+def apply(model, variables, images):
+    """In evaluation."""
+    return model.apply(variables, images, train=False)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +48,7 @@ def gradients(model, variables, images, of):
         )
         return of(output)
 
-    found = jax.grad(total)(variables["params"])
+    found = jax.jit(jax.grad(total), compiler_options=FAST)(variables["params"])
     return {
         name: float(sum(jnp.abs(leaf).sum() for leaf in jax.tree.leaves(part)))
         for name, part in found.items()
@@ -50,8 +60,8 @@ def test_trunk_is_that_of_mobilenet(model, variables, images):
     params, _ = init.initialise(whole, (SIDE, SIDE, 3), 0)
     shared = {k: variables["params"].get(k, v) for k, v in params.items()}
     state = {k: v for k, v in variables["batch_stats"].items() if k in shared}
-    theirs = whole.apply({"params": shared, "batch_stats": state}, images, train=False)
-    ours = model.apply(variables, images, train=False)
+    theirs = apply(whole, {"params": shared, "batch_stats": state}, images)
+    ours = apply(model, variables, images)
     for name, each in theirs.features.items():
         np.testing.assert_array_equal(ours.features[name], each)
 
@@ -77,9 +87,9 @@ def fitted(variables, seed=4):
 def test_a_mirror_image_has_its_lungs_exchanged(variables, images):
     model = MODELS["mobilenet_v2_zones"](24, mirror=True)
     known = fitted(variables)
-    plain = MODELS["mobilenet_v2_zones"](24).apply(known, images, train=False)
-    one = model.apply(known, images, train=False)
-    other = model.apply(known, images[:, :, ::-1], train=False)
+    plain = apply(MODELS["mobilenet_v2_zones"](24), known, images)
+    one = apply(model, known, images)
+    other = apply(model, known, images[:, :, ::-1])
     zones = np.asarray(one.logits).reshape(2, 6, 4)
     assert not np.allclose(zones[:, :3], zones[:, 3:], atol=1e-2)
     np.testing.assert_allclose(
@@ -91,7 +101,7 @@ def test_a_mirror_image_has_its_lungs_exchanged(variables, images):
 
 def test_probabilities_are_those_of_the_ridge(model, variables, images):
     known = fitted(variables)
-    output = model.apply(known, images, train=False)
+    output = apply(model, known, images)
     groups = [np.asarray(output.features[f"zones{i}"]) for i in (1, 2, 3, 4)]
     params = known["params"]
     found = zone_ridge.Fitted(
@@ -113,7 +123,7 @@ def test_masks_teach_the_decoder_alone(model, variables, images):
 
 
 def test_all_zones_begin_equal(model, variables, images):
-    output = model.apply(variables, images, train=False)
+    output = apply(model, variables, images)
     np.testing.assert_array_equal(output.logits, np.zeros((2, 24), np.float32))
     assert output.features["mask"].shape == (2, SIDE, SIDE, 1)
 
@@ -137,9 +147,8 @@ def test_statistics_of_pixels_are_those_of_numpy():
     lung = np.ones((1, 48, 48, 1), np.float32)
     ends = [np.array([x], np.float32) for x in (0.0, 0.75)]
     sides = [np.array([x], np.float32) for x in ([0, 0.5], [0.5, 1])]
-    found = lung_zones.pixel_statistics(
-        np.repeat(grey, 3, -1), lung, lung_boxes.Boxes(*ends, *sides)
-    )
+    statistics = jax.jit(lung_zones.pixel_statistics, compiler_options=FAST)
+    found = statistics(np.repeat(grey, 3, -1), lung, lung_boxes.Boxes(*ends, *sides))
     part = grey[0, 12:24, 24:, 0]  # zone E: the second third, on the right
     edges = np.abs(np.diff(grey[0, :, :, 0], axis=0, append=grey[0, -1:, :, 0]))
     edges += np.abs(np.diff(grey[0, :, :, 0], axis=1, append=grey[0, :, -1:, 0]))

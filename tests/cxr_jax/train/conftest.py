@@ -4,6 +4,7 @@ import multiprocessing
 
 import pytest
 
+from cxr_jax.devices import settings as settings_lib
 from cxr_jax.train import loop
 
 
@@ -11,7 +12,6 @@ from cxr_jax.train import loop
 def start(environment, monkeypatch):
     """start(config, workdir, members=''): a training, in a process that has imported all."""
     monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "2")
-    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     context = multiprocessing.get_context("forkserver")
@@ -26,4 +26,5 @@ def start(environment, monkeypatch):
 
 
 def _train(config, workdir, settings):
+    settings_lib.apply()
     raise SystemExit(loop.train(config, workdir, **settings))

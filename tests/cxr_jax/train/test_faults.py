@@ -168,9 +168,10 @@ def test_clock_host_and_locale_do_not_matter(
         "socket.gethostname = platform.node = lambda: 'elsewhere'\n"
         "import jax\n"
         "jax.config.update('jax_num_cpu_devices', 2)\n"
-        "jax.config.update('jax_numpy_rank_promotion', 'raise')\n"
         "from cxr_jax import config\n"
+        "from cxr_jax.devices import settings\n"
         "from cxr_jax.train import loop\n"
+        "settings.apply()\n"
         "sys.exit(loop.train(config.from_json(pathlib.Path(sys.argv[1])),"
         " pathlib.Path(sys.argv[2])))\n"
     )

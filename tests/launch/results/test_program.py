@@ -14,10 +14,11 @@ CONFIG = """
 from configs import quickstart
 def get_config(arg=None):
     config = quickstart.get_config()
-    config.data.phantom, config.data.size = 40, 48
+    config.data.phantom, config.data.size = 60, 48
     config.batch_size, config.total = 8, "6 steps"
     config.model.widths, config.model.stem_stride = (4, 8), 1
-    config.preprocess.train = config.preprocess.eval = "to_float|standardise"
+    config.preprocess.train = "to_float|flip_lr|standardise"
+    config.preprocess.eval = "to_float|standardise"
     config.every.eval = config.every.checkpoint = "3 steps"
     config.resamples, config.report = 40, False
     return config
