@@ -103,7 +103,7 @@ def approach(templates: Look, others: Look, start: np.ndarray):
     ]
     for _ in range(_MIDDLE_STEPS[0]):
         place = _step(*middle[:3], place)
-    near = np.flatnonzero(_agreement(*middle, place, 0.5) > _MIDDLE_LEAST)
+    near = np.flatnonzero(_agreement(*middle, place, quantile=0.5) > _MIDDLE_LEAST)
     middle, place = [field[near] for field in middle], place[near]
     for _ in range(_MIDDLE_STEPS[1]):
         place = _step(*middle[:3], place)
