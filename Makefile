@@ -16,7 +16,7 @@ $(READY): pyproject.toml setup.py constraints.txt
 	[ "$$($(VENV)/bin/python --version 2>&1)" = "$$("$$python" --version)" ] \
 	  || "$$python" -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[dev,dicom,beam,export,serve]'
+	  --constraint constraints.txt --editable '.[dev,dicom,beam,export,serve,reading]'
 	@touch $(READY)
 
 quickstart: $(READY)

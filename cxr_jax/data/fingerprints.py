@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from cxr_jax.data.decode import stored
 from cxr_jax.data.split import Split
 from tfds_builders.common.build.parallel import Workers
 from tfds_builders.common.duplicates.fingerprints import fingerprint, pixel_hash
@@ -91,8 +92,7 @@ def decode(split, row: int) -> np.ndarray:
       split: a `split.Split`.
       row: one of `split.rows`.
     """
-    png = split.read(int(row))["image"]
-    pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = stored(split.read(int(row))["image"])
     if pixels is None or pixels.ndim != 2:
         found = "cannot be decoded" if pixels is None else "is in colour"
         raise InputError(

@@ -63,6 +63,8 @@ def pairs(fingerprints: np.ndarray, others: np.ndarray | None = None) -> list[Pa
             candidates.describe(descriptor, one.fingerprints, one.order, pool.map)
             for one in sets
         ]
+        for one in sets:
+            one.prepare(pool)
         left, right = described[0], None if within else described[1]
         search = functools.partial(candidates.find, descriptor, left, right)
         blocks = candidates.blocks(*(len(one.order) for one in sets))
@@ -115,6 +117,15 @@ class _Sorted:
         structured = np.flatnonzero(self.fingerprints.any(1))
         self.order = np.array(sorted(structured, key=digests.__getitem__), int)
         self.digests = [digests[i] for i in self.order]
+        self.looks: registration.Look
+
+    def prepare(self, pool: ThreadPoolExecutor) -> None:
+        """Makes the looks of all pictures."""
+        parts = np.array_split(
+            np.arange(len(self.order)), -(-len(self.order) // _CHUNK)
+        )
+        made = pool.map(lambda part: registration.look(self.pictures(part)), parts)
+        self.looks = registration.Look(*map(np.concatenate, zip(*made, strict=True)))
 
     def pictures(self, places: np.ndarray) -> np.ndarray:
         """float32 [n, 96, 96]."""
@@ -140,9 +151,12 @@ def _verify(left: _Sorted, right: _Sorted, found: list) -> list[Pair]:
     for many in found:
         for at in range(0, len(many.left), _CHUNK):
             i, j, mirrored, start = (field[at : at + _CHUNK] for field in many)
-            templates, others = left.pictures(i), right.pictures(j)
+            theirs = registration.mirror(right.looks.take(j), mirrored)
+            near, place = registration.approach(left.looks.take(i), theirs, start)
+            i, j, mirrored = i[near], j[near], mirrored[near]
+            others = right.pictures(j)
             others[mirrored] = others[mirrored, :, ::-1]
-            agreement = registration.register(templates, others, start)
+            agreement = registration.settle(left.pictures(i), others, place)
             for k in np.flatnonzero(agreement > THRESHOLD):
                 ends = int(left.order[i[k]]), int(right.order[j[k]])
                 kept.append(Pair(*ends, float(agreement[k]), bool(mirrored[k])))
