@@ -55,10 +55,17 @@ class Kept:
     def __init__(self, function: Any, decided_by: str):
         self._function, self._decided_by = function, decided_by
         self._programs: dict[Any, Callable[..., Any]] = {}
+        self._last: Callable[..., Any] | None = None
         self._lock = threading.Lock()
 
     def __call__(self, *arguments: Any) -> Any:
-        return self.prepare(*arguments)(*arguments)
+        # A program checks its arguments itself, and looking it up takes milliseconds for
+        # the thousand arrays of a training.
+        if self._last is not None:
+            with contextlib.suppress(TypeError, ValueError):  # of other shapes
+                return self._last(*arguments)
+        self._last = self.prepare(*arguments)
+        return self._last(*arguments)
 
     def prepare(self, *arguments: Any) -> Callable[..., Any]:
         """The program for arguments of these shapes, which may be abstract."""
