@@ -6,6 +6,7 @@ the steps equal to those that a config gives.
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -43,6 +44,7 @@ class Setup(NamedTuple):
         (variables, batch); preprocess: of (batch, None), of the latter.
       tx: of optax.
       mesh: of the devices.
+      decided_by: all that the steps were made from, as text.
     """
 
     model: Any
@@ -53,6 +55,7 @@ class Setup(NamedTuple):
     preprocess: Any
     tx: Any
     mesh: jax.sharding.Mesh
+    decided_by: str
 
     def variables(self, seed: int = 0) -> dict[str, Any]:
         """{'params', 'batch_stats'} on the host."""
@@ -114,6 +117,7 @@ def setup(
         at_eval,
         tx,
         sharding.make_mesh(batch_size),
+        json.dumps([model, dtype, side, batch_size, task, preprocess, clip_norm]),
     )
 
 
@@ -161,6 +165,7 @@ def run(made: Setup, count: int, batch_size: int, seed: int = 0) -> Run:
             config=SimpleNamespace(seed=seed),
             train_step=made.train_step,
             mesh=made.mesh,
+            decided_by=made.decided_by,
         ),
         SimpleNamespace(train=SimpleNamespace(rows=np.arange(count))),
         targets(made.task, count, seed),

@@ -137,8 +137,13 @@ def _pickled(program: Any, kinds: list[Any], bytes_of_program: bytes) -> bytes:
 
 
 def _cache() -> compiled.Checked | None:
-    """That of `compiled.use`; None where there is none, or others must do the same."""
+    """That of `compiled.use`; None where there is none, or others must do the same.
+
+    Nor on an accelerator: no program was ever kept and called on one.
+    """
     if not jax.config.jax_enable_compilation_cache or jax.process_count() > 1:
+        return None
+    if jax.default_backend() != "cpu":
         return None
     return compiled.opened()
 

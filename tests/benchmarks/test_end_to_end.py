@@ -35,7 +35,7 @@ def test_processor_seconds_are_those_of_all_processes():
     command = [sys.executable, "-c", code]
     asleep, worked = following.moments(command, (1, 2), "unused")
     assert asleep.cpu < asleep.wall  # it slept
-    assert worked.cpu - asleep.cpu >= 0.29
+    assert worked.cpu - asleep.cpu > 0.27  # each is cut to a hundredth
 
 
 def test_a_command_that_fails_ends_the_benchmark():
