@@ -1,6 +1,8 @@
 """Fixtures that several tests of runs share."""
 
+import functools
 import json
+import sys
 
 import jax
 import numpy as np
@@ -54,7 +56,19 @@ def finished_run():
 
 @pytest.fixture
 def kept_programs(tmp_path, monkeypatch):
-    """An empty cache of compiled programs, of code that nobody has just edited."""
+    """An empty cache of compiled programs, of code that nobody has just edited.
+
+    As in a command: modules of other tests, some of them deleted, are none of its, and it
+    was started from a file.
+    """
+    others = ahead._other_files
+
+    def of_this_test():
+        return (path for path in others() if path.is_relative_to(tmp_path))
+
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
+    monkeypatch.setattr(ahead, "_other_files", of_this_test)
+    monkeypatch.setattr(ahead, "_code", functools.cache(ahead._code.__wrapped__))
     monkeypatch.setattr(ahead, "_LOADED", float("inf"))
     make = compilation_cache.get_file_cache
     monkeypatch.setattr(compilation_cache, "get_file_cache", make)
