@@ -19,6 +19,9 @@ from cxr_jax.train import stepper
 
 @pytest.fixture
 def exp(tiny_config):
+    with tiny_config.unlocked():
+        chain = "to_float|affine(rotate=5)|flip_lr|standardise"
+        tiny_config.preprocess.train = chain
     return experiment.build(tiny_config, train_examples=40)
 
 
