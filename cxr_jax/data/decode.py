@@ -11,7 +11,7 @@ from cxr_jax.data.fitting import fit
 from cxr_jax.data.split import Split
 
 try:  # the extra `reading`: the same pixels in a third of the time
-    from kornia_rs import io as kornia  # pyright: ignore[reportMissingImports]
+    from kornia_rs import io as kornia  # pyright: ignore
 except ImportError:
     kornia = None
 
