@@ -68,7 +68,7 @@ class Candidates(NamedTuple):
     left: np.ndarray  # [n] places in the first set
     right: np.ndarray  # [n] places in the second
     mirrored: np.ndarray  # bool [n]: right has to be flipped
-    start: np.ndarray  # float32 [n, 4], as in registration.register
+    start: np.ndarray  # float32 [n, 4], as in registration.approach
 
 
 def learn(fingerprints: np.ndarray) -> Descriptor:

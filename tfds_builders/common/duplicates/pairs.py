@@ -36,7 +36,7 @@ class Pair(NamedTuple):
 
     left: int
     right: int
-    correlation: float  # of the finest detail, as in registration.register
+    correlation: float  # of the finest detail, as in registration.settle
     mirrored: bool  # one is the other flipped left to right
 
 

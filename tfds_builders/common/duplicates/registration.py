@@ -65,21 +65,6 @@ def mirror(looks: Look, which: np.ndarray) -> Look:
     return Look(*(np.where(which[:, None, None], f[:, :, ::-1], f) for f in looks))
 
 
-def register(templates: np.ndarray, others: np.ndarray, start: np.ndarray):
-    """How well the finest detail agrees after registration [n], at most 1.
-
-    0 where the pictures share too little to tell, or are far from agreeing.
-
-    Args:
-      templates, others: float32 [n, 96, 96] fingerprints, compared one by one.
-      start: as of `approach`.
-    """
-    agreement = np.zeros(len(start), np.float32)
-    near, place = approach(look(templates), look(others), start)
-    agreement[near] = settle(templates[near], others[near], place)
-    return agreement
-
-
 def approach(templates: Look, others: Look, start: np.ndarray):
     """Registers the coarse pictures and then the middle detail.
 
@@ -116,6 +101,7 @@ def settle(templates: np.ndarray, others: np.ndarray, place: np.ndarray):
     Six tenths of the tiles correlate at least as well, so that a label or an arrow in
     some of them does not speak against a copy. Pixels and tiles count by how much
     detail both pictures have there, so a part that is saturated in one does not either.
+    0 where the pictures share too little to tell, or are far from agreeing.
 
     Args:
       templates, others: float32 [n, 96, 96] fingerprints, compared one by one.

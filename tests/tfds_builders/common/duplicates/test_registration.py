@@ -6,10 +6,18 @@ from scipy.ndimage import map_coordinates
 from tfds_builders.common.duplicates import registration
 from tfds_builders.common.duplicates.fingerprints import SIDE
 from tfds_builders.common.duplicates.pairs import THRESHOLD
-from tfds_builders.common.duplicates.registration import register
+from tfds_builders.common.duplicates.registration import approach, look, settle
 
 AT = (np.arange(SIDE) - (SIDE - 1) / 2) / SIDE
 HERE = np.array([[1, 0, 1, 0]], np.float32)
+
+
+def register(templates, others, start):
+    """Agreement [n] of all pairs, 0 of those that are left on the way."""
+    agreement = np.zeros(len(start), np.float32)
+    near, place = approach(look(templates), look(others), start)
+    agreement[near] = settle(templates[near], others[near], place)
+    return agreement
 
 
 def texture(seed):
