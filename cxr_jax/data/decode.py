@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import struct
 
-import cv2
 import numpy as np
 
 from cxr_jax.data.fitting import fit
 from cxr_jax.data.split import Split
+from tfds_builders.common import opencv
 
 try:  # the extra `reading`: the same pixels in a third of the time
     from kornia_rs import io as kornia  # pyright: ignore
@@ -25,7 +25,7 @@ def stored(png: bytes) -> np.ndarray | None:
     """
     pixels = None if kornia is None else _grey(kornia, png)
     if pixels is None:
-        pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+        pixels = opencv.imdecode(png)
     return pixels
 
 

@@ -7,10 +7,9 @@ import pathlib
 from collections.abc import Sequence
 from typing import overload
 
-import cv2
 import numpy as np
 
-from cxr_jax.data import roles
+from cxr_jax.data import decode, roles
 from cxr_jax.data.split import Split
 from cxr_jax.devices.terminal import say, warn
 from cxr_jax.gate import gate_file
@@ -100,5 +99,4 @@ class _Films(Sequence[np.ndarray]):
     def __getitem__(self, place):
         if isinstance(place, slice):
             return [self[each] for each in range(*place.indices(len(self)))]
-        png = self._split.read(int(self._split.rows[place]))["image"]
-        return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+        return decode.stored(self._split.read(int(self._split.rows[place]))["image"])
