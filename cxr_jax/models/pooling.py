@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from cxr_jax.models.convolution import is_plain
-from cxr_jax.models.convolution_cpu import spread, windows
+from cxr_jax.models.windows import spread, windows
 from tfds_builders.common.errors import InputError
 
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
+from cxr_jax.devices import sharding
 from cxr_jax.models import convolution
 from cxr_jax.models.layers import Conv, DepthwiseConv
 from cxr_jax.rng import generator
@@ -99,6 +100,54 @@ def test_equals_the_usual_convolution(
     )
 
 
+# (batch, side, channels, filters, size, stride, padding), and which of forward, the
+# gradient of images and that of the kernel are products on a CPU.
+IN_PARTS = {
+    "one image at a time": ((3, 32, 2, 32, 3, 1, 1), (False, False, False)),
+    "a stem, one image at a time": ((4, 64, 1, 32, 7, 2, 3), (False, False, False)),
+    "eight at a time, the rest first": ((19, 16, 3, 4, 3, 1, 1), (False, False, False)),
+    "products for the kernel": ((2, 6, 64, 96, 2, 2, 0), (False, False, True)),
+    "products": ((3, 2, 64, 96, 3, 1, 1), (True, True, True)),
+    "products, stride 2": ((2, 3, 64, 96, 3, 2, "SAME"), (True, True, True)),
+    "products, not padded": ((2, 4, 64, 96, 3, 1, "VALID"), (True, True, True)),
+    "products, for images alone": ((2, 2, 128, 32, 3, 1, 1), (True, True, False)),
+}
+
+
+@pytest.mark.parametrize("kind", IN_PARTS)
+def test_what_is_summed_in_parts_equals_the_usual(kind):
+    (batch, side, channels, filters, size, stride, padding), products = IN_PARTS[kind]
+    x = draw(batch, side, side, channels)
+    kernel = draw(size, size, channels, filters, name="kernel")
+    function = differentiated(lambda x, k: convolution.convolve(x, k, stride, padding))
+    assert_close(
+        map(np.asarray, function(x, kernel)),
+        with_gradients(lambda x, k: usual(x, k, stride, padding), x, kernel),
+    )
+    traced = function.trace(x, kernel)
+    program = traced.lower(lowering_platforms=("cpu",)).as_text()
+    assert program.count("stablehlo.dot_general") == size**2 * sum(products)
+
+
+@pytest.mark.parametrize("kind", ["one image at a time", "products"])
+def test_two_devices_sum_their_own_images(kind):
+    (_, side, channels, filters, size, stride, padding), _ = IN_PARTS[kind]
+    x = draw(4, side, side, channels)
+    kernel = draw(size, size, channels, filters, name="kernel")
+    mesh = sharding.make_mesh(len(x))
+    placed = jax.device_put(x, sharding.by_example(mesh))
+    everywhere = jax.device_put(kernel, sharding.replicated(mesh))
+    function = differentiated(lambda x, k: convolution.convolve(x, k, stride, padding))
+    assert_close(
+        map(np.asarray, function(placed, everywhere)),
+        with_gradients(lambda x, k: usual(x, k, stride, padding), x, kernel),
+    )
+    program = function.lower(placed, everywhere).compile().as_text()
+    # The sum over devices alone: images stay where they are.
+    assert "all-reduce" in program
+    assert "all-gather" not in program and "all-to-all" not in program
+
+
 @pytest.mark.parametrize("size, stride, side", [(3, 1, 28), (3, 2, 28), (7, 2, 56)])
 def test_it_is_as_exact_as_float32_allows(size, stride, side):
     x, kernel = draw(8, side, side, 8), draw(size, size, 8, 8, name="kernel")
@@ -115,9 +164,13 @@ def test_it_is_as_exact_as_float32_allows(size, stride, side):
         assert np.abs(mine - right).max() < 5e-6 * np.abs(right).max()
 
 
-def test_bfloat16_stays_bfloat16():
-    x = jnp.asarray(draw(2, 8, 8, 3), jnp.bfloat16)
-    kernel = jnp.asarray(draw(3, 3, 3, 4, name="kernel"), jnp.bfloat16)
+@pytest.mark.parametrize(
+    "side, channels, filters", [(8, 3, 4), (32, 3, 32), (2, 64, 96)]
+)
+def test_bfloat16_stays_bfloat16(side, channels, filters):
+    x = jnp.asarray(draw(2, side, side, channels), jnp.bfloat16)
+    kernel = draw(3, 3, channels, filters, name="kernel")
+    kernel = jnp.asarray(kernel, jnp.bfloat16)
     ours = with_gradients(lambda x, k: convolution.convolve(x, k, 1, 1), x, kernel)
     theirs = with_gradients(lambda x, k: usual(x, k, 1, 1), x, kernel)
     assert_close(ours, theirs, tolerance=2e-2)
