@@ -314,11 +314,22 @@ def _of_files() -> int:
         scorer = loaded.load(checkpoint).scorer
     else:
         _begin_jax()
-        from cxr_jax.predict import opening
+        from cxr_jax.predict import kept_run
 
-        scorer = opening.scorer(checkpoint, _GATE.value)
+        scorer = kept_run.scorer(checkpoint, _GATE.value, _functions)
+        if scorer is None:
+            from cxr_jax.predict import opening  # flax and optax take a second
+
+            scorer = opening.scorer(checkpoint, _GATE.value)
     _opened()
     return batch.predict(scorer, _INPUT.value.split(","), output, _GATE.value)
+
+
+def _functions(config: ConfigDict):
+    from cxr_jax.predict import of_run
+    from cxr_jax.runs import restore
+
+    return of_run.functions(restore.built(config))
 
 
 def _opened() -> None:

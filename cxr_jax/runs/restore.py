@@ -20,8 +20,6 @@ from cxr_jax.state import TrainState, evaluation_variables
 from cxr_jax.weights import foreign, init_from, source
 from cxr_jax.weights.source import Source
 from tfds_builders.common import places
-from tfds_builders.common.errors import InputError
-from tfds_builders.common.forms import RESTORE
 
 # No shape depends on the length of the training.
 _ANY_LENGTH = 1_000_000
@@ -59,13 +57,18 @@ def load(
     known_answers.require()
     results_file.check_finished(workdir)
     best = best_lib.read(workdir / "checkpoints")
+    exp = built(config, split)
+    state = _state(workdir, exp, best)
+    return Trained(exp, state, exp.compile_eval_step(), best)
+
+
+def built(config: ConfigDict, split: Split | None = None) -> experiment.Experiment:
+    """The experiment of a run that is not trained any further; split: as of `load`."""
     # No shape depends on class weights either.
     examples = {"train_examples": _ANY_LENGTH}
     if split is not None:
         examples |= {"image_dtype": roles.image_dtype(split)}
-    exp = experiment.build(config, **examples)
-    state = _state(workdir, exp, best)
-    return Trained(exp, state, exp.compile_eval_step(), best)
+    return experiment.build(config, **examples)
 
 
 def weights(folder: pathlib.Path) -> Source:
@@ -77,7 +80,7 @@ def weights(folder: pathlib.Path) -> Source:
     results_file.check_finished(folder)
     config = config_lib.from_json(folder / "config.json")
     best = best_lib.read(folder / "checkpoints")
-    exp = experiment.build(config, train_examples=_ANY_LENGTH)
+    exp = built(config)
     state = _state(folder, exp, best)
     named = trees.by_name(evaluation_variables(state))
     arrays = {name: np.asarray(jax.device_get(leaf)) for name, leaf in named.items()}
@@ -88,12 +91,7 @@ def _state(workdir: pathlib.Path, exp: experiment.Experiment, best: dict[str, An
     """Of the checkpoint that was best; it is sealed, and knows itself what it was."""
     folder = workdir / "checkpoints"
     state, meta = variables(folder, exp.abstract_state, best["step"])
-    if meta["best"] != best:
-        raise InputError(
-            folder / "best.json",
-            f"was edited: it is not what the checkpoint of step {best['step']} says",
-            RESTORE,
-        )
+    best_lib.check(folder, best, meta["best"])
     return state
 
 

@@ -81,7 +81,8 @@ def tested_elsewhere(arm: pathlib.Path, text: str, releases: Releases) -> Extern
 
 
 def _left_out(path: pathlib.Path) -> frozenset[str]:
-    (run,) = results_file.read(path, {}, missing=_AGAIN, damaged=_AGAIN)["runs"].values()
+    content = results_file.read(path, {}, missing=_AGAIN, damaged=_AGAIN)
+    (run,) = content["runs"].values()
     (other,) = (found for name, found in run["sets"].items() if name != run["own"])
     return frozenset(name for names in other["left_out"].values() for name in names)
 

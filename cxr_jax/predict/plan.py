@@ -1,0 +1,49 @@
+"""What is known of a run's model without building it: kept, for the next time.
+
+Building the model of a run takes a second, most of it imports, and its programs are kept
+compiled. What else is asked of it are these few facts, which follow from the config and
+the code alone; `ahead.facts` forgets them where anything of either differs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ml_collections import ConfigDict
+
+from cxr_jax import config as config_lib
+from cxr_jax.devices import ahead
+
+
+class Plan(NamedTuple):
+    """Of a model that scores films.
+
+    Attributes:
+      decided_by: of `Experiment`.
+      shapes: of `digest.shapes`, of the whole state of a training.
+      targets: {name: (shape of one example, dtype)}, which the eval step wants.
+      task: its name.
+      classes, questions: of `Recipe`.
+    """
+
+    decided_by: str
+    shapes: dict[str, list]
+    targets: dict[str, tuple[list[int], str]]
+    task: str
+    classes: list[str]
+    questions: list[str]
+
+
+def kept(config: ConfigDict) -> Plan | None:
+    """The plan that `keep` was given for this config by this code."""
+    found = ahead.facts(_text(config))
+    return None if found is None else Plan(**found)
+
+
+def keep(config: ConfigDict, plan: Plan) -> None:
+    """Keeps it beside the compiled programs."""
+    ahead.keep_facts(_text(config), plan._asdict())
+
+
+def _text(config: ConfigDict) -> str:
+    return f"plan of {config_lib.to_json(config)}"
