@@ -9,11 +9,10 @@ import sys
 from cxr_jax.devices import huge_pages
 from cxr_jax.train import signals
 
-_USUAL = gc.get_threshold()
 if __name__ == "__main__":  # what is imported below takes a second
     huge_pages.use()
     signals.begin(sys.argv[1:])
-    gc.set_threshold(200_000)  # until `_opened`: next to nothing of it is garbage
+    gc.disable()  # until `_opened`: next to nothing of it is garbage
 
 from absl import flags, logging
 from ml_collections import ConfigDict
@@ -170,6 +169,7 @@ def main(argv: list[str]) -> int:
     _check_file_flags()
     workdir = places.expanded(_WORKDIR.value)
     if _MODE.value == "audit" and not _CHECKPOINT.value:
+        _opened()
         return _audit(config, workdir)
     _check_data_flags(config)
     _check_runs()
@@ -178,6 +178,7 @@ def main(argv: list[str]) -> int:
     from cxr_jax.evaluation import evaluate
     from cxr_jax.train import dry_run, loop, session
 
+    _opened()
     settings.apply()
     if _DISTRIBUTED.value or _COORDINATOR.value:
         processes.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
@@ -202,7 +203,6 @@ def main(argv: list[str]) -> int:
     if _DRY_RUN.value:
         dry_run.show(*session.prepare(config, workdir))
         return 0
-    _opened()
     return loop.train(
         config,
         workdir,
@@ -306,6 +306,7 @@ def _of_files() -> int:
         _begin_jax()
         from cxr_jax.export import bundling
 
+        _opened()
         return bundling.export(checkpoint, output, with_gate=_GATE.value != "off")
     from cxr_jax.bundle import loaded
     from cxr_jax.predict import batch
@@ -333,9 +334,9 @@ def _functions(config: ConfigDict):
 
 
 def _opened() -> None:
-    """Work begins: from now on garbage is looked for as usual, but not in the modules."""
+    """Work begins: from now on garbage is looked for, but not in the modules."""
     gc.freeze()
-    gc.set_threshold(*_USUAL)
+    gc.enable()
 
 
 def _begin_jax() -> None:
@@ -355,6 +356,7 @@ def _view() -> int:
         )
     from cxr_jax.view import localhost
 
+    _opened()
     return localhost.serve(places.expanded(_BUNDLE.value), _PORT.value)
 
 

@@ -70,20 +70,32 @@ class Kept:
 
     def prepare(self, *arguments: Any) -> Callable[..., Any]:
         """The program for arguments of these shapes, which may be abstract."""
+        program = self._prepared(arguments, compiles=True)
+        assert program is not None
+        return program
+
+    def load(self, *arguments: Any) -> None:
+        """The same, if it is kept; else the first call compiles it."""
+        self._prepared(arguments, compiles=False)
+
+    def _prepared(self, arguments, *, compiles: bool) -> Callable[..., Any] | None:
         leaves, tree = jax.tree.flatten(arguments)
         kinds = tree, tuple(map(_kind, leaves))
         with self._lock:  # another thread may be preparing it
-            if kinds not in self._programs:
-                self._programs[kinds] = self._program(arguments, str(kinds))
-            return self._programs[kinds]
+            program = self._programs.get(kinds)
+            if program is None:
+                program = self._program(arguments, str(kinds), compiles)
+            if program is not None:
+                self._programs[kinds] = program
+            return program
 
-    def _program(self, arguments, kinds: str) -> Callable[..., Any]:
+    def _program(self, arguments, kinds: str, compiles: bool):
         cache, surroundings = _cache(), _surroundings()
         if cache is None or surroundings is None:
-            return self._function()
+            return self._function() if compiles else None
         key = _key("ahead", f"{self._decided_by}\n{kinds}", surroundings)
         program = _read(cache, key)
-        if program is None:
+        if program is None and compiles:
             lowered = self._function().lower(*arguments)
             with compiled.noted() as entries:
                 program = lowered.compile()

@@ -7,6 +7,7 @@ to be is checked as ever, and the rest is kept by `plan` and `ahead`.
 from __future__ import annotations
 
 import pathlib
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -49,39 +50,21 @@ def scorer(
     gate = None if mode == NO_GATE else kept_gate.read(workdir, digest)
     if gate is None and mode != NO_GATE:
         return None
-    best, variables = _best(workdir, plan)
-    recipe = run_files.recipe(workdir, config, plan, best["decision"])
     mesh = sharding.make_mesh(config.batch_size, config.accumulate)
-    network = Programs(
-        config,
-        plan,
-        sharding.replicate(variables, mesh),
-        mesh,
-        lambda: functions(config),
-        recipe.preprocess.bits,
-    )
+    bits = run_files.preprocess_of(workdir, config).bits
+    network = Programs(config, plan, mesh, lambda: functions(config), bits)
+    # Which computes without the interpreter, as do the arrays that are read meanwhile.
+    threading.Thread(target=network.load).start()
+    best, arrays = _best(workdir, plan)
+    network.hold(plan_lib.variables(arrays))
+    recipe = run_files.recipe(workdir, config, plan, best["decision"])
     return Scorer(recipe, network, config.batch_size, gate)
 
 
 def _best(workdir: pathlib.Path, plan: Plan) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(best.json, the variables of its checkpoint to evaluate with)."""
+    """(best.json, the arrays of its checkpoint to evaluate with)."""
     folder = workdir / "checkpoints"
     best = best_lib.read(folder)
     arrays, meta = saved.read(folder, best["step"], plan.shapes)
     best_lib.check(folder, best, meta["best"])
-    return best, evaluation_variables(arrays)
-
-
-def evaluation_variables(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """As of `state`, of the arrays of a state by name."""
-    kept = "ema/" if any(name.startswith("ema/") for name in arrays) else ""
-    found: dict[str, Any] = {}
-    for name, array in arrays.items():
-        if name.startswith(kept):
-            *path, last = name.removeprefix(kept or "model_state/").split("/")
-            place = found
-            for part in path:
-                place = place.setdefault(part, {})
-            place[last] = array
-    found.pop("step", None)
-    return found
+    return best, arrays

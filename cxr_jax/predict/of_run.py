@@ -12,7 +12,7 @@ import numpy as np
 
 from cxr_jax import config as config_lib
 from cxr_jax import trees
-from cxr_jax.devices import known_answers, sharding
+from cxr_jax.devices import known_answers
 from cxr_jax.evaluation import attribution
 from cxr_jax.experiment import Experiment
 from cxr_jax.ops.registry import make_preprocess
@@ -81,14 +81,9 @@ def of_trained(workdir: pathlib.Path, trained: Trained) -> Opened:
     _check_no_masks(workdir, exp)
     variables, plan = evaluation_variables(trained.state), plan_of(exp)
     recipe = run_files.recipe(workdir, exp.config, plan, trained.best["decision"])
-    network = Programs(
-        exp.config,
-        plan,
-        sharding.replicate(variables, exp.mesh),
-        exp.mesh,
-        lambda: functions(exp),
-        recipe.preprocess.bits,
-    )
+    bits = recipe.preprocess.bits
+    network = Programs(exp.config, plan, exp.mesh, lambda: functions(exp), bits)
+    network.hold(variables)
     return Opened(workdir, recipe, network, exp.config.batch_size, exp, variables)
 
 

@@ -7,12 +7,15 @@ the code alone; `ahead.facts` forgets them where anything of either differs.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
 from cxr_jax.devices import ahead
+
+_OF_MODEL = ("params/", "model_state/")
 
 
 class Plan(NamedTuple):
@@ -43,6 +46,25 @@ def kept(config: ConfigDict) -> Plan | None:
 def keep(config: ConfigDict, plan: Plan) -> None:
     """Keeps it beside the compiled programs."""
     ahead.keep_facts(_text(config), plan._asdict())
+
+
+def variables(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """{'params', 'batch_stats'} to evaluate with, of the leaves of a state by name.
+
+    Those of the moving average where there is one, as of `state.evaluation_variables`.
+    """
+    averages = {n: leaf for n, leaf in leaves.items() if n.startswith("ema/")}
+    own = {n: leaf for n, leaf in leaves.items() if n.startswith(_OF_MODEL)}
+    found: dict[str, Any] = {}
+    for name, leaf in (averages or own).items():
+        *folders, last = (
+            name.removeprefix("ema/").removeprefix("model_state/").split("/")
+        )
+        place = found
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[last] = leaf
+    return found
 
 
 def _text(config: ConfigDict) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax.devices import ahead, sharding
+from cxr_jax.predict import plan as plan_lib
 from cxr_jax.predict.plan import Plan
 from cxr_jax.predict.record import Outputs
 
@@ -35,12 +36,12 @@ class Programs:
         self,
         config: ConfigDict,
         plan: Plan,
-        variables: Any,
         mesh: jax.sharding.Mesh,
         functions: Functions,
         bits: int,
     ):
-        self._size, self._mesh, self._variables = config.batch_size, mesh, variables
+        self._size, self._side, self._mesh = config.batch_size, config.data.size, mesh
+        self._shapes, self._variables = plan.shapes, None
         self._eval_step, self._outputs = (
             ahead.replicated(name, lambda n=name: functions()[n], mesh, plan.decided_by)
             for name in ("eval_step", "outputs")
@@ -53,6 +54,33 @@ class Programs:
         self._agreed = False
         self._alone = True  # whether no more than a film per device was ever asked for
         self._has_map: bool | None = None
+
+    def hold(self, variables: Any) -> None:
+        """Computes with these, {'params', 'batch_stats'}, from now on."""
+        self._variables = sharding.replicate(variables, self._mesh)
+
+    def load(self) -> None:
+        """Reads the programs that one film needs, where they are kept."""
+        everywhere = sharding.replicated(self._mesh)
+        split = sharding.by_example(self._mesh)
+        variables = plan_lib.variables(
+            {
+                name: jax.ShapeDtypeStruct(shape, dtype, sharding=everywhere)
+                for name, (dtype, shape) in self._shapes.items()
+            }
+        )
+
+        def images(count: int, dtype: Any) -> jax.ShapeDtypeStruct:
+            shape = (count, self._side, self._side, 1)
+            return jax.ShapeDtypeStruct(shape, dtype, sharding=split)
+
+        self._outputs.load(variables, images(self._mesh.size, np.float32))
+        targets = {
+            name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=split)
+            for name, array in self._targets.items()
+        }
+        batch = {"image": images(self._size, self._type), **targets}
+        self._eval_step.load(variables, batch)
 
     def __call__(self, images: np.ndarray) -> Outputs:
         parts = [
