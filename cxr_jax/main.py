@@ -6,7 +6,7 @@ import gc
 import pathlib
 import sys
 
-from cxr_jax.devices import huge_pages
+from cxr_jax.devices import huge_pages, leaving
 from cxr_jax.train import signals
 
 if __name__ == "__main__":  # what is imported below takes a second
@@ -438,7 +438,8 @@ def run() -> None:
     """Entry point of the command."""
     huge_pages.use()
     signals.begin(sys.argv[1:])
-    command.run(main, parse=config_flag.parse)
+    with leaving.quickly():
+        command.run(main, parse=config_flag.parse)
 
 
 if __name__ == "__main__":
