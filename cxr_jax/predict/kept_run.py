@@ -1,7 +1,7 @@
 """A run that was opened before, as what scores films: without building its model.
 
 Neither flax nor optax is imported, and nothing is traced: what the files of the run have
-to be is checked as ever, and the rest is kept by `plan` and `ahead`.
+to be is checked as ever, and the rest is kept by `blueprint` and `ahead`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
 from cxr_jax.devices import known_answers, sharding
+from cxr_jax.predict import blueprint as blueprint_lib
 from cxr_jax.predict import kept_gate, run_files
-from cxr_jax.predict import plan as plan_lib
-from cxr_jax.predict.plan import Plan
+from cxr_jax.predict.blueprint import Blueprint
 from cxr_jax.predict.programs import Programs
 from cxr_jax.predict.scoring import NO_GATE, Scorer
 from cxr_jax.runs import best as best_lib
@@ -43,8 +43,8 @@ def scorer(
     known_answers.require()
     digest = run_files.results(workdir).get("digest", "")
     config = config_lib.from_json(workdir / "config.json")
-    plan = plan_lib.kept(config)
-    if plan is None:
+    blueprint = blueprint_lib.kept(config)
+    if blueprint is None:
         return None
     results_file.check_finished(workdir)
     gate = None if mode == NO_GATE else kept_gate.read(workdir, digest)
@@ -52,19 +52,21 @@ def scorer(
         return None
     mesh = sharding.make_mesh(config.batch_size, config.accumulate)
     bits = run_files.preprocess_of(workdir, config).bits
-    network = Programs(config, plan, mesh, lambda: functions(config), bits)
+    network = Programs(config, blueprint, mesh, lambda: functions(config), bits)
     # Which computes without the interpreter, as do the arrays that are read meanwhile.
     threading.Thread(target=network.load).start()
-    best, arrays = _best(workdir, plan)
-    network.hold(plan_lib.variables(arrays))
-    recipe = run_files.recipe(workdir, config, plan, best["decision"])
+    best, arrays = _best(workdir, blueprint)
+    network.hold(blueprint_lib.variables(arrays))
+    recipe = run_files.recipe(workdir, config, blueprint, best["decision"])
     return Scorer(recipe, network, config.batch_size, gate)
 
 
-def _best(workdir: pathlib.Path, plan: Plan) -> tuple[dict[str, Any], dict[str, Any]]:
+def _best(
+    workdir: pathlib.Path, blueprint: Blueprint
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """(best.json, the arrays of its checkpoint to evaluate with)."""
     folder = workdir / "checkpoints"
     best = best_lib.read(folder)
-    arrays, meta = saved.read(folder, best["step"], plan.shapes)
+    arrays, meta = saved.read(folder, best["step"], blueprint.shapes)
     best_lib.check(folder, best, meta["best"])
     return best, arrays

@@ -16,9 +16,9 @@ from cxr_jax.devices import known_answers
 from cxr_jax.evaluation import attribution
 from cxr_jax.experiment import Experiment
 from cxr_jax.ops.registry import make_preprocess
-from cxr_jax.predict import plan as plan_lib
+from cxr_jax.predict import blueprint as blueprint_lib
 from cxr_jax.predict import run_files
-from cxr_jax.predict.plan import Plan
+from cxr_jax.predict.blueprint import Blueprint
 from cxr_jax.predict.programs import Programs
 from cxr_jax.predict.recipe import Recipe
 from cxr_jax.predict.record import Outputs
@@ -66,7 +66,7 @@ def open_run(workdir: pathlib.Path) -> Opened:
     run_files.results(workdir)
     config = config_lib.from_json(workdir / "config.json")
     opened = of_trained(workdir, restore.load(workdir, config))
-    plan_lib.keep(config, plan_of(opened.exp))
+    blueprint_lib.keep(config, blueprint_of(opened.exp))
     return opened
 
 
@@ -79,19 +79,19 @@ def of_trained(workdir: pathlib.Path, trained: Trained) -> Opened:
     exp = trained.exp
     _check_task(workdir, exp)
     _check_no_masks(workdir, exp)
-    variables, plan = evaluation_variables(trained.state), plan_of(exp)
-    recipe = run_files.recipe(workdir, exp.config, plan, trained.best["decision"])
+    variables, blueprint = evaluation_variables(trained.state), blueprint_of(exp)
+    recipe = run_files.recipe(workdir, exp.config, blueprint, trained.best["decision"])
     bits = recipe.preprocess.bits
-    network = Programs(exp.config, plan, exp.mesh, lambda: functions(exp), bits)
+    network = Programs(exp.config, blueprint, exp.mesh, lambda: functions(exp), bits)
     network.hold(variables)
     return Opened(workdir, recipe, network, exp.config.batch_size, exp, variables)
 
 
-def plan_of(exp: Experiment) -> Plan:
+def blueprint_of(exp: Experiment) -> Blueprint:
     """What is known of a model that predicts probabilities."""
     probabilities = exp.task.probabilities
     assert probabilities is not None  # _check_task
-    return Plan(
+    return Blueprint(
         decided_by=exp.decided_by,
         shapes=digest.shapes(trees.by_name(exp.abstract_state)),
         targets={

@@ -11,8 +11,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cxr_jax.devices import ahead, sharding
-from cxr_jax.predict import plan as plan_lib
-from cxr_jax.predict.plan import Plan
+from cxr_jax.predict import blueprint as blueprint_lib
+from cxr_jax.predict.blueprint import Blueprint
 from cxr_jax.predict.record import Outputs
 
 # () -> {'eval_step', 'outputs'}, which are traced where no program is kept: see `of_run`.
@@ -35,21 +35,23 @@ class Programs:
     def __init__(
         self,
         config: ConfigDict,
-        plan: Plan,
+        blueprint: Blueprint,
         mesh: jax.sharding.Mesh,
         functions: Functions,
         bits: int,
     ):
         self._size, self._side, self._mesh = config.batch_size, config.data.size, mesh
-        self._shapes, self._variables = plan.shapes, None
+        self._shapes, self._variables = blueprint.shapes, None
         self._eval_step, self._outputs = (
-            ahead.replicated(name, lambda n=name: functions()[n], mesh, plan.decided_by)
+            ahead.replicated(
+                name, lambda n=name: functions()[n], mesh, blueprint.decided_by
+            )
             for name in ("eval_step", "outputs")
         )
         self._type = np.uint16 if bits == 16 else np.uint8
         self._targets = {
             name: np.zeros((self._size, *shape), dtype)
-            for name, (shape, dtype) in plan.targets.items()
+            for name, (shape, dtype) in blueprint.targets.items()
         }
         self._agreed = False
         self._alone = True  # whether no more than a film per device was ever asked for
@@ -63,7 +65,7 @@ class Programs:
         """Reads the programs that one film needs, where they are kept."""
         everywhere = sharding.replicated(self._mesh)
         split = sharding.by_example(self._mesh)
-        variables = plan_lib.variables(
+        variables = blueprint_lib.variables(
             {
                 name: jax.ShapeDtypeStruct(shape, dtype, sharding=everywhere)
                 for name, (dtype, shape) in self._shapes.items()

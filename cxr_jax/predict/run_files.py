@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cxr_jax import __version__
-from cxr_jax.predict.plan import Plan
+from cxr_jax.predict.blueprint import Blueprint
 from cxr_jax.predict.recipe import BRIXIA, Decision, Preprocess, Recipe
 from cxr_jax.runs import provenance
 from tfds_builders.common import files
@@ -33,14 +33,17 @@ def results(workdir: pathlib.Path) -> dict[str, Any]:
 
 
 def recipe(
-    workdir: pathlib.Path, config: ConfigDict, plan: Plan, decision: dict[str, Any]
+    workdir: pathlib.Path,
+    config: ConfigDict,
+    blueprint: Blueprint,
+    decision: dict[str, Any],
 ) -> Recipe:
     """The recipe of a run.
 
     Args:
       workdir: of the run.
       config: its own.
-      plan: of its model.
+      blueprint: of its model.
       decision: of its best evaluation.
     """
     dataset = provenance.read(workdir / "provenance.json")["dataset"]
@@ -48,11 +51,13 @@ def recipe(
     synthetic = " (SYNTHETIC phantoms)" if dataset.get("synthetic") else ""
     return Recipe(
         name=workdir.absolute().name,
-        task=plan.task,
-        classes=tuple(plan.classes),
-        questions=tuple(plan.questions),
+        task=blueprint.task,
+        classes=tuple(blueprint.classes),
+        questions=tuple(blueprint.questions),
         decision=Decision(
-            thresholds=None if plan.task == BRIXIA else tuple(decision["thresholds"]),
+            thresholds=None
+            if blueprint.task == BRIXIA
+            else tuple(decision["thresholds"]),
             temperature=confidence["temperature"],
             set_least=confidence["least"],
             interval_factor=factor(decision),

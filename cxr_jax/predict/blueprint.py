@@ -18,7 +18,7 @@ from cxr_jax.devices import ahead
 _OF_MODEL = ("params/", "model_state/")
 
 
-class Plan(NamedTuple):
+class Blueprint(NamedTuple):
     """Of a model that scores films.
 
     Attributes:
@@ -37,15 +37,15 @@ class Plan(NamedTuple):
     questions: list[str]
 
 
-def kept(config: ConfigDict) -> Plan | None:
-    """The plan that `keep` was given for this config by this code."""
+def kept(config: ConfigDict) -> Blueprint | None:
+    """The blueprint that `keep` was given for this config by this code."""
     found = ahead.facts(_text(config))
-    return None if found is None else Plan(**found)
+    return None if found is None else Blueprint(**found)
 
 
-def keep(config: ConfigDict, plan: Plan) -> None:
+def keep(config: ConfigDict, blueprint: Blueprint) -> None:
     """Keeps it beside the compiled programs."""
-    ahead.keep_facts(_text(config), plan._asdict())
+    ahead.keep_facts(_text(config), blueprint._asdict())
 
 
 def variables(leaves: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,4 +68,4 @@ def variables(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(config: ConfigDict) -> str:
-    return f"plan of {config_lib.to_json(config)}"
+    return f"blueprint of {config_lib.to_json(config)}"
