@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -42,10 +43,9 @@ class Programs:
     ):
         self._size, self._side, self._mesh = config.batch_size, config.data.size, mesh
         self._shapes, self._variables = blueprint.shapes, None
+        made = functools.cache(functions)
         self._eval_step, self._outputs = (
-            ahead.replicated(
-                name, lambda n=name: functions()[n], mesh, blueprint.decided_by
-            )
+            ahead.replicated(name, lambda n=name: made()[n], mesh, blueprint.decided_by)
             for name in ("eval_step", "outputs")
         )
         self._type = np.uint16 if bits == 16 else np.uint8
