@@ -20,7 +20,7 @@ from cxr_jax.bundle import loaded
 from cxr_jax.bundle.loaded import Bundle
 from cxr_jax.devices import known_answers, sharding
 from cxr_jax.ops.registry import make_preprocess
-from cxr_jax.predict import of_run, opening, scoring
+from cxr_jax.predict import of_run, opening, run_files, scoring
 from cxr_jax.predict import squares as squares_lib
 from cxr_jax.predict.scoring import Scorer
 from cxr_jax.runs import restore
@@ -85,7 +85,7 @@ class Model(NamedTuple):
         return self._of_arrays(films)
 
     def _of_arrays(self, films: list[np.ndarray]) -> dict[str, np.ndarray]:
-        preprocess = of_run.preprocess_of(self.workdir, self.config)
+        preprocess = run_files.preprocess_of(self.workdir, self.config)
         images = [scoring.checked(k, film) for k, film in enumerate(films)]
         # All at the depth of the training, whatever lies beside them.
         squares = [squares_lib.squared(image, preprocess) for image in images]
@@ -115,7 +115,7 @@ def load(path: str | os.PathLike) -> Model | Bundle:
     workdir = places.expanded(os.fspath(path))
     if loaded.is_bundle(workdir):
         return loaded.load(workdir)
-    of_run.check_folder(workdir)
+    run_files.check_folder(workdir)
     known_answers.require()
     config = config_lib.from_json(workdir / "config.json")
     with _quiet():

@@ -81,8 +81,7 @@ class Experiment(NamedTuple):
 
         name: no other function of the experiment has it.
         """
-        jitted = jax.jit(function, out_shardings=sharding.replicated(self.mesh))
-        return ahead.Kept(jitted, f"{name} of {self.decided_by}")
+        return ahead.replicated(name, lambda: function, self.mesh, self.decided_by)
 
 
 def build(

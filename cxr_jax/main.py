@@ -6,14 +6,13 @@ import gc
 import pathlib
 import sys
 
-from cxr_jax.devices import huge_pages
+from cxr_jax.devices import huge_pages, leaving
 from cxr_jax.train import signals
 
-_USUAL = gc.get_threshold()
 if __name__ == "__main__":  # what is imported below takes a second
     huge_pages.use()
     signals.begin(sys.argv[1:])
-    gc.set_threshold(200_000)  # until `_opened`: next to nothing of it is garbage
+    gc.disable()  # until `_opened`: next to nothing of it is garbage
 
 from absl import flags, logging
 from ml_collections import ConfigDict
@@ -170,6 +169,7 @@ def main(argv: list[str]) -> int:
     _check_file_flags()
     workdir = places.expanded(_WORKDIR.value)
     if _MODE.value == "audit" and not _CHECKPOINT.value:
+        _opened()
         return _audit(config, workdir)
     _check_data_flags(config)
     _check_runs()
@@ -178,6 +178,7 @@ def main(argv: list[str]) -> int:
     from cxr_jax.evaluation import evaluate
     from cxr_jax.train import dry_run, loop, session
 
+    _opened()
     settings.apply()
     if _DISTRIBUTED.value or _COORDINATOR.value:
         processes.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
@@ -202,7 +203,6 @@ def main(argv: list[str]) -> int:
     if _DRY_RUN.value:
         dry_run.show(*session.prepare(config, workdir))
         return 0
-    _opened()
     return loop.train(
         config,
         workdir,
@@ -306,6 +306,7 @@ def _of_files() -> int:
         _begin_jax()
         from cxr_jax.export import bundling
 
+        _opened()
         return bundling.export(checkpoint, output, with_gate=_GATE.value != "off")
     from cxr_jax.bundle import loaded
     from cxr_jax.predict import batch
@@ -314,17 +315,28 @@ def _of_files() -> int:
         scorer = loaded.load(checkpoint).scorer
     else:
         _begin_jax()
-        from cxr_jax.predict import opening
+        from cxr_jax.predict import kept_run
 
-        scorer = opening.scorer(checkpoint, _GATE.value)
+        scorer = kept_run.scorer(checkpoint, _GATE.value, _functions)
+        if scorer is None:
+            from cxr_jax.predict import opening  # flax and optax take a second
+
+            scorer = opening.scorer(checkpoint, _GATE.value)
     _opened()
     return batch.predict(scorer, _INPUT.value.split(","), output, _GATE.value)
 
 
+def _functions(config: ConfigDict):
+    from cxr_jax.predict import of_run
+    from cxr_jax.runs import restore
+
+    return of_run.functions(restore.built(config))
+
+
 def _opened() -> None:
-    """Work begins: from now on garbage is looked for as usual, but not in the modules."""
+    """Work begins: from now on garbage is looked for, but not in the modules."""
     gc.freeze()
-    gc.set_threshold(*_USUAL)
+    gc.enable()
 
 
 def _begin_jax() -> None:
@@ -344,6 +356,7 @@ def _view() -> int:
         )
     from cxr_jax.view import localhost
 
+    _opened()
     return localhost.serve(places.expanded(_BUNDLE.value), _PORT.value)
 
 
@@ -425,7 +438,8 @@ def run() -> None:
     """Entry point of the command."""
     huge_pages.use()
     signals.begin(sys.argv[1:])
-    command.run(main, parse=config_flag.parse)
+    with leaving.quickly():
+        command.run(main, parse=config_flag.parse)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from cxr_jax import config as config_lib
 from cxr_jax.config_check import completed
-from cxr_jax.runs import alike, forms, results
+from cxr_jax.runs import alike, forms, results_file
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.forms import check
@@ -89,7 +89,7 @@ def _read(path: pathlib.Path) -> Finished:
     begun = files.read_json(path / "config.json", missing=_RERUN, damaged=_RERUN)
     config = config_lib.leaves(completed(begun))
     place = path / "results.json"
-    content = results.read(place, {}, missing=_RERUN, damaged=_RERUN)
+    content = results_file.read(place, {}, missing=_RERUN, damaged=_RERUN)
     try:
         check(place, content, forms.METRICS)
     except InputError as error:

@@ -28,7 +28,7 @@ from typing import Any
 import jax
 from jax.experimental import serialize_executable
 
-from cxr_jax.devices import compiled, known_answers
+from cxr_jax.devices import compiled, known_answers, sharding
 
 _PACKAGES = ("cxr_jax", "tfds_builders")
 # Of the environment: what JAX and its compilers read.
@@ -48,12 +48,13 @@ class Kept:
     """A jitted function, called as it is.
 
     Args:
-      function: jitted, a pure function of arrays, whose results are on all devices.
+      make: () -> the function, jitted, which is pure, of arrays, and whose results are on
+        all devices; not called where its programs are kept.
       decided_by: what it was made from, as JSON: two functions of one text are equal.
     """
 
-    def __init__(self, function: Any, decided_by: str):
-        self._function, self._decided_by = function, decided_by
+    def __init__(self, make: Callable[[], Any], decided_by: str):
+        self._function, self._decided_by = functools.cache(make), decided_by
         self._programs: dict[Any, Callable[..., Any]] = {}
         self._last: Callable[..., Any] | None = None
         self._lock = threading.Lock()
@@ -69,27 +70,83 @@ class Kept:
 
     def prepare(self, *arguments: Any) -> Callable[..., Any]:
         """The program for arguments of these shapes, which may be abstract."""
+        program = self._prepared(arguments, compiles=True)
+        assert program is not None
+        return program
+
+    def load(self, *arguments: Any) -> None:
+        """The same, if it is kept; else the first call compiles it."""
+        self._prepared(arguments, compiles=False)
+
+    def _prepared(self, arguments, *, compiles: bool) -> Callable[..., Any] | None:
         leaves, tree = jax.tree.flatten(arguments)
         kinds = tree, tuple(map(_kind, leaves))
         with self._lock:  # another thread may be preparing it
-            if kinds not in self._programs:
-                self._programs[kinds] = self._program(arguments, str(kinds))
-            return self._programs[kinds]
+            program = self._programs.get(kinds)
+            if program is None:
+                program = self._program(arguments, str(kinds), compiles)
+            if program is not None:
+                self._programs[kinds] = program
+            return program
 
-    def _program(self, arguments, kinds: str) -> Callable[..., Any]:
+    def _program(self, arguments, kinds: str, compiles: bool):
         cache, surroundings = _cache(), _surroundings()
         if cache is None or surroundings is None:
-            return self._function
-        text = f"{self._decided_by}\n{kinds}\n{surroundings}"
-        key = f"ahead-{hashlib.sha256(text.encode()).hexdigest()}"
+            return self._function() if compiles else None
+        key = _key("ahead", f"{self._decided_by}\n{kinds}", surroundings)
         program = _read(cache, key)
-        if program is None:
-            lowered = self._function.lower(*arguments)
+        if program is None and compiles:
+            lowered = self._function().lower(*arguments)
             with compiled.noted() as entries:
                 program = lowered.compile()
             if len(entries) == 1:
                 _keep(cache, key, program, entries[0])
         return program
+
+
+def replicated(
+    name: str, make: Callable[[], Callable[..., Any]], mesh: Any, decided_by: str
+) -> Kept:
+    """A function of an experiment, jitted, whose results are on all devices.
+
+    Args:
+      name: no other function of the experiment has it.
+      make: () -> the function; called only where it has to be traced.
+      mesh: of the devices.
+      decided_by: of `Experiment`.
+    """
+
+    def jitted():
+        return jax.jit(make(), out_shardings=sharding.replicated(mesh))
+
+    return Kept(jitted, f"{name} of {decided_by}")
+
+
+def facts(decided_by: str) -> Any:
+    """What `keep_facts` was given for the same text by the same code; None if nothing."""
+    cache, surroundings = _cache(), _surroundings()
+    if cache is None or surroundings is None:
+        return None
+    key = _key("facts", decided_by, surroundings)
+    try:
+        data = cache.get(key)
+        return None if data is None else json.loads(data)
+    except _FAULTS:
+        return None
+
+
+def keep_facts(decided_by: str, found: Any) -> None:
+    """Keeps what the code makes of a text: JSON, where programs are kept."""
+    cache, surroundings = _cache(), _surroundings()
+    if cache is None or surroundings is None:
+        return
+    with contextlib.suppress(OSError):
+        cache.put(_key("facts", decided_by, surroundings), json.dumps(found).encode())
+
+
+def _key(kind: str, decided_by: str, surroundings: str) -> str:
+    text = f"{decided_by}\n{surroundings}"
+    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def _kind(leaf) -> tuple[Any, ...]:

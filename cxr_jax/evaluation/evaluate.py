@@ -14,7 +14,7 @@ from cxr_jax.data import builders, roles
 from cxr_jax.data.split import Split, fingerprint
 from cxr_jax.devices.terminal import say
 from cxr_jax.evaluation import evaluators
-from cxr_jax.runs import examples, provenance, restore, results
+from cxr_jax.runs import examples, provenance, restore, results, results_file
 from tfds_builders.common.errors import InputError
 
 # What may differ between training and evaluating: where the data lie, how much is done
@@ -46,7 +46,7 @@ def evaluate(
     Returns:
       The exit code.
     """
-    results.check_finished(workdir)
+    results_file.check_finished(workdir)
     own = config_lib.from_json(workdir / "config.json")
     config = allowed(config, own, workdir)
     if data_dir:

@@ -11,7 +11,7 @@ from cxr_jax.audits import verdicts
 from cxr_jax.metrics.registry import metric
 from cxr_jax.predict.of_run import Opened
 from cxr_jax.predict.recipe import BRIXIA
-from cxr_jax.runs import forms, provenance, results
+from cxr_jax.runs import forms, provenance, results, results_file
 from tfds_builders import DATASETS
 from tfds_builders.common import card as cards
 from tfds_builders.common import files
@@ -39,7 +39,7 @@ def sections(opened: Opened, verification: dict[str, Any]) -> list[Section]:
       InputError: a file of the run is damaged.
     """
     workdir = opened.workdir
-    content = results.read(workdir / "results.json", forms.RESULTS)
+    content = results_file.read(workdir / "results.json", forms.RESULTS)
     return [
         _use(opened),
         _data(opened, content),
@@ -182,7 +182,7 @@ def _results(opened: Opened, content: dict[str, Any]) -> Section:
 def _elsewhere(workdir: pathlib.Path) -> Section:
     rows = []
     for path in sorted((workdir / "evaluations").glob("*.json")):
-        content = results.read(path, forms.EVALUATION)
+        content = results_file.read(path, forms.EVALUATION)
         for name, each in results.estimates(content).items():
             if metric(name).shown == "terminal" and each.is_defined:
                 row = (path.stem, metric(name).label, each.text(), str(each.n))

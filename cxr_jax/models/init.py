@@ -9,7 +9,6 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from cxr_jax import rng
 
@@ -64,6 +63,8 @@ def torch_uniform(generator, shape):
 
 def truncated_normal(generator, shape):
     """Normal, deviation 0.02, cut at two of them: ViT's and ConvNeXt's."""
+    from scipy.special import ndtr, ndtri  # takes 0.2 s, and few models want it
+
     limits = ndtr([-2.0, 2.0])
     return 0.02 * ndtri(generator.uniform(*limits, shape))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import overload
@@ -12,17 +11,12 @@ import numpy as np
 from cxr_jax.data import decode, roles
 from cxr_jax.data.split import Split
 from cxr_jax.devices.terminal import say, warn
-from cxr_jax.gate import gate_file
 from cxr_jax.gate.fit import fit
 from cxr_jax.gate.fitted import Gate
-from cxr_jax.predict import squares
+from cxr_jax.predict import kept_gate, squares
 from cxr_jax.predict.of_run import Opened
 from cxr_jax.runs import predictions, provenance
-from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
-
-FILE = "gate.json"
-_DAMAGED = "remove it: the gate is fitted again"
 
 
 def of_run(opened: Opened) -> Gate:
@@ -31,11 +25,9 @@ def of_run(opened: Opened) -> Gate:
     Raises:
       InputError: they are not there, are others than those of the run, or too few.
     """
-    path = opened.workdir / FILE
-    if path.exists():
-        content = files.read_json(path, missing=_DAMAGED, damaged=_DAMAGED)
-        if content.get("run_digest") == opened.recipe.run_digest:
-            return gate_file.from_json(content.get("gate", {}), path)
+    kept = kept_gate.read(opened.workdir, opened.recipe.run_digest)
+    if kept is not None:
+        return kept
     say(f"fitting the gate to the training films of {opened.workdir}")
     try:
         gate = fitted(opened)
@@ -46,9 +38,8 @@ def of_run(opened: Opened) -> Gate:
             f"{error.hint}\n     the gate is fitted to the films of the training; "
             "without them, --gate=off scores whatever it is given",
         ) from None
-    content = {"run_digest": opened.recipe.run_digest, "gate": gate_file.to_json(gate)}
     try:
-        files.write_text(path, json.dumps(content) + "\n")
+        kept_gate.write(opened.workdir, opened.recipe.run_digest, gate)
     except InputError as error:  # a run that others own
         warn(f"WARNING: {error}\n  the gate is fitted again the next time")
     return gate

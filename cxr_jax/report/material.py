@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from cxr_jax.audits import verdicts
 from cxr_jax.audits.verdicts import Verdict
 from cxr_jax.data import phantom, roles
-from cxr_jax.runs import forms, provenance, results
+from cxr_jax.runs import forms, provenance, results, results_file
 from cxr_jax.runs import predictions as stored_lib
 from cxr_jax.stats import bootstrap
 from cxr_jax.tasks import Task, make_task
@@ -92,7 +92,7 @@ def read(workdir: pathlib.Path) -> Material:
         provenance=provenance.read(workdir / "provenance.json"),
         history=read_lines(workdir / "metrics.jsonl"),
         evaluations={
-            path.stem: results.read(path, forms.EVALUATION)
+            path.stem: results_file.read(path, forms.EVALUATION)
             for path in sorted((workdir / "evaluations").glob("*.json"))
         },
         audit=_audit(workdir, "audit.json", partial(_is_of_data, splits)),

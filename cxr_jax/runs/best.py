@@ -8,6 +8,8 @@ from typing import Any
 
 from cxr_jax.runs import forms
 from tfds_builders.common import files
+from tfds_builders.common.errors import InputError
+from tfds_builders.common.forms import RESTORE
 from tfds_builders.common.forms import read as read_checked
 
 
@@ -33,3 +35,13 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
         missing="no checkpoint was evaluated on val yet; train first: "
         "python -m cxr_jax.main --config=... --workdir=...",
     )
+
+
+def check(folder: pathlib.Path, noted: dict[str, Any], saved: dict[str, Any]) -> None:
+    """Raises InputError where a note is not what its checkpoint, which is sealed, says."""
+    if noted != saved:
+        raise InputError(
+            folder / "best.json",
+            f"was edited: it is not what the checkpoint of step {noted['step']} says",
+            RESTORE,
+        )

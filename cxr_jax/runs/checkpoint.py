@@ -1,4 +1,6 @@
-"""Checkpoints: the newest two and the best one. The only importer of orbax.
+"""Checkpoints: the newest two and the best one, as a training keeps them.
+
+The only importer of orbax; `saved` reads without it.
 
 A checkpoint is written in the background, carries digests of all it holds, and is
 read only if they agree; if they do not, the one before it is read.
@@ -9,13 +11,9 @@ from __future__ import annotations
 import errno
 import itertools
 import json
-import os
 import pathlib
-import sys
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -25,7 +23,7 @@ import orbax.checkpoint as ocp
 from cxr_jax import trees
 from cxr_jax.devices import processes
 from cxr_jax.devices.terminal import say
-from cxr_jax.runs import best, digest, own_digest
+from cxr_jax.runs import best, digest, own_digest, saved
 from cxr_jax.state import TrainState
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
@@ -53,10 +51,6 @@ class Store(NamedTuple):
     read_only: bool
 
 
-class _Damaged(Exception):
-    """A checkpoint is not as it was written; the message says what was found."""
-
-
 def open_store(folder: pathlib.Path, *, read_only: bool = False) -> Store:
     """Opens the folder; half-written checkpoints are ignored.
 
@@ -69,7 +63,7 @@ def open_store(folder: pathlib.Path, *, read_only: bool = False) -> Store:
     with files.explained(folder):
         if writes:
             folder.mkdir(parents=True, exist_ok=True)
-        place = _as_orbax_can(folder)
+        place = saved.openable(folder)
         manager = _manager(place, cleans=writes, read_only=read_only)
         if writes and not manager.all_steps():
             _check_place(folder, place)
@@ -117,12 +111,12 @@ def _check_place(folder: pathlib.Path, place: pathlib.Path) -> None:
         try:
             manager.save(0, args=ocp.args.StandardSave({"array": array}), force=True)
             target = ocp.args.StandardRestore({"array": np.empty_like(array)})
-            with _hushed():
+            with saved.hushed():
                 found = manager.restore(0, args=target)["array"]
         except MemoryError:
             raise
         except Exception as error:  # as in `_load` and `_write`
-            reason = _first_line(error)
+            reason = saved.first_line(error)
             raise InputError(
                 folder, f"checkpoints cannot be kept there: {reason}", hint
             ) from error
@@ -130,33 +124,6 @@ def _check_place(folder: pathlib.Path, place: pathlib.Path) -> None:
             manager.close()
     if not np.array_equal(found, array):
         raise InputError(folder, "a checkpoint comes back with other numbers", hint)
-
-
-def _as_orbax_can(folder: pathlib.Path) -> pathlib.Path:
-    """The same folder by a name that orbax and its storage layer understand.
-
-    The one globs with the name, the other takes a backslash for a slash and any text
-    for UTF-8. Where one of them would, the folder is named by an open descriptor.
-
-    Raises:
-      InputError: the system has no such names (Linux has), or the folder is not there.
-    """
-    text = str(folder)
-    is_encoded = os.fsencode(folder) == text.encode(errors="surrogateescape")
-    if not any(c in text for c in "*?[]\\") and is_encoded and text.isprintable():
-        return folder
-    if not folder.is_dir():
-        return folder  # which orbax will say
-    # Stays open as long as the process: there is a store or two in one.
-    alias = pathlib.Path(f"/proc/self/fd/{os.open(folder, os.O_RDONLY)}")
-    if not alias.is_dir():
-        raise InputError(
-            folder,
-            "checkpoints cannot be kept in a folder with *, ?, [, ], a backslash or "
-            "characters that are not UTF-8 in its path",
-            "give another --workdir",
-        )
-    return alias
 
 
 def save(store: Store, state: TrainState, meta: dict[str, Any]) -> None:
@@ -239,14 +206,6 @@ def restore(
     return restored
 
 
-def restore_variables(
-    store: Store, abstract_state: TrainState, step: int
-) -> tuple[TrainState, dict[str, Any]]:
-    """`restore` of what a model is evaluated with: `opt_state`, two thirds, is None."""
-    finish(store)
-    return _read_or_explain(store, abstract_state, step, for_training=False)
-
-
 def _write(
     store: Store, step: int, leaves: dict[str, np.ndarray], meta: dict[str, Any]
 ) -> None:
@@ -275,7 +234,7 @@ def _write(
         code = errno.ENOSPC if "No space" in str(error) else getattr(error, "errno", 0)
         raise InputError(
             store.folder / str(step),
-            f"the checkpoint cannot be saved: {_first_line(error)}",
+            f"the checkpoint cannot be saved: {saved.first_line(error)}",
             f"{files.make_room(store.folder, code)}. The last good checkpoint is step "
             f"{store.manager.latest_step()}: run the same command again to resume from "
             "there",
@@ -291,8 +250,8 @@ def _read_back(
     try:
         found = _load(store, step, state=ocp.args.StandardRestore(targets)).state
         if digest.of({n: np.asarray(found[n]) for n in leaves}) != digests:
-            raise _Damaged("not the bytes that were saved")
-    except _Damaged as error:
+            raise saved.Damaged("not the bytes that were saved")
+    except saved.Damaged as error:
         raise InputError(
             store.folder / str(step),
             f"the checkpoint was written and cannot be read back: {error}",
@@ -305,8 +264,10 @@ def _delete_old(store: Store) -> None:
     there = sorted(store.manager.all_steps())
     keep = set(there[-_NEWEST:])
     try:
-        records = [_record(store, step)["meta"] for step in there[-_NEWEST:]]
-    except _Damaged:
+        records = [
+            saved.record(store.folder / str(step))["meta"] for step in there[-_NEWEST:]
+        ]
+    except saved.Damaged:
         return  # it might have named any of them
     keep.update(meta["best"]["step"] for meta in records if meta["best"])
     for step in there:
@@ -322,7 +283,7 @@ def _newest(
     for step in reversed(steps(store)):
         try:
             restored = _read(store, abstract_state, step)
-        except _Damaged as error:
+        except saved.Damaged as error:
             damaged[step] = str(error)
             continue
         for bad, found in damaged.items():
@@ -344,130 +305,34 @@ def _newest(
 
 
 def _read_or_explain(
-    store: Store, abstract_state: TrainState, step: int, *, for_training: bool = True
+    store: Store, abstract_state: TrainState, step: int
 ) -> tuple[TrainState, dict[str, Any]]:
-    try:
-        return _read(store, abstract_state, step, for_training=for_training)
-    except _Damaged as error:
-        several = (
-            "let all processes have the same --workdir, " if jax.process_index() else ""
-        )
-        raise InputError(
-            store.folder / str(step),
-            f"the checkpoint cannot be read: {error}",
-            f"{several}restore that folder from a copy, or train again in a new "
-            "--workdir",
-        ) from error
+    with saved.explained(store.folder, step):
+        return _read(store, abstract_state, step)
 
 
 def _read(
-    store: Store, abstract_state: TrainState, step: int, *, for_training: bool = True
+    store: Store, abstract_state: TrainState, step: int
 ) -> tuple[TrainState, dict[str, Any]]:
     """The state, placed on the devices, and meta.
 
     Read on the host first: a device without room is no damage.
     """
-    record = _record(store, step)
+    record = saved.record(store.folder / str(step))
     abstract = trees.by_name(abstract_state)
     digest.check_fit(
         store.folder / str(step), record["shapes"], digest.shapes(abstract)
     )
-    if not for_training:
-        abstract_state = abstract_state._replace(opt_state=None)
-        abstract = trees.by_name(abstract_state)
     targets = {n: np.empty(leaf.shape, leaf.dtype) for n, leaf in abstract.items()}
-    if for_training:
-        found = _load(store, step, state=ocp.args.StandardRestore(targets)).state
-    else:
-        found = _load_some(store, step, targets)
-    digests = digest.of({name: np.asarray(found[name]) for name in abstract})
-    changed = [name for name in abstract if digests[name] != record["digests"][name]]
-    if changed:
-        more = f" and {len(changed) - 1} more arrays" if changed[1:] else ""
-        raise _Damaged(f"{changed[0]}{more}: not the bytes that were saved")
-    placed = [_place(found[name], leaf) for name, leaf in abstract.items()]
-    state = jax.tree.unflatten(jax.tree.structure(abstract_state), placed)
-    return state, record["meta"]
-
-
-def _record(store: Store, step: int) -> dict[str, Any]:
-    folder = store.folder / str(step)
-    if os.path.exists(folder / "meta") and not os.path.exists(folder / "record"):
-        raise InputError(
-            folder,
-            "the checkpoint is of an older version of cxr_jax, without digests",
-            "train again in a new --workdir, or resume with that version",
-        )
-    record = _load(store, step, record=ocp.args.JsonRestore()).record
-    if not own_digest.is_sealed(record):
-        raise _Damaged("its record is not what was saved")
-    return record
+    found = _load(store, step, state=ocp.args.StandardRestore(targets)).state
+    arrays = {name: np.asarray(found[name]) for name in abstract}
+    saved.check_digests(arrays, record["digests"])
+    return saved.placed(arrays, abstract_state), record["meta"]
 
 
 def _load(store: Store, step: int, **items: ocp.args.CheckpointArgs) -> Any:
-    with _damage_named(store, step):
+    with saved.damage_named(store.folder / str(step)):
         return store.manager.restore(step, args=ocp.args.Composite(**items))
-
-
-def _load_some(
-    store: Store, step: int, targets: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Those arrays of the state, and no others, which the manager would all read."""
-    kinds = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in targets}
-    args = ocp.args.PyTreeRestore(
-        item=targets, restore_args=kinds, partial_restore=True
-    )
-    folder = store.manager.directory / str(step) / "state"
-    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=_alone())
-    with (
-        _damage_named(store, step),
-        ocp.Checkpointer(handler, multiprocessing_options=_alone()) as reader,
-    ):
-        return reader.restore(folder, args=args)
-
-
-@contextmanager
-def _damage_named(store: Store, step: int) -> Iterator[None]:
-    """Raises _Damaged for whatever comes of a checkpoint that is not whole."""
-    try:
-        with _hushed():
-            yield
-    except MemoryError:
-        raise
-    # Orbax, its storage layer, the decompression and JSON each raise their own.
-    except Exception as error:
-        _check_permission(store.folder / str(step))
-        raise _Damaged(_first_line(error)) from error
-
-
-@contextmanager
-def _hushed() -> Iterator[None]:
-    """Where one array cannot be read, those read beside it say nothing.
-
-    Nobody waits for them any more, and each would print a traceback.
-    """
-    report = sys.unraisablehook
-
-    def report_others(unraisable) -> None:
-        if str(unraisable.exc_value) != "Event loop is closed":
-            report(unraisable)
-
-    sys.unraisablehook = report_others
-    yield
-    sys.unraisablehook = report  # not after an error: some are still on their way
-
-
-def _check_permission(folder: pathlib.Path) -> None:
-    """What may not be read is not therefore damaged."""
-    for path in (folder, *folder.rglob("*")):
-        if os.path.lexists(path) and not os.access(path, os.R_OK):
-            raise InputError(path, "may not be read", "get permission to read it")
-
-
-def _place(array: np.ndarray, leaf: jax.ShapeDtypeStruct) -> jax.Array:
-    if leaf.sharding is None:
-        return jax.device_put(array)
-    return jax.make_array_from_callback(leaf.shape, leaf.sharding, array.__getitem__)
 
 
 def _move_aside(store: Store, step: int) -> str:
@@ -495,8 +360,3 @@ def _from_first(step: int | None) -> int | None:
             "see its message",
         )
     return None if found == _NONE else int(found)
-
-
-def _first_line(error: Exception) -> str:
-    # The storage layer adds its whole specification in JSON.
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from cxr_jax import config as config_lib
 from cxr_jax.data.split import Split
-from cxr_jax.runs import alike, forms, provenance, results
+from cxr_jax.runs import alike, forms, provenance, results_file
 from cxr_jax.tasks import Task, make_task
 from tfds_builders.common import files, places
 from tfds_builders.common.errors import InputError
@@ -114,7 +114,7 @@ def read(workdir: pathlib.Path) -> Run:
             "there is no such file: the run is not finished",
             "run the command that started it again",
         )
-    content = results.read(workdir / "results.json", forms.FINISHED)
+    content = results_file.read(workdir / "results.json", forms.FINISHED)
     config = config_lib.from_json(workdir / "config.json")
     came_from = provenance.read(workdir / "provenance.json")
     return Run(workdir, config, content, came_from["dataset"])

@@ -13,8 +13,7 @@ from typing import Any
 import jax
 
 from cxr_jax import config as config_lib
-from cxr_jax.runs import forms, own_digest, seal
-from cxr_jax.runs.workdir import has_begun
+from cxr_jax.runs import forms, own_digest, results_file, seal
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.forms import RESTORE, check
@@ -61,7 +60,7 @@ def save(
       InputError: the run has begun on other data.
     """
     now = collect(dataset) | {"config": config_lib.plain(origin or {})}
-    if not path.exists() or not has_begun(path.parent):
+    if not path.exists() or not results_file.has_begun(path.parent):
         _write(path, now)
         return
     first = read(path)

@@ -15,13 +15,11 @@ from cxr_jax.data import roles
 from cxr_jax.data.split import Split
 from cxr_jax.devices import known_answers
 from cxr_jax.runs import best as best_lib
-from cxr_jax.runs import checkpoint, results
+from cxr_jax.runs import digest, results_file, saved
 from cxr_jax.state import TrainState, evaluation_variables
 from cxr_jax.weights import foreign, init_from, source
 from cxr_jax.weights.source import Source
 from tfds_builders.common import places
-from tfds_builders.common.errors import InputError
-from tfds_builders.common.forms import RESTORE
 
 # No shape depends on the length of the training.
 _ANY_LENGTH = 1_000_000
@@ -57,15 +55,20 @@ def load(
       InputError: the run has no evaluation behind it, or its checkpoint is damaged.
     """
     known_answers.require()
-    results.check_finished(workdir)
+    results_file.check_finished(workdir)
     best = best_lib.read(workdir / "checkpoints")
+    exp = built(config, split)
+    state = _state(workdir, exp, best)
+    return Trained(exp, state, exp.compile_eval_step(), best)
+
+
+def built(config: ConfigDict, split: Split | None = None) -> experiment.Experiment:
+    """The experiment of a run that is not trained any further; split: as of `load`."""
     # No shape depends on class weights either.
     examples = {"train_examples": _ANY_LENGTH}
     if split is not None:
         examples |= {"image_dtype": roles.image_dtype(split)}
-    exp = experiment.build(config, **examples)
-    state = _state(workdir, exp, best)
-    return Trained(exp, state, exp.compile_eval_step(), best)
+    return experiment.build(config, **examples)
 
 
 def weights(folder: pathlib.Path) -> Source:
@@ -74,10 +77,10 @@ def weights(folder: pathlib.Path) -> Source:
     Raises:
       InputError: the folder holds no run, or one that has no evaluation behind it.
     """
-    results.check_finished(folder)
+    results_file.check_finished(folder)
     config = config_lib.from_json(folder / "config.json")
     best = best_lib.read(folder / "checkpoints")
-    exp = experiment.build(config, train_examples=_ANY_LENGTH)
+    exp = built(config)
     state = _state(folder, exp, best)
     named = trees.by_name(evaluation_variables(state))
     arrays = {name: np.asarray(jax.device_get(leaf)) for name, leaf in named.items()}
@@ -87,15 +90,27 @@ def weights(folder: pathlib.Path) -> Source:
 def _state(workdir: pathlib.Path, exp: experiment.Experiment, best: dict[str, Any]):
     """Of the checkpoint that was best; it is sealed, and knows itself what it was."""
     folder = workdir / "checkpoints"
-    store = checkpoint.open_store(folder, read_only=True)
-    state, meta = checkpoint.restore_variables(store, exp.abstract_state, best["step"])
-    if meta["best"] != best:
-        raise InputError(
-            folder / "best.json",
-            f"was edited: it is not what the checkpoint of step {best['step']} says",
-            RESTORE,
-        )
+    state, meta = variables(folder, exp.abstract_state, best["step"])
+    best_lib.check(folder, best, meta["best"])
     return state
+
+
+def variables(
+    folder: pathlib.Path, abstract_state: TrainState, step: int
+) -> tuple[TrainState, dict[str, Any]]:
+    """What a model is evaluated with, of a checkpoint: (state without optimiser, meta).
+
+    Args:
+      folder: of all checkpoints.
+      abstract_state: shapes, with shardings.
+      step: of the checkpoint.
+
+    Raises:
+      InputError: it cannot be read, or was saved by another model or optimiser.
+    """
+    wanted = digest.shapes(trees.by_name(abstract_state))
+    arrays, meta = saved.read(folder, step, wanted)
+    return saved.placed(arrays, abstract_state._replace(opt_state=None)), meta
 
 
 def first_state(exp: experiment.Experiment) -> TrainState:

@@ -11,10 +11,9 @@ from cxr_jax.data.split import Split
 from cxr_jax.devices import processes
 from cxr_jax.devices.terminal import say
 from cxr_jax.metrics.registry import metric
-from cxr_jax.runs import forms, seal
+from cxr_jax.runs import results_file, seal
 from cxr_jax.stats.estimate import Estimate, number
 from tfds_builders.common import files
-from tfds_builders.common.forms import RESTORE, check
 
 
 def to_json(metrics: dict[str, dict[str, Estimate]]) -> dict[str, Any]:
@@ -50,29 +49,6 @@ def save(path: pathlib.Path, content: dict[str, Any]) -> None:
     """
     if processes.is_first():
         files.write_text(path, json.dumps(seal.made(path, content), indent=2) + "\n")
-
-
-def read(
-    path: pathlib.Path,
-    form: Any = forms.RESULTS,
-    *,
-    missing: str = RESTORE,
-    damaged: str = RESTORE,
-) -> dict[str, Any]:
-    """What `save` wrote, where nothing of it was edited since.
-
-    Args:
-      path: of results.json or of an evaluation.
-      form: of `forms`, what the reader needs.
-      missing, damaged: what to do if it does not exist, or is not what was written.
-
-    Raises:
-      InputError: names the file, the key, or the file beside it that was edited.
-    """
-    content = files.read_json(path, missing=missing, damaged=damaged)
-    seal.check(path, content)
-    check(path, content, form, damaged)
-    return content
 
 
 def size(split: Split) -> dict[str, Any]:
@@ -126,19 +102,12 @@ def show(split: str, content: dict[str, Any]) -> None:
         say(f"  and {len(found) - len(shown)} more, in the file below")
 
 
-def check_finished(workdir: pathlib.Path) -> None:
-    """Where a run is finished, refuses what was edited since."""
-    path = workdir / "results.json"
-    if path.exists():
-        read(path, forms.FINISHED)
-
-
 def show_finished(workdir: pathlib.Path) -> None:
     """Prints the result of a run that was finished before, or what it has on val."""
     path = workdir / "results.json"
     role = "test" if path.exists() else "val"
     path = path if role == "test" else workdir / "val.json"
-    content = read(path, missing="train first")
+    content = results_file.read(path, missing="train first")
     say(f"{workdir} is {'finished' if role == 'test' else 'trained'}.")
     show(role, content)
     say(f"\nwritten: {path}")

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from cxr_jax import config as config_lib
 from cxr_jax import config_check
 from cxr_jax.devices import processes
+from cxr_jax.runs import results_file
 from tfds_builders.common import files
 from tfds_builders.common.errors import InputError
 from tfds_builders.common.lock import locked
@@ -58,18 +59,12 @@ def keep_config(workdir: pathlib.Path, config: ConfigDict) -> None:
     files.write_text(workdir / "config.json", config_lib.to_json(config))
 
 
-def has_begun(workdir: pathlib.Path) -> bool:
-    """There is something in it that belongs to a config and to data."""
-    kept = list(workdir.glob("checkpoints/[0-9]*"))
-    return bool(kept) or (workdir / "results.json").exists()
-
-
 def _check_config(
     workdir: pathlib.Path, config: ConfigDict, allow: Sequence[str]
 ) -> str:
     path = workdir / "config.json"
     # Before the first checkpoint nothing would be mixed: the folder may be taken over.
-    if not path.exists() or not has_begun(workdir):
+    if not path.exists() or not results_file.has_begun(workdir):
         return ""
     begun = config_lib.to_dict(config_lib.from_json(path))
     before = ConfigDict(config_lib.tuples(config_check.completed(begun)))

@@ -20,7 +20,7 @@ def from_host(run: Run) -> stepper.Stepper:
     """Batches are read, or copied out of memory, by threads while the device works."""
     exp, config = run.exp, run.exp.config
     jitted, root = stepper.compiled(exp.train_step, exp.mesh), stepper.roots([run])
-    step = ahead.Kept(jitted, f"step from the host of {exp.decided_by}")
+    step = ahead.Kept(lambda: jitted, f"step from the host of {exp.decided_by}")
     examples = Examples(
         run.splits.train, run.targets, size=config.data.size, square=config.data.square
     )

@@ -79,7 +79,9 @@ def on_device(runs: list[Run], pictures: Pictures) -> Stepper:
         columns = {name: 0 if name in targets else None for name in data}
         step = jax.vmap(_where_going(step), in_axes=(0, columns, 0, 0, 0))
     jitted = compiled(make_many(step), exp.mesh)
-    many = ahead.Kept(jitted, f"steps on the device of {count} {exp.decided_by}")
+    many = ahead.Kept(
+        lambda: jitted, f"steps on the device of {count} {exp.decided_by}"
+    )
 
     def advance(state, first, settings: list[Settings], going):
         steps = max(len(each.lr) for each in settings)

@@ -18,7 +18,7 @@ from cxr_jax.audits.model import audit as model_audit
 from cxr_jax.data import roles
 from cxr_jax.evaluation import evaluate
 from cxr_jax.evaluation.external import matrix
-from cxr_jax.runs import results
+from cxr_jax.runs import results_file
 from cxr_jax.stats.estimate import Estimate
 from tfds_builders.common import files
 
@@ -81,7 +81,8 @@ def tested_elsewhere(arm: pathlib.Path, text: str, releases: Releases) -> Extern
 
 
 def _left_out(path: pathlib.Path) -> frozenset[str]:
-    (run,) = results.read(path, {}, missing=_AGAIN, damaged=_AGAIN)["runs"].values()
+    content = results_file.read(path, {}, missing=_AGAIN, damaged=_AGAIN)
+    (run,) = content["runs"].values()
     (other,) = (found for name, found in run["sets"].items() if name != run["own"])
     return frozenset(name for names in other["left_out"].values() for name in names)
 

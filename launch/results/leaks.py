@@ -7,7 +7,7 @@ import pathlib
 from typing import NamedTuple
 
 from cxr_jax.data.roles import ROLES
-from cxr_jax.runs import results
+from cxr_jax.runs import results_file
 from tfds_builders.common import forms
 
 _AGAIN = "remove it, and run the same command again"
@@ -43,7 +43,7 @@ def of(run: pathlib.Path) -> Leaks:
         for one, other in itertools.combinations(ROLES, 2)
     }
     path = run / "results.json"
-    content = results.read(path, _SHARED, missing=_AGAIN, damaged=_AGAIN)
+    content = results_file.read(path, _SHARED, missing=_AGAIN, damaged=_AGAIN)
     return Leaks(films, content["shared_patients"], len(names["test"]))
 
 

@@ -38,7 +38,7 @@ class Traced:
             )
             return {"y": whitened @ x.T, "sum": (jnp.sin(x) * x).sum(1)}
 
-        return ahead.Kept(jitted(function), decided_by)
+        return ahead.Kept(lambda: jitted(function), decided_by)
 
 
 def same(one, other):
@@ -162,7 +162,7 @@ def test_what_is_donated_is_used_up(kept_programs):
         return jax.tree.map(lambda x: x - rate * jax.random.normal(key, (3,)), state)
 
     def run():
-        kept = ahead.Kept(jitted(step, donate_argnums=0), "step")
+        kept = ahead.Kept(lambda: jitted(step, donate_argnums=0), "step")
         state = sharding.replicate({"w": np.ones(3)}, sharding.make_mesh(2))
         found = kept(state, jax.random.key(1), np.float32(0.1))
         assert state["w"].is_deleted()

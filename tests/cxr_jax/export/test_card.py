@@ -14,12 +14,12 @@ ROW = {"bytes": 1, "latency_ms": 1.0, "probs": 0.0}
 @pytest.mark.parametrize("name", DATASETS)
 def test_it_has_the_limits_and_licence_of_each_dataset(trained, monkeypatch, name):
     opened = of_run.open_run(trained)
-    read = card.results.read
+    read = card.results_file.read
 
     def real(path, form):
         return read(path, form) | {"dataset": f"{name}/512", "synthetic": False}
 
-    monkeypatch.setattr(card.results, "read", real)
+    monkeypatch.setattr(card.results_file, "read", real)
     found = card.sections(opened, CHECKED | {"variants": {"float32": ROW}})
     text = card.to_markdown(opened, found)
     known = cards.load(name)

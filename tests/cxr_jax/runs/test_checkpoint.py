@@ -14,7 +14,7 @@ import pytest
 
 from cxr_jax import experiment
 from cxr_jax.devices import sharding
-from cxr_jax.runs import best, checkpoint, digest
+from cxr_jax.runs import best, checkpoint, digest, restore
 from cxr_jax.state import TrainState
 from tfds_builders.common.errors import InputError
 
@@ -94,7 +94,8 @@ def test_state_comes_back_bit_for_bit(exp, tmp_path):
 def test_what_a_model_is_evaluated_with_comes_back_alone(exp, tmp_path):
     store, state = checkpoint.open_store(tmp_path), at(exp, 7)
     checkpoint.save(store, state, meta(7))
-    found, found_meta = checkpoint.restore_variables(store, exp.abstract_state, 7)
+    checkpoint.finish(store)
+    found, found_meta = restore.variables(tmp_path, exp.abstract_state, 7)
     assert found.opt_state is None and state.opt_state is not None
     jax.tree.map(np.testing.assert_array_equal, found, state._replace(opt_state=None))
     asked = exp.abstract_state._replace(opt_state=None)
@@ -350,7 +351,7 @@ def test_any_flipped_bit_is_noticed_or_harmless(tmp_path):
                 jax.tree.map(np.testing.assert_array_equal, found, state)
                 assert found_meta == meta(2, value=0.875)
             try:
-                alone, _ = checkpoint.restore_variables(opened, abstract(state), 2)
+                alone, _ = restore.variables(tmp_path / "whole", abstract(state), 2)
             except InputError as error:
                 assert "the checkpoint cannot be read" in str(error)
             else:
@@ -594,8 +595,7 @@ def test_places_whose_names_mean_something_to_others(tmp_path, name):
     saved(folder, 1, 2)
     state, _ = restore_small(folder)
     np.testing.assert_array_equal(state.params["w"], small(2).params["w"])
-    store = checkpoint.open_store(folder, read_only=True)
-    alone, _ = checkpoint.restore_variables(store, abstract(small(0)), 1)
+    alone, _ = restore.variables(folder, abstract(small(0)), 1)
     np.testing.assert_array_equal(alone.params["w"], small(1).params["w"])
     assert steps_in(folder) == [1, 2] and steps_in(beside) == [1]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "d-other"])

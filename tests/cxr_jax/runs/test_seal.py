@@ -7,7 +7,7 @@ import pytest
 
 from cxr_jax.evaluation import evaluate
 from cxr_jax.report import write
-from cxr_jax.runs import own_digest, predictions, restore, results
+from cxr_jax.runs import own_digest, predictions, restore, results, results_file
 from cxr_jax.train import loop
 from tfds_builders.common import forms
 from tfds_builders.common.errors import InputError
@@ -134,7 +134,7 @@ def test_an_evaluation_without_its_digest_is_named(run):
 def test_an_edited_evaluation_is_named(run):
     assert evaluate.evaluate(None, run, ":test") == 0
     path = run / "evaluations/brixia_256-test.json"
-    results.read(path, {"metrics": dict})
+    results_file.read(path, {"metrics": dict})
     edit_json(path, lambda c: c.update(synthetic=False))
     with pytest.raises(InputError, match="brixia_256-test.json: was edited"):
         write.write(run)
