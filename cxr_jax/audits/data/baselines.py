@@ -184,40 +184,38 @@ def _held_out(features, index, folds, classes: int, seed: int) -> np.ndarray:
     """Probabilities [N, classes], each from the trees of the other folds."""
     features = np.ascontiguousarray(features, np.float32)
     scores = np.zeros((len(index), classes))
-
-    def predict(fold):
-        asked = np.flatnonzero(folds == fold)
-        return asked, _grown(
-            features, index, np.flatnonzero(folds != fold), asked, classes, seed
-        )
-
-    # Single trees, because a forest of scikit-learn may not be grown in a thread.
+    # Single trees, because a forest of scikit-learn may not be grown in a thread; and
+    # the folds one by one, because five of them share out badly among few cores.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for asked, found in pool.map(predict, np.unique(folds)):
-            scores[asked] = found
+        for fold in np.unique(folds):
+            known, asked = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            grow = partial(
+                _tree, features, index, known, features[asked], classes, seed
+            )
+            # In the order of the trees, on which the rounding depends.
+            scores[asked] = sum(pool.map(grow, range(_TREES))) / _TREES
     return scores
 
 
-def _grown(features, index, known, asked, classes: int, seed: int) -> np.ndarray:
-    """The mean of the probabilities of trees: [asked, classes].
+def _tree(features, index, known, asked, classes: int, seed: int, k: int):
+    """Probabilities [asked, classes] of tree number k.
 
     Args:
       features: float32 [N, F]. index: int [N], the classes.
-      known, asked: rows to learn from and to predict.
+      known: rows to learn from. asked: the features to predict for.
     """
-    features_asked = features[asked]
-    total = np.zeros((len(asked), classes))
-    for k in range(_TREES):
-        rng = np.random.default_rng([seed, k])
-        drawn = known
-        if len(known) > _DRAWN:
-            drawn = rng.choice(known, _DRAWN, replace=False)
-        tree = ExtraTreeClassifier(
-            min_samples_leaf=_LEAF, random_state=int(rng.integers(2**31))
-        )
-        tree.fit(features[drawn], index[drawn])
-        total[:, tree.classes_] += tree.predict_proba(features_asked)
-    return total / _TREES
+    rng = np.random.default_rng([seed, k])
+    drawn = known
+    if len(known) > _DRAWN:
+        drawn = rng.choice(known, _DRAWN, replace=False)
+    tree = ExtraTreeClassifier(
+        min_samples_leaf=_LEAF, random_state=int(rng.integers(2**31))
+    )
+    tree.fit(features.take(drawn, 0), index[drawn])
+    found = np.zeros((len(asked), classes))
+    # They are float32 and checked where trees are grown of them.
+    found[:, tree.classes_] = tree.predict_proba(asked, check_input=False)
+    return found
 
 
 def _auroc(positive, scores, folds, weights):
