@@ -117,9 +117,7 @@ def run(
         else:
             scores = _held_out(features[known], index, folds, len(target.classes), seed)
             areas = {
-                k: bootstrap.replicates(
-                    partial(_auroc, index == k, scores[:, k], folds), counts
-                )
+                k: bootstrap.replicates(_auroc(index == k, scores[:, k], folds), counts)
                 for k in (enough if len(target.classes) > 2 else [1])
             }
             each = [members for k in areas for members in (index == k, index != k)]
@@ -218,22 +216,32 @@ def _tree(features, index, known, asked, classes: int, seed: int, k: int):
     return found
 
 
-def _auroc(positive, scores, folds, weights):
-    """AUROC over the pairs within a fold, as functions of weights: [r, n] -> [r].
+def _auroc(positive, scores, folds) -> bootstrap.Statistic:
+    """AUROC over the pairs within a fold, as a function of weights: [r, n] -> [r].
 
     Every fold has a model of its own. Between folds even a constant prediction would
     compare, by the shares of the classes it was learned from, and the wrong way
     (Airola et al. 2011, doi 10.1016/j.csda.2010.11.018).
     """
-    won = pairs = 0.0
+    rankings = []
     for fold in np.unique(folds):
-        here = folds == fold
-        inside, ours = positive[here], weights[:, here]
-        both = (ours @ inside) * (ours @ ~inside)
-        area = weighted.auroc(inside, scores[here], ours)
-        won = won + np.where(both > 0, area, 0) * both
-        pairs = pairs + both
-    return np.where(pairs > 0, won / pairs, np.nan)
+        here = np.flatnonzero(folds == fold)
+        ranking = weighted.rank(positive[here], scores[here])
+        rankings.append(
+            ranking._replace(
+                positives=here[ranking.positives], negatives=here[ranking.negatives]
+            )
+        )
+
+    def of_weights(weights):
+        won = pairs = 0.0
+        for ranking in rankings:
+            area, both = weighted.area(ranking, weights)
+            won = won + np.where(both > 0, area, 0) * both
+            pairs = pairs + both
+        return np.where(pairs > 0, won / pairs, np.nan)
+
+    return of_weights
 
 
 def _judged(name, sees, classes, areas, images: int, fewest: int) -> Baseline:
