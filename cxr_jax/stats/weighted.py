@@ -146,7 +146,7 @@ class Ranking(NamedTuple):
 
 
 def rank(positive, scores) -> Ranking:
-    """positive: bool [n]."""
+    """Sorts the scores [n] of two classes; positive: bool [n]."""
     positives, negatives = _falling(positive, scores)
     higher, reached = (
         np.searchsorted(negatives.keys, positives.keys, side)

@@ -9,8 +9,8 @@ What the coarse picture and the middle detail need of a picture is prepared once
 `Look`: a picture is compared with many others, and few of them come near enough for
 finest detail to be made at all.
 
-What is computed lies in memory that a thread keeps (`_room`). Fresh arrays of this size
-come from the system page by page, which took as long as a third of the arithmetic.
+What is computed lies in memory that a thread keeps (`_room`): threads get fresh arrays
+of this size from the system page by page, 40 pages for a pair.
 """
 
 import math
