@@ -130,21 +130,48 @@ def quadratic_kappa(x, y, weights):
     return np.where(defined, 1 - observed / chance, np.nan)
 
 
+class Ranking(NamedTuple):
+    """What `area` needs of scores, sorted once for any number of weights.
+
+    Attributes:
+      positives, negatives: int, the images of each class by falling score.
+      higher, reached: of each positive, how many negatives are scored higher, and as
+        high or higher.
+    """
+
+    positives: np.ndarray
+    negatives: np.ndarray
+    higher: np.ndarray
+    reached: np.ndarray
+
+
+def rank(positive, scores) -> Ranking:
+    """Sorts the scores [n] of two classes; positive: bool [n]."""
+    positives, negatives = _falling(positive, scores)
+    higher, reached = (
+        np.searchsorted(negatives.keys, positives.keys, side)
+        for side in ("left", "right")
+    )
+    return Ranking(positives.images, negatives.images, higher, reached)
+
+
 def auroc(positive, scores, weights):
     """Area under the ROC curve: P(score of a positive > of a negative), ties half.
 
     positive: bool [n]. NaN where only one class has weight.
     """
-    positives, negatives = _falling(positive, scores)
-    own = np.take(weights, positives.images, axis=1)
-    above, _ = _cumulative(negatives, weights)
-    # Of the negatives, those scored higher, and those scored as high or higher.
-    higher = np.searchsorted(negatives.keys, positives.keys, "left")
-    reached = np.searchsorted(negatives.keys, positives.keys, "right")
-    lost = np.take(above, higher, axis=1) + np.take(above, reached, axis=1)
+    return area(rank(positive, scores), weights)[0]
+
+
+def area(ranking: Ranking, weights):
+    """`auroc`, and the weight of all pairs that it is a share of: [R] each."""
+    own = np.take(weights, ranking.positives, axis=1)
+    above, _ = _cumulative(ranking.negatives, weights)
+    lost = np.take(above, ranking.higher, axis=1)
+    lost += np.take(above, ranking.reached, axis=1)
     lost = np.einsum("rp,rp->r", own, lost) / 2
     pairs = own.sum(axis=1) * above[:, -1]
-    return np.where(pairs > 0, 1 - lost / pairs, np.nan)
+    return np.where(pairs > 0, 1 - lost / pairs, np.nan), pairs
 
 
 def average_precision(positive, scores, weights):
@@ -154,8 +181,8 @@ def average_precision(positive, scores, weights):
     NaN where only one class has weight.
     """
     positives, negatives = _falling(positive, scores)
-    hits, own = _cumulative(positives, weights)
-    alarms, _ = _cumulative(negatives, weights)
+    hits, own = _cumulative(positives.images, weights)
+    alarms, _ = _cumulative(negatives.images, weights)
     defined = (hits[:, -1] > 0) & (alarms[:, -1] > 0)
     total = hits[:, -1]
     # At the threshold of each positive: what is scored as high or higher.
@@ -211,9 +238,9 @@ def _falling(positive, scores) -> tuple[_Ranked, _Ranked]:
     return tuple(ranked)
 
 
-def _cumulative(ranked: _Ranked, weights):
-    """Weight of the first 0, 1, .. m images, [R, m + 1], and of each, [R, m]."""
-    own = np.take(weights, ranked.images, axis=1)
+def _cumulative(images, weights):
+    """Weight of the first 0, 1, .. m of these images, [R, m + 1], and of each, [R, m]."""
+    own = np.take(weights, images, axis=1)
     sums = np.zeros((len(own), own.shape[1] + 1))
     np.cumsum(own, axis=1, out=sums[:, 1:])
     return sums, own

@@ -117,9 +117,7 @@ def run(
         else:
             scores = _held_out(features[known], index, folds, len(target.classes), seed)
             areas = {
-                k: bootstrap.replicates(
-                    partial(_auroc, index == k, scores[:, k], folds), counts
-                )
+                k: bootstrap.replicates(_auroc(index == k, scores[:, k], folds), counts)
                 for k in (enough if len(target.classes) > 2 else [1])
             }
             each = [members for k in areas for members in (index == k, index != k)]
@@ -184,58 +182,66 @@ def _held_out(features, index, folds, classes: int, seed: int) -> np.ndarray:
     """Probabilities [N, classes], each from the trees of the other folds."""
     features = np.ascontiguousarray(features, np.float32)
     scores = np.zeros((len(index), classes))
-
-    def predict(fold):
-        asked = np.flatnonzero(folds == fold)
-        return asked, _grown(
-            features, index, np.flatnonzero(folds != fold), asked, classes, seed
-        )
-
-    # Single trees, because a forest of scikit-learn may not be grown in a thread.
+    # Single trees, because a forest of scikit-learn may not be grown in a thread; and
+    # the folds one by one, because five of them share out badly among few cores.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for asked, found in pool.map(predict, np.unique(folds)):
-            scores[asked] = found
+        for fold in np.unique(folds):
+            known, asked = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            grow = partial(
+                _tree, features, index, known, features[asked], classes, seed
+            )
+            # In the order of the trees, on which the rounding depends.
+            scores[asked] = sum(pool.map(grow, range(_TREES))) / _TREES
     return scores
 
 
-def _grown(features, index, known, asked, classes: int, seed: int) -> np.ndarray:
-    """The mean of the probabilities of trees: [asked, classes].
+def _tree(features, index, known, asked, classes: int, seed: int, k: int):
+    """Probabilities [asked, classes] of tree number k.
 
     Args:
       features: float32 [N, F]. index: int [N], the classes.
-      known, asked: rows to learn from and to predict.
+      known: rows to learn from. asked: the features to predict for.
     """
-    features_asked = features[asked]
-    total = np.zeros((len(asked), classes))
-    for k in range(_TREES):
-        rng = np.random.default_rng([seed, k])
-        drawn = known
-        if len(known) > _DRAWN:
-            drawn = rng.choice(known, _DRAWN, replace=False)
-        tree = ExtraTreeClassifier(
-            min_samples_leaf=_LEAF, random_state=int(rng.integers(2**31))
-        )
-        tree.fit(features[drawn], index[drawn])
-        total[:, tree.classes_] += tree.predict_proba(features_asked)
-    return total / _TREES
+    rng = np.random.default_rng([seed, k])
+    drawn = known
+    if len(known) > _DRAWN:
+        drawn = rng.choice(known, _DRAWN, replace=False)
+    tree = ExtraTreeClassifier(
+        min_samples_leaf=_LEAF, random_state=int(rng.integers(2**31))
+    )
+    tree.fit(features.take(drawn, 0), index[drawn])
+    found = np.zeros((len(asked), classes))
+    # They are float32 and checked where trees are grown of them.
+    found[:, tree.classes_] = tree.predict_proba(asked, check_input=False)
+    return found
 
 
-def _auroc(positive, scores, folds, weights):
-    """AUROC over the pairs within a fold, as functions of weights: [r, n] -> [r].
+def _auroc(positive, scores, folds) -> bootstrap.Statistic:
+    """AUROC over the pairs within a fold, as a function of weights: [r, n] -> [r].
 
     Every fold has a model of its own. Between folds even a constant prediction would
     compare, by the shares of the classes it was learned from, and the wrong way
     (Airola et al. 2011, doi 10.1016/j.csda.2010.11.018).
     """
-    won = pairs = 0.0
+    rankings = []
     for fold in np.unique(folds):
-        here = folds == fold
-        inside, ours = positive[here], weights[:, here]
-        both = (ours @ inside) * (ours @ ~inside)
-        area = weighted.auroc(inside, scores[here], ours)
-        won = won + np.where(both > 0, area, 0) * both
-        pairs = pairs + both
-    return np.where(pairs > 0, won / pairs, np.nan)
+        here = np.flatnonzero(folds == fold)
+        ranking = weighted.rank(positive[here], scores[here])
+        rankings.append(
+            ranking._replace(
+                positives=here[ranking.positives], negatives=here[ranking.negatives]
+            )
+        )
+
+    def of_weights(weights):
+        won = pairs = 0.0
+        for ranking in rankings:
+            area, both = weighted.area(ranking, weights)
+            won = won + np.where(both > 0, area, 0) * both
+            pairs = pairs + both
+        return np.where(pairs > 0, won / pairs, np.nan)
+
+    return of_weights
 
 
 def _judged(name, sees, classes, areas, images: int, fewest: int) -> Baseline:

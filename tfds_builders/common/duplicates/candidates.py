@@ -30,7 +30,7 @@ _WITHIN = 0.2  # share of the total scatter that is added to that of the crops
 _RIDGE = 0.1  # share of the mean variance that is added before whitening
 _NOISE, _NOISE_WEIGHT = 256, 64  # random pictures, and how many others they are worth
 _FEW = 300  # pictures, of which each counts half
-_BLOCK = 512  # pictures or pairs at a time: what stays in the cache
+_BLOCK, _PAIRS = 512, 32  # pictures, and pairs, at a time: what stays in the cache
 
 # One copy in 1000 is below these (1327 real films, each altered in 26 ways). Of 21,165
 # real films about 40 pairs per picture should pass the first, 1.4 the second.
@@ -176,8 +176,8 @@ def _look_again(descriptor, left, right, i, j, mirrored: bool) -> Candidates:
     """Those of the pairs (i, j) that fit once one of them is cropped."""
     sign = np.where(descriptor.second_odd & mirrored, -1, 1).astype(np.float32)
     kept, starts = [np.empty(0, int)], [np.empty((0, 4), np.float32)]
-    for at in range(0, len(i), _BLOCK):
-        ours, theirs = left[i[at : at + _BLOCK]], right[j[at : at + _BLOCK]]
+    for at in range(0, len(i), _PAIRS):
+        ours, theirs = left[i[at : at + _PAIRS]], right[j[at : at + _PAIRS]]
         products = [
             (theirs @ (sign * ours[:, 0])[:, :, None])[:, :, 0],
             (ours @ (sign * theirs[:, 0])[:, :, None])[:, :, 0],

@@ -8,8 +8,13 @@ exposures of one patient do not share.
 What the coarse picture and the middle detail need of a picture is prepared once, as a
 `Look`: a picture is compared with many others, and few of them come near enough for
 finest detail to be made at all.
+
+What is computed lies in memory that a thread keeps (`_room`): threads get fresh arrays
+of this size from the system page by page, 40 pages for a pair.
 """
 
+import math
+import threading
 from typing import NamedTuple
 
 import cv2
@@ -20,7 +25,7 @@ from tfds_builders.common.duplicates.fingerprints import SIDE
 _COARSE, _MIDDLE = 32, 48  # sides of the smaller pictures
 _COARSE_STEPS = 3
 _MIDDLE_STEPS = (1, 2)  # before and after the pairs that are far from agreeing are left
-_FINE_STEPS = 3
+_FINE_STEPS = (1, 2)  # in the same way
 _LARGEST_STEP = 0.05
 _SCALES, _SHIFT = (0.8, 1.25), 0.12
 _DETAIL = 1 / 48  # standard deviation of the high-pass filter, in sides
@@ -31,10 +36,12 @@ _TILES = {_MIDDLE: 8, SIDE: 12}  # per side
 _SHARED = 0.1  # least mean weight of the overlap; films have 0.26 to 0.5
 _QUANTILE = 0.4  # of the tiles
 # What copies are above on the way, or are taken for others: the median tile of middle
-# detail after its first step, and finest detail before its own steps. Of 800 real films,
-# each altered in the ten ways that move or spoil them most, no copy was below 0.856 and
-# 0.778; of drawn films of different patients, which share their bones, a fifth is above.
-_MIDDLE_LEAST, _FINE_LEAST = 0.82, 0.7
+# detail, and the agreement of finest detail, each after its first step. No copy of real
+# films was below 0.856 (800 films, each altered in the ten ways that move or spoil them
+# most) and 0.908 (780, in all 28 ways of `python -m benchmarks.duplicates`). Of drawn
+# films of different patients, which share their bones, a fifth is above the first, and of
+# those one or two in a hundred above the second.
+_MIDDLE_LEAST, _FINE_LEAST = 0.82, 0.85
 # Of the integers in a look. Detail is at most 7: one pixel against the 7 x 7 around it.
 _DETAIL_UNIT, _WEIGHT_UNIT = 1 / 18, 1 / 255
 
@@ -52,7 +59,8 @@ class Look(NamedTuple):
 
 def look(pictures: np.ndarray) -> Look:
     """Of float32 [n, 96, 96] fingerprints."""
-    detail, weight = _detail(_shrink(pictures, _MIDDLE))
+    middle = _shrink(pictures, _MIDDLE)
+    detail, weight = _detail(middle, np.empty_like(middle), np.empty_like(middle))
     return Look(
         np.rint(_shrink(pictures, _COARSE)).astype(np.int8),
         np.rint(detail / _DETAIL_UNIT).astype(np.int8),
@@ -62,6 +70,10 @@ def look(pictures: np.ndarray) -> Look:
 
 def mirror(looks: Look, which: np.ndarray) -> Look:
     """The looks with some of them, bool [n], flipped left to right."""
+    if not which.any():
+        return looks
+    if which.all():
+        return Look(*(field[:, :, ::-1] for field in looks))
     return Look(*(np.where(which[:, None, None], f[:, :, ::-1], f) for f in looks))
 
 
@@ -77,21 +89,26 @@ def approach(templates: Look, others: Look, start: np.ndarray):
       (int [m] the pairs that may agree, their places [m, 4], as `start`).
     """
     place = start.astype(np.float32)
-    coarse = [each.coarse.astype(np.float32) for each in (templates, others)]
-    plain = np.ones_like(coarse[0])
+    coarse = [
+        _scaled(each.coarse, 1, f"coarse {k}")
+        for k, each in enumerate((templates, others))
+    ]
     for _ in range(_COARSE_STEPS):
-        place = _step(coarse[0], plain, coarse[1], place)
+        place = _step(coarse[0], None, coarse[1], place)
     middle = [
-        field * np.float32(unit)
-        for each in (templates, others)
-        for field, unit in ((each.detail, _DETAIL_UNIT), (each.weight, _WEIGHT_UNIT))
+        _scaled(field, unit, f"{name} {k}")
+        for k, each in enumerate((templates, others))
+        for name, field, unit in (
+            ("detail", each.detail, _DETAIL_UNIT),
+            ("weight", each.weight, _WEIGHT_UNIT),
+        )
     ]
     for _ in range(_MIDDLE_STEPS[0]):
         place = _step(*middle[:3], place)
     near = np.flatnonzero(_agreement(*middle, place, quantile=0.5) > _MIDDLE_LEAST)
-    middle, place = [field[near] for field in middle], place[near]
+    middle, place = [field[near] for field in middle[:3]], place[near]
     for _ in range(_MIDDLE_STEPS[1]):
-        place = _step(*middle[:3], place)
+        place = _step(*middle, place)
     return near, place
 
 
@@ -106,40 +123,80 @@ def settle(templates: np.ndarray, others: np.ndarray, place: np.ndarray):
     Args:
       templates, others: float32 [n, 96, 96] fingerprints, compared one by one.
     """
-    fine = [*_detail(templates), *_detail(others)]
+    fine = [
+        field
+        for k, each in enumerate((templates, others))
+        for field in _detail(
+            each, _room(f"detail {k}", each.shape), _room(f"weight {k}", each.shape)
+        )
+    ]
+    for _ in range(_FINE_STEPS[0]):
+        place = _step(*fine[:3], place)
     agreement = _agreement(*fine, place)
     near = np.flatnonzero(agreement > _FINE_LEAST)
     fine, place = [field[near] for field in fine], place[near]
-    for _ in range(_FINE_STEPS):
+    for _ in range(_FINE_STEPS[1]):
         place = _step(*fine[:3], place)
     agreement[:] = 0
     agreement[near] = _agreement(*fine, place)
     return agreement
 
 
+class _Held(threading.local):
+    """The memory of each thread, by name."""
+
+    def __init__(self):
+        self.of: dict[str, np.ndarray] = {}
+
+
+_held = _Held()
+
+
+def _room(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """float32 of this shape, until this thread asks for the same name again."""
+    size = math.prod(shape)
+    if name not in _held.of or _held.of[name].size < size:
+        _held.of[name] = np.empty(size, np.float32)
+    return _held.of[name][:size].reshape(shape)
+
+
+def _scaled(integers: np.ndarray, unit: float, name: str) -> np.ndarray:
+    """float32, in the room of this name."""
+    return np.multiply(integers, np.float32(unit), out=_room(name, integers.shape))
+
+
 def _step(templates, weights, others, place) -> np.ndarray:
-    """A better place [n, 4], by one Gauss-Newton step."""
-    side = templates.shape[1]
+    """A better place [n, 4], by one Gauss-Newton step; without weights all are 1."""
+    count, side, _ = templates.shape
     margin = max(1, round(_MARGIN * side))
     inner = slice(margin, side - margin)
     before = slice(margin - 1, side - margin - 1)
     behind = slice(margin + 1, side - margin + 1)
-    moved, inside = _move(others, place, margin)
-    weight = (weights * inside)[:, inner, inner]
+    weight, across, down, error, product = (
+        _room(f"{name} of a step", (count, side - 2 * margin, side - 2 * margin))
+        for name in ("weight", "across", "down", "error", "product")
+    )
+    moved, x, y = _move(others, place, margin)
+    np.multiply(y[:, inner, None], x[:, None, inner], out=weight)
+    if weights is not None:
+        weight *= weights[:, inner, inner]
     # Slopes per side of the picture, in the frame of the other one.
-    across = moved[:, inner, behind] - moved[:, inner, before]
+    np.subtract(moved[:, inner, behind], moved[:, inner, before], out=across)
     across *= side / 2 / place[:, 0, None, None]
-    down = moved[:, behind, inner] - moved[:, before, inner]
+    np.subtract(moved[:, behind, inner], moved[:, before, inner], out=down)
     down *= side / 2 / place[:, 2, None, None]
-    error = (templates[:, inner, inner] - moved[:, inner, inner]) * weight
+    np.subtract(templates[:, inner, inner], moved[:, inner, inner], out=error)
+    error *= weight
+    np.multiply(across, down, out=product)
+    product *= weight
     # The derivatives are x * across, across, y * down, down; their products separate.
     at = _positions(side)[inner]
     linear = np.stack([at, np.ones_like(at)], 1)
     square = at[:, None] ** np.array([[2, 1], [1, 0]], np.float32).ravel()
-    normal = np.empty((len(place), 4, 4), np.float32)
+    normal = np.empty((count, 4, 4), np.float32)
     xx = np.einsum("nyx,nyx,nyx->nx", across, across, weight) @ square
     yy = np.einsum("nyx,nyx,nyx->ny", down, down, weight) @ square
-    yx = linear.T @ (across * down * weight) @ linear
+    yx = linear.T @ product @ linear
     normal[:, :2, :2], normal[:, 2:, 2:] = xx.reshape(-1, 2, 2), yy.reshape(-1, 2, 2)
     normal[:, 2:, :2], normal[:, :2, 2:] = yx, yx.transpose(0, 2, 1)
     slope = np.concatenate(
@@ -163,18 +220,30 @@ def _agreement(
 ) -> np.ndarray:
     """Weighted quantile of the correlations in tiles [n], the others moved there."""
     side = templates.shape[1]
-    moved, inside = _move(others, place, round(_MARGIN * side))
-    weight = inside * weights * _move(other_weights, place, 0)[0]
-    enough = weight.sum((1, 2)) >= _SHARED * inside.sum((1, 2))
-    one, two = templates * weight, moved * weight
-    products = weight, one, two, one * templates, two * moved, one * moved
-    sums = np.stack([_tile_sums(product) for product in products])
+    weight, _, _ = _move(other_weights, place, 0, "moved weight")
+    moved, x, y = _move(others, place, round(_MARGIN * side))
+    weight *= weights
+    sums = _sums(templates, moved, weight, x, y)
+    enough = sums[0].sum(1) >= _SHARED * x.sum(1) * y.sum(1)
     correlation = _correlation(sums)
     order = np.argsort(correlation, 1, kind="stable")
     below = np.cumsum(np.take_along_axis(sums[0], order, 1), 1)
     at = (below < quantile * below[:, -1:]).sum(1, keepdims=True)
     found = np.take_along_axis(np.take_along_axis(correlation, order, 1), at, 1)[:, 0]
     return np.where(enough, found, 0)
+
+
+def _sums(a, b, weight, x, y) -> np.ndarray:
+    """Sums of w, aw, bw, aaw, bbw, abw in tiles [6, n, tiles]: see `_tile_sums`."""
+    product, other = (_room(f"{name} product", a.shape) for name in ("one", "other"))
+    sums = np.empty((6, len(a), _TILES[a.shape[1]] ** 2), np.float32)
+    sums[0] = _tile_sums(weight, x, y)
+    sums[1] = _tile_sums(np.multiply(a, weight, out=product), x, y)
+    sums[5] = _tile_sums(np.multiply(product, b, out=other), x, y)
+    sums[3] = _tile_sums(np.multiply(product, a, out=product), x, y)
+    sums[2] = _tile_sums(np.multiply(b, weight, out=product), x, y)
+    sums[4] = _tile_sums(np.multiply(product, b, out=product), x, y)
+    return sums
 
 
 def _correlation(sums: np.ndarray) -> np.ndarray:
@@ -186,18 +255,26 @@ def _correlation(sums: np.ndarray) -> np.ndarray:
     return ab / np.sqrt(np.maximum(aa, 1e-3) * np.maximum(bb, 1e-3))
 
 
-def _tile_sums(pictures: np.ndarray) -> np.ndarray:
-    """[n, tiles] of [n, S, S]."""
-    side = pictures.shape[1]
-    rows = np.repeat(np.eye(_TILES[side], dtype=np.float32), side // _TILES[side], 1)
-    return (rows @ pictures @ rows.T).reshape(len(pictures), len(rows) ** 2)
+def _tile_sums(pictures: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """[n, tiles] of [n, S, S]: of the columns and rows that x and y [n, S] are 1 at."""
+    count, side, _ = pictures.shape
+    tiles = _TILES[side]
+    rows = np.repeat(np.eye(tiles, dtype=np.float32), side // tiles, 1)
+    strips = np.matmul(
+        rows * y[:, None], pictures, out=_room("strips", (count, tiles, side))
+    )
+    return (strips @ (rows * x[:, None]).transpose(0, 2, 1)).reshape(count, tiles**2)
 
 
-def _move(pictures: np.ndarray, place: np.ndarray, margin: int):
-    """The pictures as they lie under the template, and the pixels where both are."""
+def _move(pictures: np.ndarray, place: np.ndarray, margin: int, name: str = "moved"):
+    """The pictures as they lie under the template, in the room of this name.
+
+    Returns:
+      (the pictures, x, y): both pictures are where both x and y, float32 [n, S], are 1.
+    """
     side = pictures.shape[1]
     middle = (side - 1) / 2
-    moved = np.empty_like(pictures)
+    moved = _room(name, pictures.shape)
     rows = np.zeros((len(pictures), 2, 3))
     rows[:, 0, 0], rows[:, 1, 1] = place[:, 0], place[:, 2]
     rows[:, :, 2] = middle - place[:, 0::2] * middle + side * place[:, 1::2]
@@ -205,10 +282,10 @@ def _move(pictures: np.ndarray, place: np.ndarray, margin: int):
     for picture, out, row in zip(pictures, moved, rows, strict=True):
         cv2.warpAffine(picture, row, (side, side), out, flags, border)
     at, limit = _positions(side), 0.5 - margin / side
+    own = np.abs(at) <= limit
     x = np.abs(place[:, 0, None] * at + place[:, 1, None]) <= limit
     y = np.abs(place[:, 2, None] * at + place[:, 3, None]) <= limit
-    own = np.abs(at) <= limit
-    return moved, ((x & own)[:, None, :] & (y & own)[:, :, None]).astype(np.float32)
+    return moved, (x & own).astype(np.float32), (y & own).astype(np.float32)
 
 
 def _positions(side: int) -> np.ndarray:
@@ -216,24 +293,28 @@ def _positions(side: int) -> np.ndarray:
     return ((np.arange(side) - (side - 1) / 2) / side).astype(np.float32)
 
 
-def _detail(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _detail(pictures, detail, weight) -> tuple[np.ndarray, np.ndarray]:
     """Detail in units of the local detail [n, S, S], and how much of it is there.
 
     What counts is the least detail in the neighbourhood: the outline of something on
     an empty ground, as of collimation, of a letter or of a CT slice, is no evidence.
+
+    detail, weight: where to write them.
     """
-    sigma = _DETAIL * pictures.shape[1]
+    side = pictures.shape[1]
+    sigma, border = _DETAIL * side, cv2.BORDER_REFLECT
     window = (2 * round(3 * sigma) + 1,) * 2
     around = np.ones((2 * round(_AROUND * sigma) + 1,) * 2, np.uint8)
-    detail, weight = np.empty_like(pictures), np.empty_like(pictures)
+    fine, power, local, floor = _room("detail", (4, side, side))
     for picture, out, share in zip(pictures, detail, weight, strict=True):
-        border = cv2.BORDER_REFLECT
-        fine = picture - cv2.GaussianBlur(picture, (0, 0), sigma, borderType=border)
-        power = np.square(fine)
-        local = cv2.blur(power, window, borderType=border)
-        floor = local + (_FLOOR**2 * power.mean() + 1e-6)
-        np.divide(fine, np.sqrt(floor), out)
-        cv2.erode(local / floor, around, share, borderType=border)
+        cv2.GaussianBlur(picture, (0, 0), sigma, fine, borderType=border)
+        np.subtract(picture, fine, out=fine)
+        np.square(fine, out=power)
+        cv2.blur(power, window, local, borderType=border)
+        np.add(local, _FLOOR**2 * power.mean() + 1e-6, out=floor)
+        np.divide(local, floor, out=local)
+        cv2.erode(local, around, share, borderType=border)
+        np.divide(fine, np.sqrt(floor, out=floor), out=out)
     return detail, weight
 
 

@@ -124,7 +124,7 @@ def test_nothing_is_found_where_there_is_nothing(noise):
     for _ in range(10):
         index = rng.integers(0, 2, 60)
         scores = baselines._held_out(features, index, folds, 2, 0)[:, 1]
-        areas.append(baselines._auroc(index == 1, scores, folds, ones)[0])
+        areas.append(baselines._auroc(index == 1, scores, folds)(ones)[0])
     assert np.mean(areas) == pytest.approx(0.5, abs=0.06)
 
 
@@ -135,8 +135,8 @@ def test_the_area_is_that_of_pairs_within_folds():
     scores = np.round(rng.normal(size=80) + index, 1)
     counts = rng.integers(0, 3, (5, 80)).astype(float)
     with np.errstate(invalid="ignore"):  # as in bootstrap.replicates
-        found = baselines._auroc(index == 1, scores, folds, counts)
-        nothing = baselines._auroc(np.ones(80, bool), scores, folds, counts)
+        found = baselines._auroc(index == 1, scores, folds)(counts)
+        nothing = baselines._auroc(np.ones(80, bool), scores, folds)(counts)
     assert np.isnan(nothing).all()
     for weights, area in zip(counts, found, strict=True):
         won = pairs = 0.0

@@ -76,11 +76,16 @@ def test_agreement_of_copies_and_others():
 
 @pytest.mark.parametrize("side", sorted(registration._TILES))
 def test_sums_of_tiles(side):
-    pictures = np.random.default_rng(side).normal(size=(5, side, side))
+    rng = np.random.default_rng(side)
+    pictures = rng.normal(size=(5, side, side))
+    x, y = rng.integers(0, 2, (2, 5, side))
     tiles = registration._TILES[side]
-    cells = pictures.reshape(5, tiles, side // tiles, tiles, side // tiles)
+    inside = pictures * x[:, None, :] * y[:, :, None]
+    cells = inside.reshape(5, tiles, side // tiles, tiles, side // tiles)
     np.testing.assert_allclose(
-        registration._tile_sums(pictures.astype(np.float32)),
+        registration._tile_sums(
+            *(a.astype(np.float32) for a in (pictures, x, y)),
+        ),
         cells.sum((2, 4)).reshape(5, -1),
         atol=1e-4,
     )
