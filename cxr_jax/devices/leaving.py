@@ -20,9 +20,8 @@ def quickly() -> Iterator[None]:
     have to do at the end they have done by then, all but those imported before this.
     """
     status: list[int] = []
-    atexit.register(
-        _leave, status
-    )  # the first that is registered is the last that runs
+    # The first that is registered is the last that runs.
+    atexit.register(_leave, status)
     try:
         yield
     except SystemExit as end:
