@@ -14,12 +14,6 @@ from places import REPOSITORY
 
 from cxr_jax.devices import compiled
 
-# Most of what is compiled here is called a few times: machine code that is not optimised
-# is ready in half the time, and computes the same programs. Inherited by processes that
-# tests start; what the compiler itself is trusted for is tested with its own settings.
-# XLA_FLAGS= python -m pytest (empty) tests everything as a user's command compiles it.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-
 # Two devices, so that every test that trains also tests the sharding.
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -107,8 +107,6 @@ def test_a_fault_stops_the_program_and_is_not_cached(cache, monkeypatch):
     assert not list(cache.iterdir())
 
 
-def test_the_real_programs_pass_in_a_separate_process(monkeypatch):
-    """Optimised as for users, which other tests do without."""
-    monkeypatch.delenv("XLA_FLAGS", raising=False)
+def test_the_real_programs_pass_in_a_separate_process():
     command = [sys.executable, "-m", "cxr_jax.devices.known_answers"]
     assert known_answers.run(command) == []
