@@ -74,14 +74,9 @@ class Experiment(NamedTuple):
 
     def compile_eval_step(self) -> Callable[..., Any]:
         """The eval step, jitted: (variables, batch) -> {name: [B, ...]}, replicated."""
-        return self.kept("eval_step", self.eval_step)
-
-    def kept(self, name: str, function: Callable[..., Any]) -> ahead.Kept:
-        """A pure function that follows from this experiment, jitted; see `ahead`.
-
-        name: no other function of the experiment has it.
-        """
-        return ahead.replicated(name, lambda: function, self.mesh, self.decided_by)
+        return ahead.replicated(
+            "eval_step", lambda: self.eval_step, self.mesh, self.decided_by
+        )
 
 
 def build(
